@@ -1,0 +1,1 @@
+"""The hand model, the geometry and the Hamba network: tensors in, tensors out."""

@@ -1,0 +1,74 @@
+"""Every error this project raises on purpose.
+
+    HambaError                     what went wrong, in words for the person who has to mend it
+    ├── ConfigurationError         a setting, an option or a combination of them
+    ├── SourceError                a file, camera or stream cannot be opened or read
+    │   └── BrokenSourceError      it broke after frames had come; what came before is kept
+    ├── OutputError                a sink cannot write
+    ├── WeightsError               a checkpoint or a converted weights file
+    ├── HandModelError             a MANO file or another hand model
+    ├── DeviceError                a GPU is missing, lost or out of memory
+    ├── DependencyError            a package or a shared library that this work needs is missing
+    ├── WireError                  a message breaks the wire protocol
+    ├── PacketError                a packet's fields contradict their contract
+    └── PipelineError              the runtime itself
+        └── StuckStageError        a stage did not return in time and was abandoned
+
+Each message says what was expected, what was found and what to do.
+"""
+
+
+class HambaError(Exception):
+    """Base of the tree. `exit_status` is what the command line ends with."""
+
+    exit_status = 2
+
+
+class ConfigurationError(HambaError):
+    """A setting, an option or a combination of them is wrong."""
+
+
+class SourceError(HambaError):
+    """A file, camera or stream cannot be opened or read."""
+
+
+class BrokenSourceError(SourceError):
+    """A source broke after it had given frames. What came before is kept."""
+
+    exit_status = 3
+
+
+class OutputError(HambaError):
+    """A sink cannot write: no permission, no space, an address in use."""
+
+
+class WeightsError(HambaError):
+    """A checkpoint or converted weights file is missing, foreign or damaged."""
+
+
+class HandModelError(HambaError):
+    """A MANO file or another hand model is missing, foreign or damaged."""
+
+
+class DeviceError(HambaError):
+    """A compute device is missing, was lost or ran out of memory."""
+
+
+class DependencyError(HambaError):
+    """A package or a shared library that this work needs is missing."""
+
+
+class WireError(HambaError):
+    """A message breaks the wire protocol."""
+
+
+class PacketError(HambaError, ValueError):
+    """A packet's fields contradict their contract."""
+
+
+class PipelineError(HambaError):
+    """The runtime itself failed."""
+
+
+class StuckStageError(PipelineError):
+    """A stage did not return in the stated time and was abandoned; the message names it."""

@@ -1,0 +1,1 @@
+"""Puts stages together and runs them."""

@@ -1,0 +1,99 @@
+"""What a source, a stage and a sink are.
+
+The runner calls each of them from one thread of its own: `open`, then the work, then `close`. None of them starts
+threads or queues for its own flow. `close` is called exactly once if `open` was called, even if `open` raised; it must
+not block for long and may raise. Anything that blocks (a camera, a socket) does so with a time-out well under a second
+where the library allows, so that a run can be stopped.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
+
+from stages.packets import Choice, Frame, FrameResult, HandTopology, RunInfo, SourceInfo, Status
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class EndOfStream(Exception):  # noqa: N818 - a signal, as StopIteration
+    """Raised by a stage or a sink that needs no more: the run ends normally."""
+
+
+class Source(ABC):
+    """Where frames come from."""
+
+    name: str = "source"
+
+    @abstractmethod
+    def open(self) -> SourceInfo:
+        """Open it and tell what is known. Raises SourceError."""
+
+    @abstractmethod
+    def frames(self) -> Iterator[Frame | None]:
+        """Frames in order, with rising indices and time stamps.
+
+        None means "nothing yet": a source that waits (a camera, a network) yields it several times a second,
+        so that the runner can stop. Raises SourceError; BrokenSourceError once frames have come.
+        """
+
+    def close(self) -> None:  # noqa: B027 - nothing to close is a good default
+        """Free everything."""
+
+    def choices(self) -> tuple[Choice, ...]:
+        """What is in use and why, asked after `open` and at the end."""
+        return ()
+
+
+class Stage(ABC, Generic[In, Out]):
+    """One step: a packet in, a packet out."""
+
+    name: str
+    batch: int = 1
+    """How many waiting packets `process_many` gains from; the runner never waits to fill it."""
+
+    def open(self) -> None:
+        """Load what is needed. Slow work belongs here, not in the first `process`."""
+
+    @abstractmethod
+    def process(self, packet: In) -> Out:
+        """One packet to one packet. Raises EndOfStream to end the run."""
+
+    def process_many(self, packets: Sequence[In]) -> Sequence[Out]:
+        """As many out as in, in the same order."""
+        return [self.process(packet) for packet in packets]
+
+    def close(self) -> None:
+        """Free everything."""
+
+    def choices(self) -> tuple[Choice, ...]:
+        """What is in use and why, asked after `open` and at the end."""
+        return ()
+
+    def topology(self) -> HandTopology | None:
+        """The hand model's topology, from the stage that has one, after `open`."""
+        return None
+
+
+class Sink(ABC):
+    """Where results go."""
+
+    name: str
+
+    @abstractmethod
+    def open(self, run: RunInfo) -> None:
+        """Called once source and stages are open. Raises OutputError."""
+
+    @abstractmethod
+    def write(self, result: FrameResult) -> None:
+        """Take one result. Raises OutputError, or EndOfStream to end the run."""
+
+    def status(self, status: Status) -> None:  # noqa: B027
+        """Told about once a second, and once at the end (`state` is no longer "running") before `close`."""
+
+    def close(self) -> None:  # noqa: B027
+        """Finish files and sockets: what was written stays readable."""
+
+    def choices(self) -> tuple[Choice, ...]:
+        """What is in use and why, asked after `open` and at the end."""
+        return ()

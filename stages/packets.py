@@ -1,0 +1,284 @@
+"""What flows between stages: frozen dataclasses that check themselves when they are made.
+
+Units are metres, seconds, radians and pixels; the camera frame is OpenCV's (x right, y down, z forward); joint order is
+`hamba_core.skeleton.JOINT_NAMES`; a box is (left, top, right, bottom). `repr` prints shapes, never data.
+Arrays are read-only once they are in a packet: stages share them without copying.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from hamba_core.camera import Intrinsics
+from hamba_core.errors import PacketError
+from hamba_core.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int32]
+Image = NDArray[np.uint8]
+
+
+def _checked(owner: object, name: str, shape: tuple[int | None, ...], dtype: DTypeLike, *, finite: bool = True) -> None:
+    """Give a field its dtype, check its shape (None is any length) and make it read-only."""
+    given = getattr(owner, name)
+    try:
+        array = np.asarray(given, dtype)
+    except (TypeError, ValueError) as error:
+        raise PacketError(f"{type(owner).__name__}.{name}: expected numbers, found {type(given).__name__}") from error
+    if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
+        want_text = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
+        raise PacketError(f"{type(owner).__name__}.{name}: expected shape {want_text}, found {array.shape}")
+    if finite and np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise PacketError(f"{type(owner).__name__}.{name}: expected finite numbers, found NaN or infinity")
+    if array.flags.writeable:
+        # A view, so that the caller's own array stays as it was.
+        array = array.view()
+        array.setflags(write=False)
+    object.__setattr__(owner, name, array)
+
+
+def _check_side(owner: object, side: str) -> None:
+    if side not in SIDES:
+        raise PacketError(f"{type(owner).__name__}.side: expected 'left' or 'right', found {side!r}")
+
+
+def _shapes(packet: Any) -> str:
+    """`repr` of a packet with shapes in the place of arrays."""
+    parts = []
+    for f in fields(packet):
+        value = getattr(packet, f.name)
+        parts.append(f"{f.name}={value.dtype}{value.shape}" if isinstance(value, np.ndarray) else f"{f.name}={value!r}")
+    return f"{type(packet).__name__}({', '.join(parts)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FrameMeta:
+    """Everything about a frame but its picture."""
+
+    stream: str
+    index: int  # counts the frames the source gave, from 0
+    pts: float  # seconds from the start of the source
+    captured_ns: int  # time.monotonic_ns() when the frame was captured, or read from a file
+    width: int  # px
+    height: int  # px
+    camera: Intrinsics
+
+    __repr__ = _shapes
+
+    def __post_init__(self) -> None:
+        if self.index < 0 or self.width < 1 or self.height < 1 or not isfinite(self.pts):
+            raise PacketError(
+                "FrameMeta: expected index >= 0, width and height >= 1 and a finite pts, "
+                f"found index {self.index}, {self.width}x{self.height}, pts {self.pts}"
+            )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Frame:
+    """A picture and what is known about it."""
+
+    meta: FrameMeta
+    image: Image  # (height, width, 3) RGB
+
+    __repr__ = _shapes
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.image, np.ndarray) or self.image.dtype != np.uint8:
+            found = getattr(self.image, "dtype", type(self.image).__name__)
+            raise PacketError(f"Frame.image: expected uint8, found {found}")
+        _checked(self, "image", (self.meta.height, self.meta.width, 3), np.uint8)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HandBox:
+    """A hand seen in a picture, before it is reconstructed."""
+
+    side: Side
+    score: float  # 0..1
+    box: FloatArray  # (4,) px: left, top, right, bottom; may reach outside the picture
+    joints_2d: FloatArray  # (21, 2) px
+    joints_world: FloatArray  # (21, 3) m, camera-aligned axes, origin at the hand's own centre
+    track_id: int | None = None  # none until tracking gave one
+
+    __repr__ = _shapes
+
+    def __post_init__(self) -> None:
+        _check_side(self, self.side)
+        if not 0 <= self.score <= 1:
+            raise PacketError(f"HandBox.score: expected 0..1, found {self.score}")
+        _checked(self, "box", (4,), np.float32)
+        _checked(self, "joints_2d", (21, 2), np.float32)
+        _checked(self, "joints_world", (21, 3), np.float32)
+        if self.box[2] < self.box[0] or self.box[3] < self.box[1]:
+            raise PacketError(f"HandBox.box: expected left <= right and top <= bottom, found {self.box.tolist()}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Detections:
+    """A frame and the hands seen in it: what detection gives, and tracking after it."""
+
+    frame: Frame
+    boxes: tuple[HandBox, ...]
+
+    __repr__ = _shapes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Hand:
+    """A reconstructed hand.
+
+    `global_orient`, `hand_pose` and `betas` are MANO's; those of a left hand are those of the mirrored right hand
+    (`docs/conventions.md`). Everything else is the real hand in the camera frame, whichever its side.
+    """
+
+    track_id: int
+    side: Side
+    score: float  # 0..1
+    box: FloatArray  # (4,) px
+    global_orient: FloatArray  # (3, 3)
+    hand_pose: FloatArray  # (15, 3, 3), model order
+    betas: FloatArray  # (10,)
+    translation: FloatArray  # (3,) m
+    joints: FloatArray  # (21, 3) m
+    joints_2d: FloatArray  # (21, 2) px, the projection of joints
+    vertices: FloatArray  # (V, 3) m; V = 0 where a publisher left them out
+
+    __repr__ = _shapes
+
+    def __post_init__(self) -> None:
+        _check_side(self, self.side)
+        if not 0 <= self.score <= 1:
+            raise PacketError(f"Hand.score: expected 0..1, found {self.score}")
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "box": (4,), "global_orient": (3, 3), "hand_pose": (15, 3, 3), "betas": (10,), "translation": (3,),
+            "joints": (21, 3), "joints_2d": (21, 2), "vertices": (None, 3),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            _checked(self, name, shape, np.float32)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FrameResult:
+    """All hands of one frame, possibly none: a frame without hands is still a result."""
+
+    frame: FrameMeta
+    hands: tuple[Hand, ...]
+    stage_ns: Mapping[str, int] = field(default_factory=dict)  # time each stage took
+    image: Image | None = None  # (height, width, 3) RGB inside a pipeline; none once it came over the wire
+
+    __repr__ = _shapes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HandTopology:
+    """What stays the same about a hand model's meshes."""
+
+    name: str
+    vertices: int  # V
+    faces_right: IntArray  # (F, 3), counter-clockwise seen from outside
+    faces_left: IntArray  # (F, 3)
+    joint_names: tuple[str, ...] = JOINT_NAMES
+    joint_parents: tuple[int, ...] = JOINT_PARENTS
+
+    __repr__ = _shapes
+
+    def __post_init__(self) -> None:
+        for name in ("faces_right", "faces_left"):
+            _checked(self, name, (None, 3), np.int32)
+            faces = getattr(self, name)
+            if faces.size and (faces.min() < 0 or faces.max() >= self.vertices):
+                raise PacketError(f"HandTopology.{name}: expected vertices 0..{self.vertices - 1}, found others")
+
+    def faces_of(self, side: Side) -> IntArray:
+        """Faces (F, 3) of a hand of this side."""
+        return self.faces_right if side == "right" else self.faces_left
+
+
+@dataclass(frozen=True)
+class ClockAnchor:
+    """One moment on both clocks, read together once, so that monotonic stamps can be dated."""
+
+    monotonic_ns: int
+    unix_ns: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a stage uses where there was something to choose: device, precision, decoder, estimator..."""
+
+    subject: str
+    chosen: str
+    reason: str
+    fallback: bool = False  # true where it is not what was wished for
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What is known about a source once it is open."""
+
+    name: str  # as the user wrote it
+    kind: str  # "file", "image", "images", "camera", "network", "synthetic"
+    live: bool  # frames come at their own time, whether or not they are read
+    width: int  # px, of the first frame
+    height: int  # px
+    fps: float | None  # nominal; none where unknown
+    frames: int | None  # expected number, to show progress; none where unknown
+    camera: Intrinsics
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What every sink is told before the first frame."""
+
+    stream: str
+    source: SourceInfo
+    topology: HandTopology
+    estimator: str
+    clock: ClockAnchor
+    versions: Mapping[str, str]
+    settings: Mapping[str, Any]  # as written in YAML, for the record
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Milliseconds; NaN where nothing was measured."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """Counts of one stage or sink. received = emitted + the sum of dropped + in_flight."""
+
+    name: str
+    received: int
+    emitted: int
+    dropped: Mapping[str, int]  # by cause
+    in_flight: int
+    time: Percentiles  # ms a frame in the stage itself
+    queue_depth: int  # packets waiting before it now
+    queue_peak: int
+    queue_capacity: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a run: once a second while it goes, and as its report at the end."""
+
+    stream: str
+    state: str  # "running", "ended", "stopped", "failed"
+    reason: str  # why it ended; empty while running
+    elapsed: float  # s
+    frames: int  # results that left the last stage
+    hands: int  # hands in the newest result
+    rate: float  # results a second, over the last seconds while running, over the whole run at the end
+    latency: Percentiles  # ms from capture to the end of the last stage
+    stages: tuple[StageStatus, ...]  # source, stages, sinks, in order
+    choices: tuple[Choice, ...]
+    errors: Mapping[str, int]  # failed frames by kind of error, "stage: Error"

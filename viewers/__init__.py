@@ -1,0 +1,1 @@
+"""Programs that take what a pipeline gives."""
