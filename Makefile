@@ -1,0 +1,77 @@
+# Everything happens in a virtual environment of the project's own; nothing else on the machine changes, but for
+# missing system libraries, which are installed where this is possible without asking (root on Debian or Ubuntu).
+
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(shell command -v $(p) 2>/dev/null)))
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Shared libraries that the wheels expect of the system, and the Debian packages that have them.
+LIBRARIES := libusb-1.0.so.0 libGL.so.1 libEGL.so.1 libGLESv2.so.2 libX11.so.6 libgomp.so.1 libSM.so.6 libXext.so.6
+DEBIAN := libusb-1.0-0 libgl1 libegl1 libgles2 libx11-6 libgomp1 libsm6 libice6 libxext6 libudev1 libidn2-0
+
+define FIND_MISSING
+import ctypes, sys
+for name in sys.argv[1:]:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        print(name)
+endef
+export FIND_MISSING
+
+.DEFAULT_GOAL := help
+.PHONY: help setup system demo test test-slow test-gpu lint types format clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup ## Set up, then hands from the shipped clip: meshes, recording, overlay video in out/demo
+	@$(BIN)/hamba demo
+
+test: setup ## Set up, then lint, types and tests
+	@$(MAKE) --no-print-directory lint types
+	@$(BIN)/pytest
+
+test-slow: setup ## The tests that take minutes
+	@$(BIN)/pytest -m "slow and not gpu" --timeout 1800
+
+test-gpu: setup ## The tests that need CUDA
+	@$(BIN)/pytest -m gpu --timeout 1800 tests/gpu
+
+lint: setup ## ruff: lint and format
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup ## mypy, strict
+	@$(BIN)/mypy
+
+format: setup ## Let ruff mend what it can
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+setup: system $(READY) ## The virtual environment and the system libraries
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found. Install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Name a newer one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Setting up $(VENV) (several GB, minutes; once)..."
+	@$(PYTHON) -m venv $(VENV) || { echo "Cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# The loader itself is asked, in Python, since ldconfig is not everywhere and does not know LD_LIBRARY_PATH.
+system:
+	@test "$$(uname -s)" = Linux || exit 0; test -n "$(PYTHON)" || exit 0; \
+	missing=$$($(PYTHON) -c "$$FIND_MISSING" $(LIBRARIES)); \
+	test -z "$$missing" && exit 0; \
+	command="apt-get install --yes --no-install-recommends $(DEBIAN)"; \
+	if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+		echo "Installing system libraries:" $$missing; \
+		{ apt-get update --quiet && DEBIAN_FRONTEND=noninteractive $$command --quiet; } >/dev/null || { echo "That failed. Try: $$command" >&2; exit 1; }; \
+	else \
+		echo "System libraries are missing:" $$missing >&2; \
+		if command -v apt-get >/dev/null; then echo "Type this, then make again: sudo $$command" >&2; \
+		else echo "Install the packages of your system that have them, then make again." >&2; fi; \
+		exit 1; \
+	fi
+
+clean: ## Remove the virtual environment and what demo made
+	rm -rf $(VENV) out
