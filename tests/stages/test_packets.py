@@ -39,7 +39,7 @@ def test_a_frame_is_accepted_exactly_when_its_picture_has_the_stated_size(w: int
 
 def test_a_frame_refuses_pictures_that_are_not_bytes() -> None:
     with pytest.raises(PacketError, match="expected uint8, found float32"):
-        Frame(meta(), np.zeros((3, 4, 3), np.float32))  # type: ignore[arg-type]
+        Frame(meta(), np.zeros((3, 4, 3), np.float32))
 
 
 def test_arrays_are_read_only_in_a_packet_and_stay_writable_for_their_owner() -> None:
