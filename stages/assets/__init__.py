@@ -1,0 +1,1 @@
+"""Data shipped with the stages, each with the script that made it."""
