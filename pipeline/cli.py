@@ -1,0 +1,48 @@
+"""The `hamba` command.
+
+Nothing heavy is imported here: each command imports what it needs when it is called, so that `hamba --help` is quick.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.commands import bench, doctor, run
+
+app = typer.Typer(
+    name="hamba",
+    help="Live 3D hands from any camera or video.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("demo")(run.demo)
+app.command("doctor")(doctor.doctor)
+app.add_typer(bench.app, name="bench")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"hamba-stream {version('hamba-stream')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the command: errors of ours become a message and an exit status, never a traceback."""
+    from pipeline.commands.errors import run_app
+
+    sys.exit(run_app(app, sys.argv[1:]))

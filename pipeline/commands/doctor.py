@@ -1,0 +1,174 @@
+"""`hamba doctor`: what works on this machine, what is missing, and the command that mends it."""
+
+import ctypes
+import json as json_module
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+State = Literal["works", "missing", "optional"]
+
+PACKAGES = {
+    "torch": "torch", "timm": "timm", "smplx": "smplx", "av": "av", "mediapipe": "mediapipe", "open3d": "open3d",
+    "pyzmq": "zmq", "msgspec": "msgspec", "mcap": "mcap", "opencv-contrib-python": "cv2",
+}  # fmt: skip
+LIBRARIES = {
+    "libusb-1.0.so.0": "libusb-1.0-0",
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libGLESv2.so.2": "libgles2",
+}
+KERNELS = {"mamba-ssm": "mamba_ssm", "causal-conv1d": "causal_conv1d"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: State
+    found: str
+    mend: str = ""
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Tell what works on this machine, what is missing, and the command that mends it."""
+    findings = list(_examine())
+    if json:
+        sys.stdout.write(json_module.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
+    else:
+        _print(findings)
+    if any(finding.state == "missing" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _examine() -> Iterator[Finding]:
+    yield Finding("Python", "works", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield from _libraries()
+    yield from _packages()
+    yield from _shipped_parts()
+    yield from _compute()
+    yield from _weights()
+    yield from _cameras_and_screen()
+
+
+def _libraries() -> Iterator[Finding]:
+    if sys.platform != "linux":
+        return
+    for library, package in LIBRARIES.items():
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            yield Finding(library, "missing", "not found", f"sudo apt-get install {package}   (Debian, Ubuntu)")
+        else:
+            yield Finding(library, "works", "found")
+
+
+def _packages() -> Iterator[Finding]:
+    for distribution, module in PACKAGES.items():
+        try:
+            import_module(module)
+        except Exception as error:  # noqa: BLE001 - a broken package can raise anything, and this is what we report
+            yield Finding(distribution, "missing", f"{type(error).__name__}: {error}", f"pip install {distribution}")
+            continue
+        try:
+            yield Finding(distribution, "works", version(distribution))
+        except PackageNotFoundError:
+            yield Finding(distribution, "works", "installed under another name")
+
+
+def _shipped_parts() -> Iterator[Finding]:
+    from hamba_core.generic_hand import load_generic_hand
+    from stages.assets import CLIP, HAND_LANDMARKER
+
+    hand = load_generic_hand()
+    yield Finding("generic hand", "works", f"{len(hand.v_template)} vertices")
+    for what, path in (("hand landmarker", HAND_LANDMARKER), ("demo clip", CLIP)):
+        if path.is_file():
+            yield Finding(what, "works", f"{path.stat().st_size / 1e6:.1f} MB")
+        else:
+            yield Finding(what, "missing", f"{path} is not there", "pip install --force-reinstall hamba-stream")
+
+
+def _compute() -> Iterator[Finding]:
+    try:
+        import torch
+    except Exception:  # noqa: BLE001 - already reported with the packages
+        return
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        yield Finding("CUDA", "works", names)
+    else:
+        yield Finding("CUDA", "optional", "no CUDA device: the network runs on the processor")
+    yield Finding("processor", "works", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch")
+    for distribution, module in KERNELS.items():
+        try:
+            import_module(module)
+        except Exception as error:  # noqa: BLE001 - compiled extensions fail in many ways
+            yield Finding(
+                distribution,
+                "optional",
+                f"not in use ({type(error).__name__}); the scan runs in plain torch",
+                "pip install 'hamba-stream[cuda]'   (needs a CUDA compiler)",
+            )
+        else:
+            yield Finding(distribution, "works", version(distribution))
+
+
+def _weights() -> Iterator[Finding]:
+    checkpoint = os.environ.get("HAMBA_CHECKPOINT")
+    if checkpoint and Path(checkpoint).exists():
+        yield Finding("Hamba weights", "works", checkpoint)
+    elif checkpoint:
+        yield Finding("Hamba weights", "missing", f"HAMBA_CHECKPOINT names {checkpoint}, which is not there")
+    else:
+        yield Finding(
+            "Hamba weights",
+            "optional",
+            "not configured: hands come from the landmarks estimator",
+            "get the released checkpoint (docs/model.md), then --checkpoint FILE or HAMBA_CHECKPOINT=FILE",
+        )
+
+
+def _cameras_and_screen() -> Iterator[Finding]:
+    cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
+    if cameras:
+        yield Finding("cameras", "works", ", ".join(cameras))
+    else:
+        yield Finding("cameras", "optional", "none under /dev/video*")
+    if sys.platform == "linux":
+        screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        yield Finding("screen", "works" if screen else "optional", screen or "none: the window viewer needs one")
+    free = shutil.disk_usage(Path.cwd()).free
+    yield Finding("disk", "works" if free > 1e9 else "optional", f"{free / 1e9:.0f} GB free here")
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    signs = {"works": "[green]works[/]", "missing": "[red]missing[/]", "optional": "[yellow]not there[/]"}
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "what", "found", "to mend it"):
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        table.add_row(signs[finding.state], finding.what, finding.found, finding.mend)
+    console = Console()
+    console.print(table)
+    missing = [finding.what for finding in findings if finding.state == "missing"]
+    console.print(
+        f"[red]{len(missing)} missing:[/] {', '.join(missing)}"
+        if missing
+        else "Everything that is needed is here. What is not there is optional."
+    )

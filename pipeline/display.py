@@ -1,0 +1,110 @@
+"""What a person at a terminal sees of a run: a live line while it goes and a report at its end."""
+
+from collections.abc import Sequence
+from math import isnan
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from stages.packets import Choice, Percentiles, SourceInfo, Status
+
+
+class LiveLine:
+    """One line, redrawn: progress for files, frames/s, latency, drops and hands for all.
+
+    Silent where `console` is not a terminal. Safe to update from another thread.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[line]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("opening", total=None, line="")
+        self._fallbacks_said: set[Choice] = set()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def opened(self, source: SourceInfo) -> None:
+        """The source is open: its name and length are known."""
+        self._progress.update(self._task, description=source.name, total=source.frames)
+
+    def update(self, status: Status) -> None:
+        """Show the newest numbers, and each fallback once, for good."""
+        for choice in status.choices:
+            if choice.fallback and choice not in self._fallbacks_said:
+                self._fallbacks_said.add(choice)
+                self._progress.console.print(fallback_text(choice), style="yellow")
+        self._progress.update(self._task, completed=status.frames, line=status_line(status))
+
+
+def status_line(status: Status) -> str:
+    """Frames/s, latency, drops and hands of this moment, in a few words."""
+    parts = [f"{status.rate:.1f} frames/s"]
+    if not isnan(status.latency.p50):
+        parts.append(f"latency {status.latency.p50:.0f} ms")
+    dropped = sum(sum(stage.dropped.values()) for stage in status.stages)
+    parts.append(f"{dropped} dropped")
+    parts.append(f"{status.hands} hand{'' if status.hands == 1 else 's'}")
+    return "  ".join(parts)
+
+
+def fallback_text(choice: Choice) -> str:
+    """A fallback, said plainly: what is used instead, and why."""
+    return f"{choice.subject}: {choice.chosen}. {choice.reason}"
+
+
+def print_report(console: Console, status: Status, written: Sequence[str]) -> None:
+    """The report of a run: what came out, what each stage took and dropped, what was chosen and why."""
+    ending = {"ended": "done", "stopped": "stopped", "failed": "failed"}.get(status.state, status.state)
+    console.print(
+        f"[bold]{ending}[/]: {status.frames} frames in {status.elapsed:.1f} s ({status.rate:.1f} frames/s), "
+        f"latency p50 {_ms(status.latency.p50)}, p99 {_ms(status.latency.p99)} ms"
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("stage")
+    for name in ("frames in", "out", "p50 ms", "p95", "p99", "queue peak"):
+        table.add_column(name, justify="right")
+    table.add_column("dropped")
+    for stage in status.stages:
+        table.add_row(
+            stage.name,
+            str(stage.received),
+            str(stage.emitted),
+            *_row(stage.time),
+            f"{stage.queue_peak}/{stage.queue_capacity}" if stage.queue_capacity else "",
+            ", ".join(f"{count} {cause}" for cause, count in stage.dropped.items() if count),
+        )
+    console.print(table)
+    for error, count in status.errors.items():
+        console.print(f"[yellow]{count} failed[/] {error}")
+    for choice in status.choices:
+        style = "yellow" if choice.fallback else "dim"
+        console.print(f"{choice.subject}: {choice.chosen} ({choice.reason})", style=style, highlight=False)
+    for path in written:
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def _row(time: Percentiles) -> tuple[str, str, str]:
+    return _ms(time.p50), _ms(time.p95), _ms(time.p99)
+
+
+def _ms(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.1f}"

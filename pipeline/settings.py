@@ -1,0 +1,144 @@
+"""All settings of a run: the sum of the stages' own, from a preset, a file of the user's and `--set`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from hamba_core.errors import ConfigurationError
+from pipeline.runner import RuntimeSettings
+from stages.detection import DetectionSettings
+from stages.overlay import OverlaySettings
+from stages.reconstruction import ReconstructionSettings
+from stages.recording import RecordingSettings
+from stages.settings import StageSettings
+from stages.smoothing import SmoothingSettings
+from stages.sources import SourceSettings
+from stages.tracking import TrackingSettings
+
+PRESETS = ("live", "offline")
+
+
+class Settings(StageSettings):
+    """Everything that can be set. Each part stands beside the stage it belongs to."""
+
+    mode: Literal["live", "offline"] = "offline"
+    """offline: every frame, in order. live: the newest frame; what is late is dropped and counted."""
+    stream: str = Field("hands", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """The name under which results are published and recorded."""
+    source: SourceSettings = SourceSettings()
+    detect: DetectionSettings = DetectionSettings()
+    track: TrackingSettings = TrackingSettings()
+    reconstruct: ReconstructionSettings = ReconstructionSettings()
+    smooth: SmoothingSettings = SmoothingSettings()
+    record: RecordingSettings = RecordingSettings()
+    overlay: OverlaySettings = OverlaySettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+
+
+def load_settings(preset: str, overrides: Sequence[str] = ()) -> Settings:
+    """Settings of a preset ("live", "offline", or the path of a YAML file), then each "stage.key=value".
+
+    Raises ConfigurationError naming the key, what is allowed and the nearest known name.
+    """
+    tree = _read_preset(preset)
+    for override in overrides:
+        _apply(tree, override)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_explanations(error))) from None
+
+
+def _read_preset(preset: str) -> dict[str, Any]:
+    if preset in PRESETS:
+        text, where = (files("configs") / f"{preset}.yaml").read_text(), f"preset {preset}"
+    else:
+        path = Path(preset)
+        if not path.is_file():
+            near = _nearest(preset, PRESETS)
+            raise ConfigurationError(
+                f"preset {preset!r}: expected one of {', '.join(PRESETS)}, or a YAML file; found neither{near}"
+            )
+        where = str(path)
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{where}: expected a readable YAML file, found: {error}") from error
+    try:
+        tree = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{where}: expected YAML, found: {error}") from error
+    if not isinstance(tree, dict):
+        raise ConfigurationError(f"{where}: expected a mapping of stages to settings, found {type(tree).__name__}")
+    return tree
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    """Put "stage.key=value" into the tree; the value is read as YAML."""
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigurationError(f"--set {override}: expected stage.key=value, for example detect.max_hands=1")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"--set {override}: expected a YAML value, found {text!r}: {error}") from error
+    node = tree
+    for key in keys[:-1]:
+        child = node.setdefault(key, {})
+        if not isinstance(child, dict):
+            raise ConfigurationError(f"--set {override}: {key} is a single value and has no {keys[-1]!r} in it")
+        node = child
+    node[keys[-1]] = value
+
+
+def _explanations(error: ValidationError) -> Iterator[str]:
+    """A line for each thing that is wrong: the key, what was expected, what was found, the nearest name."""
+    for problem in error.errors():
+        location = [str(part) for part in problem["loc"]]
+        key = ".".join(location)
+        if problem["type"] == "extra_forbidden":
+            known = sorted(_fields_at(location[:-1]))
+            yield (
+                f"unknown setting {key}: expected one of {', '.join(known)}"
+                f"{_nearest(location[-1], known) or _elsewhere(location[-1])}"
+            )
+        else:
+            found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
+            yield f"setting {key}: {_lower_first(problem['msg'])}{found}"
+
+
+def _lower_first(text: str) -> str:
+    text = text.removeprefix("Value error, ").replace("Input should be", "expected")
+    return text[:1].lower() + text[1:]
+
+
+def _fields_at(location: Sequence[str]) -> Mapping[str, Any]:
+    """The fields of the settings model at this place in the tree; empty where there is none."""
+    model: type[BaseModel] = Settings
+    for part in location:
+        field = model.model_fields.get(part)
+        if field is None:
+            return {}
+        candidates = (field.annotation, *get_args(field.annotation))
+        models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not models:
+            return {}
+        model = models[0]
+    return model.model_fields
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    matches = get_close_matches(name, known, n=1)
+    return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def _elsewhere(name: str) -> str:
+    """Where a key that stands in the wrong place would be right."""
+    places = [f"{stage}.{name}" for stage in Settings.model_fields if name in _fields_at([stage])]
+    return f"; did you mean {' or '.join(places)}?" if places else ""
