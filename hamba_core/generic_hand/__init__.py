@@ -1,0 +1,21 @@
+"""The hand model that ships: a generic hand in MANO's structure, for whoever has no MANO file.
+
+Made by `make_generic_hand` from the WebXR generic hand (MIT licence, `LICENSE.txt`).
+"""
+
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from hamba_core.hand_model import HandModel
+
+
+@cache
+def load_generic_hand() -> HandModel:
+    """The generic right hand; always the same object."""
+    with (files(__name__) / "generic_hand.npz").open("rb") as file, np.load(file) as data:
+        arrays = {name: data[name].astype(np.int64 if data[name].dtype.kind == "i" else np.float64) for name in data}
+    for rows in ("weights", "j_regressor"):  # stored in single precision
+        arrays[rows] /= arrays[rows].sum(1, keepdims=True)
+    return HandModel(name="generic", posedirs=np.zeros((len(arrays["v_template"]), 3, 135)), **arrays)
