@@ -3,11 +3,13 @@
     python -m stages.assets.make_hand_landmarker mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl
 
 MediaPipe up to 0.10.21 carried the two networks in its wheels; later wheels carry none. A task file is a zip archive of
-both, stored without compression. The same wheel gives the same bytes.
+both, stored without compression and aligned, so that they are used where they lie in a mapped file. The same wheel
+gives the same bytes.
 """
 
 import argparse
 import hashlib
+import struct
 import zipfile
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,6 +17,11 @@ from typing import Final, NamedTuple
 from hamba_core.errors import HambaError, SourceError
 
 TASK_FILE: Final = Path(__file__).with_name("hand_landmarker.task")
+
+_ALIGNMENT: Final = 64  # bytes; TensorFlow Lite copies tensors that are not aligned, and warns
+_LOCAL_HEADER_SIZE: Final = 30  # bytes, without the name
+_EXTRA_HEADER: Final = struct.Struct("<HH")  # identifier, length
+_PADDING_ID: Final = 0xD935  # the extra field that Android's zipalign pads with
 
 
 class _Network(NamedTuple):
@@ -42,8 +49,17 @@ def make_task_file(wheel: Path, task_file: Path = TASK_FILE) -> None:
     networks = [(network.entry, _read_network(wheel, network)) for network in _NETWORKS]
     with zipfile.ZipFile(task_file, "w", zipfile.ZIP_STORED) as archive:
         for entry, content in networks:
-            # A ZipInfo made by name has a fixed date, so that the bytes depend on the content alone.
-            archive.writestr(zipfile.ZipInfo(entry), content)
+            archive.writestr(_aligned_entry(entry, archive.start_dir), content)
+
+
+def _aligned_entry(name: str, offset: int) -> zipfile.ZipInfo:
+    """An entry whose local header starts at this offset and whose content then starts at a multiple of _ALIGNMENT."""
+    entry = zipfile.ZipInfo(name)  # made by name, it has a fixed date
+    entry.create_system = 3  # Unix, wherever it is made
+    content_offset = offset + _LOCAL_HEADER_SIZE + len(name) + _EXTRA_HEADER.size
+    padding = -content_offset % _ALIGNMENT
+    entry.extra = _EXTRA_HEADER.pack(_PADDING_ID, padding) + bytes(padding)
+    return entry
 
 
 def _read_network(wheel: Path, network: _Network) -> bytes:
