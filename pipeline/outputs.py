@@ -1,0 +1,44 @@
+"""Where a run's files go."""
+
+import re
+from pathlib import Path
+
+from hamba_core.errors import OutputError
+
+RECORDING = "hands.mcap"
+OVERLAY = "overlay.mp4"
+SUMMARY = "summary.json"
+RESULTS = (RECORDING, OVERLAY, SUMMARY)
+
+
+def default_folder(source: str, parent: Path = Path("out")) -> Path:
+    """A folder for the results of this source that holds none yet: out/clip, then out/clip-2, ..."""
+    stem = Path(source).stem if "://" not in source else source.partition("://")[2]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:60] or "hands"
+    folder, number = parent / name, 2
+    while holds_results(folder):
+        folder, number = parent / f"{name}-{number}", number + 1
+    return folder
+
+
+def holds_results(folder: Path) -> bool:
+    """Whether an earlier run wrote here."""
+    return any((folder / name).exists() for name in RESULTS)
+
+
+def prepare_folder(folder: Path, *, overwrite: bool) -> None:
+    """Make the folder, or make sure that nothing in it would be lost. Raises OutputError."""
+    if holds_results(folder) and not overwrite:
+        raise OutputError(
+            f"{folder} already holds the results of a run, and they are not overwritten: "
+            "name another folder with --out, or say --overwrite"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in RESULTS:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {folder}: expected a folder that can be made and written to, "
+            f"found: {error.strerror or error}; name another with --out"
+        ) from error
