@@ -1,0 +1,89 @@
+"""Rotations in NumPy: exponential and logarithm of SO(3), angles between rotations, interpolation.
+
+A rotation vector is axis times angle, radians. Every function takes any leading dimensions and broadcasts.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+_SMALL = 1e-4  # radians below which a series replaces a quotient; its first omitted term is under 1e-18
+
+
+def exp_so3(vectors: ArrayLike) -> Array:
+    """Rotation vectors (..., 3) -> rotation matrices (..., 3, 3). Rodrigues' formula."""
+    vectors = np.asarray(vectors, np.float64)
+    squared = (vectors * vectors).sum(-1)[..., None, None]
+    angle = np.sqrt(squared)
+    small = angle < _SMALL
+    safe = np.where(small, 1.0, angle)
+    sine = np.where(small, 1 - squared / 6, np.sin(safe) / safe)
+    # 2 sin²(a/2) is 1 − cos a without its cancellation.
+    cosine = np.where(small, 0.5 - squared / 24, 2 * (np.sin(safe / 2) / safe) ** 2)
+    skew = hat(vectors)
+    return np.eye(3) + sine * skew + cosine * (skew @ skew)
+
+
+def log_so3(matrices: ArrayLike) -> Array:
+    """Rotation matrices (..., 3, 3) -> rotation vectors (..., 3) of length at most pi.
+
+    Accurate at every angle: it goes through the quaternion's best conditioned component (Shepperd, "Quaternion from
+    rotation matrix", 1978). At pi, where axis and negated axis are the same rotation, one of the two is given.
+    """
+    m = np.asarray(matrices, np.float64)
+    xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    xw, yw, zw = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
+    xy, xz, yz = m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0], m[..., 1, 2] + m[..., 2, 1]
+    # 4 q qᵀ of the quaternion q = (x, y, z, w): each row is q, scaled by one of its components.
+    outer = np.stack(
+        [
+            np.stack([1 + xx - yy - zz, xy, xz, xw], -1),
+            np.stack([xy, 1 - xx + yy - zz, yz, yw], -1),
+            np.stack([xz, yz, 1 - xx - yy + zz, zw], -1),
+            np.stack([xw, yw, zw, 1 + xx + yy + zz], -1),
+        ],
+        -2,
+    )
+    best = np.diagonal(outer, axis1=-2, axis2=-1).argmax(-1)
+    quaternion = np.take_along_axis(outer, best[..., None, None], -2)[..., 0, :]
+    quaternion /= np.linalg.norm(quaternion, axis=-1, keepdims=True)
+    quaternion *= np.where(quaternion[..., 3:] < 0, -1.0, 1.0)  # the representation with an angle up to pi
+    sine, cosine = np.linalg.norm(quaternion[..., :3], axis=-1), quaternion[..., 3]
+    # angle / sin(angle / 2) tends to 2 at 0.
+    scale = np.divide(2 * np.arctan2(sine, cosine), sine, out=np.full_like(sine, 2.0), where=sine > _SMALL**2)
+    result: Array = quaternion[..., :3] * scale[..., None]
+    return result
+
+
+def angle_between(first: ArrayLike, second: ArrayLike) -> Array:
+    """Geodesic distance of rotation matrices (..., 3, 3): radians (...), 0 to pi."""
+    relative = np.swapaxes(np.asarray(first, np.float64), -1, -2) @ np.asarray(second, np.float64)
+    distance: Array = np.linalg.norm(log_so3(relative), axis=-1)
+    return distance
+
+
+def slerp(first: ArrayLike, second: ArrayLike, fraction: ArrayLike) -> Array:
+    """The rotation (..., 3, 3) that lies this fraction (...) of the shortest way from the first to the second."""
+    first = np.asarray(first, np.float64)
+    step = log_so3(np.swapaxes(first, -1, -2) @ np.asarray(second, np.float64))
+    return first @ exp_so3(np.asarray(fraction, np.float64)[..., None] * step)
+
+
+def nearest_rotation(matrices: ArrayLike) -> Array:
+    """The rotations (..., 3, 3) nearest to these matrices in the Frobenius norm: removes drift from long products.
+
+    Orthogonal Procrustes problem with determinant 1 (Kabsch 1976; Umeyama 1991).
+    """
+    u, _, vt = np.linalg.svd(np.asarray(matrices, np.float64))
+    u[..., :, 2] *= np.linalg.det(u @ vt)[..., None]
+    result: Array = u @ vt
+    return result
+
+
+def hat(vectors: ArrayLike) -> Array:
+    """Vectors (..., 3) -> skew-symmetric matrices (..., 3, 3) with hat(a) @ b = a x b."""
+    x, y, z = np.moveaxis(np.asarray(vectors, np.float64), -1, 0)
+    zero = np.zeros_like(x)
+    rows = [np.stack(row, -1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
+    return np.stack(rows, -2)
