@@ -36,12 +36,13 @@ def flexion_axes(rest_joints_21: Array) -> Array:
     of distal, palmar and little-finger side, the choice that its nail's direction shows.
     """
     at = {name: rest_joints_21[i] for i, name in enumerate(JOINT_NAMES)}
-    # Chords of the knuckle row, over two gaps, so that the little finger's side of the arch turns with the arch.
+    # The knuckle row is an arch: from its index side to its little side the axes turn, so that a fist closes together.
+    radial, ulnar = at["index_1"] - at["ring_1"], at["middle_1"] - at["little_1"]
     knuckles = {
-        "index": at["index_1"] - at["ring_1"],
-        "middle": at["index_1"] - at["ring_1"],
-        "ring": at["middle_1"] - at["little_1"],
-        "little": at["middle_1"] - at["little_1"],
+        "index": radial,
+        "middle": (2 * radial + ulnar) / 3,
+        "ring": (radial + 2 * ulnar) / 3,
+        "little": ulnar,
     }
     distal = _unit(at["middle_1"] - at["wrist"])
     across = at["index_1"] - at["little_1"]
