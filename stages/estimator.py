@@ -1,0 +1,33 @@
+"""What an estimator is: whatever takes tracked boxes to hands."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from stages.packets import Choice, Detections, Hand, HandTopology
+
+
+class Estimator(Protocol):
+    """Called by the reconstruct stage from one thread: `open`, then the work, then `close`."""
+
+    @property
+    def name(self) -> str:
+        """As in settings and reports."""
+
+    @property
+    def batch(self) -> int:
+        """How many frames `reconstruct` gains from at once."""
+
+    def open(self) -> None:
+        """Load what is needed. Raises HambaError."""
+
+    def reconstruct(self, detections: Sequence[Detections]) -> Sequence[tuple[Hand, ...]]:
+        """The hands of each frame; frames come in order of time."""
+
+    def choices(self) -> tuple[Choice, ...]:
+        """What is in use and why, beyond the estimator's own name."""
+
+    def topology(self) -> HandTopology:
+        """The hand model's topology, after `open`."""
+
+    def close(self) -> None:
+        """Free everything."""

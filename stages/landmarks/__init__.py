@@ -1,0 +1,5 @@
+"""The `landmarks` estimator: the hand model fitted to the detector's 21 joints, in NumPy.
+
+`estimator` takes tracked boxes to hands; `shape` finds betas from bone lengths along a track; `fingers` is the
+kinematics; `fit` is the fit itself.
+"""
