@@ -50,4 +50,4 @@ def test_joints_in_one_point_are_aligned_to_the_centre() -> None:
 
 def test_mpjpe_is_the_mean_distance() -> None:
     truth = _points(7)
-    assert mpjpe(truth + (0.003, 0, 0.004), truth) == pytest.approx(0.005)
+    assert mpjpe(truth + np.array([0.003, 0, 0.004]), truth) == pytest.approx(0.005)
