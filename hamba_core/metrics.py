@@ -12,7 +12,8 @@ def procrustes_aligned(points: NDArray[np.floating], to: NDArray[np.floating]) -
     """`points` (..., N, 3) turned, scaled and moved to lie nearest to `to` (..., N, 3), in the unit of `to`.
 
     The similarity that minimises the sum of squared distances, without reflection (Umeyama, "Least-squares estimation
-    of transformation parameters between two point patterns", PAMI 1991). Points that all coincide go to the mean of `to`.
+    of transformation parameters between two point patterns", PAMI 1991). Points that all
+    coincide go to the mean of `to`.
     """
     points, to = np.asarray(points, np.float64), np.asarray(to, np.float64)
     goal = to.mean(-2, keepdims=True)
