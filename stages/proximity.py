@@ -1,0 +1,33 @@
+"""How near two hands are in a picture, in units of their own size."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+PALM = (0, 5, 9, 13, 17)
+"""Wrist and knuckles, in joint order: the part of a hand that keeps its shape."""
+
+
+def hand_size(joints_2d: NDArray[np.floating]) -> float:
+    """Size of a hand in the picture, px, from its joints (21, 2): the diagonal of their box, at least 1."""
+    return max(float(np.hypot(*np.ptp(joints_2d, axis=0))), 1.0)
+
+
+def joint_distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Mean distance between the same joints (21, 2) of two hands, as a share of the larger hand's size."""
+    apart = first - second
+    mean = float(np.hypot(apart[:, 0], apart[:, 1]).mean())
+    return mean / max(hand_size(first), hand_size(second))
+
+
+def box_overlap(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Intersection over union of two boxes (4,), 0 to 1; 0 where both are empty."""
+    left, top = max(first[0], second[0]), max(first[1], second[1])
+    right, bottom = min(first[2], second[2]), min(first[3], second[3])
+    shared = max(right - left, 0.0) * max(bottom - top, 0.0)
+    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)) - shared
+    return float(shared / union) if union > 0 else 0.0
+
+
+def tight_box(joints_2d: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The smallest box (4,) around joints (21, 2): left, top, right, bottom, px."""
+    return np.concatenate([joints_2d.min(0), joints_2d.max(0)])
