@@ -19,7 +19,7 @@ MODEL_JOINTS_IN_21 = tuple(JOINT_NAMES.index(name) for name in MODEL_JOINT_NAMES
 
 
 def _unit(vector: Array) -> Array:
-    return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
+    return np.asarray(vector / np.linalg.norm(vector, axis=-1, keepdims=True))
 
 
 def _bones(rest_joints_21: Array) -> Array:

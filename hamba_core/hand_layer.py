@@ -15,7 +15,8 @@ from hamba_core.skeleton import JOINTS_FROM_MODEL, MODEL_PARENTS
 class HandLayer(nn.Module):
     """Poses a batch of right hands; differentiable. `HandModel.pose` is the same computation in NumPy."""
 
-    faces: Tensor  # (F, 3)
+    tips: Tensor  # (5,)
+    joint_order: Tensor  # (21,)
 
     def __init__(self, model: HandModel) -> None:
         super().__init__()

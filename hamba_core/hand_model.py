@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import HandModelError
-from hamba_core.skeleton import JOINTS_FROM_MODEL, MODEL_PARENTS, Side
+from hamba_core.skeleton import JOINTS_FROM_MODEL, Side
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -81,8 +81,14 @@ class HandModel:
         return np.tensordot(self.j_regressor, self.shapedirs, 1)
 
     @cached_property
-    def _has_posedirs(self) -> bool:
-        return bool(self.posedirs.any())
+    def _flat_shapedirs(self) -> Array:
+        """(3 V, 10): one product with a contiguous matrix is several times faster than V small ones."""
+        return np.ascontiguousarray(self.shapedirs.reshape(-1, 10))
+
+    @cached_property
+    def _flat_posedirs(self) -> Array | None:
+        """(3 V, 135), or none where there are no correctives."""
+        return np.ascontiguousarray(self.posedirs.reshape(-1, 135)) if self.posedirs.any() else None
 
     def rest_joints(self, betas: Array) -> Array:
         """The 16 model joints (16, 3) of the rest pose, model order."""
@@ -100,26 +106,36 @@ class HandModel:
 
         As smplx: the wrist of the shaped rest hand stays in place under `global_orient`, then `translation` is added.
         """
-        shaped = self.v_template + self.shapedirs @ betas
+        shaped = self.v_template + (self._flat_shapedirs @ betas).reshape(-1, 3)
+        if self._flat_posedirs is not None:
+            shaped += (self._flat_posedirs @ (hand_pose - np.eye(3)).ravel()).reshape(-1, 3)
         rest = self.rest_joints(betas)
-        if self._has_posedirs:
-            shaped = shaped + self.posedirs @ (hand_pose - np.eye(3)).ravel()
-        rotations, positions = self._forward_kinematics(np.concatenate([global_orient[None], hand_pose]), rest)
-        # Each vertex is moved by the weighted mean of its joints' transforms, as one (V, 16) @ (16, 12) product.
-        offsets = positions - np.einsum("jab,jb->ja", rotations, rest)
-        blended = self.weights @ np.concatenate([rotations.reshape(16, 9), offsets], 1)
-        vertices = np.einsum("vab,vb->va", blended[:, :9].reshape(-1, 3, 3), shaped) + blended[:, 9:]
-        joints = np.concatenate([positions, vertices[self.tips]])[list(JOINTS_FROM_MODEL)]
+        rotations, positions = _forward_kinematics(global_orient, hand_pose, rest)
+        offsets = positions - (rotations @ rest[:, :, None])[:, :, 0]
         if side == "left":
-            vertices, joints = vertices @ MIRROR, joints @ MIRROR
-        return PosedHand(vertices + translation, joints + translation)
+            rotations, offsets, positions = MIRROR @ rotations, offsets @ MIRROR, positions @ MIRROR
+        # Each vertex is moved by the weighted mean of its joints' transforms, as one (V, 16) @ (16, 12) product whose
+        # columns are the transforms' columns one after the other.
+        transforms = np.concatenate([rotations.transpose(0, 2, 1).reshape(16, 9), offsets + translation], 1)
+        mean = self.weights @ transforms
+        vertices = mean[:, 9:].copy()
+        for axis in range(3):
+            vertices += mean[:, 3 * axis : 3 * axis + 3] * shaped[:, axis, None]
+        joints = np.concatenate([positions + translation, vertices[self.tips]])[list(JOINTS_FROM_MODEL)]
+        return PosedHand(vertices, joints)
 
-    @staticmethod
-    def _forward_kinematics(local: Array, rest: Array) -> tuple[Array, Array]:
-        """Local rotations (16, 3, 3) and rest joints (16, 3) -> world rotations and positions of the 16 joints."""
-        rotations, positions = local.copy(), rest.copy()
-        for joint, parent in enumerate(MODEL_PARENTS):
-            if parent >= 0:
-                rotations[joint] = rotations[parent] @ local[joint]
-                positions[joint] = positions[parent] + rotations[parent] @ (rest[joint] - rest[parent])
-        return rotations, positions
+
+def _forward_kinematics(global_orient: Array, hand_pose: Array, rest: Array) -> tuple[Array, Array]:
+    """Rotations (3, 3), (15, 3, 3) and rest joints (16, 3) -> world rotations and positions of the 16 joints."""
+    local, rest_fingers = hand_pose.reshape(5, 3, 3, 3), rest[1:].reshape(5, 3, 3)
+    rotations, positions = np.empty((16, 3, 3)), np.empty((16, 3))
+    rotations[0], positions[0] = global_orient, rest[0]
+    finger_rotations, finger_positions = rotations[1:].reshape(5, 3, 3, 3), positions[1:].reshape(5, 3, 3)
+    parent_rotation, parent_position, parent_rest = rotations[0], positions[0], rest[0]
+    for i in range(3):  # all fingers at once, from the palm outwards
+        bone = (rest_fingers[:, i] - parent_rest)[:, :, None]
+        finger_positions[:, i] = parent_position + (parent_rotation @ bone)[:, :, 0]
+        finger_rotations[:, i] = parent_rotation @ local[:, i]
+        parent_rotation, parent_position = finger_rotations[:, i], finger_positions[:, i]
+        parent_rest = rest_fingers[:, i]
+    return rotations, positions

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from hamba_core.anatomy import MODEL_JOINTS_IN_21, default_joint_limits, flexion_axes
 from hamba_core.errors import HandModelError
 from hamba_core.generic_hand.glb import SkinnedMesh, read_skinned_mesh
+from hamba_core.generic_hand.refinement import refined
 from hamba_core.generic_hand.shape_directions import shape_directions
 from hamba_core.hand_model import Array, IntArray
 from hamba_core.skeleton import FINGERS, JOINT_NAMES, MODEL_JOINT_NAMES, MODEL_PARENTS
@@ -34,6 +36,9 @@ FLAT = {
 }  # fmt: skip
 """Bones of the flat open hand: degrees from -x towards the thumb's side, then degrees towards the palm."""
 
+REFINED_FROM = 1.15
+"""Where the fingertips' finer mesh begins, in lengths of the GLB's last bone, which ends inside the tip."""
+
 REGRESSED_FROM = 100
 """How many vertices around a joint may take part in its regression."""
 
@@ -49,6 +54,7 @@ def make(path: Path) -> dict[str, Any]:
     vertices, joints_21 = flattened(hand.vertices @ R_model_glb.T, joints_21, weights)
     shift = WRIST - joints_21[0]
     vertices, joints_21 = vertices + shift, joints_21 + shift
+    vertices, faces, weights = refined(vertices, hand.faces, weights, fingertip_faces(hand.faces, vertices, joints_21))
     tips = tip_vertices(vertices, weights, joints_21)
     joints_21[4::4] = vertices[tips]
     shapedirs = shape_directions(vertices, weights, joints_21)
@@ -61,10 +67,10 @@ def make(path: Path) -> dict[str, Any]:
         "shapedirs": shapedirs.astype(np.float32),
         "j_regressor": regressor(vertices, shapedirs, joints, shape_directions(joints, joint_weights, joints_21)),
         "weights": weights.astype(np.float32),
-        "faces": hand.faces.astype(np.int16),
+        "faces": faces.astype(np.int16),
         "tips": tips.astype(np.int16),
-        "flexion_axes": flexion_axes(joints_21).astype(np.float32),
-        "joint_limits": default_joint_limits().astype(np.float32),
+        "flexion_axes": flexion_axes(joints_21),
+        "joint_limits": default_joint_limits(),
     }
 
 
@@ -74,11 +80,9 @@ def webxr_name(joint: str) -> str:
         return joint
     finger, _, number = joint.partition("_")
     if finger == "thumb":
-        parts = ("thumb-metacarpal", "thumb-phalanx-proximal", "thumb-phalanx-distal", "thumb-tip")
-    else:
-        prefix = "pinky-finger-" if finger == "little" else f"{finger}-finger-"
-        parts = tuple(prefix + part for part in ("phalanx-proximal", "phalanx-intermediate", "phalanx-distal", "tip"))
-    return parts[int(number) - 1]
+        return "thumb-" + ("metacarpal", "phalanx-proximal", "phalanx-distal", "tip")[int(number) - 1]
+    part = ("phalanx-proximal", "phalanx-intermediate", "phalanx-distal", "tip")[int(number) - 1]
+    return f"{'pinky' if finger == 'little' else finger}-finger-{part}"
 
 
 def model_weights(hand: SkinnedMesh) -> Array:
@@ -87,7 +91,7 @@ def model_weights(hand: SkinnedMesh) -> Array:
     weights = np.zeros((len(hand.vertices), 16))
     for name, share in zip(hand.joint_names, hand.weights.T, strict=True):
         weights[:, column_of.get(name, 0)] += share
-    return weights / weights.sum(1, keepdims=True)
+    return np.asarray(weights / weights.sum(1, keepdims=True))
 
 
 def flattened(vertices: Array, joints_21: Array, weights: Array) -> tuple[Array, Array]:
@@ -106,6 +110,9 @@ def flattened(vertices: Array, joints_21: Array, weights: Array) -> tuple[Array,
     moved = np.einsum("jab,vjb->vja", world, vertices[:, None] - rest) + posed
     flat_joints = joints_21.copy()
     flat_joints[list(MODEL_JOINTS_IN_21)] = posed
+    for last in range(3, 16, 3):
+        joint = MODEL_JOINTS_IN_21[last]
+        flat_joints[joint + 1] = posed[last] + world[last] @ (joints_21[joint + 1] - joints_21[joint])
     return np.einsum("vj,vja->va", weights, moved), flat_joints
 
 
@@ -114,7 +121,18 @@ def rotation_between(start: Array, end: Array) -> Array:
     start, end = start / np.linalg.norm(start), end / np.linalg.norm(end)
     x, y, z = np.cross(start, end)
     K = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + K + K @ K / (1 + start @ end)
+    return np.asarray(np.eye(3) + K + K @ K / (1 + start @ end))
+
+
+def fingertip_faces(faces: IntArray, vertices: Array, joints_21: Array) -> NDArray[np.bool_]:
+    """Which faces (F,) lie on the farther part of a last bone."""
+    marked = np.zeros(len(faces), bool)
+    centres = vertices[faces].mean(1)
+    for last in range(3, 21, 4):
+        offset = centres - (joints_21[last] + REFINED_FROM * (joints_21[last + 1] - joints_21[last]))
+        bone = joints_21[last + 1] - joints_21[last]
+        marked |= (offset @ bone > 0) & (np.linalg.norm(offset, axis=1) < 0.03)
+    return marked
 
 
 def tip_vertices(vertices: Array, weights: Array, joints_21: Array) -> IntArray:
@@ -123,7 +141,7 @@ def tip_vertices(vertices: Array, weights: Array, joints_21: Array) -> IntArray:
     tips = []
     for finger in FINGERS:
         name, last = f"{finger}_3", JOINT_NAMES.index(f"{finger}_3")
-        bone = joints_21[last] - joints_21[last - 1]
+        bone = joints_21[last + 1] - joints_21[last]
         bone = bone / np.linalg.norm(bone)
         offset = vertices - joints_21[last]
         pad, sideways = np.cross(flexion[name], bone), np.abs(offset @ flexion[name])

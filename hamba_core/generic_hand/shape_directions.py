@@ -39,7 +39,7 @@ def shape_directions(points: Array, weights: Array, joints_21: Array) -> Array:
 
 def _direction(name: str, points: Array, weights: Array, joints_21: Array) -> Array:
     if name == "size":
-        return points - joints_21[0]
+        return np.asarray(points - joints_21[0])
     result = weights[:, :1] * _palm_change(name, points, joints_21)
     for finger in FINGERS:
         first = JOINT_NAMES.index(f"{finger}_1")
@@ -68,10 +68,10 @@ def _palm_change(name: str, points: Array, joints_21: Array) -> Array:
     ramp = np.clip(distal, 0, 1)
     share = WRIST_SHARE + (1 - WRIST_SHARE) * ramp**2 * (3 - 2 * ramp)
     if name == "palm_length":
-        # Straight from the wrist on, and still before it: a parabola joins the two without a kink.
-        soft = 0.15
-        rise = np.where(distal > soft, distal, np.clip(distal + soft, 0, None) ** 2 / (4 * soft))
-        result[:, 0] = -rise * length
+        # Nothing before the wrist, even beyond; a parabola joins the two without a kink.
+        bend = 0.3
+        rise = np.where(distal > bend, distal - bend / 2, np.clip(distal, 0, None) ** 2 / (2 * bend))
+        result[:, 0] = -length * rise / (1 - bend / 2)
     elif name == "palm_width":
         result[:, 2] = share * (points[:, 2] - wrist[2])
     elif name == "palm_thickness":
