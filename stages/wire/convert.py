@@ -1,0 +1,263 @@
+"""Messages to the maps on the wire and back."""
+
+import math
+
+import numpy as np
+from msgspec import UNSET, UnsetType
+
+from hamba_core.camera import Intrinsics
+from hamba_core.errors import WireError
+from hamba_core.skeleton import JOINT_NAMES
+from stages import packets
+from stages.packets import ClockAnchor, FrameMeta, FrameResult, HandTopology
+from stages.wire import maps
+from stages.wire.maps import VERSION
+from stages.wire.messages import HandsMessage, ImageMessage, Message, ModelMessage, StatusMessage, VertexForm
+
+Map = maps.Hands | maps.Model | maps.Status | maps.Image
+
+_HALF_LIMIT = 65504.0  # the largest number of half precision
+
+
+def to_map(message: Message, vertices: VertexForm) -> Map:
+    """The map of a message."""
+    match message:
+        case HandsMessage():
+            return _hands_map(message, vertices)
+        case ModelMessage():
+            return _model_map(message)
+        case StatusMessage():
+            return _status_map(message)
+        case ImageMessage():
+            return _image_map(message)
+
+
+def from_map(given: Map) -> Message:
+    """The message of a map. Raises WireError; PacketError or ConfigurationError where a packet refuses its values."""
+    match given:
+        case maps.Hands():
+            return _hands(given)
+        case maps.Model():
+            return _model(given)
+        case maps.Status():
+            return _status(given)
+        case maps.Image():
+            return _image(given)
+
+
+def _clock_map(clock: ClockAnchor) -> maps.Clock:
+    return maps.Clock(clock.monotonic_ns, clock.unix_ns)
+
+
+def _clock(clock: maps.Clock) -> ClockAnchor:
+    return ClockAnchor(clock.monotonic_ns, clock.unix_ns)
+
+
+def _frame_map(frame: FrameMeta) -> maps.Frame:
+    return maps.Frame(frame.index, frame.pts, frame.captured_ns, frame.width, frame.height)
+
+
+def _camera_map(camera: Intrinsics) -> maps.Camera:
+    return maps.Camera(camera.fx, camera.fy, camera.cx, camera.cy, camera.estimated)
+
+
+def _frame(stream: str, frame: maps.Frame, camera: maps.Camera) -> FrameMeta:
+    intrinsics = Intrinsics(camera.fx, camera.fy, camera.cx, camera.cy, camera.estimated)
+    return FrameMeta(stream, frame.index, frame.pts, frame.captured_ns, frame.width, frame.height, intrinsics)
+
+
+def _hands_map(message: HandsMessage, vertices: VertexForm) -> maps.Hands:
+    result = message.result
+    return maps.Hands(
+        v=VERSION,
+        stream=result.frame.stream,
+        seq=message.seq,
+        frame=_frame_map(result.frame),
+        published_ns=message.published_ns,
+        clock=_clock_map(message.clock),
+        camera=_camera_map(result.frame.camera),
+        hands=[_hand_map(hand, vertices) for hand in result.hands],
+        stage_ns=dict(result.stage_ns),
+    )
+
+
+def _hand_map(hand: packets.Hand, form: VertexForm) -> maps.Hand:
+    vertices: maps.Array | UnsetType = UNSET
+    if form == "float32":
+        vertices = maps.pack(hand.vertices)
+    elif form == "float16":
+        vertices = maps.pack(hand.vertices.clip(-_HALF_LIMIT, _HALF_LIMIT), "<f2")
+    return maps.Hand(
+        id=hand.track_id,
+        side=hand.side,
+        score=hand.score,
+        box=maps.pack(hand.box),
+        translation=maps.pack(hand.translation),
+        global_orient=maps.pack(hand.global_orient),
+        hand_pose=maps.pack(hand.hand_pose),
+        betas=maps.pack(hand.betas),
+        joints=maps.pack(hand.joints),
+        joints_2d=maps.pack(hand.joints_2d),
+        vertices=vertices,
+    )
+
+
+def _hands(given: maps.Hands) -> HandsMessage:
+    frame = _frame(given.stream, given.frame, given.camera)
+    hands = tuple(_hand(hand, f"hands[{i}].") for i, hand in enumerate(given.hands))
+    return HandsMessage(given.seq, FrameResult(frame, hands, given.stage_ns), given.published_ns, _clock(given.clock))
+
+
+def _hand(hand: maps.Hand, at: str) -> packets.Hand:
+    no_vertices = np.zeros((0, 3), np.float32)
+    return packets.Hand(
+        track_id=hand.id,
+        side=hand.side,
+        score=hand.score,
+        box=maps.unpack_floats(hand.box, at + "box", 4),
+        global_orient=maps.unpack_floats(hand.global_orient, at + "global_orient", 3, 3),
+        hand_pose=maps.unpack_floats(hand.hand_pose, at + "hand_pose", 15, 3, 3),
+        betas=maps.unpack_floats(hand.betas, at + "betas", 10),
+        translation=maps.unpack_floats(hand.translation, at + "translation", 3),
+        joints=maps.unpack_floats(hand.joints, at + "joints", 21, 3),
+        joints_2d=maps.unpack_floats(hand.joints_2d, at + "joints_2d", 21, 2),
+        vertices=no_vertices if hand.vertices is UNSET else maps.unpack_floats(hand.vertices, at + "vertices", None, 3),
+    )
+
+
+def _model_map(message: ModelMessage) -> maps.Model:
+    topology = message.topology
+    dtype = "<u2" if topology.vertices <= 2**16 else "<u4"
+    return maps.Model(
+        v=VERSION,
+        stream=message.stream,
+        published_ns=message.published_ns,
+        clock=_clock_map(message.clock),
+        name=topology.name,
+        vertices=topology.vertices,
+        faces_right=maps.pack(topology.faces_right, dtype),
+        faces_left=maps.pack(topology.faces_left, dtype),
+        joint_names=list(topology.joint_names),
+        joint_parents=list(topology.joint_parents),
+        estimator=message.estimator,
+        versions=dict(message.versions),
+    )
+
+
+def _model(given: maps.Model) -> ModelMessage:
+    joints = len(JOINT_NAMES)
+    if not len(given.joint_names) == len(given.joint_parents) == joints:
+        found = f"{len(given.joint_names)} and {len(given.joint_parents)}"
+        raise WireError(f"joint_names and joint_parents: expected {joints} each, found {found}")
+    if not all(-1 <= parent < joints for parent in given.joint_parents):
+        raise WireError(f"joint_parents: expected -1..{joints - 1}, found {given.joint_parents}")
+    topology = HandTopology(
+        name=given.name,
+        vertices=given.vertices,
+        faces_right=maps.unpack(given.faces_right, "faces_right", (None, 3), maps.INTEGERS).astype(np.int32),
+        faces_left=maps.unpack(given.faces_left, "faces_left", (None, 3), maps.INTEGERS).astype(np.int32),
+        joint_names=tuple(given.joint_names),
+        joint_parents=tuple(given.joint_parents),
+    )
+    clock = _clock(given.clock)
+    return ModelMessage(given.stream, topology, given.estimator, given.versions, given.published_ns, clock)
+
+
+def _measured(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _percentiles_map(times: packets.Percentiles) -> maps.Percentiles:
+    return maps.Percentiles(_measured(times.p50), _measured(times.p95), _measured(times.p99))
+
+
+def _percentiles(times: maps.Percentiles) -> packets.Percentiles:
+    return packets.Percentiles(_or_nan(times.p50), _or_nan(times.p95), _or_nan(times.p99))
+
+
+def _status_map(message: StatusMessage) -> maps.Status:
+    status = message.status
+    return maps.Status(
+        v=VERSION,
+        stream=status.stream,
+        published_ns=message.published_ns,
+        clock=_clock_map(message.clock),
+        state=status.state,
+        reason=status.reason,
+        elapsed=status.elapsed,
+        frames=status.frames,
+        hands=status.hands,
+        rate=_measured(status.rate),
+        latency=_percentiles_map(status.latency),
+        stages=[_stage_map(stage) for stage in status.stages],
+        choices=[maps.Choice(c.subject, c.chosen, c.reason, c.fallback) for c in status.choices],
+        errors=dict(status.errors),
+    )
+
+
+def _stage_map(stage: packets.StageStatus) -> maps.Stage:
+    return maps.Stage(
+        name=stage.name,
+        received=stage.received,
+        emitted=stage.emitted,
+        dropped=dict(stage.dropped),
+        in_flight=stage.in_flight,
+        time=_percentiles_map(stage.time),
+        queue_depth=stage.queue_depth,
+        queue_peak=stage.queue_peak,
+        queue_capacity=stage.queue_capacity,
+    )
+
+
+def _status(given: maps.Status) -> StatusMessage:
+    status = packets.Status(
+        stream=given.stream,
+        state=given.state,
+        reason=given.reason,
+        elapsed=given.elapsed,
+        frames=given.frames,
+        hands=given.hands,
+        rate=_or_nan(given.rate),
+        latency=_percentiles(given.latency),
+        stages=tuple(_stage(stage) for stage in given.stages),
+        choices=tuple(packets.Choice(c.subject, c.chosen, c.reason, c.fallback) for c in given.choices),
+        errors=given.errors,
+    )
+    return StatusMessage(status, given.published_ns, _clock(given.clock))
+
+
+def _stage(stage: maps.Stage) -> packets.StageStatus:
+    return packets.StageStatus(
+        name=stage.name,
+        received=stage.received,
+        emitted=stage.emitted,
+        dropped=stage.dropped,
+        in_flight=stage.in_flight,
+        time=_percentiles(stage.time),
+        queue_depth=stage.queue_depth,
+        queue_peak=stage.queue_peak,
+        queue_capacity=stage.queue_capacity,
+    )
+
+
+def _image_map(message: ImageMessage) -> maps.Image:
+    return maps.Image(
+        v=VERSION,
+        stream=message.frame.stream,
+        published_ns=message.published_ns,
+        clock=_clock_map(message.clock),
+        frame=_frame_map(message.frame),
+        camera=_camera_map(message.frame.camera),
+        jpeg=message.jpeg,
+    )
+
+
+def _image(given: maps.Image) -> ImageMessage:
+    if not given.jpeg.startswith(b"\xff\xd8"):
+        raise WireError(f"jpeg: expected a JPEG picture, found bytes that start {given.jpeg[:4]!r}")
+    frame = _frame(given.stream, given.frame, given.camera)
+    return ImageMessage(frame, given.jpeg, given.published_ns, _clock(given.clock))

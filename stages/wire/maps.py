@@ -1,0 +1,174 @@
+"""The maps as they stand on the wire, field by field, and the arrays in them.
+
+Every list states how long it may be, so that a decoder refuses a hostile length before it allocates for it. Fields
+that are not here are skipped when a message is read.
+"""
+
+import math
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+from msgspec import UNSET, Meta, Struct, UnsetType
+from numpy.typing import NDArray
+
+from hamba_core.errors import WireError
+
+VERSION: Final = 1
+FLOATS: Final = ("<f4", "<f2", "<f8")
+INTEGERS: Final = ("<u2", "<i4", "<u4", "|u1")
+
+Count = Annotated[int, Meta(ge=0)]
+_MOST = Meta(max_length=1024)
+
+
+class Version(Struct):
+    """The one field that every version has."""
+
+    v: int
+
+
+class Array(Struct, frozen=True, gc=False):
+    """An array: type, shape, row-major bytes."""
+
+    t: str
+    s: Annotated[list[Count], Meta(max_length=4)]
+    b: bytes
+
+
+class Clock(Struct, frozen=True, gc=False):
+    monotonic_ns: int
+    unix_ns: int
+
+
+class Camera(Struct, frozen=True, gc=False):
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    estimated: bool
+
+
+class Frame(Struct, frozen=True, gc=False):
+    index: Count
+    pts: float
+    captured_ns: int
+    width: int
+    height: int
+
+
+class Hand(Struct, frozen=True, gc=False, kw_only=True):
+    id: int
+    side: Literal["left", "right"]
+    score: float
+    box: Array
+    translation: Array
+    global_orient: Array
+    hand_pose: Array
+    betas: Array
+    joints: Array
+    joints_2d: Array
+    vertices: Array | UnsetType = UNSET
+
+
+class Hands(Struct, frozen=True, gc=False, kw_only=True):
+    v: int
+    stream: str
+    seq: Count
+    frame: Frame
+    published_ns: int
+    clock: Clock
+    camera: Camera
+    hands: Annotated[list[Hand], _MOST]
+    stage_ns: dict[str, int] = {}
+
+
+class Model(Struct, frozen=True, gc=False, kw_only=True):
+    v: int
+    stream: str
+    published_ns: int
+    clock: Clock
+    name: str
+    vertices: Annotated[int, Meta(ge=0, lt=2**31)]
+    faces_right: Array
+    faces_left: Array
+    joint_names: Annotated[list[str], _MOST]
+    joint_parents: Annotated[list[int], _MOST]
+    estimator: str
+    versions: dict[str, str]
+
+
+class Percentiles(Struct, frozen=True, gc=False):
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class Stage(Struct, frozen=True, gc=False, kw_only=True):
+    name: str
+    received: Count
+    emitted: Count
+    dropped: dict[str, Count]
+    in_flight: Count
+    time: Percentiles
+    queue_depth: Count
+    queue_peak: Count
+    queue_capacity: Count
+
+
+class Choice(Struct, frozen=True, gc=False):
+    subject: str
+    chosen: str
+    reason: str
+    fallback: bool
+
+
+class Status(Struct, frozen=True, gc=False, kw_only=True):
+    v: int
+    stream: str
+    published_ns: int
+    clock: Clock
+    state: str
+    reason: str
+    elapsed: float
+    frames: Count
+    hands: Count
+    rate: float | None
+    latency: Percentiles
+    stages: Annotated[list[Stage], _MOST]
+    choices: Annotated[list[Choice], _MOST]
+    errors: dict[str, Count]
+
+
+class Image(Struct, frozen=True, gc=False, kw_only=True):
+    v: int
+    stream: str
+    published_ns: int
+    clock: Clock
+    frame: Frame
+    camera: Camera
+    jpeg: bytes
+
+
+def pack(array: NDArray[Any], dtype: str = "<f4") -> Array:
+    """An array as this type."""
+    return Array(dtype, list(array.shape), array.astype(dtype, copy=False).tobytes())
+
+
+def unpack(array: Array, name: str, shape: tuple[int | None, ...], dtypes: tuple[str, ...]) -> NDArray[Any]:
+    """The array, of any of these types, over the bytes that came. None in the shape is any length. Raises WireError."""
+    if array.t not in dtypes:
+        raise WireError(f"{name}: expected an array of {', '.join(dtypes)}, found {array.t[:16]!r}")
+    if len(array.s) != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.s, strict=True)):
+        want_text = ", ".join("any" if n is None else str(n) for n in shape)
+        raise WireError(f"{name}: expected shape ({want_text}), found {tuple(array.s)}")
+    size = math.prod(array.s) * int(array.t[2])
+    if len(array.b) != size:
+        raise WireError(f"{name}: expected {size} bytes for {array.t} {tuple(array.s)}, found {len(array.b)}")
+    return np.frombuffer(array.b, array.t).reshape(array.s)
+
+
+def unpack_floats(array: Array, name: str, *shape: int | None) -> NDArray[np.float32]:
+    """As `unpack`, single precision. What that cannot hold becomes infinite, which packets refuse."""
+    values = unpack(array, name, shape, FLOATS)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float32, copy=False)
