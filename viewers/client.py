@@ -1,0 +1,209 @@
+"""Subscribe to the hands that a pipeline publishes.
+
+    with HandClient() as hands:
+        message = hands.latest(timeout=1.0)      # the newest, for a robot or a viewer
+        for message in hands.stream():           # every one, in order, for a recorder
+            ...
+
+Needs pyzmq, msgspec and NumPy only. Not for several threads at once. Nothing runs in the background: whatever has come
+is read when `latest`, `stream` or one of the properties is asked.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import zmq
+
+from hamba_core.errors import ConfigurationError, WireError
+from stages import wire
+from stages.wire import HandsMessage, ImageMessage, ModelMessage, StatusMessage
+
+DEFAULT_ADDRESS = "tcp://127.0.0.1:5557"
+SILENCE = 3.0
+"""Seconds without a message after which a publisher counts as gone; it sends its status every second."""
+
+_QUEUE = 1000  # messages ZeroMQ keeps for us while nobody reads
+_MORE_MS = 2  # how long to wait for the rest of a backlog that ZeroMQ still takes from the network
+_POLL = 0.1  # seconds between looks at the clock while waiting
+
+
+class HandClient:
+    """A subscriber. It connects, and re-connects, by itself: the publisher may come later, go, and come back.
+
+    `stream` names one stream, or none for all that the address has (a viewer of one camera needs no name).
+    `images` also subscribes to the pictures. `server_key` (the publisher's public key file) and `client_key` (this
+    client's secret key file) turn CURVE on.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        stream: str | None = None,
+        *,
+        images: bool = False,
+        server_key: Path | None = None,
+        client_key: Path | None = None,
+    ) -> None:
+        self.model: ModelMessage | None = None
+        """The newest model message; it comes before the first hands."""
+        self.status: StatusMessage | None = None
+        """The newest status."""
+        self.image: ImageMessage | None = None
+        """The newest picture, if `images`."""
+        self.received = 0
+        """Hands messages so far."""
+        self.lost = 0
+        """Hands messages that were published and never came: gaps in `seq`."""
+        self.malformed = 0
+        """Messages that broke the protocol and were passed over."""
+        self.newest: HandsMessage | None = None
+        """The newest hands message, whether or not it has been given out."""
+        self._heard: float | None = None
+        self._next_seq: dict[str, int] = {}
+        self._waiting: deque[HandsMessage] = deque(maxlen=_QUEUE)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.SUB)
+        self._socket.rcvhwm = _QUEUE
+        self._socket.linger = 0
+        self._socket.ipv6 = True
+        self._socket.reconnect_ivl = 100
+        self._socket.reconnect_ivl_max = 1000
+        # A publisher that was unplugged rather than closed leaves a dead connection; heartbeats find it out.
+        self._socket.heartbeat_ivl = 1000
+        self._socket.heartbeat_timeout = 3000
+        try:
+            self._secure(server_key, client_key)
+            for kind in ("model", "status", "hands", *(["image"] if images else [])):
+                self._socket.subscribe(f"{kind}/{stream}\0" if stream else f"{kind}/")
+            self._socket.connect(address)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, zmq.ZMQError):
+                raise ConfigurationError(
+                    f"cannot connect to {address!r}: expected an address such as {DEFAULT_ADDRESS}, found: {error}"
+                ) from error
+            raise
+
+    def _secure(self, server_key: Path | None, client_key: Path | None) -> None:
+        if server_key is None and client_key is None:
+            return
+        if server_key is None or client_key is None:
+            raise ConfigurationError(
+                "CURVE needs two files: the publisher's public key (*.key) and this client's secret key (*.key_secret)"
+            )
+        from zmq.auth import load_certificate
+
+        try:
+            self._socket.curve_serverkey = load_certificate(server_key)[0]
+            public, secret = load_certificate(client_key)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"CURVE keys: expected files of `hamba keys new`, found: {error}") from error
+        if secret is None:
+            raise ConfigurationError(f"{client_key}: expected a secret key (*.key_secret), found a public one")
+        self._socket.curve_publickey, self._socket.curve_secretkey = public, secret
+
+    def latest(self, timeout: float = 0.0) -> HandsMessage | None:
+        """The newest hands, or None when nothing new has come within `timeout` seconds. Older ones are thrown away."""
+        deadline = time.monotonic() + timeout
+        while True:
+            self._read()
+            if self._waiting:
+                newest = self._waiting[-1]
+                self._waiting.clear()
+                return newest
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return None
+            self._socket.poll(int(min(remaining, _POLL) * 1000) + 1)
+
+    def stream(self, timeout: float | None = None) -> Iterator[HandsMessage]:
+        """Every hands message, in order; ends when none has come for `timeout` seconds (None: never)."""
+        heard = time.monotonic()
+        while True:
+            if not self._waiting:
+                self._take_one()
+            if self._waiting:
+                yield self._waiting.popleft()
+                heard = time.monotonic()
+                continue
+            if timeout is not None and time.monotonic() - heard > timeout:
+                return
+            self._socket.poll(int(_POLL * 1000))
+
+    @property
+    def alive(self) -> bool:
+        """Whether the publisher has been heard in the last three seconds and has not said that it ended."""
+        self._read()
+        if self._heard is None or time.monotonic() - self._heard > SILENCE:
+            return False
+        return self.status is None or self.status.status.state == "running" or not self._ended()
+
+    def _ended(self) -> bool:
+        """The last thing heard was that the run is over."""
+        if self.status is None or self.status.status.state == "running":
+            return False
+        return self.newest is None or self.newest.published_ns <= self.status.published_ns
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the newest hands were captured; means something on the publisher's own host only."""
+        self._read()
+        return None if self.newest is None else (time.monotonic_ns() - self.newest.result.frame.captured_ns) / 1e9
+
+    def _read(self) -> None:
+        """Read everything that has come."""
+        backlog = 0
+        while self._take_one() or (backlog > 1 and self._socket.poll(_MORE_MS)):
+            backlog += 1
+
+    def _take_one(self) -> bool:
+        """Read one message if one has come."""
+        try:
+            data = self._socket.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        self._heard = time.monotonic()
+        try:
+            message = wire.decode(data)
+        except WireError:
+            self.malformed += 1
+            return True
+        match message:
+            case HandsMessage():
+                self._count(message)
+                self.newest = message
+                self.lost += len(self._waiting) == _QUEUE  # the oldest makes room: nobody has asked for it in time
+                self._waiting.append(message)
+            case ModelMessage():
+                self.model = message
+            case StatusMessage():
+                self.status = message
+            case ImageMessage():
+                self.image = message
+        return True
+
+    def _count(self, message: HandsMessage) -> None:
+        stream = message.result.frame.stream
+        expected = self._next_seq.get(stream)
+        # A smaller number is a publisher that was started anew, not a loss.
+        if expected is not None and message.seq > expected:
+            self.lost += message.seq - expected
+        self._next_seq[stream] = message.seq + 1
+        self.received += 1
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._socket.close()
+        self._context.term()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
