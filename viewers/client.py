@@ -20,6 +20,7 @@ import zmq
 
 from hamba_core.errors import ConfigurationError, WireError
 from stages import wire
+from stages.packets import ClockAnchor
 from stages.wire import HandsMessage, ImageMessage, ModelMessage, StatusMessage
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5557"
@@ -63,7 +64,7 @@ class HandClient:
         self.newest: HandsMessage | None = None
         """The newest hands message, whether or not it has been given out."""
         self._heard: float | None = None
-        self._next_seq: dict[str, int] = {}
+        self._expected: dict[str, tuple[ClockAnchor, int]] = {}  # by stream: the run, by its clock, and its next seq
         self._waiting: deque[HandsMessage] = deque(maxlen=_QUEUE)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
@@ -188,11 +189,10 @@ class HandClient:
 
     def _count(self, message: HandsMessage) -> None:
         stream = message.result.frame.stream
-        expected = self._next_seq.get(stream)
-        # A smaller number is a publisher that was started anew, not a loss.
-        if expected is not None and message.seq > expected:
+        run, expected = self._expected.get(stream, (message.clock, message.seq))
+        if run == message.clock and message.seq > expected:
             self.lost += message.seq - expected
-        self._next_seq[stream] = message.seq + 1
+        self._expected[stream] = (message.clock, message.seq + 1)
         self.received += 1
 
     def close(self) -> None:
