@@ -54,11 +54,12 @@ def _clock(clock: maps.Clock) -> ClockAnchor:
 
 
 def _frame_map(frame: FrameMeta) -> maps.Frame:
-    return maps.Frame(frame.index, frame.pts, frame.captured_ns, frame.width, frame.height)
+    return maps.Frame(frame.index, float(frame.pts), frame.captured_ns, frame.width, frame.height)
 
 
 def _camera_map(camera: Intrinsics) -> maps.Camera:
-    return maps.Camera(camera.fx, camera.fy, camera.cx, camera.cy, camera.estimated)
+    fx, fy, cx, cy = map(float, (camera.fx, camera.fy, camera.cx, camera.cy))  # where someone wrote 320, say
+    return maps.Camera(fx, fy, cx, cy, camera.estimated)
 
 
 def _frame(stream: str, frame: maps.Frame, camera: maps.Camera) -> FrameMeta:
@@ -90,7 +91,7 @@ def _hand_map(hand: packets.Hand, form: VertexForm) -> maps.Hand:
     return maps.Hand(
         id=hand.track_id,
         side=hand.side,
-        score=hand.score,
+        score=float(hand.score),
         box=maps.pack(hand.box),
         translation=maps.pack(hand.translation),
         global_orient=maps.pack(hand.global_orient),
@@ -164,7 +165,7 @@ def _model(given: maps.Model) -> ModelMessage:
 
 
 def _measured(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None
 
 
 def _or_nan(value: float | None) -> float:
@@ -188,7 +189,7 @@ def _status_map(message: StatusMessage) -> maps.Status:
         clock=_clock_map(message.clock),
         state=status.state,
         reason=status.reason,
-        elapsed=status.elapsed,
+        elapsed=float(status.elapsed),
         frames=status.frames,
         hands=status.hands,
         rate=_measured(status.rate),

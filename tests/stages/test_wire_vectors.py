@@ -1,0 +1,87 @@
+"""The conformance vectors, read and written here, and read by a client that knows `docs/protocol.md` alone."""
+
+import base64
+import importlib.util
+import json
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hamba_core.errors import WireError
+from stages import wire
+
+FOLDER = Path(__file__).parent / "vectors"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.bin"))
+GOOD = [name for name in NAMES if not name.startswith("refuse_")]
+BAD = [name for name in NAMES if name.startswith("refuse_")]
+
+
+def read(name: str) -> tuple[bytes, dict[str, Any]]:
+    return (FOLDER / f"{name}.bin").read_bytes(), json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def test_the_files_are_what_their_script_makes() -> None:
+    specification = importlib.util.spec_from_file_location("make_vectors", FOLDER / "make_vectors.py")
+    assert specification
+    assert specification.loader
+    script = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(script)
+    made: Callable[[], Iterator[tuple[str, bytes, dict[str, Any]]]] = script.vectors
+    names = []
+    for name, message, expected in made():
+        assert (FOLDER / f"{name}.bin").read_bytes() == message
+        assert (FOLDER / f"{name}.json").read_text() == script.json_text(expected)
+        names.append(name)
+    assert sorted(names) == NAMES
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_vector_is_read_as_its_json_says_and_written_again_byte_for_byte(name: str) -> None:
+    message, expected = read(name)
+    decoded = wire.decode(message)
+    assert decoded.topic == expected["topic"]
+    form: wire.VertexForm = "float16" if "float16" in name else "none" if "without_vertices" in name else "float32"
+    known = read("hands")[0] if "unknown" in name else message
+    assert wire.encode(decoded, form) == known
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_vector_to_refuse_is_refused(name: str) -> None:
+    with pytest.raises(WireError):
+        wire.decode(read(name)[0])
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_client_that_knows_only_the_page_reads_the_same(name: str) -> None:
+    """Plain MessagePack and `struct`, as `docs/protocol.md` tells it."""
+    message, expected = read(name)
+    topic, nul, content = message.partition(b"\0")
+    assert nul
+    assert topic.decode() == expected["topic"]
+    assert_contains(msgspec.msgpack.decode(content), expected["map"])
+
+
+def assert_contains(decoded: Any, expected: Any) -> None:
+    """Whether everything expected is there; unknown fields may be too."""
+    if isinstance(expected, dict) and set(expected) == {"t", "s", "values"}:
+        letter = {"f4": "f", "f2": "e", "f8": "d", "u2": "H", "u4": "I", "i4": "i"}[expected["t"][1:]]
+        count = 1
+        for n in decoded["s"]:
+            count *= n
+        assert (decoded["t"], decoded["s"]) == (expected["t"], expected["s"])
+        assert list(struct.unpack(f"<{count}{letter}", decoded["b"])) == expected["values"]
+    elif isinstance(expected, dict) and set(expected) == {"base64"}:
+        assert decoded == base64.b64decode(expected["base64"])
+    elif isinstance(expected, dict):
+        for key, value in expected.items():
+            assert_contains(decoded[key], value)
+    elif isinstance(expected, list):
+        for one, other in zip(decoded, expected, strict=True):
+            assert_contains(one, other)
+    else:
+        assert decoded == expected
+        assert type(decoded) is type(expected)
