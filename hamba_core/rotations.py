@@ -83,7 +83,8 @@ def nearest_rotation(matrices: ArrayLike) -> Array:
 
 def hat(vectors: ArrayLike) -> Array:
     """Vectors (..., 3) -> skew-symmetric matrices (..., 3, 3) with hat(a) @ b = a x b."""
-    x, y, z = np.moveaxis(np.asarray(vectors, np.float64), -1, 0)
-    zero = np.zeros_like(x)
-    rows = [np.stack(row, -1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
-    return np.stack(rows, -2)
+    v = np.asarray(vectors, np.float64)
+    half = np.zeros((*v.shape, 3))
+    half[..., 2, 1], half[..., 0, 2], half[..., 1, 0] = v[..., 0], v[..., 1], v[..., 2]
+    result: Array = half - np.swapaxes(half, -1, -2)
+    return result

@@ -43,11 +43,12 @@ class LandmarksEstimator:
     name = "landmarks"
     batch = 16
 
-    def __init__(self, model: HandModel) -> None:
+    def __init__(self, model: HandModel, offsets: Array | None = None) -> None:
         self._model = model
-        self._fingers = Fingers(model)
-        self._fit = LandmarkFit(self._fingers)
-        self._shape = ShapeFromLengths(model)
+        self._offsets = np.zeros((21, 3)) if offsets is None else offsets
+        self._fingers = Fingers(model, self._offsets)
+        self._fit = LandmarkFit(self._fingers, self._offsets)
+        self._shape = ShapeFromLengths(model, self._offsets)
         self._tracks: dict[int, _Track] = {}
         self._frames = 0
         self.left_out = 0
@@ -102,7 +103,7 @@ class LandmarksEstimator:
                 track.last_seen = self._frames
             betas = self._shape.betas(track.lengths)
             rest = self._model.rest_joints_21(betas)
-            model_lengths = span_lengths(rest)
+            model_lengths = span_lengths(rest + self._offsets)
             # The detector's scale is a guess that changes from frame to frame; the track's shape is steady.
             points *= (model_lengths @ lengths) / (lengths @ lengths)
             views.append(_View(place, box.track_id, box, detections.frame.meta.camera, rays, points, betas, rest))

@@ -6,6 +6,8 @@ joint's rotation is R_flexion(a) · R_abduction(b) · R_twist(c) about the three
 Fingers are in joint order (thumb, index, middle, ring, little); leading dimension B counts hands.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,10 +21,23 @@ FINGER_JOINTS = np.array(JOINTS_FROM_MODEL[1:]).reshape(5, 4)[:, :3]
 """(5, 3): model joint of each finger's each rotation."""
 
 
-class Fingers:
-    """Kinematics of a hand model's fingers."""
+class PosedFingers(NamedTuple):
+    """Bent fingers of B hands, metres, wrist frame."""
 
-    def __init__(self, model: HandModel) -> None:
+    joints: Array  # (B, 5, 3, 3) that the fingers turn about
+    landmarks: Array  # (B, 5, 4, 3) where a detector sees the joints and the tip
+    axes: Array  # (B, 5, 3, 3, 3): for each joint the three unit axes that its angles turn about, as they are now
+
+
+class Fingers:
+    """Kinematics of a hand model's fingers.
+
+    A detector's landmarks need not be the model's joints: `offsets` (21, 3), metres, lead at rest from each joint to
+    its landmark, which moves with the bone that ends there.
+    """
+
+    def __init__(self, model: HandModel, offsets: Array) -> None:
+        self._offsets = offsets[1:].reshape(5, 4, 3)
         rest = model.rest_joints_21(np.zeros(10))[1:].reshape(5, 4, 3)
         bones = np.diff(rest, axis=1)
         flexion = model.flexion_axes[FINGER_JOINTS - 1]
@@ -32,6 +47,8 @@ class Fingers:
         limits = model.joint_limits[FINGER_JOINTS - 1]
         self.least: Array = limits[..., 0]  # (5, 3, 3) radians
         self.most: Array = limits[..., 1]  # (5, 3, 3) radians
+        landmark_bones = _unit(bones + np.diff(self._offsets, axis=1))
+        self._rest_swing = self._swing(_turn(self.axes, landmark_bones))
         self._middle = (self.least + self.most) / 2
         # Rodrigues' formula about a fixed axis: I + sin(a) K + (1 - cos(a)) K².
         self._cross = hat(self.axes)
@@ -54,10 +71,10 @@ class Fingers:
         pose[:, FINGER_JOINTS - 1] = self.local_rotations(angles)
         return pose
 
-    def pose(self, angles: Array, roots: Array, bones: Array) -> tuple[Array, Array]:
-        """Points (B, 5, 4, 3), metres, of bent fingers, and the unit axes (B, 5, 3, 3, 3) their angles turn about now.
+    def pose(self, angles: Array, roots: Array, bones: Array) -> PosedFingers:
+        """Bend the fingers by angles (B, 5, 3, 3).
 
-        From angles (B, 5, 3, 3), first joints (B, 5, 3) and rest bones (B, 5, 3, 3) from each joint to the next.
+        `roots` (B, 5, 3) are the first joints, `bones` (B, 5, 3, 3) lead from each joint to the next at rest.
         """
         parts = self._axis_rotations(angles)
         flexion = parts[..., 0, :, :]
@@ -67,44 +84,50 @@ class Fingers:
         axes[..., 0, :] = self.axes[..., 0, :]
         axes[..., 1, :] = (flexion @ self.axes[..., 1, :, None])[..., 0]
         axes[..., 2, :] = (bent @ self.axes[..., 2, :, None])[..., 0]
-        points = np.empty((len(angles), 5, 4, 3))
-        points[:, :, 0] = roots
+        seen_bones = bones + self._offsets[:, 1:]
+        joints, seen = np.empty((len(angles), 5, 3, 3)), np.empty((len(angles), 5, 4, 3))
+        joints[:, :, 0] = roots
+        seen[:, :, 0] = roots + self._offsets[:, 0]
         frame = local[:, :, 0]
-        points[:, :, 1] = roots + _turn(frame, bones[:, :, 0])
-        for joint in (1, 2):
-            # The rows of `axes` are vectors, so turning them by `frame` is a product with its transpose.
-            axes[:, :, joint] = axes[:, :, joint] @ frame.swapaxes(-1, -2)
-            frame = frame @ local[:, :, joint]
-            points[:, :, joint + 1] = points[:, :, joint] + _turn(frame, bones[:, :, joint])
-        return points, axes
+        for joint in range(3):
+            if joint:
+                # The rows of `axes` are vectors, so turning them by `frame` is a product with its transpose.
+                axes[:, :, joint] = axes[:, :, joint] @ frame.swapaxes(-1, -2)
+                joints[:, :, joint] = joints[:, :, joint - 1] + _turn(frame, bones[:, :, joint - 1])
+                frame = frame @ local[:, :, joint]
+            seen[:, :, joint + 1] = joints[:, :, joint] + _turn(frame, seen_bones[:, :, joint])
+        return PosedFingers(joints, seen, axes)
 
     @staticmethod
-    def jacobian(points: Array, turning_axes: Array) -> Array:
-        """Derivative by the angles of the points after the first: (B, 5, 3 points, 3 xyz, 9 = joint x axis)."""
-        count = len(points)
-        result = np.zeros((count, 5, 3, 3, 9))
-        for joint in range(3):
-            arms = points[:, :, joint + 1 :] - points[:, :, joint, None]
-            moved = _cross(turning_axes[:, :, joint, None], arms[:, :, :, None])  # (B, 5, points, axis, xyz)
-            result[:, :, joint:, :, 3 * joint : 3 * joint + 3] = moved.swapaxes(-1, -2)
-        return result
+    def jacobian(posed: PosedFingers) -> Array:
+        """Derivative by the angles of the landmarks after the first: (B, 5, 3 landmarks, 3 xyz, 9 = joint x axis)."""
+        arms = posed.landmarks[:, :, None, 1:] - posed.joints[:, :, :, None]  # (B, 5, joint, landmark, xyz)
+        arms[:, :, 1, 0] = arms[:, :, 2, :2] = 0  # a joint does not move the landmarks before it
+        # w x arm = hat(arm)ᵀ w, for the three axes w of a joint at once.
+        moved = hat(arms).swapaxes(-1, -2) @ posed.axes[:, :, :, None].swapaxes(-1, -2)
+        derivative: Array = moved.transpose(0, 1, 3, 4, 2, 5).reshape(-1, 5, 3, 3, 9)
+        return derivative
 
     def closed_form(self, directions: Array) -> Array:
         """Angles (B, 5, 3, 3) within limits, twist 0, that swing each bone towards `directions` (B, 5, 3 bones, 3).
 
-        Directions are unit vectors in the wrist frame. Joint after joint, each in the frame its parent really got.
+        Directions are unit vectors from landmark to landmark in the wrist frame. Joint after joint, each in the frame
+        that the one before it really got.
         """
         angles = np.zeros((len(directions), 5, 3, 3))
         frame = np.broadcast_to(np.eye(3), (len(directions), 5, 3, 3))
         for joint in range(3):
             local = _turn(frame.swapaxes(-1, -2), directions[:, :, joint])
-            along = _turn(self.axes[:, joint], local)  # on flexion, abduction and twist axis
-            angles[:, :, joint, 0] = np.arctan2(-along[..., 1], along[..., 2])
-            angles[:, :, joint, 1] = np.arcsin(np.clip(along[..., 0], -1, 1))
-            angles[:, :, joint] = self.within_limits(angles)[:, :, joint]
-            if joint < 2:
-                frame = frame @ self.local_rotations(angles)[:, :, joint]
+            swing = self._swing(_turn(self.axes[:, joint], local))
+            angles[:, :, joint, :2] = swing - self._rest_swing[:, joint]
+            angles = self.within_limits(angles)
+            frame = frame @ self.local_rotations(angles)[:, :, joint]
         return angles
+
+    @staticmethod
+    def _swing(along: Array) -> Array:
+        """Flexion and abduction (..., 2) that lead the twist axis to unit vectors (..., 3), given on the axes."""
+        return np.stack([np.arctan2(-along[..., 1], along[..., 2]), np.arcsin(np.clip(along[..., 0], -1, 1))], -1)
 
     def _axis_rotations(self, angles: Array) -> Array:
         """(B, 5, 3, 3) -> (B, 5, 3, 3, 3, 3): a rotation matrix for each single angle."""
@@ -129,10 +152,3 @@ def _turn(matrices: Array, vectors: Array) -> Array:
     """(..., 3, 3) and (..., 3) -> (..., 3)."""
     result: Array = (matrices @ vectors[..., None])[..., 0]
     return result
-
-
-def _cross(a: Array, b: Array) -> Array:
-    """`np.cross` of (..., 3) arrays, without its overhead on small ones."""
-    a0, a1, a2 = a[..., 0], a[..., 1], a[..., 2]
-    b0, b1, b2 = b[..., 0], b[..., 1], b[..., 2]
-    return np.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], -1)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.rotations import exp_so3, nearest_rotation
-from stages.landmarks.fingers import Fingers
+from hamba_core.rotations import exp_so3, hat, nearest_rotation
+from stages.landmarks.fingers import Fingers, PosedFingers
 
 Array = NDArray[np.float64]
 
@@ -42,13 +42,12 @@ class Fit(NamedTuple):
 class _State(NamedTuple):
     """Unknowns of B hands, and what follows from them."""
 
+    fingers: PosedFingers
     orient: Array  # (B, 3, 3)
     angles: Array  # (B, 5, 3, 3)
     wrist: Array  # (B, 3)
     offset: Array  # (B, 3)
-    chains: Array  # (B, 5, 4, 3) finger points, wrist frame
-    turning_axes: Array  # (B, 5, 3, 3, 3)
-    turned: Array  # (B, 21, 3) joints about the wrist, camera axes
+    turned: Array  # (B, 21, 3) where landmarks should be, about the wrist, camera axes
     residual: Array  # (B, 21, 5): 3D, then ray, in units of their scatter
     distance: Array  # (B, 21, 2) of the two residuals, in units of their scatter
     cost: Array  # (B,)
@@ -63,10 +62,10 @@ class LandmarkFit:
     """m, at the hand's distance: of a 2D landmark."""
     HUBER = 2.0
     """Scatters from which on a residual counts linearly."""
-    STEPS = 5
+    STEPS = 4
 
-    def __init__(self, fingers: Fingers) -> None:
-        self._fingers = fingers
+    def __init__(self, fingers: Fingers, offsets: Array) -> None:
+        self._fingers, self._offsets = fingers, offsets
         spread = fingers.most - fingers.least
         self._angle_mean = np.clip(0.0, fingers.least, fingers.most)
         self._angle_precision = 1 / np.maximum(spread, 1e-3) ** 2
@@ -92,14 +91,14 @@ class LandmarkFit:
 
     def _start(self, landmarks: Landmarks, rest: Array, roots: Array, bones: Array) -> tuple[_State, Array]:
         """The closed form: palm, then finger by finger, then the translation. Also the hands' distance (B,) metres."""
-        palm, seen = rest[:, PALM], landmarks.points[:, PALM]
+        palm, seen = rest[:, PALM] + self._offsets[PALM, :], landmarks.points[:, PALM]
         centred = palm - palm.mean(1, keepdims=True)
         orient = nearest_rotation(seen.swapaxes(1, 2) @ centred)
         chains = landmarks.points[:, 1:].reshape(-1, 5, 4, 3)
         steps = np.diff(chains, axis=2) @ orient[:, None]  # rows: camera axes to wrist frame
         directions = steps / np.maximum(np.linalg.norm(steps, axis=-1, keepdims=True), 1e-9)
         angles = self._fingers.closed_form(directions)
-        turned = _joints(self._fingers.pose(angles, roots, bones)[0]) @ orient.swapaxes(1, 2)
+        turned = self._landmarks(self._fingers.pose(angles, roots, bones)) @ orient.swapaxes(1, 2)
         wrist = translation_from_rays(turned, landmarks.rays)
         depth = np.maximum((turned[..., 2] + wrist[:, None, 2]).mean(1), NEAREST)
         offset = (turned - landmarks.points).mean(1)
@@ -109,8 +108,8 @@ class LandmarkFit:
         self, landmarks: Landmarks, depth: Array, roots: Array, bones: Array,
         orient: Array, angles: Array, wrist: Array, offset: Array,
     ) -> _State:  # fmt: skip
-        chains, turning_axes = self._fingers.pose(angles, roots, bones)
-        turned = _joints(chains) @ orient.swapaxes(1, 2)
+        fingers = self._fingers.pose(angles, roots, bones)
+        turned = self._landmarks(fingers) @ orient.swapaxes(1, 2)
         points = turned + wrist[:, None]
         residual = np.empty((*turned.shape[:2], 5))
         residual[..., :3] = (turned - landmarks.points - offset[:, None]) / self.POINT_SCATTER
@@ -121,7 +120,7 @@ class LandmarkFit:
         prior = (self._angle_precision * (angles - self._angle_mean) ** 2).sum((1, 2, 3))
         huber = np.where(distance < self.HUBER, distance**2, self.HUBER * (2 * distance - self.HUBER))
         cost = huber.sum((1, 2)) + prior
-        return _State(orient, angles, wrist, offset, chains, turning_axes, turned, residual, distance, cost)
+        return _State(fingers, orient, angles, wrist, offset, turned, residual, distance, cost)
 
     def _step(self, state: _State, depth: Array, damping: Array) -> tuple[Array, Array, Array, Array]:
         """One damped Gauss-Newton step: turn (B, 3), wrist (B, 3), offset (B, 3) and angles (B, 5, 3, 3)."""
@@ -139,13 +138,11 @@ class LandmarkFit:
         residual = state.residual * weight[..., [0, 0, 0, 1, 1]]
 
         shared = np.zeros((count, 21, 5, 9))  # turn, wrist, offset
-        shared[..., :3] = by_point @ _minus_cross(state.turned)
+        shared[..., :3] = by_point @ hat(state.turned).swapaxes(-1, -2)
         shared[..., 3:, 3:6] = by_point[..., 3:, :]
         shared[..., :3, 6:] = -by_point[..., :3, :]
 
-        camera_axes = state.orient[:, None, None] @ self._fingers.jacobian(
-            state.chains, state.turning_axes
-        )  # (B, 5, 3, 3, 9)
+        camera_axes = state.orient[:, None, None] @ self._fingers.jacobian(state.fingers)  # (B, 5, 3, 3, 9)
         own = (by_point[:, 1:].reshape(count, 5, 4, 5, 3)[:, :, 1:] @ camera_axes).reshape(count, 5, 15, 9)
         own_residual = residual[:, 1:].reshape(count, 5, 4, 5)[:, :, 1:].reshape(count, 5, 15, 1)
         own_shared = shared[:, 1:].reshape(count, 5, 4, 5, 9)[:, :, 1:].reshape(count, 5, 15, 9)
@@ -175,6 +172,13 @@ class LandmarkFit:
         angle_step = -solved[..., 9] - (solved[..., :9] @ wrist_step[:, None, :, None])[..., 0]
         return wrist_step[:, :3], wrist_step[:, 3:6], wrist_step[:, 6:], (free * angle_step).reshape(count, 5, 3, 3)
 
+    def _landmarks(self, fingers: PosedFingers) -> Array:
+        """All 21 landmarks (B, 21, 3), wrist frame."""
+        landmarks = np.empty((len(fingers.landmarks), 21, 3))
+        landmarks[:, 0] = self._offsets[0]
+        landmarks[:, 1:] = fingers.landmarks.reshape(-1, 20, 3)
+        return landmarks
+
 
 NEAREST = 0.02
 """m: no hand is seen nearer than this; it keeps divisions by depth sane."""
@@ -203,23 +207,6 @@ def _chains(rest: Array) -> tuple[Array, Array]:
     return chains[:, :, 0], np.diff(chains, axis=2)
 
 
-def _joints(chains: Array) -> Array:
-    """Finger points (B, 5, 4, 3) -> all 21 joints (B, 21, 3), wrist frame."""
-    joints = np.zeros((len(chains), 21, 3))
-    joints[:, 1:] = chains.reshape(-1, 20, 3)
-    return joints
-
-
-def _minus_cross(vectors: Array) -> Array:
-    """(..., 3) -> (..., 3, 3), the matrix of w -> w x vector."""
-    result = np.zeros((*vectors.shape, 3))
-    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
-    result[..., 0, 1], result[..., 1, 0] = z, -z
-    result[..., 1, 2], result[..., 2, 1] = x, -x
-    result[..., 2, 0], result[..., 0, 2] = y, -y
-    return result
-
-
 def _choose(which: NDArray[np.bool_], a: _State, b: _State) -> _State:
     """State of `a` for the hands of `which` (B,), of `b` for the others."""
     if which.all():
@@ -228,4 +215,5 @@ def _choose(which: NDArray[np.bool_], a: _State, b: _State) -> _State:
     def merge(x: Array, y: Array) -> Array:
         return np.where(which.reshape(-1, *[1] * (x.ndim - 1)), x, y)
 
-    return _State(*(merge(x, y) for x, y in zip(a, b, strict=True)))
+    fingers = PosedFingers(*map(merge, a.fingers, b.fingers))
+    return _State(fingers, *map(merge, a[1:], b[1:]))

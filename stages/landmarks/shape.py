@@ -47,7 +47,10 @@ class RunningLengths:
 
 
 class ShapeFromLengths:
-    """Betas of a hand model from span lengths."""
+    """Betas of a hand model from span lengths.
+
+    `offsets` (21, 3), metres, lead from the model's joints to the detector's landmarks in the rest pose.
+    """
 
     BIAS = 0.004
     """m: how far a detector's mean length is from the model's for the same hand (different joint definitions)."""
@@ -56,9 +59,10 @@ class ShapeFromLengths:
     SCALE = 0.1
     """Relative scatter of the detector's common scale."""
 
-    def __init__(self, model: HandModel) -> None:
-        mean = model.rest_joints_21(np.zeros(10))
-        by_beta = np.stack([model.rest_joints_21(beta) - mean for beta in np.eye(10)], -1)  # (21, 3, 10)
+    def __init__(self, model: HandModel, offsets: Array) -> None:
+        rest = model.rest_joints_21(np.zeros(10))
+        by_beta = np.stack([model.rest_joints_21(beta) - rest for beta in np.eye(10)], -1)  # (21, 3, 10)
+        mean = rest + offsets
         steps = mean[_ENDS] - mean[_STARTS]
         self.mean_lengths: Array = np.linalg.norm(steps, axis=1)
         """(24,) m: span lengths of the mean shape."""
