@@ -1,0 +1,87 @@
+"""Where frames come from: one string names any source.
+
+    clip.mp4                     a video file, any that FFmpeg decodes
+    hand.jpg                     a picture
+    folder/, "shots/*.png"       pictures, in natural order
+    0, /dev/video0               a camera
+    rtsp://..., http://..., udp://...   a stream
+    synthetic:...                the test pattern (`stages.synthetic`)
+
+What is there under the given name comes first: a file called "0" is meant by "./0".
+"""
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from hamba_core.errors import SourceError
+from stages.contract import Source
+from stages.sources.settings import SourceSettings
+
+__all__ = ["SourceSettings", "source_for"]
+
+SYNTHETIC = "synthetic:"
+_DEVICE = re.compile(r"/dev/video\d+|/dev/v4l/.+")
+
+
+def source_for(text: str, settings: SourceSettings | None = None, *, stream: str = "hands") -> Source:
+    """The source that a string names, not yet open. `stream` is the name its frames carry.
+
+    Raises SourceError where the string names nothing, or names a kind that is not known.
+    """
+    settings = settings or SourceSettings()
+    source = _source_for(text, settings, stream)
+    if settings.realtime:
+        from stages.sources.pacing import PacedSource
+
+        return PacedSource(source)
+    return source
+
+
+def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
+    from stages.sources import paths
+
+    if not text.strip():
+        raise SourceError("expected a file, a folder, a camera's number or an address; found an empty name")
+    if text.startswith(SYNTHETIC):
+        from stages.synthetic import synthetic_source
+
+        return synthetic_source(text)
+    if (text.isascii() and text.isdecimal()) or _DEVICE.fullmatch(text):
+        from stages.sources.camera import camera_source
+
+        return camera_source(text, settings, stream)
+    if not paths.exists(text):
+        from stages.sources.network import SCHEMES, network_source, scheme_of
+
+        scheme = scheme_of(text)
+        if scheme == "file":
+            return _source_for(unquote(urlsplit(text).path), settings, stream)
+        if scheme in SCHEMES:
+            return network_source(text, settings, stream)
+        if scheme is not None:
+            near = get_close_matches(scheme, SCHEMES, n=1)
+            raise SourceError(
+                f"{text}: expected an address that begins with one of {', '.join(sorted(SCHEMES))}, found {scheme}"
+                + (f"; did you mean {near[0]}?" if near else "")
+            )
+        if paths.is_pattern(text):
+            return _images(text, paths.pictures_of_glob(text), settings, stream)
+    if paths.is_folder(text):
+        return _images(text, paths.pictures_in_folder(text), settings, stream)
+    path = paths.readable_file(text)
+    from stages.sources.images import is_still
+
+    if is_still(path):
+        return _images(text, [path], settings, stream)
+    from stages.sources.video import VideoSource
+
+    return VideoSource(text, settings, stream)
+
+
+def _images(text: str, paths: Sequence[Path], settings: SourceSettings, stream: str) -> Source:
+    from stages.sources.images import ImagesSource
+
+    return ImagesSource(text, paths, settings, stream)

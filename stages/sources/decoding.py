@@ -1,0 +1,208 @@
+"""Opening a container with FFmpeg and decoding its video, past what is damaged in it."""
+
+import errno
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import IO
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from hamba_core.errors import SourceError
+from stages.packets import Choice
+from stages.sources.settings import SourceSettings
+
+logger = logging.getLogger(__name__)
+
+_MAX_DEMUX_ERRORS = 16  # in a row, after which a container is taken to be over
+_MAX_UNDECODED = 2000  # packets before the first picture: a minute of a stream joined between key frames
+_MISSING_SECONDS = 1.0
+_MISSING_SHARE = 0.05
+"""A video that ends by more than both before the time its header promises has been cut off."""
+_TEXT_FORMATS = frozenset(("tty",))  # FFmpeg draws text files as videos of a terminal
+
+
+class VideoDecoder:
+    """The video stream of an open container: its pictures in order, and counts of what was damaged.
+
+    A packet that cannot be decoded is skipped and counted in `lost`; a picture whose damage the decoder covered up is
+    given, and counted in `concealed`. Packets before the first picture are not: a recording may begin between two key
+    frames. `cut` is true once the container ended within a packet.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self.container = container
+        self.stream = stream
+        self.lost = 0
+        self.concealed = 0
+        self.cut = False
+
+    @property
+    def rate(self) -> float | None:
+        """Nominal pictures a second; none where unknown."""
+        stamped = self.stream.start_time is not None
+        order = (self.stream.average_rate, self.stream.guessed_rate)
+        for rate in order if stamped else reversed(order):
+            if rate and 0.01 <= rate <= 1000:
+                return float(rate)
+        return None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds of video that the container's header promises; none where it does not say."""
+        if self.stream.duration and self.stream.time_base:
+            return float(self.stream.duration * self.stream.time_base)
+        tag = _tag_seconds(self.stream.metadata.get("DURATION", ""))
+        if tag is not None:
+            return tag
+        if self.container.duration and len(self.container.streams) == 1:
+            return self.container.duration / av.time_base
+        return None
+
+    @property
+    def pixel_aspect(self) -> Fraction | None:
+        """Width of a pixel over its height; none where unknown."""
+        return self.stream.sample_aspect_ratio
+
+    @property
+    def description(self) -> str:
+        """Decoder and threads."""
+        threads = self.stream.codec_context.thread_count
+        return f"{self.stream.codec_context.name}, FFmpeg software, {threads} thread{'s' if threads > 1 else ''}"
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Decoded frames in order of presentation, until the container ends.
+
+        Raises SourceError where the first of many packets cannot be decoded, or FFmpegError where a read fails for
+        another reason than bad data.
+        """
+        undecoded = 0
+        decoded = False
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except av.error.MemoryError:
+                raise
+            except (av.FFmpegError, UnicodeError) as error:
+                undecoded += 1
+                if decoded:
+                    self.lost += 1
+                    logger.debug("packet at %s was not decoded: %s", packet.pts, error)
+                elif undecoded >= _MAX_UNDECODED:
+                    raise SourceError(
+                        f"expected {self.stream.codec_context.name} video, found nothing that can be decoded in the "
+                        f"first {undecoded} packets"
+                    ) from error
+                continue
+            for frame in frames:
+                decoded = True
+                self.concealed += frame.is_corrupt
+                yield frame
+
+    def missing(self, reached: float) -> str | None:
+        """What is missing of the video when it ended `reached` seconds after its start; none if it is whole."""
+        promised = self.duration or 0.0
+        if self.cut or promised - reached > max(_MISSING_SECONDS, _MISSING_SHARE * promised):
+            return f"it breaks off at {reached:.2f} s" + (
+                f" of the {promised:.2f} s its header promises" if promised > reached else ""
+            )
+        if self.lost:
+            return f"{self.lost} packets in it are damaged and were skipped"
+        return None
+
+    def damage(self) -> Choice | None:
+        """What was passed over, for the report; none where nothing was."""
+        if not (self.lost or self.concealed):
+            return None
+        return Choice(
+            "damaged input",
+            f"{self.lost} packets skipped, {self.concealed} pictures patched up by the decoder",
+            "the data is damaged there",
+            fallback=True,
+        )
+
+    def _packets(self) -> Iterator["av.Packet[VideoStream]"]:
+        """Packets of the stream, then the empty one that makes the decoder give what it holds back."""
+        failures = 0
+        while True:
+            try:
+                for packet in self.container.demux(self.stream):
+                    failures = 0
+                    if packet.size:
+                        self.cut = bool(packet.is_corrupt)
+                    yield packet
+                return
+            except (av.error.InvalidDataError, av.error.ArgumentError):
+                self.cut = True
+                failures += 1
+                if failures > _MAX_DEMUX_ERRORS:
+                    return
+
+
+def open_container(
+    url: str | IO[bytes],
+    settings: SourceSettings,
+    *,
+    format: str | None = None,
+    options: Mapping[str, str] | None = None,
+    timeout: tuple[float, float] | None = None,
+) -> InputContainer:
+    """Open what FFmpeg calls a URL, or a file object, for pictures of the settings' size at most. Raises FFmpegError."""
+    limit = {"max_pixels": str(settings.max_side**2)}
+    return av.open(
+        url, "r", format=format, options={**limit, **(options or {})}, timeout=timeout, metadata_errors="replace"
+    )
+
+
+def open_decoder(container: InputContainer, settings: SourceSettings, *, low_delay: bool = False) -> VideoDecoder:
+    """A decoder for the container's video. Raises SourceError where it has none that can be decoded."""
+    if container.format.name in _TEXT_FORMATS:
+        raise SourceError("expected a video, found text")
+    videos = list(container.streams.video)
+    moving = [stream for stream in videos if not stream.disposition & Disposition.attached_pic]
+    if not moving:
+        if videos:
+            raise SourceError("expected a video, found sound with a cover picture and no video")
+        if container.streams.audio:
+            raise SourceError("expected a video, found sound and no video")
+        raise SourceError("expected a video, found no video in it")
+    best = container.streams.best("video")
+    stream = next((candidate for candidate in moving if candidate is best), moving[0])
+    context: object = stream.codec_context
+    if context is None:  # PyAV's stubs do not know that an unknown codec leaves it so
+        raise SourceError("expected a video that FFmpeg can decode, found an unknown codec; re-encode it as H.264")
+    stream.codec_context.options = {"max_pixels": str(settings.max_side**2)}
+    stream.thread_type = "SLICE" if low_delay else "AUTO"
+    stream.thread_count = settings.decoder_threads or min(8, max(1, _cores() // 2))
+    return VideoDecoder(container, stream)
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, for people, from an error of FFmpeg's or of the system's."""
+    if isinstance(error, av.error.ExitError):
+        return "it did not answer in time"
+    if isinstance(error, av.error.InvalidDataError):
+        return "its data is not what was expected, or is damaged"
+    if isinstance(error, av.error.HTTPError):
+        return f"the server refused: {error.strerror}"
+    if getattr(error, "errno", None) == errno.EIO:
+        return "reading failed (input/output error)"
+    return str(getattr(error, "strerror", None) or error).lower()
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _tag_seconds(text: str) -> float | None:
+    """Seconds of a tag such as 00:00:03.000000000, as Matroska has it for each stream."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None

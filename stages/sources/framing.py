@@ -1,0 +1,43 @@
+"""From a picture and its time to the packet that flows on."""
+
+import logging
+
+from hamba_core.camera import Intrinsics
+from stages.packets import Choice, Frame, FrameMeta, Image
+from stages.sources.intrinsics import CameraModel
+from stages.sources.settings import SourceSettings
+
+logger = logging.getLogger(__name__)
+
+
+class FrameMaker:
+    """Numbers the pictures of a source, gives each its camera and takes the lens's distortion out of it.
+
+    A stream may change its size midway: each frame then carries its own size and camera, and the change is logged.
+    """
+
+    def __init__(self, stream: str, settings: SourceSettings) -> None:
+        self._stream = stream
+        self._cameras = CameraModel(settings)
+        self._size: tuple[int, int] | None = None
+        self.given = 0
+
+    def camera_of(self, image: Image, focal_35mm: float | None = None) -> Intrinsics:
+        """The camera of a picture, without counting it. Raises ConfigurationError where a given one does not fit."""
+        return self._cameras.of(image.shape[1], image.shape[0], focal_35mm)
+
+    def frame(self, image: Image, pts: float, captured_ns: int, focal_35mm: float | None = None) -> Frame:
+        """The next frame."""
+        height, width = image.shape[:2]
+        if self._size is not None and self._size != (width, height):
+            logger.info("frame %d: pictures are %dx%d from here on, not %dx%d", self.given, width, height, *self._size)
+        self._size = (width, height)
+        camera = self._cameras.of(width, height, focal_35mm)
+        image = self._cameras.undistorted(image)
+        meta = FrameMeta(self._stream, self.given, pts, captured_ns, width, height, camera)
+        self.given += 1
+        return Frame(meta, image)
+
+    def choice(self) -> Choice:
+        """How the camera came to be known."""
+        return self._cameras.choice()

@@ -1,0 +1,158 @@
+"""A picture, or several: a folder or a glob of image files, in natural order.
+
+FFmpeg decodes them, as it does videos: it is quiet about damage, converts CMYK, palettes and 16 bits, and has the same
+limits. What it leaves out is read from the header: EXIF's mirrored orientations, the focal length, a missing end.
+"""
+
+import io
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+
+from hamba_core.errors import BrokenSourceError, SourceError
+from stages.contract import Source
+from stages.packets import Choice, Frame, Image, SourceInfo
+from stages.sources.decoding import open_container, open_decoder, reason_of
+from stages.sources.framing import FrameMaker
+from stages.sources.headers import HEAD_BYTES, StillHeader, still_header, still_kind
+from stages.sources.paths import readable_file
+from stages.sources.pixels import PixelConverter
+from stages.sources.settings import SourceSettings
+
+logger = logging.getLogger(__name__)
+
+_MAX_BYTES = 512 * 2**20
+_NAMED_AT_MOST = 3
+
+
+def is_still(path: Path) -> bool:
+    """Whether a file begins as a still picture does, whatever its name."""
+    with path.open("rb") as file:
+        return still_kind(file.read(HEAD_BYTES)) is not None
+
+
+class ImagesSource(Source):
+    """Frames of image files, `image_rate` a second. `SourceInfo.live` is false.
+
+    A picture that cannot be read is passed over if there are others; at the end BrokenSourceError names it. The frame
+    times keep its place.
+    """
+
+    name = "source"
+
+    def __init__(self, text: str, paths: Sequence[Path], settings: SourceSettings, stream: str) -> None:
+        self._text = text
+        self._paths = paths
+        self._settings = settings
+        self._maker = FrameMaker(stream, settings)
+        self._pixels = PixelConverter(settings.max_side)
+        self._unread: list[str] = []
+        self._first: tuple[int, Image, float | None] | None = None
+        self._kinds: dict[str, int] = {}
+
+    def open(self) -> SourceInfo:
+        """Decode the first picture that can be. Raises SourceError where none can."""
+        for position in range(len(self._paths)):
+            read = self._read(position)
+            if read is not None:
+                self._first = (position, *read)
+                break
+        if self._first is None:
+            more = f" (and {len(self._unread) - 1} more like it)" if len(self._unread) > 1 else ""
+            raise SourceError(f"{self._unread[0]}{more}")
+        image, focal = self._first[1:]
+        return SourceInfo(
+            name=self._text,
+            kind="image" if len(self._paths) == 1 else "images",
+            live=False,
+            width=image.shape[1],
+            height=image.shape[0],
+            fps=self._settings.image_rate,
+            frames=len(self._paths),
+            camera=self._maker.camera_of(image, focal),
+        )
+
+    def frames(self) -> Iterator[Frame]:
+        """A frame a picture. Raises BrokenSourceError at the end where some could not be read."""
+        if self._first is None:
+            raise SourceError(f"{self._text}: expected an open source, found it closed; call open first")
+        first, image, focal = self._first
+        self._first = None
+        yield self._maker.frame(image, first / self._settings.image_rate, time.monotonic_ns(), focal)
+        del image
+        for position in range(first + 1, len(self._paths)):
+            captured_ns = time.monotonic_ns()
+            read = self._read(position)
+            if read is not None:
+                yield self._maker.frame(read[0], position / self._settings.image_rate, captured_ns, read[1])
+        if self._unread:
+            named = "; ".join(self._unread[:_NAMED_AT_MOST])
+            more = f"; and {len(self._unread) - _NAMED_AT_MOST} more" if len(self._unread) > _NAMED_AT_MOST else ""
+            raise BrokenSourceError(
+                f"{self._text}: expected {len(self._paths)} pictures, found {len(self._unread)} that cannot be read: "
+                f"{named}{more}. The other {self._maker.given} are kept"
+            )
+
+    def close(self) -> None:
+        """Nothing stays open between pictures."""
+        self._first = None
+
+    def choices(self) -> tuple[Choice, ...]:
+        """Decoder and camera."""
+        if not self._kinds:
+            return ()
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self._kinds.items()))
+        return (Choice("decoder", "FFmpeg software", f"pictures read: {kinds}"), self._maker.choice())
+
+    def _read(self, position: int) -> tuple[Image, float | None] | None:
+        """A picture and its focal length; none, noted in `_unread`, where it cannot be read."""
+        path = self._paths[position]
+        try:
+            image, header = self._decode(readable_file(str(path)))
+        except (SourceError, OSError) as error:
+            message = str(error) if str(path) in str(error) else f"{path}: {error}"
+            self._unread.append(message)
+            if len(self._paths) > 1:
+                logger.warning("passed over: %s", message)
+            return None
+        kind = header.kind if header else path.suffix.lower().removeprefix(".")
+        self._kinds[kind] = self._kinds.get(kind, 0) + 1
+        return image, header.focal_35mm if header else None
+
+    def _decode(self, path: Path) -> tuple[Image, StillHeader | None]:
+        if path.stat().st_size > _MAX_BYTES:
+            raise SourceError(f"expected a picture file of at most {_MAX_BYTES // 2**20} MiB, found a larger one")
+        data = path.read_bytes()
+        header = still_header(data)
+        if header is not None:
+            self._check(header)
+        try:
+            # By its content where that tells its kind, so that no sign in its name means anything.
+            url: io.BytesIO | str = io.BytesIO(data) if header else f"file:{path.resolve()}"
+            with open_container(url, self._settings) as container:
+                decoder = open_decoder(container, self._settings)
+                codec = decoder.stream.codec_context
+                if codec.width and codec.height:
+                    self._pixels.check_size(codec.width, codec.height)
+                frame = next(decoder.frames(), None)
+                if frame is None:
+                    raise SourceError("expected a picture, found one that cannot be decoded: it is damaged or cut off")
+                # EXIF stands in the header; what has no EXIF may have a display matrix.
+                orientation = header.orientation if header and header.kind not in ("AVIF", "JPEG 2000") else None
+                return self._pixels.picture(frame, None, orientation), header
+        except (av.FFmpegError, UnicodeError, ValueError) as error:
+            raise SourceError(f"expected a picture that can be decoded, found damage: {reason_of(error)}") from error
+
+    def _check(self, header: StillHeader) -> None:
+        if header.kind == "HEIC":
+            raise SourceError(
+                "expected a picture that FFmpeg decodes, found HEIC, whose tiles it does not join; convert it to JPEG "
+                "or PNG, or let the phone save JPEG"
+            )
+        if header.width and header.height:
+            self._pixels.check_size(header.width, header.height)
+        if not header.complete:
+            raise SourceError(f"expected a whole {header.kind} picture, found one whose end is missing; copy it again")

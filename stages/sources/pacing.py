@@ -1,0 +1,71 @@
+"""Plays a file at its own rate, as a camera would give it."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from stages.contract import Source
+from stages.packets import Choice, Frame, SourceInfo
+
+SLACK = 0.2
+_POLL = 0.1  # s, within which a run that waits for a frame can be stopped
+
+
+class PacedSource(Source):
+    """Gives each frame of a source when its time has come, counted from the first; None while it waits.
+
+    A frame is stamped as captured when its time came. One that is late is given at once; after `SLACK` seconds of
+    delay the rest is put off by as much, so a file that decodes slower than its rate plays slower, and its frames are
+    not old before they are born. What is live already passes as it comes.
+    """
+
+    name = "source"
+
+    def __init__(
+        self,
+        source: Source,
+        clock: Callable[[], int] = time.monotonic_ns,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._source = source
+        self._clock = clock
+        self._sleep = sleep
+        self._live = False
+
+    def open(self) -> SourceInfo:
+        """As the source's own."""
+        info = self._source.open()
+        self._live = info.live
+        return info
+
+    def frames(self) -> Iterator[Frame | None]:
+        """As the source's own, each in its time."""
+        frames = self._source.frames()
+        if self._live:
+            yield from frames
+            return
+        start: int | None = None
+        for frame in frames:
+            if frame is None:
+                yield None
+                continue
+            now, pts = self._clock(), round(frame.meta.pts * 1e9)
+            if start is None or now - (start + pts) > SLACK * 1e9:
+                start = now - pts
+            due = start + pts
+            while (wait := due - self._clock()) > 0:
+                self._sleep(min(wait / 1e9, _POLL))
+                if due > self._clock():
+                    yield None
+            yield Frame(replace(frame.meta, captured_ns=due), frame.image)
+
+    def close(self) -> None:
+        """As the source's own."""
+        self._source.close()
+
+    def choices(self) -> tuple[Choice, ...]:
+        """As the source's own, and that it is paced."""
+        if self._live:
+            return self._source.choices()
+        paced = Choice("pace", "the file's own rate", "source.realtime is set")
+        return (*self._source.choices(), paced)

@@ -1,0 +1,136 @@
+"""Which files a name means, and clear words for those that cannot be read."""
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from difflib import get_close_matches
+from glob import glob, has_magic
+from pathlib import Path
+
+from hamba_core.errors import SourceError
+from stages.sources.headers import SUFFIXES
+
+
+def exists(name: str) -> bool:
+    """Whether something of this name is there, even if it cannot be read."""
+    try:
+        return os.path.lexists(name)
+    except ValueError:  # a NUL inside
+        return False
+
+
+def readable_file(name: str) -> Path:
+    """The path of a regular file that can be read and is not empty. Raises SourceError."""
+    path = Path(name).expanduser()
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise SourceError(
+                f"{name}: expected a file, found a link to {path.readlink()}, which is missing"
+            ) from error
+        raise SourceError(
+            f"{name}: expected a file, a folder, a camera or an address; found nothing of that name{_nearest(path)}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{name}: expected a file that can be read, found: {_reason(error)}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceError(
+            f"{name}: expected a file, found {_special(status.st_mode)}; give a file, a folder of images, "
+            "a camera or an address"
+        )
+    if status.st_size == 0:
+        raise SourceError(f"{name}: expected a video or a picture, found an empty file; copy or record it again")
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise SourceError(
+            f"{name}: expected a file that can be read, found: {_reason(error)}; check its permissions"
+        ) from error
+    return path
+
+
+def pictures_in_folder(name: str) -> list[Path]:
+    """The picture files of a folder, in natural order (2 before 10). Raises SourceError where there are none."""
+    folder = Path(name).expanduser()
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder))
+    except OSError as error:
+        raise SourceError(f"{name}: expected a folder that can be read, found: {_reason(error)}") from error
+    pictures = _pictures(folder / entry for entry in names)
+    if not pictures:
+        found = f"{len(names)} other entries, such as {names[0]}" if names else "nothing"
+        raise SourceError(
+            f"{name}: expected a folder of pictures ({', '.join(sorted(SUFFIXES))}), found {found}; "
+            "a video in it is given by its own name"
+        )
+    return pictures
+
+
+def pictures_of_glob(name: str) -> list[Path]:
+    """The picture files that a pattern with *, ? or [...] matches, in natural order. Raises SourceError."""
+    pattern = str(Path(name).expanduser())
+    try:
+        matches = [Path(match) for match in glob(pattern, recursive=True)]  # noqa: PTH207 - takes absolute ones too
+    except (OSError, ValueError, re.error) as error:
+        raise SourceError(f"{name}: expected a pattern of file names, found: {error}") from error
+    pictures = _pictures(matches)
+    if not pictures:
+        found = f"{len(matches)} other files, such as {matches[0]}" if matches else "nothing of that name"
+        raise SourceError(
+            f"{name}: expected a pattern that matches pictures ({', '.join(sorted(SUFFIXES))}), found {found}"
+        )
+    return pictures
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name is that of a folder."""
+    try:
+        return Path(name).expanduser().is_dir()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name has one of glob's signs in it."""
+    return has_magic(name)
+
+
+def _pictures(paths: Iterable[Path]) -> list[Path]:
+    found = [path for path in paths if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    return sorted((path for path in found if not path.is_dir()), key=lambda path: _natural(str(path)))
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts the numbers in names by their value."""
+    return [
+        (0, int(part), part) if part.isdecimal() else (1, 0, part.casefold())
+        for part in re.split(r"([0-9]+)", name)
+        if part
+    ]
+
+
+def _nearest(path: Path) -> str:
+    try:
+        names = [entry.name for entry in os.scandir(path.parent)]
+    except (OSError, ValueError):
+        return ""
+    matches = get_close_matches(path.name, names, n=1)
+    return f"; did you mean {path.parent / matches[0]}?" if matches else ""
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _special(mode: int) -> str:
+    kinds = (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a named pipe"),
+        (stat.S_ISCHR, "a character device"),
+        (stat.S_ISBLK, "a block device"),
+        (stat.S_ISSOCK, "a socket"),
+    )
+    return next((text for test, text in kinds if test(mode)), "something else")

@@ -1,0 +1,139 @@
+"""From a decoded frame of FFmpeg's to an upright RGB picture."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import cast
+
+import av
+import numpy as np
+from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import Colorspace, VideoReformatter
+
+from hamba_core.errors import SourceError
+from stages.packets import Image
+from stages.sources.orientation import Orientation
+
+MIN_SIDE = 16
+"""px; nobody can see a hand in less."""
+
+_COLORSPACES = frozenset((0, 1, 2, 4, 5, 6, 7, 9))  # the values of AVColorSpace that the converter knows
+_UNSPECIFIED = 2
+_RANGES = frozenset((0, 1, 2))
+_PQ = 16  # AVColorTransferCharacteristic of HDR10
+_SDR_WHITE = 203.0  # cd/m2, ITU-R BT.2408
+_PEAK = 1000.0  # cd/m2, what most HDR10 is graded for
+_CRASHING_FORMATS = ("bayer_", "yaf")  # FFmpeg's converter aborts the process on some of these
+_MAX_STRETCH = 4
+
+
+class PixelConverter:
+    """Converts the frames of one stream. Keeps FFmpeg's converter between frames, which halves the time."""
+
+    def __init__(self, max_side: int) -> None:
+        self._max_side = max_side
+        self._reformatter = VideoReformatter()
+        self._tone: Image | None = None
+
+    def picture(
+        self, frame: av.VideoFrame, pixel_aspect: Fraction | None = None, orientation: Orientation | None = None
+    ) -> Image:
+        """The upright picture with square pixels, (height, width, 3) RGB.
+
+        Colours follow the frame's matrix and range; where it names no matrix, that of BT.709 from 720 lines on and
+        BT.601 below, as players do. HDR10 is toned down to 8 bits; HLG is made to be shown as it is, and is. What is
+        transparent shows black. `orientation` is taken from the frame where none is given. Raises SourceError.
+        """
+        self.check_size(frame.width, frame.height)
+        name = frame.format.name
+        if name.startswith(_CRASHING_FORMATS):
+            raise SourceError(f"expected a picture, found raw data of a sensor ({name}); convert it to PNG or JPEG")
+        width = height = None
+        if pixel_aspect and pixel_aspect != 1 and Fraction(1, _MAX_STRETCH) <= pixel_aspect <= _MAX_STRETCH:
+            # The shorter side is stretched, so that no line is lost.
+            if pixel_aspect > 1:
+                width = min(round(frame.width * pixel_aspect), self._max_side)
+            else:
+                height = min(round(frame.height / pixel_aspect), self._max_side)
+        image = self._rgb(frame, width, height)
+        if frame.color_trc == _PQ:
+            image = self._toned(image)
+        if orientation is None:
+            orientation = orientation_of(frame)
+        return np.ascontiguousarray(orientation.apply(image))
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raises SourceError for pictures that are too small to show a hand, or too large to be meant."""
+        if min(width, height) < MIN_SIDE:
+            raise SourceError(
+                f"expected pictures of at least {MIN_SIDE}x{MIN_SIDE} pixels, found {width}x{height}: "
+                "too small to show a hand"
+            )
+        if max(width, height) > self._max_side:
+            raise SourceError(
+                f"expected pictures of at most {self._max_side} pixels a side, found {width}x{height}; "
+                "scale them down, or raise the limit: --set source.max_side=N"
+            )
+
+    def _rgb(self, frame: av.VideoFrame, width: int | None, height: int | None) -> Image:
+        if frame.colorspace not in _COLORSPACES:
+            frame.colorspace = _UNSPECIFIED
+        if frame.color_range not in _RANGES:
+            frame.color_range = 0
+        source = None
+        if (
+            frame.colorspace == _UNSPECIFIED
+            and not frame.format.is_rgb
+            and (frame.height >= 720 or frame.width >= 1280)
+        ):
+            source = Colorspace.ITU709
+        alpha = any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8"
+        try:
+            # One thread: waking others for a picture costs more than it saves.
+            array = self._reformatter.reformat(
+                frame, width, height, format="rgba" if alpha else "rgb24", src_colorspace=source, threads=1
+            ).to_ndarray()
+        except (av.FFmpegError, ValueError) as error:
+            raise SourceError(
+                f"expected a pixel format that FFmpeg converts to RGB, found {frame.format.name}; re-encode the file"
+            ) from error
+        image = np.asarray(array, np.uint8)
+        if not alpha:
+            return image
+        opacity = image[..., 3:]
+        if opacity.min() == 255:
+            return image[..., :3]
+        return ((image[..., :3].astype(np.uint16) * opacity + 127) // 255).astype(np.uint8)
+
+    def _toned(self, image: Image) -> Image:
+        import cv2
+
+        if self._tone is None:
+            self._tone = _tone_curve()
+        return np.asarray(cv2.LUT(image, self._tone), np.uint8)
+
+
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """Which way up a frame is by its display matrix, as phones write it."""
+    try:
+        # PyAV's stubs call it a mapping by name; iterating gives the data themselves.
+        side_data = cast("Iterable[SideData]", frame.side_data)
+        matrix = next((bytes(data) for data in side_data if data.type is SideDataType.DISPLAYMATRIX), None)
+    except ValueError:
+        # PyAV lists no side data where there is a kind among it that it does not know; the angle it still tells.
+        turns = round(frame.rotation / 90) % 4
+        return (Orientation(), _LEFT, _DOWN, _RIGHT)[turns]
+    return Orientation.from_display_matrix(matrix) if matrix is not None else Orientation()
+
+
+_LEFT, _DOWN, _RIGHT = Orientation.from_exif(8), Orientation.from_exif(3), Orientation.from_exif(6)
+
+
+def _tone_curve() -> Image:
+    """A table of 256 from the PQ signal (SMPTE ST 2084) to one for common screens, by Reinhard's extended curve."""
+    m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+    signal = np.linspace(0, 1, 256) ** (1 / m2)
+    light = 10000 / _SDR_WHITE * (np.maximum(signal - c1, 0) / (c2 - c3 * signal)) ** (1 / m1)
+    white = _PEAK / _SDR_WHITE
+    toned = np.clip(light * (1 + light / white**2) / (1 + light), 0, 1)
+    return np.round(255 * toned ** (1 / 2.2)).astype(np.uint8)

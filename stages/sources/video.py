@@ -1,0 +1,190 @@
+"""A video file, or anything else on the disk that FFmpeg decodes.
+
+Every frame is given, in order, at the time the file says. Damage is passed over: what can be decoded is given, and
+at the end BrokenSourceError says how much was not. A file that cannot be read at all fails in `open`.
+"""
+
+import codecs
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import av
+
+from hamba_core.errors import BrokenSourceError, SourceError
+from stages.contract import Source
+from stages.packets import Choice, Frame, Image, SourceInfo
+from stages.sources.decoding import VideoDecoder, open_container, open_decoder, reason_of
+from stages.sources.framing import FrameMaker
+from stages.sources.headers import gif_size
+from stages.sources.paths import readable_file
+from stages.sources.pixels import PixelConverter
+from stages.sources.settings import SourceSettings
+from stages.sources.timeline import Timeline
+
+
+class VideoSource(Source):
+    """Frames of a video file, as fast as they are read. `SourceInfo.live` is false."""
+
+    name = "source"
+
+    def __init__(self, text: str, settings: SourceSettings, stream: str) -> None:
+        self._text = text
+        self._settings = settings
+        self._maker = FrameMaker(stream, settings)
+        self._pixels = PixelConverter(settings.max_side)
+        self._decoder: VideoDecoder | None = None
+        self._decoded: Generator[av.VideoFrame] | None = None
+        self._first: tuple[Image, float] | None = None
+        self._timeline = Timeline()
+        self._reached = 0.0  # s, the end of the newest picture
+
+    def open(self) -> SourceInfo:
+        """Open the file and decode its first picture. Raises SourceError."""
+        path = readable_file(self._text)
+        self._check_head(path)
+        try:
+            container = open_container(f"file:{path.resolve()}", self._settings)
+        except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
+            raise SourceError(f"{self._text}: {_unreadable(path, error)}") from error
+        try:
+            self._decoder = open_decoder(container, self._settings)
+        except SourceError as error:
+            container.close()
+            raise SourceError(f"{self._text}: {error}") from error
+        decoder = self._decoder
+        self._timeline = Timeline(decoder.rate)
+        self._decoded = self._frames_of(decoder)
+        try:
+            codec = decoder.stream.codec_context
+            if codec.width and codec.height:
+                self._pixels.check_size(codec.width, codec.height)
+            first = next(self._decoded, None)
+            if first is None:
+                raise SourceError(
+                    f"expected a video, found {codec.name} data without a single picture that can be decoded; "
+                    "the file is damaged or was cut off"
+                )
+            image = self._pixels.picture(first, decoder.pixel_aspect)
+        except SourceError as error:
+            raise SourceError(f"{self._text}: {error}") from error
+        except av.FFmpegError as error:
+            raise SourceError(f"{self._text}: {_unreadable(path, error)}") from error
+        self._first = image, self._place(first)
+        frames = decoder.stream.frames or None
+        if frames is None and decoder.duration and decoder.rate:
+            frames = round(decoder.duration * decoder.rate)
+        height, width = image.shape[:2]
+        return SourceInfo(
+            name=self._text,
+            kind="file",
+            live=False,
+            width=width,
+            height=height,
+            fps=decoder.rate,
+            frames=frames,
+            camera=self._maker.camera_of(image),
+        )
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame. Raises BrokenSourceError at the end where some were missing."""
+        if self._decoder is None or self._decoded is None or self._first is None:
+            raise SourceError(f"{self._text}: expected an open source, found it closed; call open first")
+        image, pts = self._first
+        self._first = None
+        yield self._maker.frame(image, pts, time.monotonic_ns())
+        del image
+        while True:
+            try:
+                frame = next(self._decoded, None)
+                if frame is None:
+                    break
+                captured_ns = time.monotonic_ns()
+                image = self._pixels.picture(frame, self._decoder.pixel_aspect)
+            except (av.FFmpegError, SourceError) as error:
+                reason = str(error) if isinstance(error, SourceError) else reason_of(error)
+                raise self._broken(f"it cannot be read any further: {reason}") from error
+            yield self._maker.frame(image, self._place(frame), captured_ns)
+        missing = self._decoder.missing(self._reached)
+        if missing is not None:
+            raise self._broken(missing)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._first = None
+        if self._decoded is not None:
+            self._decoded.close()
+        if self._decoder is not None:
+            self._decoder.container.close()
+        self._decoded = None
+
+    def choices(self) -> tuple[Choice, ...]:
+        """Decoder, camera, and what was mended in the file."""
+        decoder = self._decoder
+        if decoder is None:
+            return ()
+        chosen = [Choice("decoder", decoder.description, "the file's codec"), self._maker.choice()]
+        damage = decoder.damage()
+        if damage is not None:
+            chosen.append(damage)
+        if self._timeline.repaired or self._timeline.filled:
+            chosen.append(
+                Choice(
+                    "time stamps",
+                    f"{self._timeline.repaired} repaired, {self._timeline.filled} filled in from the rate",
+                    "the file's own do not rise, or are missing",
+                    fallback=self._timeline.repaired > 0,
+                )
+            )
+        return tuple(chosen)
+
+    @staticmethod
+    def _frames_of(decoder: VideoDecoder) -> Generator[av.VideoFrame]:
+        yield from decoder.frames()
+
+    def _place(self, frame: av.VideoFrame) -> float:
+        pts = self._timeline.place(frame.time)
+        duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+        rate = self._decoder.rate if self._decoder else None
+        self._reached = pts + max(duration, 1 / rate if rate else 0.0)
+        return pts
+
+    def _check_head(self, path: Path) -> None:
+        """Refuse what FFmpeg would take for a video of another kind or size than it is."""
+        with path.open("rb") as file:
+            size = gif_size(file.read(16))
+        if size is not None:
+            try:
+                self._pixels.check_size(*size)
+            except SourceError as error:
+                raise SourceError(f"{self._text}: {error}") from error
+
+    def _broken(self, what: str) -> BrokenSourceError:
+        return BrokenSourceError(
+            f"{self._text}: expected a whole video, found that {what}; {self._maker.given} frames, up to "
+            f"{self._reached:.2f} s, were read and are kept. Copy or record it again if there is a better one"
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    """Why FFmpeg could not open a file."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head[4:8] == b"ftyp" and isinstance(error, av.error.InvalidDataError):
+        return (
+            "expected a whole MP4 or MOV file, found one without a readable index (moov): the recording was not "
+            "finished, or the copy was cut off"
+        )
+    if not head.strip(b"\0"):
+        return "expected a video, found zeros; copy it again"
+    if _is_text(head):
+        return "expected a video or a picture, found text"
+    return f"expected a video or a picture that FFmpeg decodes, found something else: {reason_of(error)}"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the head may end within a letter
+    except UnicodeDecodeError:
+        return False
+    return all(sign.isprintable() or sign.isspace() for sign in text)
