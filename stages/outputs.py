@@ -1,0 +1,54 @@
+"""Files that sinks write: never over an existing one, and with words for what goes wrong."""
+
+import errno
+import os
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+
+from hamba_core.errors import OutputError
+
+_ADVICE = {
+    errno.ENOSPC: "free some space, or name a folder on another disk",
+    errno.EDQUOT: "free some of your quota, or name a folder on another disk",
+    errno.EFBIG: "the system limits the size of files; raise the limit, or name a folder on another disk",
+    errno.EACCES: "name a folder you may write to",
+    errno.EPERM: "name a folder you may write to",
+    errno.EROFS: "name a folder on a disk that can be written to",
+    errno.ENOTDIR: "name a folder whose parents are folders",
+}
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """The error to raise where writing this file failed."""
+    advice = _ADVICE.get(error.errno or 0, "check the disk, or name another folder")
+    return OutputError(f"{path}: expected to be able to write, found: {error.strerror or error}; {advice}")
+
+
+def create(path: Path) -> FileIO:
+    """A new file, unbuffered, its folder made where missing. Raises OutputError, also where the file exists."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb", buffering=0)
+    except FileExistsError as error:
+        if path.parent.is_dir():
+            raise OutputError(
+                f"{path}: expected no such file yet, found one, and it is not overwritten; "
+                "name another folder, or remove it"
+            ) from error
+        raise output_error(path, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))) from error
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there as a whole or not at all, in the place of an older one. Raises OutputError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise output_error(path, error) from error
