@@ -112,9 +112,9 @@ def _hand_model(name: str) -> HandModel:
         from hamba_core.generic_hand import load_generic_hand
 
         return load_generic_hand()
-    from hamba_core.mano import load_mano
+    from hamba_core.mano import read_mano
 
-    return load_mano(Path(name))
+    return read_mano(Path(name))
 
 
 def _hamba(settings: ReconstructionSettings, checkpoint: Path) -> Estimator:

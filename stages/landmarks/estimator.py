@@ -26,7 +26,7 @@ SCALE = (1 / 3, 3.0)  # 3D landmarks relative to the model
 LEAST_VIEW = 1e-3  # rays that the hand spans: under a pixel in a picture of 640
 WIDEST_VIEW = 10.0  # rays: 84 degrees off the optical axis
 DEPTH = (0.05, 20.0)  # m
-WORST_ERROR = 0.03  # m: mean distance of the fitted joints from their landmarks' rays
+WORST_ERROR = 0.2  # mean distance of the fitted landmarks from those seen, as a share of the hand's span
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,11 @@ class LandmarksEstimator:
         self._frames = 0
         self.left_out = 0
         """Hands left out so far."""
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks it remembers."""
+        return len(self._tracks)
 
     def open(self) -> None:
         """Nothing to load: the model was given."""
@@ -118,7 +123,8 @@ class LandmarksEstimator:
         landmarks = Landmarks(np.stack([view.rays for view in views]), np.stack([view.points for view in views]))
         fit = self._fit.fit(landmarks, rest - rest[:, :1])
         poses = self._fingers.hand_pose(fit.angles)
-        sane = (fit.error < WORST_ERROR) & (fit.wrist[:, 2] > DEPTH[0]) & (fit.wrist[:, 2] < DEPTH[1])
+        spans = np.ptp(landmarks.rays, axis=1).max(1)
+        sane = (fit.ray_error < WORST_ERROR * spans) & (fit.wrist[:, 2] > DEPTH[0]) & (fit.wrist[:, 2] < DEPTH[1])
         return [
             self._hand(view, fit.global_orient[i], poses[i], fit.wrist[i] - view.rest[0]) if sane[i] else None
             for i, view in enumerate(views)

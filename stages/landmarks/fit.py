@@ -36,7 +36,7 @@ class Fit(NamedTuple):
     global_orient: Array  # (B, 3, 3)
     angles: Array  # (B, 5, 3, 3) radians, see `Fingers`
     wrist: Array  # (B, 3) m, camera frame
-    error: Array  # (B,) m: mean distance of the joints from their landmarks' rays
+    ray_error: Array  # (B,) mean distance of the fitted landmarks' rays from those seen
 
 
 class _State(NamedTuple):
@@ -87,7 +87,8 @@ class LandmarkFit:
             better = tried.cost < state.cost
             damping = np.where(better, damping / 5, damping * 10)
             state = _choose(better, tried, state)
-        return Fit(state.orient, state.angles, state.wrist, self.RAY_SCATTER * state.distance[..., 1].mean(1))
+        ray_error = state.distance[..., 1].mean(1) * self.RAY_SCATTER / depth
+        return Fit(state.orient, state.angles, state.wrist, ray_error)
 
     def _start(self, landmarks: Landmarks, rest: Array, roots: Array, bones: Array) -> tuple[_State, Array]:
         """The closed form: palm, then finger by finger, then the translation. Also the hands' distance (B,) metres."""

@@ -29,6 +29,10 @@ def span_lengths(joints: Array) -> Array:
     return lengths
 
 
+MOST = 3.0
+"""Largest beta given: beyond it no hand is left."""
+
+
 @dataclass
 class RunningLengths:
     """A robust running mean of a track's span lengths.
@@ -73,10 +77,10 @@ class ShapeFromLengths:
         self._normal = self._slopes.T @ self._slopes
 
     def betas(self, running: RunningLengths) -> Array:
-        """The most probable betas (10,)."""
+        """The most probable betas (10,), at most `MOST`."""
         variance = self.BIAS**2 + self.NOISE**2 / running.frames
         solved = np.linalg.solve(
             self._normal + variance * np.eye(11), self._slopes.T @ (running.lengths - self.mean_lengths)
         )
-        betas: Array = solved[:10]
+        betas: Array = np.clip(solved[:10], -MOST, MOST)
         return betas
