@@ -13,6 +13,7 @@ from hamba_core.errors import ConfigurationError
 from pipeline.runner import RuntimeSettings
 from stages.detection import DetectionSettings
 from stages.overlay import OverlaySettings
+from stages.publishing import PublishSettings
 from stages.reconstruction import ReconstructionSettings
 from stages.recording import RecordingSettings
 from stages.settings import StageSettings
@@ -35,6 +36,7 @@ class Settings(StageSettings):
     track: TrackingSettings = TrackingSettings()
     reconstruct: ReconstructionSettings = ReconstructionSettings()
     smooth: SmoothingSettings = SmoothingSettings()
+    publish: PublishSettings = PublishSettings()
     record: RecordingSettings = RecordingSettings()
     overlay: OverlaySettings = OverlaySettings()
     runtime: RuntimeSettings = RuntimeSettings()

@@ -1,0 +1,106 @@
+"""Puts the parts of a run together, as settings ask."""
+
+import platform
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import monotonic_ns, time_ns
+from typing import Any
+
+from pipeline.outputs import OVERLAY, RECORDING, SUMMARY
+from pipeline.runner import Runner, SinkPolicy
+from pipeline.settings import Settings
+from stages.contract import Sink, Source, Stage
+from stages.detection import HandDetection
+from stages.packets import ClockAnchor, HandTopology, RunInfo, SourceInfo, Status
+from stages.reconstruction import Reconstruction
+from stages.smoothing import Smoothing
+from stages.tracking import HandTracking
+
+_PACKAGES = ("hamba-stream", "torch", "mediapipe", "open3d", "av", "opencv-contrib-python", "numpy", "pyzmq", "mcap")
+
+_EVERY_RESULT = SinkPolicy("latest", capacity=120)
+"""Live, for what should miss nothing: some seconds of results wait before one is dropped."""
+
+
+def assemble(
+    source: Source,
+    settings: Settings,
+    *,
+    stills: bool = False,
+    out: Path | None = None,
+    on_open: Callable[[SourceInfo], None] | None = None,
+    on_status: Callable[[Status], None] | None = None,
+) -> Runner:
+    """A runner of: source, detect, track, reconstruct, smooth, and the sinks that settings and `out` ask for.
+
+    `stills`: the pictures have nothing to do with one another. `out` is an existing folder for files, or none for no
+    files. `on_open` is told about the source once it is open.
+    Raises ConfigurationError.
+    """
+    reconstruction = Reconstruction(settings.reconstruct)
+    stages: list[Stage[Any, Any]] = [
+        HandDetection(settings.detect, stills=stills),
+        HandTracking(settings.track, stills=stills),
+        reconstruction,
+    ]
+    if not stills:
+        stages.append(Smoothing(settings.smooth, hand_model=reconstruction.hand_model))
+
+    def run_info(info: SourceInfo, topology: HandTopology) -> RunInfo:
+        if on_open is not None:
+            on_open(info)
+        return RunInfo(
+            stream=settings.stream,
+            source=info,
+            topology=topology,
+            estimator=reconstruction.estimator_name,
+            clock=ClockAnchor(monotonic_ns(), time_ns()),
+            versions=_versions(),
+            settings=settings.model_dump(mode="json", exclude_defaults=True),
+        )
+
+    sinks = _sinks(settings, out)
+    live = settings.mode == "live"
+    return Runner(
+        source,
+        stages,
+        sinks,
+        mode=settings.mode,
+        stream=settings.stream,
+        run_info=run_info,
+        settings=settings.runtime,
+        sink_policies={sink.name: _EVERY_RESULT for sink in sinks if sink.name != "publish"} if live else None,
+        on_status=on_status,
+    )
+
+
+def _sinks(settings: Settings, out: Path | None) -> list[Sink]:
+    sinks: list[Sink] = []
+    if settings.publish.address is not None:
+        from stages.publishing import Publisher
+
+        sinks.append(Publisher(settings.publish))
+    if out is None:
+        return sinks
+    if settings.record.enabled:
+        from stages.recording import Recorder
+
+        sinks.append(Recorder(out / RECORDING, settings.record))
+    if settings.overlay.enabled:
+        from stages.overlay import Overlay
+
+        sinks.append(Overlay(out / OVERLAY, settings.overlay))
+    from stages.summary import Summary
+
+    sinks.append(Summary(out / SUMMARY))
+    return sinks
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions

@@ -1,0 +1,44 @@
+"""`hamba bench`: how fast, as ratios between things timed in one run."""
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Measure speed on this machine, as ratios within one run.")
+
+
+@app.command("pipeline")
+def pipeline(
+    clip: Annotated[Path | None, typer.Argument(help="A video file. [default: the shipped clip]")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each is run.")] = 3,
+    overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Draw the overlay video too.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The whole pipeline (decode, detect, track, fit, smooth, record) against a bare loop of decode and detect."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from pipeline.benchmarks.pipeline import measure_pipeline
+    from pipeline.display import print_report
+    from pipeline.settings import load_settings
+    from stages.assets import CLIP
+
+    console = Console(stderr=True, quiet=json)
+    settings = load_settings("offline", ["reconstruct.estimator=landmarks", f"overlay.enabled={overlay}"])
+
+    def on_round(number: int) -> None:
+        console.print(f"round {number + 1} of {rounds}", style="dim")
+
+    result = measure_pipeline(clip or CLIP, settings, rounds=rounds, on_round=on_round)
+    numbers = asdict(result)
+    del numbers["last_run"]
+    if json:
+        sys.stdout.write(json_module.dumps(numbers, indent=2) + "\n")
+        return
+    print_report(console, result.last_run, [])
+    for name, value in numbers.items():
+        sys.stdout.write(f"{name:28} {value:.3g}\n" if isinstance(value, float) else f"{name:28} {value}\n")

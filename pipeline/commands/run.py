@@ -1,0 +1,119 @@
+"""`hamba run` and `hamba demo`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.errors import INTERRUPTED
+
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output, and nothing else.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
+
+
+def run(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A video or picture file, a folder or glob of pictures, a camera (0, /dev/video0), "
+            "an address (rtsp://, http://, udp://), or synthetic:",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the results. [default: out/<source>; none for live runs]", show_default=False),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="live, offline, or a YAML file of settings. [default: live for cameras and streams, else offline]",
+            show_default=False,
+        ),
+    ] = None,
+    estimator: Annotated[
+        str | None, typer.Option(help="auto, hamba or landmarks. [default: auto]", show_default=False)
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Hamba weights: a release folder, a checkpoint or a converted file.")
+    ] = None,
+    hand_model: Annotated[
+        str | None, typer.Option(help="generic, or the path of your MANO file. [default: generic]", show_default=False)
+    ] = None,
+    overlay: Annotated[
+        bool | None,
+        typer.Option(
+            "--overlay/--no-overlay", help="Draw the hands over the picture into a video.", show_default=False
+        ),
+    ] = None,
+    publish: Annotated[
+        bool | None,
+        typer.Option(
+            "--publish/--no-publish",
+            help="Publish over ZeroMQ. [default: on for live, off for offline]",
+            show_default=False,
+        ),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Where to publish; implies --publish. [default: tcp://127.0.0.1:5557]")
+    ] = None,
+    max_hands: Annotated[
+        int | None, typer.Option(help="Most hands to follow. [default: 2]", show_default=False)
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Any setting, as often as needed.", show_default=False),
+    ] = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> int:
+    """Reconstruct the hands in SOURCE: record them, draw them, publish them."""
+    from pipeline.outputs import default_folder
+    from pipeline.session import run_session
+    from pipeline.settings import load_settings
+    from stages.publishing import DEFAULT_ADDRESS
+    from stages.sources import is_live, open_source, shows_stills
+
+    options: dict[str, object] = {
+        "reconstruct.estimator": estimator,
+        "reconstruct.checkpoint": checkpoint,
+        "reconstruct.hand_model": hand_model,
+        "overlay.enabled": overlay,
+        "detect.max_hands": max_hands,
+        "publish.address": address or {True: DEFAULT_ADDRESS, False: "null"}.get(publish),  # type: ignore[arg-type]
+    }
+    overrides = [f"{key}={value}" for key, value in options.items() if value is not None]
+    settings = load_settings(preset or ("live" if is_live(source) else "offline"), [*overrides, *(set_ or [])])
+    if out is None and settings.mode == "offline":
+        out = default_folder(source)
+    status = run_session(
+        open_source(source, settings.source, live=settings.mode == "live"),
+        settings,
+        stills=shows_stills(source),
+        out=out,
+        overwrite=overwrite,
+        as_json=json,
+    )
+    # A live run has no other end than being stopped.
+    return INTERRUPTED if status.state == "stopped" and settings.mode == "offline" else 0
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/demo"),
+    json: Json = False,
+) -> int:
+    """Reconstruct the hands of the shipped clip, with shipped parts alone, into a folder to look at."""
+    from pipeline.session import run_session
+    from pipeline.settings import load_settings
+    from stages.assets import CLIP
+    from stages.sources import open_source
+
+    settings = load_settings("offline", ["reconstruct.estimator=landmarks"])
+    status = run_session(open_source(str(CLIP), settings.source), settings, out=out, overwrite=True, as_json=json)
+    if not json:
+        sys.stderr.write(
+            f"\nLook at {out}/overlay.mp4 and {out}/preview.png. "
+            "Your own: hamba run VIDEO, or hamba run 0 for a camera.\n"
+        )
+    return INTERRUPTED if status.state == "stopped" else 0
