@@ -66,8 +66,8 @@ class LandmarksEstimator:
         """Nothing to free."""
 
     def choices(self) -> tuple[Choice, ...]:
-        """None of its own: the model was given."""
-        return ()
+        """The hand model."""
+        return (Choice("hand model", self._model.name, "reconstruct.hand_model"),)
 
     def topology(self) -> HandTopology:
         """That of the hand model."""
