@@ -140,6 +140,18 @@ def test_joints_stay_in_the_middle_of_the_shaped_fingers(betas: Array) -> None:
 
 
 @given(betas_of_people)
+def test_joints_lie_inside_the_mesh(betas: Array) -> None:
+    vertices = HAND.v_template + HAND.shapedirs @ betas
+    for joint in HAND.rest_joints(betas):
+        a, b, c = (vertices[HAND.faces] - joint).transpose(1, 0, 2)
+        la, lb, lc = (np.linalg.norm(x, axis=1) for x in (a, b, c))
+        # The solid angle of a triangle (Van Oosterom and Strackee, 1983); all together are the sphere's from inside.
+        upper = np.sum(a * np.cross(b, c), 1)
+        lower = la * lb * lc + np.sum(a * b, 1) * lc + np.sum(b * c, 1) * la + np.sum(c * a, 1) * lb
+        assert 2 * np.arctan2(upper, lower).sum() == pytest.approx(4 * np.pi)
+
+
+@given(betas_of_people)
 def test_bone_lengths_are_those_of_the_directions(betas: Array) -> None:
     """The regressor gives the joints that the shape directions were made for, however they mix."""
     size, thumb = betas[0], betas[SHAPE_DIRECTIONS.index("thumb_length")]
