@@ -1,0 +1,107 @@
+"""Settings: presets, overrides, and errors that name the key, what is allowed and the nearest known name."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from hamba_core.errors import ConfigurationError
+from pipeline.settings import PRESETS, Settings, load_settings
+
+
+def message_of(*overrides: str, preset: str = "offline") -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(preset, overrides)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_each_preset_loads_and_names_its_mode(preset: str) -> None:
+    assert load_settings(preset).mode == preset
+
+
+def test_live_publishes_on_this_machine_alone_and_offline_does_not() -> None:
+    assert load_settings("live").publish.address == "tcp://127.0.0.1:5557"
+    assert load_settings("offline").publish.address is None
+
+
+def test_an_override_wins_over_the_preset_and_the_last_one_over_the_others() -> None:
+    settings = load_settings("live", ["detect.max_hands=1", "mode=offline", "detect.max_hands=4"])
+    assert (settings.detect.max_hands, settings.mode) == (4, "offline")
+
+
+def test_values_are_read_as_yaml() -> None:
+    settings = load_settings("offline", ["detect.mirror=true", "source.fx=null", "source.field_of_view=70"])
+    assert settings.detect.mirror is True
+    assert settings.source.fx is None
+    assert settings.source.field_of_view == 70.0
+
+
+def test_a_file_of_the_users_is_a_preset(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("mode: live\ndetect: {max_hands: 3}\n")
+    settings = load_settings(str(path), ["detect.mirror=true"])
+    assert (settings.mode, settings.detect.max_hands, settings.detect.mirror) == ("live", 3, True)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("detect.max_hand=1", ["unknown setting detect.max_hand", "max_hands", "did you mean max_hands?"]),
+        ("detct.max_hands=1", ["unknown setting detct", "did you mean detect?"]),
+        ("max_hands=1", ["unknown setting max_hands", "did you mean detect.max_hands?"]),
+        ("detect.max_hands=0", ["setting detect.max_hands", "greater than or equal to 1", "found 0"]),
+        ("detect.max_hands=two", ["setting detect.max_hands", "integer", "found 'two'"]),
+        ("mode=fast", ["setting mode", "'live' or 'offline'", "found 'fast'"]),
+        ("stream=a b", ["setting stream", "found 'a b'"]),
+        ("detect", ["expected stage.key=value"]),
+        ("=1", ["expected stage.key=value"]),
+        ("detect.=1", ["expected stage.key=value"]),
+        ("mode.x=1", ["mode is a single value"]),
+        ("detect.max_hands=[", ["expected a YAML value"]),
+        ("source.fx=600", ["setting source", "expected all of fx, fy, cx, cy or none of them"]),
+    ],
+)
+def test_a_wrong_override_is_explained(override: str, expected: list[str]) -> None:
+    message = message_of(override)
+    for part in expected:
+        assert part in message
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    message = message_of("detect.max_hands=0", "mode=fast", "nonsense=1")
+    assert len(message.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("- 1\n", "expected a mapping"), ("a: [", "expected YAML"), ("nonsense: 1", "unknown setting nonsense")],
+)
+def test_a_wrong_file_is_explained(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    assert expected in message_of(preset=str(path))
+
+
+def test_a_binary_file_is_no_preset(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"\xff\xfe\x00\x80")
+    assert "expected a readable YAML file" in message_of(preset=str(path))
+
+
+def test_an_unknown_preset_names_those_there_are_and_the_nearest() -> None:
+    message = message_of(preset="ofline")
+    assert "live, offline" in message
+    assert "did you mean offline?" in message
+
+
+def test_no_settings_model_takes_keys_it_does_not_know() -> None:
+    models: list[type[BaseModel]] = [Settings]
+    for model in models:
+        assert model.model_config.get("extra") == "forbid", model
+        models += [
+            field.annotation
+            for field in model.model_fields.values()
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        ]
+    assert len(models) > 8
