@@ -18,7 +18,7 @@ class Bell:
         self._rings.put(None)
 
     def wait(self, seconds: float | None = None) -> None:
-        """Return once rung, or after so many seconds (None waits for ever). Signal handlers run while it waits."""
+        """Return once rung, or after so many seconds (None waits for ever)."""
         try:
             self._rings.get(timeout=seconds)
             while True:
@@ -42,9 +42,13 @@ class MonotonicClock:
 
     now_ns = staticmethod(time.monotonic_ns)
 
+    # A signal does not always cut the main thread's wait short, so Python's handlers might run at its end only.
+    _LONGEST_WAIT_NS = 100_000_000
+
     def wait_until(self, bell: Bell, deadline_ns: int) -> None:
-        """Return when the bell rings or `deadline_ns` has come."""
-        bell.wait(max(0, deadline_ns - time.monotonic_ns()) / 1e9)
+        """Return when the bell rings, when `deadline_ns` has come, or after 0.1 s."""
+        wait_ns = min(deadline_ns - time.monotonic_ns(), self._LONGEST_WAIT_NS)
+        bell.wait(max(0, wait_ns) / 1e9)
 
 
 class SimulatedClock:
