@@ -6,7 +6,7 @@ of the time of building an object for every vertex. `assets/foxglove_schemas.bin
 
 import struct
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -110,7 +110,7 @@ def _joint_colours() -> bytes:
     return b"".join(_message(7, *_colour(colour)) for colour in JOINT_COLOURS)
 
 
-@cache
+@lru_cache(maxsize=8)
 def _indices_of(topology: HandTopology, right: bool) -> bytes:
     return _indices(5, topology.faces_right if right else topology.faces_left)
 

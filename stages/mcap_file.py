@@ -71,6 +71,11 @@ class McapFile:
             self._file.close()
             raise
 
+    @property
+    def failed(self) -> bool:
+        """Whether the disk refused, so that nothing more is written."""
+        return self._failure is not None
+
     def add_channel(
         self, topic: str, message_encoding: str, schema_name: str, schema_encoding: str, schema: bytes
     ) -> int:

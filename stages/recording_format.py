@@ -1,0 +1,53 @@
+"""What is in a recording besides messages, for the sink that writes it and for the reader."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from stages.packets import ClockAnchor, RunInfo, SourceInfo, Status
+
+LIBRARY: Final = "hamba-stream"
+RUN: Final = "run.json"
+"""Attachment: the `RecordedRun`. Written first."""
+REPORT: Final = "report.json"
+"""Attachment: the last status. Written last; missing where the run was killed."""
+SUMMARY: Final = "hamba"
+"""Metadata: the same at a glance, for tools that list metadata."""
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """What was known before the first frame."""
+
+    stream: str
+    source: SourceInfo
+    hand_model: str
+    estimator: str
+    clock: ClockAnchor
+    versions: Mapping[str, str]
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, run: RunInfo) -> "RecordedRun":
+        """Everything of a run but the meshes' topology, which is a message of its own."""
+        return cls(
+            stream=run.stream,
+            source=run.source,
+            hand_model=run.topology.name,
+            estimator=run.estimator,
+            clock=run.clock,
+            versions=dict(run.versions),
+            settings=dict(run.settings),
+        )
+
+
+def run_json(run: RecordedRun) -> bytes:
+    """A run as JSON."""
+    return msgspec.json.format(msgspec.json.encode(run, enc_hook=str), indent=2)
+
+
+def status_json(status: Status) -> bytes:
+    """A status as JSON; null where nothing was measured."""
+    return msgspec.json.format(msgspec.json.encode(status), indent=2)
