@@ -26,6 +26,10 @@ _MISSING_SHARE = 0.05
 _TEXT_FORMATS = frozenset(("tty",))  # FFmpeg draws text files as videos of a terminal
 
 
+class NoVideoError(SourceError):
+    """A container in which FFmpeg finds nothing at all."""
+
+
 class VideoDecoder:
     """The video stream of an open container: its pictures in order, and counts of what was damaged.
 
@@ -72,7 +76,7 @@ class VideoDecoder:
     def description(self) -> str:
         """Decoder and threads."""
         threads = self.stream.codec_context.thread_count
-        return f"{self.stream.codec_context.name}, FFmpeg software, {threads} thread{'s' if threads > 1 else ''}"
+        return f"{self.stream.codec_context.name}, FFmpeg software, {_counted(threads, 'thread')}"
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Decoded frames in order of presentation, until the container ends.
@@ -111,7 +115,7 @@ class VideoDecoder:
                 f" of the {promised:.2f} s its header promises" if promised > reached else ""
             )
         if self.lost:
-            return f"{self.lost} packets in it are damaged and were skipped"
+            return f"{_counted(self.lost, 'packet')} in it could not be decoded"
         return None
 
     def damage(self) -> Choice | None:
@@ -120,7 +124,7 @@ class VideoDecoder:
             return None
         return Choice(
             "damaged input",
-            f"{self.lost} packets skipped, {self.concealed} pictures patched up by the decoder",
+            f"{_counted(self.lost, 'packet')} not decoded, {_counted(self.concealed, 'picture')} patched up by the decoder",
             "the data is damaged there",
             fallback=True,
         )
@@ -169,7 +173,7 @@ def open_decoder(container: InputContainer, settings: SourceSettings, *, low_del
             raise SourceError("expected a video, found sound with a cover picture and no video")
         if container.streams.audio:
             raise SourceError("expected a video, found sound and no video")
-        raise SourceError("expected a video, found no video in it")
+        raise NoVideoError("expected a video, found none")
     best = container.streams.best("video")
     stream = next((candidate for candidate in moving if candidate is best), moving[0])
     context: object = stream.codec_context
@@ -184,14 +188,18 @@ def open_decoder(container: InputContainer, settings: SourceSettings, *, low_del
 def reason_of(error: Exception) -> str:
     """What went wrong, for people, from an error of FFmpeg's or of the system's."""
     if isinstance(error, av.error.ExitError):
-        return "it did not answer in time"
+        return "nothing came in time"
     if isinstance(error, av.error.InvalidDataError):
-        return "its data is not what was expected, or is damaged"
+        return "data that is damaged or of an unknown kind"
     if isinstance(error, av.error.HTTPError):
-        return f"the server refused: {error.strerror}"
+        return f"a server that refused: {error.strerror}"
     if getattr(error, "errno", None) == errno.EIO:
-        return "reading failed (input/output error)"
+        return "an input/output error"
     return str(getattr(error, "strerror", None) or error).lower()
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _cores() -> int:

@@ -72,7 +72,7 @@ class NetworkSession(Session):
             self._container = open_container(address, settings, options=_OPTIONS.get(scheme), timeout=timeout)
         except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
             raise SourceError(
-                f"{shown}: expected a video stream, found that {_reason(error, settings.open_timeout)}; "
+                f"{shown}: expected a video stream, found {_reason(error, settings.open_timeout)}; "
                 "is the address right, and the camera or server on?"
             ) from error
         try:

@@ -14,7 +14,7 @@ import av
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
-from stages.sources.decoding import VideoDecoder, open_container, open_decoder, reason_of
+from stages.sources.decoding import NoVideoError, VideoDecoder, open_container, open_decoder, reason_of
 from stages.sources.framing import FrameMaker
 from stages.sources.headers import gif_size
 from stages.sources.paths import readable_file
@@ -46,9 +46,12 @@ class VideoSource(Source):
         try:
             container = open_container(f"file:{path.resolve()}", self._settings)
         except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
-            raise SourceError(f"{self._text}: {_unreadable(path, error)}") from error
+            raise SourceError(f"{self._text}: {_unreadable(path, reason_of(error))}") from error
         try:
             self._decoder = open_decoder(container, self._settings)
+        except NoVideoError as error:
+            container.close()
+            raise SourceError(f"{self._text}: {_unreadable(path, str(error))}") from error
         except SourceError as error:
             container.close()
             raise SourceError(f"{self._text}: {error}") from error
@@ -61,15 +64,13 @@ class VideoSource(Source):
                 self._pixels.check_size(codec.width, codec.height)
             first = next(self._decoded, None)
             if first is None:
-                raise SourceError(
-                    f"expected a video, found {codec.name} data without a single picture that can be decoded; "
-                    "the file is damaged or was cut off"
-                )
+                found = f"{codec.name} data without a single picture that can be decoded: damaged, or cut off"
+                raise SourceError(_unreadable(path, found))
             image = self._pixels.picture(first, decoder.pixel_aspect)
         except SourceError as error:
             raise SourceError(f"{self._text}: {error}") from error
         except av.FFmpegError as error:
-            raise SourceError(f"{self._text}: {_unreadable(path, error)}") from error
+            raise SourceError(f"{self._text}: {_unreadable(path, reason_of(error))}") from error
         self._first = image, self._place(first)
         frames = decoder.stream.frames or None
         if frames is None and decoder.duration and decoder.rate:
@@ -166,20 +167,20 @@ class VideoSource(Source):
         )
 
 
-def _unreadable(path: Path, error: Exception) -> str:
-    """Why FFmpeg could not open a file."""
+def _unreadable(path: Path, found: str) -> str:
+    """Why FFmpeg finds no video in a file: by its first bytes where they tell, else as `found` says."""
     with path.open("rb") as file:
         head = file.read(4096)
-    if head[4:8] == b"ftyp" and isinstance(error, av.error.InvalidDataError):
-        return (
-            "expected a whole MP4 or MOV file, found one without a readable index (moov): the recording was not "
-            "finished, or the copy was cut off"
-        )
-    if not head.strip(b"\0"):
-        return "expected a video, found zeros; copy it again"
     if _is_text(head):
         return "expected a video or a picture, found text"
-    return f"expected a video or a picture that FFmpeg decodes, found something else: {reason_of(error)}"
+    if not head.strip(b"\0"):
+        return "expected a video or a picture, found zeros; copy it again"
+    if head[4:8] == b"ftyp":
+        return (
+            "expected a whole MP4 or MOV file, found one without a readable index (moov): the recording was not "
+            f"finished, the copy was cut off, or it is damaged ({found})"
+        )
+    return f"expected a video or a picture that FFmpeg decodes, found {found}"
 
 
 def _is_text(head: bytes) -> bool:
