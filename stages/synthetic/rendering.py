@@ -1,0 +1,159 @@
+"""Draws hands into a place: rays through the pixels where hands are, several at edges, and blur where they move."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hamba_core.camera import Intrinsics
+from stages.packets import Image
+from stages.synthetic.exposure import Exposure
+from stages.synthetic.lighting import Lighting
+from stages.synthetic.mesh import HandMesh, Surface
+from stages.synthetic.noise import FloatArray, Noise
+from stages.synthetic.raycasting import Hits, IntArray, RayScene
+from stages.synthetic.scenery import Scenery
+from stages.synthetic.skin import Skin
+from stages.synthetic.texture import Texture
+
+SUBPIXELS = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
+"""Where edge pixels are sampled: a rotated grid."""
+EDGE_STEP = 0.005
+"""Metres of depth between neighbouring pixels that make an edge."""
+LEAST_STREAK = 1.5
+"""Pixels of motion while a frame is exposed below which nothing is blurred."""
+SHADOW_DEPTH = 0.58
+"""Share of the background's light that is the main light's."""
+NEAREST = 0.02
+"""Metres from the camera below which nothing is drawn."""
+
+Box = tuple[int, int, int, int]
+
+
+class Renderer:
+    """Draws one place with the hands in it."""
+
+    def __init__(
+        self, meshes: list[HandMesh], skin: Skin, scenery: Scenery, camera: Intrinsics, size: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> None:  # fmt: skip
+        """`size` is the picture's (width, height); the meshes share one topology."""
+        self._meshes, self._scenery, self._camera = meshes, scenery, camera
+        self._width, self._height = size
+        self._texture = Texture(meshes[0], skin, scenery.sleeve, Noise(rng))
+        self._lighting = Lighting(meshes, scenery.lights, rng)
+        self._exposure = Exposure(size, rng)
+        x, y = np.meshgrid(np.arange(self._width) + 0.5, np.arange(self._height) + 0.5)
+        self._rays = camera.rays(np.stack([x, y], -1)).astype(np.float32)  # (height, width, 3), z = 1
+
+    def render(self, surfaces: list[Surface], motions: NDArray[np.floating], seed: tuple[int, ...]) -> Image:
+        """The picture (height, width, 3) of posed surfaces.
+
+        `motions` (hands, 2) are the pixels that each hand moves while the frame is exposed; `seed` decides the grain.
+        """
+        vertices = np.concatenate([surface.vertices for surface in surfaces]).astype(np.float32)
+        normals = np.concatenate([surface.normals for surface in surfaces]).astype(np.float32)
+        scene = RayScene([(s.vertices, mesh.faces) for s, mesh in zip(surfaces, self._meshes, strict=True)])
+        picture = self._background(scene)
+        box = self._box(vertices, int(np.ceil(np.abs(motions).max())) + 1)
+        if box is not None:
+            self._draw(picture, box, scene, self._lighting.gather(scene, vertices, normals), motions)
+        return self._exposure.expose(picture, seed)
+
+    def _background(self, scene: RayScene) -> FloatArray:
+        """The background with the hands' shadows."""
+        ground, picture = self._scenery.ground, self._scenery.background
+        if ground is None:
+            return picture.copy()
+        step = max(1, self._width // 100)
+        rays = self._rays[step // 2 :: step, step // 2 :: step]
+        points = rays * ground.depth(rays)[..., None]
+        share = self._lighting.shadow(scene, points.reshape(-1, 3).astype(np.float32)).reshape(rays.shape[:2])
+        lit = np.asarray(cv2.resize(cv2.GaussianBlur(share, (0, 0), 1.3), (self._width, self._height)))
+        return np.asarray(picture * (1 - SHADOW_DEPTH + SHADOW_DEPTH * lit)[..., None], np.float32)
+
+    def _box(self, vertices: FloatArray, margin: int) -> Box | None:
+        """Left, top, right and bottom of the part of the picture that holds hands; none if there is none."""
+        pixels = self._camera.project(vertices[vertices[:, 2] > NEAREST])
+        if not len(pixels):
+            return None
+        left, top = np.maximum(np.floor(pixels.min(0)) - margin, 0).astype(int).tolist()
+        right, bottom = np.minimum(np.ceil(pixels.max(0)) + margin, (self._width, self._height)).astype(int).tolist()
+        return (left, top, right, bottom) if left < right and top < bottom else None
+
+    def _draw(
+        self, picture: FloatArray, box: Box, scene: RayScene, light: FloatArray, motions: NDArray[np.floating]
+    ) -> None:
+        """Draw the hands into the box of the picture, in place."""
+        left, top, right, bottom = box
+        shape = (bottom - top, right - left)
+        rays = self._rays[top:bottom, left:right].reshape(-1, 3)
+        pixels = self._near_hands(scene, rays, shape)
+        # Hands that move are blurred one by one; those that hold still share the first layer.
+        moving = np.hypot(*motions.T) >= LEAST_STREAK
+        layer_of = np.where(moving, np.cumsum(moving), 0)
+        layers = np.zeros((1 + int(moving.sum()), len(pixels), 4), np.float32)
+        hits = scene.cast(rays[pixels])
+        met = np.flatnonzero(hits.mesh >= 0)
+        layers[layer_of[hits.mesh[met]], met] = self._colours(hits, met, light)
+        edges = self._edges(hits, pixels, shape)
+        layers[:, edges] = 0
+        shifts = np.array([(dx / self._camera.fx, dy / self._camera.fy, 0) for dx, dy in SUBPIXELS], np.float32)
+        for shift in shifts:
+            hits = scene.cast(rays[pixels[edges]] + shift)
+            met = np.flatnonzero(hits.mesh >= 0)
+            colours = self._colours(hits, met, light) / len(shifts)
+            layers[layer_of[hits.mesh[met]], edges[met]] += colours
+        part = picture[top:bottom, left:right]
+        flat = part.reshape(-1, 3)
+        flat[pixels] = flat[pixels] * (1 - layers[0, :, 3:]) + layers[0, :, :3]
+        part[:] = flat.reshape(part.shape)
+        for layer, motion in zip(layers[1:], motions[moving], strict=True):
+            whole = np.zeros((len(rays), 4), np.float32)
+            whole[pixels] = layer
+            whole = _streaked(whole.reshape(*shape, 4), motion)
+            part *= 1 - whole[..., 3:]
+            part += whole[..., :3]
+
+    def _near_hands(self, scene: RayScene, rays: FloatArray, shape: tuple[int, int]) -> IntArray:
+        """Indices of the rays (h * w, 3) in the neighbourhood of hands, found by a sparser grid of rays."""
+        step = max(self._width, self._height) // 160
+        if step < 2:
+            return np.arange(len(rays))
+        some = rays.reshape(*shape, 3)[::step, ::step]
+        met = (scene.cast(some.reshape(-1, 3)).mesh >= 0).reshape(some.shape[:2])
+        near = cv2.dilate(met.astype(np.uint8), np.ones((3, 3), np.uint8))
+        return np.flatnonzero(np.repeat(np.repeat(near, step, 0), step, 1)[: shape[0], : shape[1]])
+
+    def _colours(self, hits: Hits, met: IntArray, light: FloatArray) -> FloatArray:
+        """Linear colours with opacity 1 (n, 4) of the rays `met` (n,), those that met a hand."""
+        mesh, face, uv = hits.mesh[met], hits.face[met], hits.uv[met]
+        first = mesh * self._meshes[0].vertices
+        a, b, c = (first + corner for corner in self._meshes[0].faces.take(face, 0).T)
+        u, v = uv[:, :1], uv[:, 1:]
+        colours = light.take(a, 0) * (1 - u - v) + light.take(b, 0) * u + light.take(c, 0) * v
+        texels = self._texture.at(face, uv)
+        colours[:, :3] = colours[:, :3] * texels[:, :3] + colours[:, 3:] * texels[:, 3:]
+        colours[:, 3] = 1
+        return np.asarray(colours, np.float32)
+
+    @staticmethod
+    def _edges(hits: Hits, pixels: IntArray, shape: tuple[int, int]) -> IntArray:
+        """Which of the pixels lie beside another hand, the background or a step in depth."""
+        mesh, depth = np.full(shape, -1), np.full(shape, np.inf, np.float32)
+        mesh.reshape(-1)[pixels], depth.reshape(-1)[pixels] = hits.mesh, hits.distance
+        depth[mesh < 0] = 1e3
+        edge = np.zeros(shape, bool)
+        for before, after in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+            step = (mesh[before] != mesh[after]) | (np.abs(depth[before] - depth[after]) > EDGE_STEP)
+            edge[before] |= step
+            edge[after] |= step
+        return np.flatnonzero(edge.reshape(-1)[pixels])
+
+
+def _streaked(layer: FloatArray, motion: NDArray[np.floating]) -> FloatArray:
+    """A layer (h, w, 4) smeared along a motion (2,) px."""
+    reach = int(np.ceil(np.hypot(*motion) / 2))
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    start, end = (np.round((reach + sign * motion / 2) * 256).astype(int).tolist() for sign in (-1, 1))
+    cv2.line(kernel, start, end, 1.0, 1, cv2.LINE_8, 8)
+    return np.asarray(cv2.filter2D(layer, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE), np.float32)

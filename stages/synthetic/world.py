@@ -1,0 +1,135 @@
+"""A person, a place, a camera and what happens: everything that a seed decides, as pictures and as truth."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hamba_core.anatomy import MODEL_JOINTS_IN_21, joint_axes
+from hamba_core.camera import ESTIMATED_FIELD_OF_VIEW, Intrinsics
+from hamba_core.generic_hand import load_generic_hand
+from hamba_core.hand_model import MIRROR, PosedHand
+from hamba_core.skeleton import FINGERS, JOINT_NAMES, SIDES, Side
+from stages.packets import Image
+from stages.synthetic.mesh import HandMesh, Surface
+from stages.synthetic.motion import Choreography, HandState, palm_basis, stage_distance
+from stages.synthetic.raycasting import RayScene
+from stages.synthetic.rendering import Renderer
+from stages.synthetic.scenery import make_scenery
+from stages.synthetic.settings import SyntheticSettings
+from stages.synthetic.skin import Skin
+from stages.synthetic.truth import HandTruth
+
+Array = NDArray[np.float64]
+
+EXPOSURE = 1 / 90
+"""Seconds a frame is exposed: how much a moving hand blurs."""
+
+ON_SURFACE = 0.0015
+"""Metres before a vertex within which a surface counts as its own."""
+
+PALM_CORNERS = [0, *(JOINT_NAMES.index(f"{finger}_1") for finger in FINGERS[1:])]
+TIPS = [JOINT_NAMES.index(f"{finger}_4") for finger in FINGERS]
+
+
+def camera_of(settings: SyntheticSettings) -> Intrinsics:
+    """The camera that takes the pictures: known, not estimated."""
+    return Intrinsics.from_field_of_view(ESTIMATED_FIELD_OF_VIEW, settings.width, settings.height)
+
+
+class World:
+    """Gives the picture and the truth at any time, in any order; the same for the same settings."""
+
+    def __init__(self, settings: SyntheticSettings) -> None:
+        self.model = load_generic_hand()
+        self.camera = camera_of(settings)
+        self._seed, self._size = settings.seed, (settings.width, settings.height)
+        person, place, skin, look = (np.random.default_rng([settings.seed, k]) for k in range(4))
+        sides: tuple[Side, ...] = SIDES if settings.hands == 2 else (SIDES[int(person.integers(2))],)
+        betas = np.clip(person.normal(0, 0.7, 10), -1.5, 1.5)
+        distance = stage_distance(self.camera, self._size)
+        scenery = make_scenery(place, self.camera, self._size, distance)
+        self._choreography = Choreography(
+            self.model, settings.seed, sides, self.camera, self._size, scenery.view, np.tile(betas, (len(sides), 1))
+        )
+        self._meshes = [HandMesh(self.model, betas, look) for _ in sides]
+        self._renderer = Renderer(
+            self._meshes, Skin(self.model, scenery.tone, skin), scenery, self.camera, self._size, look
+        )
+        self._flesh = self._flesh_before_joints(betas)
+
+    def picture(self, time: float) -> Image:
+        """The picture (height, width, 3) RGB at `time` seconds."""
+        states = self._choreography.states(time)
+        surfaces = self._surfaces(states, self._posed(states))
+        later = self._choreography.states(time + EXPOSURE)
+        motions = np.array([self._middle(b) - self._middle(a) for a, b in zip(states, later, strict=True)])
+        return self._renderer.render(surfaces, motions, (self._seed, round(time * 1e6)))
+
+    def truth(self, time: float) -> tuple[HandTruth, ...]:
+        """Every hand at `time` seconds, those out of the picture too."""
+        states = self._choreography.states(time)
+        posed = self._posed(states)
+        surfaces = self._surfaces(states, posed)
+        meshes = [(s.vertices, m.faces) for s, m in zip(surfaces, self._meshes, strict=True)]
+        together = RayScene(meshes)
+        return tuple(
+            self._truth(i, state, hand, together, RayScene([mesh]))
+            for i, (state, hand, mesh) in enumerate(zip(states, posed, meshes, strict=True))
+        )
+
+    def _posed(self, states: tuple[HandState, ...]) -> list[PosedHand]:
+        return [self.model.pose(s.global_orient, s.hand_pose, s.betas, s.translation, s.side) for s in states]
+
+    def _surfaces(self, states: tuple[HandState, ...], posed: list[PosedHand]) -> list[Surface]:
+        return [m.pose(p.vertices, s) for m, p, s in zip(self._meshes, posed, states, strict=True)]
+
+    def _middle(self, state: HandState) -> Array:
+        """Pixel (2,) of the wrist, which stands for the whole hand's motion."""
+        return self.camera.project(state.wrist)
+
+    def _in_picture(self, points: Array) -> NDArray[np.bool_]:
+        pixels = self.camera.project(points)
+        return np.asarray(((pixels >= 0) & (pixels < self._size)).all(-1))
+
+    def _truth(self, i: int, state: HandState, posed: PosedHand, together: RayScene, alone: RayScene) -> HandTruth:
+        gap, owner = _before(together, posed.joints)
+        joints_in_picture = self._in_picture(posed.joints)
+        visible_joints = joints_in_picture & ((gap == 0) | ((gap < self._flesh) & (owner == i)))
+        shown = _before(alone, posed.vertices)[0] < ON_SURFACE
+        seen = shown & (_before(together, posed.vertices)[0] < ON_SURFACE) & self._in_picture(posed.vertices)
+        visibility = float(seen.sum() / shown.sum())
+        mirror = MIRROR if state.side == "left" else np.eye(3)
+        palm = mirror @ palm_basis(posed.joints @ mirror)[:, 2]
+        facing = float(-palm @ state.wrist / np.linalg.norm(state.wrist))
+        return HandTruth(
+            side=state.side, global_orient=state.global_orient, hand_pose=state.hand_pose, betas=state.betas,
+            translation=state.translation, joints=posed.joints, vertices=posed.vertices,
+            joints_2d=self.camera.project(posed.joints), visible_joints=visible_joints, visibility=visibility,
+            palm_in_view=bool(facing > 0.25 and joints_in_picture[PALM_CORNERS].all() and visibility > 0.6),
+        )  # fmt: skip
+
+    def _flesh_before_joints(self, betas: Array) -> Array:
+        """How far (21,) each joint may lie behind its own skin, metres.
+
+        It is what the resting hand has of it towards the palm or the back, and a margin for slanting views;
+        for a tip, which lies on the skin, its finger's.
+        """
+        rest = self.model.rest_joints_21(betas)
+        shaped = self.model.v_template + self.model.shapedirs @ betas
+        outwards = np.tile(palm_basis(rest)[:, 2], (21, 1))
+        outwards[list(MODEL_JOINTS_IN_21[1:])] = joint_axes(rest)[:, 1]
+        flesh = np.maximum(*(_thickness(shaped, self.model.faces, rest, s * outwards) for s in (-1, 1)))
+        flesh[TIPS] = 2 * flesh[[tip - 1 for tip in TIPS]]
+        return np.asarray(1.3 * flesh)
+
+
+def _thickness(vertices: Array, faces: NDArray[np.int64], points: Array, directions: Array) -> Array:
+    """Metres (N,) from inner points to the surface in unit directions; 0 where there is none."""
+    distance = RayScene([(vertices, faces)]).cast(directions, points).distance
+    return np.where(np.isfinite(distance), distance, 0.0).astype(np.float64)
+
+
+def _before(scene: RayScene, points: Array) -> tuple[Array, NDArray[np.int64]]:
+    """How far before each point (N, 3) the first surface stands, metres, 0 if none does; and which mesh it is."""
+    hits = scene.cast(points)
+    share = np.minimum(hits.distance.astype(np.float64), 1.0)
+    return (1 - share) * np.linalg.norm(points, axis=1), hits.mesh
