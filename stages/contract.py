@@ -24,6 +24,10 @@ class Source(ABC):
     """Where frames come from."""
 
     name: str = "source"
+    live: bool = False
+    """Frames are expected to come at their own time; what `SourceInfo.live` says once it is open counts."""
+    stills: bool = False
+    """The pictures have nothing to do with one another."""
 
     @abstractmethod
     def open(self) -> SourceInfo:
@@ -50,7 +54,7 @@ class Stage(ABC, Generic[In, Out]):
 
     name: str
     batch: int = 1
-    """How many waiting packets `process_many` gains from; the runner never waits to fill it."""
+    """How many waiting packets `process_many` gains from; the runner never waits to fill it. Read before `open`."""
 
     def open(self) -> None:
         """Load what is needed. Slow work belongs here, not in the first `process`."""
@@ -60,7 +64,7 @@ class Stage(ABC, Generic[In, Out]):
         """One packet to one packet. Raises EndOfStream to end the run."""
 
     def process_many(self, packets: Sequence[In]) -> Sequence[Out]:
-        """As many out as in, in the same order."""
+        """As many out as in, in the same order. If it raises, all of them are lost."""
         return [self.process(packet) for packet in packets]
 
     def close(self) -> None:

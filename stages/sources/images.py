@@ -6,6 +6,7 @@ limits. What it leaves out is read from the header: EXIF's mirrored orientations
 
 import io
 import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,11 @@ def is_still(path: Path) -> bool:
         return still_kind(file.read(HEAD_BYTES)) is not None
 
 
+_LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)")
+_SEQUENCE = 10
+"""So many pictures with consecutive numbers are taken for the frames of one scene."""
+
+
 class ImagesSource(Source):
     """Frames of image files, `image_rate` a second. `SourceInfo.live` is false.
 
@@ -44,6 +50,7 @@ class ImagesSource(Source):
     name = "source"
 
     def __init__(self, text: str, paths: Sequence[Path], settings: SourceSettings, stream: str) -> None:
+        self.stills = settings.images == "stills" or (settings.images == "auto" and not _is_numbered(paths))
         self._text = text
         self._paths = paths
         self._settings = settings
@@ -156,3 +163,14 @@ class ImagesSource(Source):
             self._pixels.check_size(header.width, header.height)
         if not header.complete:
             raise SourceError(f"expected a whole {header.kind} picture, found one whose end is missing; copy it again")
+
+
+def _is_numbered(paths: Sequence[Path]) -> bool:
+    """Whether the names differ by a last number alone, that rises by one: frames of one scene, not single pictures."""
+    names = [_LAST_NUMBER.fullmatch(path.name) for path in paths]
+    if len(paths) < _SEQUENCE or not all(names):
+        return False
+    parts = [name.groups() for name in names if name]
+    numbers = [int(number) for _, number, _ in parts]
+    same_name = len({(before, after) for before, _, after in parts}) == 1
+    return same_name and numbers == list(range(numbers[0], numbers[0] + len(numbers)))

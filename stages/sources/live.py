@@ -73,6 +73,7 @@ class LiveSource(Source):
     """Frames of a camera or a stream, as they come."""
 
     name = "source"
+    live = True
 
     def __init__(
         self, name: str, kind: str, connect: Callable[[], Session], settings: SourceSettings, stream: str
@@ -130,29 +131,29 @@ class LiveSource(Source):
         """
         if self._first is None:
             raise SourceError(f"{self._name}: expected an open source, found it closed; call open first")
-        item: _Item = self._first
+        yield self._frame(self._first, again=False)
         self._first = None
         again = False
+        newest = time.monotonic()
         while True:
-            if isinstance(item, BaseException):
-                raise self._broken(item) from item
-            if isinstance(item, _End):
-                return
-            if isinstance(item, _Again):
-                again = True
-            else:
+            try:
+                item = self._handover.get(timeout=_POLL)
+            except queue.Empty:
+                item = None
+            if isinstance(item, Picture):
                 yield self._frame(item, again)
                 again = False
-            del item
-            waited_since = time.monotonic()
-            while True:
-                try:
-                    item = self._handover.get(timeout=_POLL)
-                    break
-                except queue.Empty:
-                    if time.monotonic() - waited_since > self._patience():
-                        raise self._broken(SourceError("it stopped answering")) from None
+                newest = time.monotonic()
+            elif isinstance(item, BaseException):
+                raise self._broken(item) from item
+            elif isinstance(item, _End):
+                return
+            else:
+                again |= isinstance(item, _Again)
+                if time.monotonic() - newest > self._patience():
+                    raise self._broken(SourceError("it stopped giving pictures"))
                 yield None
+            del item
 
     def close(self) -> None:
         """Tell the reader to end. One that is stuck in a foreign call ends when the call comes back."""
@@ -182,7 +183,7 @@ class LiveSource(Source):
         return self._maker.frame(picture.image, self._timeline.place(picture.stamp), self._newest_ns)
 
     def _patience(self) -> float:
-        """Seconds without a picture after which the reader itself must be stuck."""
+        """Seconds without a picture after which it is given up, whatever the reader is at."""
         comes_back = self._settings.reconnect_timeout if self._settings.reconnect else 0.0
         return comes_back + self._settings.open_timeout + 2 * self._settings.read_timeout
 

@@ -28,6 +28,7 @@ class PacedSource(Source):
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._source = source
+        self.live, self.stills = source.live, source.stills
         self._clock = clock
         self._sleep = sleep
         self._live = False

@@ -1,7 +1,7 @@
 """What can be set about where frames come from."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,8 @@ class SourceSettings(StageSettings):
     """Play files at their own rate, as a camera would give them, rather than as fast as they are read."""
     image_rate: float = Field(30.0, gt=0, le=1000)
     """Pictures a second in a folder or glob of images."""
+    images: Literal["auto", "stills", "sequence"] = "auto"
+    """Whether a folder's pictures are single ones or the frames of one scene; auto: a scene if they are numbered."""
     max_side: int = Field(8192, ge=16, le=65535)
     """The longest side of a picture that is accepted, in pixels: a guard against files that fill the memory."""
     decoder_threads: int = Field(0, ge=0, le=64)
