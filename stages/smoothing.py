@@ -1,0 +1,180 @@
+"""Take the jitter out of hands without making them lag.
+
+Each track is filtered by One-Euro filters (Casiez, Roussel and Vogel, "1 Euro filter", CHI 2012): a low-pass whose
+cutoff rises with speed, so that a hand at rest is calm and a fast one is not held back. The joints' mean is filtered as
+its place in the picture and its depth, because a camera sees the one far better than the other; rotations are filtered
+in the tangent space of SO(3), and turn the hand about that mean; betas, which a hand cannot change, by a running mean.
+The hand is then posed anew, so that parameters, joints and vertices stay one hand.
+"""
+
+from dataclasses import dataclass, replace
+from math import exp, tau
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from hamba_core.hand_model import HandModel
+from hamba_core.rotations import exp_so3, log_so3, nearest_rotation
+from hamba_core.skeleton import Side
+from stages.contract import Stage
+from stages.packets import FrameMeta, FrameResult, Hand
+from stages.settings import StageSettings
+
+Array = NDArray[np.float64]
+AnyFloats = NDArray[np.floating]
+
+_LONGEST_GAP: Final = 0.25  # s; after a longer one the hand may be anywhere
+_SHORTEST_STEP: Final = 1e-3  # s
+_BETAS_MEMORY: Final = 2.0  # s, time constant of the betas' running mean
+
+
+class SmoothingSettings(StageSettings):
+    """How calm hands are."""
+
+    strength: float = Field(
+        default=1.0, ge=0, le=10, description="0 leaves hands as they are; the higher, the calmer, and the later"
+    )
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """Of one quantity's filter, at strength 1."""
+
+    cutoff: float  # Hz, at rest
+    slope: float | Array  # Hz for each unit of speed
+
+
+def _by_joint(wrist: float, fingers: float) -> Array:
+    """(16, 1): a value for the hand's orientation and one for its 15 finger joints."""
+    return np.array([[wrist]] + [[fingers]] * 15)
+
+
+_PLACE: Final = _Tuning(cutoff=1.0, slope=80.0)  # speed in tangents of the viewing angle a second
+_DEPTH: Final = _Tuning(cutoff=0.7, slope=6.0)  # speed as a share of the depth a second
+_ROTATIONS: Final = _Tuning(cutoff=1.0, slope=_by_joint(6.0, 3.0))  # speed in radians a second
+_SPEED_CUTOFF: Final = 3.0  # Hz, of the speeds
+
+
+class Smoothing(Stage[FrameResult, FrameResult]):
+    """Results to results with the same hands, calmer.
+
+    A track's filters begin anew at its first frame, after a gap of a quarter of a second, and when its side changes:
+    that frame's hand passes unchanged. `hand_model` is the one that posed the hands.
+    """
+
+    name = "smooth"
+
+    def __init__(self, settings: SmoothingSettings | None = None, *, hand_model: HandModel) -> None:
+        self._strength = (settings or SmoothingSettings()).strength
+        self._hand_model = hand_model
+        self._tracks: dict[int, _Track] = {}
+
+    def process(self, packet: FrameResult) -> FrameResult:
+        if not self._strength:
+            return packet
+        meta = packet.frame
+        hands = tuple(self._smoothed(hand, meta) for hand in packet.hands)
+        self._tracks = {id_: t for id_, t in self._tracks.items() if 0 <= meta.pts - t.pts <= _LONGEST_GAP}
+        return replace(packet, hands=hands)
+
+    def close(self) -> None:
+        self._tracks = {}
+
+    def _smoothed(self, hand: Hand, meta: FrameMeta) -> Hand:
+        track = self._tracks.get(hand.track_id)
+        if track is None or track.side != hand.side or not 0 <= meta.pts - track.pts <= _LONGEST_GAP:
+            self._tracks[hand.track_id] = _Track(hand, meta.pts, self._strength)
+            return hand
+        return track.follow(hand, meta, self._hand_model)
+
+
+class _Track:
+    """The filters of one hand."""
+
+    def __init__(self, hand: Hand, pts: float, strength: float) -> None:
+        self.side: Side = hand.side
+        self.pts = pts
+        self._frames = 1
+        self._betas = hand.betas.astype(np.float64)
+        place, depth = _seen_from_camera(hand.joints.mean(0))
+        self._place = _OneEuro(place, _PLACE, strength)
+        self._depth = _OneEuro(depth, _DEPTH, strength)
+        self._rotations = _OneEuroRotation(_rotations(hand), _ROTATIONS, strength)
+
+    def follow(self, hand: Hand, meta: FrameMeta, model: HandModel) -> Hand:
+        """The hand of the next frame, smoothed."""
+        step = max(meta.pts - self.pts, _SHORTEST_STEP)
+        self.pts = meta.pts
+        self._frames += 1
+        self._betas += max(1 / self._frames, 1 - exp(-step / _BETAS_MEMORY)) * (hand.betas - self._betas)
+        place, depth = _seen_from_camera(hand.joints.mean(0))
+        middle = np.append(self._place.step(place, step), 1) * np.exp(self._depth.step(depth, step))
+        rotations = self._rotations.step(_rotations(hand), step)
+        posed = model.pose(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
+        translation = middle - posed.joints.mean(0)
+        joints = posed.joints + translation
+        return replace(
+            hand,
+            global_orient=rotations[0].astype(np.float32),
+            hand_pose=rotations[1:].astype(np.float32),
+            betas=self._betas.astype(np.float32),
+            translation=translation.astype(np.float32),
+            joints=joints.astype(np.float32),
+            joints_2d=meta.camera.project(joints).astype(np.float32),
+            vertices=(posed.vertices + translation).astype(np.float32),
+        )
+
+
+def _rotations(hand: Hand) -> AnyFloats:
+    """All rotations (16, 3, 3) in model order."""
+    return np.concatenate([hand.global_orient[None], hand.hand_pose])
+
+
+def _seen_from_camera(point: AnyFloats) -> tuple[Array, Array]:
+    """A point (3,) as its place in the picture (2,), tangents of the angles, and the logarithm of its depth (1,)."""
+    x, y, z = point.astype(np.float64)
+    return np.array([x / z, y / z]), np.log([z])
+
+
+class _OneEuro:
+    """The filter for vectors (..., n); each has a speed and a cutoff of its own."""
+
+    def __init__(self, value: Array, tuning: _Tuning, strength: float) -> None:
+        self._value = value
+        self._velocity = np.zeros_like(self._difference(value))
+        self._tuning, self._strength = tuning, strength
+
+    def step(self, new: AnyFloats, seconds: float) -> Array:
+        """The filtered value, `seconds` after the last."""
+        difference = self._difference(new)
+        self._velocity += _gain(_SPEED_CUTOFF, seconds) * (difference / seconds - self._velocity)
+        speed = np.linalg.norm(self._velocity, axis=-1, keepdims=True)
+        cutoff = (self._tuning.cutoff + self._tuning.slope * speed) / self._strength
+        self._value = self._moved(_gain(cutoff, seconds) * difference)
+        return self._value
+
+    def _difference(self, new: AnyFloats) -> Array:
+        return new - self._value
+
+    def _moved(self, step: Array) -> Array:
+        return self._value + step
+
+
+class _OneEuroRotation(_OneEuro):
+    """The filter for rotations (..., 3, 3): differences are rotation vectors from the filtered rotation to the new."""
+
+    def __init__(self, value: AnyFloats, tuning: _Tuning, strength: float) -> None:
+        super().__init__(nearest_rotation(value), tuning, strength)
+
+    def _difference(self, new: AnyFloats) -> Array:
+        return log_so3(np.swapaxes(self._value, -1, -2) @ new)
+
+    def _moved(self, step: Array) -> Array:
+        return self._value @ exp_so3(step)
+
+
+def _gain(cutoff: Array | float, seconds: float) -> Array | float:
+    """How far a first-order low-pass of this cutoff, Hz, goes towards a new value in this time: 0 to 1."""
+    return 1 / (1 + 1 / (tau * cutoff * seconds))
