@@ -60,6 +60,11 @@ class Conductor:
             if worker.closed:
                 worker.join()
 
+    @property
+    def abandoned(self) -> tuple[str, ...]:
+        """Names of the parts that were given up."""
+        return tuple(worker.name for worker in self._workers if worker.abandoned)
+
     def interrupt(self, error: BaseException) -> None:
         """Something was raised in the conductor's own thread: record it and ask for the end."""
         if self.error is None and isinstance(error, KeyboardInterrupt):

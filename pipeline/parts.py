@@ -8,7 +8,7 @@ from hamba_core.errors import PipelineError
 from pipeline.channel import FAILED, Channel
 from pipeline.worker import Envelope, Shared, Worker
 from stages.contract import EndOfStream, Sink, Source, Stage
-from stages.packets import Frame, FrameResult, HandTopology, RunInfo, SourceInfo, Status
+from stages.packets import Frame, FrameMeta, FrameResult, HandTopology, RunInfo, SourceInfo, Status
 
 
 class SourceWorker(Worker):
@@ -27,7 +27,7 @@ class SourceWorker(Worker):
     def _work(self) -> None:
         now_ns, put = self.shared.clock.now_ns, self.outboxes[0].put
         self._frames = frames = self._call("frames", self._source.frames)
-        last: Frame | None = None
+        last: FrameMeta | None = None
         while not self.shared.finish:
             self.since = begin = now_ns()
             try:
@@ -40,18 +40,17 @@ class SourceWorker(Worker):
             if frame is None:
                 continue
             self.ledger.receive()
-            self._check_order(last, frame)
+            self._check_order(last, frame.meta)
             self.times.record(spent)
             put(Envelope(frame))
             self.ledger.settle(1)
-            last = frame
+            last = frame.meta
 
-    def _check_order(self, last: Frame | None, frame: Frame) -> None:
-        if last is not None and (frame.meta.index <= last.meta.index or frame.meta.captured_ns < last.meta.captured_ns):
+    def _check_order(self, last: FrameMeta | None, frame: FrameMeta) -> None:
+        if last is not None and (frame.index <= last.index or frame.captured_ns < last.captured_ns):
             raise PipelineError(
-                f"{self.name}: expected rising indices and time stamps, found frame {frame.meta.index} at "
-                f"{frame.meta.captured_ns} ns after frame {last.meta.index} at {last.meta.captured_ns} ns; "
-                "mend the source's frames()"
+                f"{self.name}: expected rising indices and time stamps, found frame {frame.index} at "
+                f"{frame.captured_ns} ns after frame {last.index} at {last.captured_ns} ns; mend the source's frames()"
             )
 
     def _finish(self) -> None:

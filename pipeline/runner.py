@@ -22,7 +22,8 @@ given up after `RuntimeSettings.grace` seconds once `stop` was called or a part 
 the start of the call, whichever is later. While a run goes its normal way, and while it drains after its source ended
 or broke, slow is not stuck: a call may take `RuntimeSettings.stall` seconds, and `open` as long as it likes. A part
 that is given up is abandoned: it is named in a StuckStageError with the place where it hangs, its packets are counted
-as abandoned, and its thread, a daemon, cannot hold the process.
+as abandoned, and its thread, a daemon, cannot hold the process. So a part that is stuck at work delays the end by the
+grace time, one that is stuck in being told the final state or closed by another.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -133,7 +134,8 @@ class Runner:
     def run(self) -> Status:
         """Run until the end; the report. Raises the first exception that came out of a part, the original object.
 
-        It is called once. KeyboardInterrupt stops the run as `stop` does, and is raised when it is over.
+        It is called once. KeyboardInterrupt stops the run as `stop` does, and is raised when it is over; a second one
+        leaves everything as it is.
         """
         if self._ran:
             raise PipelineError("Runner.run: expected to be called once, found a second call; make a new Runner")
@@ -170,6 +172,11 @@ class Runner:
     def report(self) -> Status | None:
         """The report once `run` has returned or raised."""
         return self._report
+
+    @property
+    def abandoned(self) -> tuple[str, ...]:
+        """Names of the parts that were given up. Their threads may still be in foreign code when the process ends."""
+        return self._conductor.abandoned
 
 
 def _check(mode: str, names: Sequence[str], stages: int) -> None:

@@ -261,7 +261,7 @@ class StageStatus:
     emitted: int
     dropped: Mapping[str, int]  # by cause
     in_flight: int
-    time: Percentiles  # ms a frame in the stage itself
+    time: Percentiles  # ms a frame in the stage itself, over the same time as Status.rate
     queue_depth: int  # packets waiting before it now
     queue_peak: int
     queue_capacity: int
@@ -274,11 +274,11 @@ class Status:
     stream: str
     state: str  # "running", "ended", "stopped", "failed"
     reason: str  # why it ended; empty while running
-    elapsed: float  # s
+    elapsed: float  # s since everything was open and frames began to flow
     frames: int  # results that left the last stage
     hands: int  # hands in the newest result
     rate: float  # results a second, over the last seconds while running, over the whole run at the end
-    latency: Percentiles  # ms from capture to the end of the last stage
+    latency: Percentiles  # ms from capture to the end of the last stage, over the same time as the rate
     stages: tuple[StageStatus, ...]  # source, stages, sinks, in order
     choices: tuple[Choice, ...]
     errors: Mapping[str, int]  # failed frames by kind of error, "stage: Error"

@@ -268,6 +268,7 @@ class Rig:
                 assert "close" not in part.log[:-1]
         alive = {thread.name for thread in threading.enumerate() if thread.name.startswith("hamba ")}
         assert alive == ({f"hamba {abandoned}"} if abandoned else set())
+        assert self.runner.abandoned == ((abandoned,) if abandoned else ())
 
     def check_sinks_were_told(self, state: str, *, but: str | None = None) -> None:
         """Every open sink was told the final state, once, just before it was closed."""
