@@ -1,38 +1,13 @@
-"""From a box to the network's input: a square around it, cut out, scaled to 256 px, normalised.
-
-Pixel positions here are those of pixel centres: 0 is the middle of the first pixel. In `docs/conventions.md`'s pixels,
-whose origin is the picture's corner, the same place is 0.5.
-"""
+"""From a square in a picture to the network's input: cut out, scaled to 256 px, normalised."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
-from hamba_core.configuration import CROP_SIZE, TOKEN_COLUMNS, TOKEN_ROWS
+from hamba_core.configuration import CROP_SIZE
 from hamba_core.skeleton import Side
-
-RESCALE: Final = 2.0
-"""How much larger than the hand's box the crop is, in the release."""
-
-
-class Square(NamedTuple):
-    """A crop's place in a picture, px."""
-
-    x: float  # of its centre
-    y: float
-    side: float
-
-
-def square_around(box: ArrayLike, rescale: float = RESCALE) -> Square:
-    """The square crop for a box (left, top, right, bottom): the box enlarged and grown to the aspect 192:256."""
-    left, top, right, bottom = np.asarray(box, np.float64).tolist()
-    width, height = rescale * (right - left), rescale * (bottom - top)
-    side = max(height, width * TOKEN_ROWS / TOKEN_COLUMNS, 1.0)
-    return Square((left + right) / 2, (top + bottom) / 2, side)
+from hamba_core.square import Square
 
 
 def cut_crops(
@@ -59,8 +34,9 @@ def _cut(image: Tensor, square: Square, side: Side) -> Tensor:
     height, width = image.shape[:2]
     step = square.side / CROP_SIZE
     places = (torch.arange(CROP_SIZE, dtype=torch.float64) - CROP_SIZE / 2) * step
-    rows, top = _resampling(square.y + places, height, step)
-    columns, left = _resampling(square.x + (places if side == "right" else -places), width, step)
+    # A picture's first pixel has its middle at 0.5.
+    rows, top = _resampling(square.y - 0.5 + places, height, step)
+    columns, left = _resampling(square.x - 0.5 + (places if side == "right" else -places), width, step)
     region = image[top : top + rows.shape[1], left : left + columns.shape[1]].permute(2, 0, 1).float()
     return rows.to(image.device) @ region @ columns.to(image.device).mT
 

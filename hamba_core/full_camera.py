@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.camera import Intrinsics
-from hamba_core.crop import Square
 from hamba_core.skeleton import Side
+from hamba_core.square import Square
 
 Array = NDArray[np.float64]
 

@@ -31,7 +31,8 @@ class SemanticGraphConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 21, C) -> (B, 21, C), float32."""
-        itself, offered = torch.matmul(x.transpose(0, 1).to(self.W.dtype), self.W).transpose(1, 2).float()
+        products = torch.matmul(x.transpose(0, 1).to(self.W.dtype), self.W).transpose(1, 2)  # (2, B, 21, C)
+        itself, offered = products.float().unbind()
         return itself + self._mixing() @ offered + self.bias
 
     def _mixing(self) -> Tensor:

@@ -103,6 +103,7 @@ class HandBox:
     joints_2d: FloatArray  # (21, 2) px
     joints_world: FloatArray  # (21, 3) m, camera-aligned axes, origin at the hand's own centre
     track_id: int | None = None  # none until tracking gave one
+    seen: bool = True  # false where tracking expects the hand and the detector did not see it in this frame
 
     __repr__ = _shapes
 
