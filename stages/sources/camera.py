@@ -89,7 +89,7 @@ class V4L2Session(Session):
                 if options is attempts[-1] or isinstance(error, (av.error.PermissionError, av.error.FileNotFoundError)):
                     raise
         try:
-            self._decoder = open_decoder(self._container, settings, low_delay=True)
+            self._decoder = open_decoder(self._container, settings, live=True)
         except SourceError:
             self._container.close()
             raise

@@ -18,7 +18,7 @@ from stages.sources.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
 
-_MAX_DEMUX_ERRORS = 16  # in a row, after which a container is taken to be over
+_MAX_DEMUX_ERRORS = 16  # in a row, after which a file is taken to be over; a stream is at the first
 _MAX_UNDECODED = 2000  # packets before the first picture: a minute of a stream joined between key frames
 _MISSING_SECONDS = 1.0
 _MISSING_SHARE = 0.05
@@ -38,9 +38,10 @@ class VideoDecoder:
     frames. `cut` is true once the container ended within a packet.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, *, live: bool = False) -> None:
         self.container = container
         self.stream = stream
+        self._demux_errors = 0 if live else _MAX_DEMUX_ERRORS
         self.lost = 0
         self.concealed = 0
         self.cut = False
@@ -143,7 +144,7 @@ class VideoDecoder:
             except (av.error.InvalidDataError, av.error.ArgumentError):
                 self.cut = True
                 failures += 1
-                if failures > _MAX_DEMUX_ERRORS:
+                if failures > self._demux_errors:
                     return
 
 
@@ -162,8 +163,11 @@ def open_container(
     )
 
 
-def open_decoder(container: InputContainer, settings: SourceSettings, *, low_delay: bool = False) -> VideoDecoder:
-    """A decoder for the container's video. Raises SourceError where it has none that can be decoded."""
+def open_decoder(container: InputContainer, settings: SourceSettings, *, live: bool = False) -> VideoDecoder:
+    """A decoder for the container's video; one for what is live holds no picture back.
+
+    Raises SourceError where there is no video that can be decoded.
+    """
     if container.format.name in _TEXT_FORMATS:
         raise SourceError("expected a video, found text")
     videos = list(container.streams.video)
@@ -180,9 +184,9 @@ def open_decoder(container: InputContainer, settings: SourceSettings, *, low_del
     if context is None:  # PyAV's stubs do not know that an unknown codec leaves it so
         raise SourceError("expected a video that FFmpeg can decode, found an unknown codec; re-encode it as H.264")
     stream.codec_context.options = {"max_pixels": str(settings.max_side**2)}
-    stream.thread_type = "SLICE" if low_delay else "AUTO"
+    stream.thread_type = "SLICE" if live else "AUTO"
     stream.thread_count = settings.decoder_threads or min(8, max(1, _cores() // 2))
-    return VideoDecoder(container, stream)
+    return VideoDecoder(container, stream, live=live)
 
 
 def reason_of(error: Exception) -> str:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 _POLL = 0.2  # s between two "nothing yet"
 _AHEAD = 2  # pictures the reader may be ahead
-_JOIN = 1.0  # s
+_JOIN = 0.5  # s
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # s between attempts to come back
 
 

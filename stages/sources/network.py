@@ -7,6 +7,7 @@ from collections.abc import Generator
 from urllib.parse import urlsplit, urlunsplit
 
 import av
+from av.container import InputContainer
 
 from hamba_core.errors import SourceError
 from stages.packets import Choice
@@ -68,21 +69,24 @@ class NetworkSession(Session):
         self._pixels = PixelConverter(settings.max_side)
         scheme = scheme_of(address) or ""
         timeout = (settings.open_timeout, settings.read_timeout)
+        started = time.monotonic()
         try:
             self._container = open_container(address, settings, options=_OPTIONS.get(scheme), timeout=timeout)
         except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
+            reason = reason_of(error)
+            if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.open_timeout:
+                reason = f"that nothing came within {settings.open_timeout:g} s"
             raise SourceError(
-                f"{shown}: expected a video stream, found {_reason(error, settings.open_timeout)}; "
-                "is the address right, and the camera or server on?"
+                f"{shown}: expected a video stream, found {reason}; is the address right, and the camera or server on?"
             ) from error
         try:
-            self._decoder: VideoDecoder = open_decoder(self._container, settings, low_delay=True)
+            self._decoder: VideoDecoder = open_decoder(self._container, settings, live=True)
         except SourceError as error:
             self._container.close()
             raise SourceError(f"{shown}: {error}") from error
         decoder = self._decoder
         self._timeout = settings.read_timeout
-        self.live = not (scheme in ("http", "https") and self._container.duration)
+        self.live = scheme not in ("http", "https") or not _has_end(self._container)
         self.rate = decoder.rate
         if not self.live and decoder.duration and decoder.rate:
             self.expected = decoder.stream.frames or round(decoder.duration * decoder.rate)
@@ -99,7 +103,9 @@ class NetworkSession(Session):
                     reached = frame.time
                 yield Picture(self._pixels.picture(frame, decoder.pixel_aspect), frame.time, captured_ns)
         except (av.FFmpegError, OSError) as error:
-            raise SourceError(f"{self._shown}: {_reason(error, self._timeout)}") from error
+            if isinstance(error, av.error.ExitError):
+                raise SourceError(f"nothing came within {self._timeout:g} s") from error
+            raise SourceError(reason_of(error)) from error
         if not self.live and first is not None and reached is not None:
             missing = decoder.missing(reached - first + (1 / decoder.rate if decoder.rate else 0.0))
             if missing is not None:
@@ -116,7 +122,9 @@ class NetworkSession(Session):
         return (decoder,) if damage is None else (decoder, damage)
 
 
-def _reason(error: Exception, timeout: float) -> str:
-    if isinstance(error, av.error.ExitError):
-        return f"nothing came within {timeout:g} s"
-    return reason_of(error)
+def _has_end(container: InputContainer) -> bool:
+    """Whether what is at an address of the web is a file, of known length, rather than a stream."""
+    if container.duration:
+        return True
+    # The length of a playlist says nothing of the stream, and some cameras claim one.
+    return container.format.name not in ("hls", "dash", "mpjpeg") and container.size > 0

@@ -212,7 +212,7 @@ def test_a_picture_too_small_to_show_a_hand_is_an_error(
     assert f"{size[0]}x{size[1]}" in str(reading.error)
 
 
-@pytest.mark.parametrize("size", [(20000, 20000), (20000, 100), (60000, 60000)])
+@pytest.mark.parametrize("size", [(20000, 20000), (20000, 100), (60000, 20)])
 def test_a_picture_larger_than_the_limit_is_refused_before_it_is_decoded(
     read: Fixture, tmp_path: Path, size: tuple[int, int]
 ) -> None:
