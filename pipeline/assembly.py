@@ -28,24 +28,22 @@ def assemble(
     source: Source,
     settings: Settings,
     *,
-    stills: bool = False,
     out: Path | None = None,
     on_open: Callable[[SourceInfo], None] | None = None,
     on_status: Callable[[Status], None] | None = None,
 ) -> Runner:
     """A runner of: source, detect, track, reconstruct, smooth, and the sinks that settings and `out` ask for.
 
-    `stills`: the pictures have nothing to do with one another. `out` is an existing folder for files, or none for no
-    files. `on_open` is told about the source once it is open.
+    `out` is an existing folder for files, or none for no files. `on_open` is told about the source once it is open.
     Raises ConfigurationError.
     """
     reconstruction = Reconstruction(settings.reconstruct)
     stages: list[Stage[Any, Any]] = [
-        HandDetection(settings.detect, stills=stills),
-        HandTracking(settings.track, stills=stills),
+        HandDetection(settings.detect, stills=source.stills),
+        HandTracking(settings.track, stills=source.stills),
         reconstruction,
     ]
-    if not stills:
+    if not source.stills:
         stages.append(Smoothing(settings.smooth, hand_model=reconstruction.hand_model))
 
     def run_info(info: SourceInfo, topology: HandTopology) -> RunInfo:
@@ -55,7 +53,7 @@ def assemble(
             stream=settings.stream,
             source=info,
             topology=topology,
-            estimator=reconstruction.estimator_name,
+            estimator=reconstruction.estimator,
             clock=ClockAnchor(monotonic_ns(), time_ns()),
             versions=_versions(),
             settings=settings.model_dump(mode="json", exclude_defaults=True),

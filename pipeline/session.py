@@ -26,7 +26,6 @@ def run_session(
     source: Source,
     settings: Settings,
     *,
-    stills: bool = False,
     out: Path | None = None,
     overwrite: bool = False,
     as_json: bool = False,
@@ -39,7 +38,7 @@ def run_session(
         prepare_folder(out, overwrite=overwrite)
     console = Console(stderr=True, quiet=as_json)
     with LiveLine(console) as line:
-        runner = assemble(source, settings, stills=stills, out=out, on_open=line.opened, on_status=line.update)
+        runner = assemble(source, settings, out=out, on_open=line.opened, on_status=line.update)
         try:
             with _stopped_by_signals(runner):
                 runner.run()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from hamba_core.hand_model import HandModel
 from stages.packets import Choice, Detections, Hand, HandTopology
 
 
@@ -25,6 +26,9 @@ class Estimator(Protocol):
 
     def choices(self) -> tuple[Choice, ...]:
         """What is in use and why, beyond the estimator's own name."""
+
+    def hand_model(self) -> HandModel:
+        """The hand model that its hands are posed with, after `open`."""
 
     def topology(self) -> HandTopology:
         """The hand model's topology, after `open`."""

@@ -63,6 +63,15 @@ class Reconstruction(Stage[Detections, FrameResult]):
         """The estimator in use and why, and its own choices."""
         return (self._choice, *self._estimator.choices())
 
+    @property
+    def estimator(self) -> str:
+        """The name of the estimator in use."""
+        return self._estimator.name
+
+    def hand_model(self) -> HandModel:
+        """The hand model that the hands are posed with, after `open`."""
+        return self._estimator.hand_model()
+
     def topology(self) -> HandTopology:
         """That of the estimator's hand model."""
         return self._estimator.topology()

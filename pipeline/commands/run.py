@@ -73,7 +73,7 @@ def run(
     from pipeline.session import run_session
     from pipeline.settings import load_settings
     from stages.publishing import DEFAULT_ADDRESS
-    from stages.sources import is_live, open_source, shows_stills
+    from stages.sources import source_for
 
     options: dict[str, object] = {
         "reconstruct.estimator": estimator,
@@ -84,13 +84,12 @@ def run(
         "publish.address": address or {True: DEFAULT_ADDRESS, False: "null"}.get(publish),  # type: ignore[arg-type]
     }
     overrides = [f"{key}={value}" for key, value in options.items() if value is not None]
-    settings = load_settings(preset or ("live" if is_live(source) else "offline"), [*overrides, *(set_ or [])])
+    settings = load_settings(preset or ("live" if source_for(source).live else "offline"), [*overrides, *(set_ or [])])
     if out is None and settings.mode == "offline":
         out = default_folder(source)
     status = run_session(
-        open_source(source, settings.source, live=settings.mode == "live"),
+        source_for(source, settings.source, stream=settings.stream),
         settings,
-        stills=shows_stills(source),
         out=out,
         overwrite=overwrite,
         as_json=json,
@@ -107,10 +106,10 @@ def demo(
     from pipeline.session import run_session
     from pipeline.settings import load_settings
     from stages.assets import CLIP
-    from stages.sources import open_source
+    from stages.sources import source_for
 
     settings = load_settings("offline", ["reconstruct.estimator=landmarks"])
-    status = run_session(open_source(str(CLIP), settings.source), settings, out=out, overwrite=True, as_json=json)
+    status = run_session(source_for(str(CLIP)), settings, out=out, overwrite=True, as_json=json)
     if not json:
         sys.stderr.write(
             f"\nLook at {out}/overlay.mp4 and {out}/preview.png. "

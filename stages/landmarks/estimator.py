@@ -69,6 +69,10 @@ class LandmarksEstimator:
         """The hand model."""
         return (Choice("hand model", self._model.name, "reconstruct.hand_model"),)
 
+    def hand_model(self) -> HandModel:
+        """The hand model that is fitted."""
+        return self._model
+
     def topology(self) -> HandTopology:
         """That of the hand model."""
         model = self._model
