@@ -48,7 +48,7 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
     if text.startswith(SYNTHETIC):
         from stages.synthetic import synthetic_source
 
-        return synthetic_source(text)
+        return synthetic_source(text, stream=stream)
     if (text.isascii() and text.isdecimal()) or _DEVICE.fullmatch(text):
         from stages.sources.camera import camera_source
 

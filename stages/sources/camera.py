@@ -5,6 +5,7 @@ does. Compressed pictures (MJPEG) are asked for, since raw ones do not fit throu
 """
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Generator
@@ -36,7 +37,7 @@ def camera_source(text: str, settings: SourceSettings, stream: str) -> LiveSourc
 def connect(text: str, settings: SourceSettings) -> Session:
     """Open a camera by the first way that works. Raises SourceError naming the cameras there are."""
     if sys.platform != "linux":
-        return OpenCVSession(int(text) if text.isdecimal() else text, settings, f"FFmpeg reads none on {sys.platform}")
+        return OpenCVSession(text, settings, f"FFmpeg is not asked on {sys.platform}")
     device = DEVICES / f"video{int(text)}" if text.isdecimal() else Path(text)
     if not device.exists():
         raise SourceError(
@@ -48,7 +49,7 @@ def connect(text: str, settings: SourceSettings) -> Session:
     except (av.FFmpegError, OSError, SourceError) as error:
         reason = reason_of(error)
         logger.warning("camera %s: FFmpeg cannot open %s (%s); trying OpenCV", text, device, reason)
-        return OpenCVSession(str(device), settings, f"FFmpeg could not open it: {reason}")
+        return OpenCVSession(str(device.resolve()), settings, f"FFmpeg could not open it: {reason}")
 
 
 def known_cameras() -> str:
@@ -119,11 +120,19 @@ class V4L2Session(Session):
 class OpenCVSession(Session):
     """A camera through OpenCV. Raises SourceError where it does not open."""
 
-    def __init__(self, device: str | int, settings: SourceSettings, why: str) -> None:
+    def __init__(self, device: str, settings: SourceSettings, why: str) -> None:
         import cv2
 
+        number = re.search(r"[0-9]+$", device)
+        if number is None:
+            raise SourceError(f"expected a camera that OpenCV can open by its number, found {device} ({why})")
         backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
-        self._capture = cv2.VideoCapture(device, backend)
+        logging_level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it would print is in the error
+        try:
+            self._capture = cv2.VideoCapture(int(number.group()), backend)
+        finally:
+            cv2.utils.logging.setLogLevel(logging_level)
         if not self._capture.isOpened():
             self._capture.release()
             raise SourceError(

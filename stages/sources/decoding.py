@@ -125,7 +125,7 @@ class VideoDecoder:
             return None
         return Choice(
             "damaged input",
-            f"{_counted(self.lost, 'packet')} not decoded, {_counted(self.concealed, 'picture')} patched up by the decoder",
+            f"{_counted(self.lost, 'packet')} not decoded, {_counted(self.concealed, 'picture')} patched up",
             "the data is damaged there",
             fallback=True,
         )
@@ -140,6 +140,9 @@ class VideoDecoder:
                     if packet.size:
                         self.cut = bool(packet.is_corrupt)
                     yield packet
+                return
+            except IndexError:
+                # PyAV, at the very end: the container gained a stream on the way that it has no object for.
                 return
             except (av.error.InvalidDataError, av.error.ArgumentError):
                 self.cut = True
@@ -156,7 +159,7 @@ def open_container(
     options: Mapping[str, str] | None = None,
     timeout: tuple[float, float] | None = None,
 ) -> InputContainer:
-    """Open what FFmpeg calls a URL, or a file object, for pictures of the settings' size at most. Raises FFmpegError."""
+    """Open what FFmpeg calls a URL, or a file object; larger pictures than set are refused. Raises FFmpegError."""
     limit = {"max_pixels": str(settings.max_side**2)}
     return av.open(
         url, "r", format=format, options={**limit, **(options or {})}, timeout=timeout, metadata_errors="replace"

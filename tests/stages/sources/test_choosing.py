@@ -87,13 +87,13 @@ def test_the_test_pattern_is_made_elsewhere(monkeypatch: pytest.MonkeyPatch) -> 
 
     asked = []
 
-    def synthetic_source(text: str) -> Source:
-        asked.append(text)
+    def synthetic_source(text: str, *, stream: str) -> Source:
+        asked.append((text, stream))
         return Pattern()
 
-    monkeypatch.setattr(stages.synthetic, "synthetic_source", synthetic_source, raising=False)
-    assert isinstance(source_for("synthetic:size=320x240"), Pattern)
-    assert asked == ["synthetic:size=320x240"]
+    monkeypatch.setattr(stages.synthetic, "synthetic_source", synthetic_source)
+    assert isinstance(source_for("synthetic:?seconds=2", stream="left"), Pattern)
+    assert asked == [("synthetic:?seconds=2", "left")]
 
 
 def test_naming_a_source_loads_no_heavy_library() -> None:

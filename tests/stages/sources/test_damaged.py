@@ -5,7 +5,9 @@ import random
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -16,7 +18,10 @@ from stages.packets import Image
 from stages.sources import source_for
 
 
-def failure(name: object, read) -> SourceError:  # type: ignore[no-untyped-def]
+Fixture = Callable[..., Any]
+
+
+def failure(name: object, read: Fixture) -> SourceError:
     reading = read(name)
     assert type(reading.error) is SourceError, reading.error
     assert str(name) in str(reading.error)
@@ -35,30 +40,30 @@ def cut(path: Path, share: float, name: str) -> Path:
     return result
 
 
-def test_a_missing_file_is_named_with_the_nearest_there_is(make_video, read, tmp_path: Path) -> None:
+def test_a_missing_file_is_named_with_the_nearest_there_is(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     make_video(tmp_path / "holiday.mp4", 2)
     assert "did you mean" in str(failure(tmp_path / "holidays.mp4", read))
     assert "holiday.mp4" in str(failure(tmp_path / "holidays.mp4", read))
 
 
-def test_an_empty_file(read, tmp_path: Path) -> None:
+def test_an_empty_file(read: Fixture, tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     assert "empty file" in str(failure(tmp_path / "empty.mp4", read))
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "txt", "jpg", "nfo"])
-def test_text_under_any_name(read, tmp_path: Path, suffix: str) -> None:
+def test_text_under_any_name(read: Fixture, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"notes.{suffix}"
     path.write_text("Dear diary, grüße. Today I filmed nothing at all.\n" * 50)
     assert "found text" in str(failure(path, read))
 
 
-def test_zeros(read, tmp_path: Path) -> None:
+def test_zeros(read: Fixture, tmp_path: Path) -> None:
     (tmp_path / "zeros.mp4").write_bytes(bytes(100_000))
     assert "zeros" in str(failure(tmp_path / "zeros.mp4", read))
 
 
-def test_noise(read, tmp_path: Path) -> None:
+def test_noise(read: Fixture, tmp_path: Path) -> None:
     (tmp_path / "noise.mp4").write_bytes(random.Random(5).randbytes(100_000))
     failure(tmp_path / "noise.mp4", read)
 
@@ -83,42 +88,42 @@ def sound(path: Path, cover: bytes = b"") -> Path:
     return path
 
 
-def test_sound_alone(read, tmp_path: Path) -> None:
+def test_sound_alone(read: Fixture, tmp_path: Path) -> None:
     assert "sound and no video" in str(failure(sound(tmp_path / "song.m4a"), read))
 
 
-def test_sound_with_a_cover_picture(read, make_picture, tmp_path: Path) -> None:
+def test_sound_with_a_cover_picture(read: Fixture, make_picture: Fixture, tmp_path: Path) -> None:
     import cv2
 
     cover = cv2.imencode(".jpg", make_picture(64, 64))[1].tobytes()
     assert "cover picture" in str(failure(sound(tmp_path / "song.mp3", cover), read))
 
 
-def test_a_recording_that_was_not_finished(make_video, read, tmp_path: Path) -> None:
+def test_a_recording_that_was_not_finished(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     path = cut(make_video(tmp_path / "whole.mp4", 30), 0.8, "unfinished.mp4")
     assert "moov" in str(failure(path, read))
 
 
-def test_a_folder_without_pictures(make_video, read, tmp_path: Path) -> None:
+def test_a_folder_without_pictures(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     make_video(tmp_path / "clip.mp4", 2)
     assert "clip.mp4" in str(failure(tmp_path, read))
 
 
-def test_an_empty_folder(read, tmp_path: Path) -> None:
+def test_an_empty_folder(read: Fixture, tmp_path: Path) -> None:
     assert "found nothing" in str(failure(tmp_path, read))
 
 
 @pytest.mark.parametrize("name", ["/dev/null", "/dev/zero", "/dev/random"])
-def test_devices_that_are_no_cameras(read, name: str) -> None:
+def test_devices_that_are_no_cameras(read: Fixture, name: str) -> None:
     assert "character device" in str(failure(name, read))
 
 
-def test_a_named_pipe_is_not_waited_for(read, tmp_path: Path) -> None:
+def test_a_named_pipe_is_not_waited_for(read: Fixture, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     assert "named pipe" in str(failure(tmp_path / "pipe.mp4", read))
 
 
-def test_links_that_lead_nowhere_or_in_circles(read, tmp_path: Path) -> None:
+def test_links_that_lead_nowhere_or_in_circles(read: Fixture, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").symlink_to(tmp_path / "b.mp4")
     (tmp_path / "b.mp4").symlink_to(tmp_path / "a.mp4")
     (tmp_path / "dangling.mp4").symlink_to(tmp_path / "gone.mp4")
@@ -132,7 +137,9 @@ def test_names_that_no_file_can_have(name: str) -> None:
         source_for(name)
 
 
-def test_a_file_that_may_not_be_read(make_video, tmp_path: Path, read, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_read(
+    make_video: Fixture, tmp_path: Path, read: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = make_video(tmp_path / "private.mp4", 2)
     path.chmod(0)
     if os.geteuid() == 0:
@@ -149,12 +156,14 @@ def test_a_file_that_may_not_be_read(make_video, tmp_path: Path, read, monkeypat
 
 
 @pytest.mark.parametrize("size", [(2, 2), (8, 200)])
-def test_a_video_too_small_to_show_a_hand(make_video, read, tmp_path: Path, size: tuple[int, int]) -> None:
+def test_a_video_too_small_to_show_a_hand(
+    make_video: Fixture, read: Fixture, tmp_path: Path, size: tuple[int, int]
+) -> None:
     path = make_video(tmp_path / "tiny.mkv", 2, size=size, codec="ffv1")
     assert f"{size[0]}x{size[1]}" in str(failure(path, read))
 
 
-def test_a_video_larger_than_the_limit_names_it(make_video, read, tmp_path: Path) -> None:
+def test_a_video_larger_than_the_limit_names_it(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     path = make_video(tmp_path / "wide.mkv", 2, size=(20000, 32), codec="ffv1")
     assert "source.max_side" in str(failure(path, read))
     assert "20000x32" in str(failure(path, read))
@@ -172,7 +181,7 @@ def test_a_video_larger_than_the_limit_names_it(make_video, read, tmp_path: Path
     ],
 )
 def test_a_file_that_breaks_off_keeps_what_came_before(
-    make_video, read, tmp_path: Path, name: str, container: dict[str, str]
+    make_video: Fixture, read: Fixture, tmp_path: Path, name: str, container: dict[str, str]
 ) -> None:
     codec = "mpeg4" if name.endswith("avi") else "libx264"
     path = make_video(tmp_path / name, 90, container=container, codec=codec, options={"g": "30"}, picture=noise)
@@ -185,13 +194,15 @@ def test_a_file_that_breaks_off_keeps_what_came_before(
     assert "breaks off" in str(reading.error)
 
 
-def test_a_transport_stream_has_no_end_to_miss(make_video, read, tmp_path: Path) -> None:
+def test_a_transport_stream_has_no_end_to_miss(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     reading = read(cut(make_video(tmp_path / "clip.ts", 90), 0.6, "cut.ts"))
     assert reading.error is None
     assert 30 < len(reading.frames) < 80
 
 
-def test_damage_in_the_middle_is_passed_over_and_told_at_the_end(make_video, read, tmp_path: Path) -> None:
+def test_damage_in_the_middle_is_passed_over_and_told_at_the_end(
+    make_video: Fixture, read: Fixture, tmp_path: Path
+) -> None:
     path = make_video(tmp_path / "clip.mkv", 60, picture=noise)
     with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
@@ -205,7 +216,9 @@ def test_damage_in_the_middle_is_passed_over_and_told_at_the_end(make_video, rea
     assert reading.choice("damaged input").fallback
 
 
-def test_damage_that_the_decoder_patches_up_is_no_error_but_told(make_video, read, tmp_path: Path) -> None:
+def test_damage_that_the_decoder_patches_up_is_no_error_but_told(
+    make_video: Fixture, read: Fixture, tmp_path: Path
+) -> None:
     path = make_video(
         tmp_path / "clip.mp4",
         60,
@@ -215,7 +228,7 @@ def test_damage_that_the_decoder_patches_up_is_no_error_but_told(make_video, rea
         picture=lambda index: np.random.default_rng(index).integers(0, 255, (240, 320, 3), np.uint8),
     )
     with av.open(str(path)) as container:
-        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        packets = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
     position, size = packets[33]
     data = bytearray(path.read_bytes())
     data[position + size // 2 : position + size // 2 + 40] = b"\xa5" * 40
@@ -226,7 +239,9 @@ def test_damage_that_the_decoder_patches_up_is_no_error_but_told(make_video, rea
     assert "patched up" in reading.choice("damaged input").chosen
 
 
-def test_a_recording_that_begins_between_key_frames_is_whole(make_video, read, tmp_path: Path) -> None:
+def test_a_recording_that_begins_between_key_frames_is_whole(
+    make_video: Fixture, read: Fixture, tmp_path: Path
+) -> None:
     path = make_video(tmp_path / "clip.ts", 60, options={"g": "20", "keyint_min": "20", "sc_threshold": "0"})
     data = path.read_bytes()
     late = path.with_name("late.ts")
@@ -236,13 +251,13 @@ def test_a_recording_that_begins_between_key_frames_is_whole(make_video, read, t
     assert 35 < len(reading.frames) < 60
 
 
-def test_a_playlist_cannot_make_the_machine_open_addresses(read, tmp_path: Path) -> None:
+def test_a_playlist_cannot_make_the_machine_open_addresses(read: Fixture, tmp_path: Path) -> None:
     path = tmp_path / "list.m3u8"
     path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
     failure(path, read)
 
 
-def test_reading_bad_files_prints_nothing(make_video, tmp_path: Path) -> None:
+def test_reading_bad_files_prints_nothing(make_video: Fixture, tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.mp4", 20)
     bad = [cut(path, 0.5, "bad.mp4"), cut(make_video(tmp_path / "f.mkv", 60), 0.5, "bad.mkv")]
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(500))

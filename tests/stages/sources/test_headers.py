@@ -23,6 +23,7 @@ def encoded(suffix: str, *parameters: int) -> bytes:
 def exif(order: str, orientation: int, focal: int) -> bytes:
     """A TIFF header with one directory, and EXIF's own in it."""
     short, long = ("<HH", "<I") if order == "II" else (">HH", ">I")
+
     def entry(tag: int, kind: int, value: int) -> bytes:
         e = short[0]
         packed = struct.pack(e + "HH", value, 0) if kind == 3 else struct.pack(long, value)

@@ -229,7 +229,7 @@ def test_without_reconnection_a_drop_breaks_the_source(live: bool) -> None:
     settings = SourceSettings(reconnect=not live, read_timeout=0.2)
     source = source_of(Fake(some_then_drop(4), live=live), settings=settings)
     source.open()
-    frames = []
+    frames: list[Frame | None] = []
     with pytest.raises(BrokenSourceError, match=r"cable was pulled; 4 frames, up to 0\.12 s"):
         frames.extend(source.frames())
     assert sum(frame is not None for frame in frames) == 4

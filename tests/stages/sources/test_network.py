@@ -101,7 +101,7 @@ def test_a_file_that_the_server_cuts_off_keeps_what_came(
     ).read_bytes()
 
     class Half(files_of(tmp_path)):  # type: ignore[misc]
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - the library's name
             self.send_response(200)
             self.send_header("Content-Length", str(len(data) // 2))
             self.end_headers()
@@ -116,7 +116,7 @@ def test_a_file_that_the_server_cuts_off_keeps_what_came(
 @pytest.mark.parametrize("status", [404, 401, 500])
 def test_what_the_server_refuses_is_said(read: Fixture, tmp_path: Path, serve: Fixture, status: int) -> None:
     class Refuse(files_of(tmp_path)):  # type: ignore[misc]
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - the library's name
             self.send_error(status)
 
     reading = read(f"{serve(Refuse)}/clip.mp4", open_timeout=5)
@@ -217,9 +217,7 @@ def test_an_ip_camera_is_live(camera: Camera, serve: Fixture) -> None:
 
 
 @pytest.mark.parametrize("how", ["hang_up_after", "silent_after"])
-def test_an_ip_camera_that_goes_away_and_comes_back_is_opened_again(
-    camera: Camera, serve: Fixture, how: str
-) -> None:
+def test_an_ip_camera_that_goes_away_and_comes_back_is_opened_again(camera: Camera, serve: Fixture, how: str) -> None:
     setattr(camera, how, 5)
     source = source_for(f"{serve(camera.handler())}/video", QUICK)
     source.open()
@@ -239,7 +237,7 @@ def test_an_ip_camera_that_stays_away_is_given_up(camera: Camera, serve: Fixture
     source = source_for(f"{serve(camera.handler())}/video", settings)
     source.open()
     camera.refuse = 1000
-    frames = []
+    frames: list[Frame | None] = []
     with pytest.raises(BrokenSourceError, match="did not come back within"):
         frames.extend(source.frames())
     assert sum(frame is not None for frame in frames) == 5

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_while_it_waits_it_says_so_several_times_a_second() -> None:
     clock = Clock()
     came = played(Clip([0.0, 2.0], clock), clock)
     moments = [now for now, _ in came]
-    assert max(b - a for a, b in zip(moments, moments[1:], strict=False)) <= 0.25
+    assert max(b - a for a, b in pairwise(moments)) <= 0.25
     assert sum(frame is None for _, frame in came) >= 8
 
 
@@ -80,7 +81,7 @@ def test_a_frame_is_stamped_when_its_time_came() -> None:
     clock = Clock()
     came = played(Clip([0.0, 0.1, 0.2], clock), clock)
     frames = [frame for _, frame in came if frame]
-    assert [b.meta.captured_ns - a.meta.captured_ns for a, b in zip(frames, frames[1:], strict=False)] == [10**8] * 2
+    assert [b.meta.captured_ns - a.meta.captured_ns for a, b in pairwise(frames)] == [10**8] * 2
 
 
 def test_a_file_that_decodes_slower_than_its_rate_plays_slower_and_its_frames_are_fresh() -> None:

@@ -22,7 +22,7 @@ def planes_of(colour: tuple[int, int, int], matrix: str, full: bool, bits: int) 
     scale, most = 2 ** (bits - 8), 2**bits - 1
     if full:
         return round(y * most), min(round(u * most + 128 * scale), most), min(round(v * most + 128 * scale), most)
-    return tuple(round(value * scale) for value in (16 + 219 * y, 128 + 224 * u, 128 + 224 * v))  # type: ignore[return-value]
+    return tuple(round(value * scale) for value in (16 + 219 * y, 128 + 224 * u, 128 + 224 * v))
 
 
 def flat(

@@ -112,7 +112,7 @@ def test_undistorted_pictures_agree_with_the_pinhole(
 ) -> None:
     image, points = dots_of(K, distortion, fisheye)
     if factor == 2:
-        image = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+        image = np.asarray(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR), np.uint8)
     path = written(tmp_path / "camera.yaml", distortion, fisheye_model=int(fisheye))
     model = CameraModel(SourceSettings(calibration=path))
     camera = model.of(640 * factor, 480 * factor)

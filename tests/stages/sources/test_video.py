@@ -2,6 +2,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -9,14 +10,15 @@ import numpy as np
 import pytest
 
 from hamba_core.errors import SourceError
-from stages.packets import Image
 from stages.sources import SourceSettings, source_for
 
-Quadrants = Callable[[Image], list[tuple[int, ...]]]
+Fixture = Callable[..., Any]
 COLOURS = [(220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190)]  # of the clip, row by row
 
 
-def test_every_frame_comes_once_in_order_with_its_time(make_video, read, tmp_path: Path, quadrants, same_colours) -> None:
+def test_every_frame_comes_once_in_order_with_its_time(
+    make_video: Fixture, read: Fixture, tmp_path: Path, quadrants: Fixture, same_colours: Fixture
+) -> None:
     reading = read(make_video(tmp_path / "clip.mp4", 25, rate=25))
     assert reading.error is None
     assert [frame.meta.index for frame in reading.frames] == list(range(25))
@@ -27,14 +29,16 @@ def test_every_frame_comes_once_in_order_with_its_time(make_video, read, tmp_pat
     assert all(same_colours(quadrants(frame.image), COLOURS) for frame in reading.frames)
 
 
-def test_what_is_known_of_a_file_is_told_before_the_first_frame(make_video, read, tmp_path: Path) -> None:
+def test_what_is_known_of_a_file_is_told_before_the_first_frame(
+    make_video: Fixture, read: Fixture, tmp_path: Path
+) -> None:
     info = read(make_video(tmp_path / "clip.mp4", 25, rate=25, size=(112, 48))).info
     assert (info.kind, info.live, info.width, info.height, info.fps, info.frames) == ("file", False, 112, 48, 25, 25)
     assert info.name == str(tmp_path / "clip.mp4")
     assert info.camera.estimated
 
 
-def test_frames_carry_the_name_of_their_stream(make_video, tmp_path: Path) -> None:
+def test_frames_carry_the_name_of_their_stream(make_video: Fixture, tmp_path: Path) -> None:
     source = source_for(str(make_video(tmp_path / "clip.mp4", 2)), stream="left-eye")
     source.open()
     assert {frame.meta.stream for frame in source.frames() if frame} == {"left-eye"}
@@ -61,7 +65,14 @@ def test_frames_carry_the_name_of_their_stream(make_video, tmp_path: Path) -> No
     ],
 )
 def test_formats_give_the_same_picture(
-    make_video, read, tmp_path: Path, quadrants, same_colours, name: str, codec: str, pixel_format: str
+    make_video: Fixture,
+    read: Fixture,
+    tmp_path: Path,
+    quadrants: Fixture,
+    same_colours: Fixture,
+    name: str,
+    codec: str,
+    pixel_format: str,
 ) -> None:
     quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     format_ = "yuv4mpegpipe" if name.endswith("y4m") else None
@@ -76,13 +87,13 @@ def test_formats_give_the_same_picture(
     assert same_colours(quadrants(reading.frames[3].image), COLOURS, within=12)
 
 
-def test_grey_video_is_grey(make_video, read, tmp_path: Path) -> None:
+def test_grey_video_is_grey(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     reading = read(make_video(tmp_path / "grey.mp4", 3, pixel_format="gray"))
     assert all(np.ptp(frame.image.astype(int), axis=2).max() == 0 for frame in reading.frames)
 
 
 @pytest.mark.parametrize("codec", ["h264", "ffv1"])
-def test_odd_sizes_are_kept(make_video, read, tmp_path: Path, codec: str) -> None:
+def test_odd_sizes_are_kept(make_video: Fixture, read: Fixture, tmp_path: Path, codec: str) -> None:
     pixel_format = "yuv444p" if codec == "h264" else "yuv420p"
     codec = "libx264" if codec == "h264" else codec
     reading = read(make_video(tmp_path / "odd.mkv", 3, size=(101, 67), codec=codec, pixel_format=pixel_format))
@@ -96,7 +107,14 @@ def test_odd_sizes_are_kept(make_video, read, tmp_path: Path, codec: str) -> Non
 )
 @pytest.mark.parametrize("suffix", ["mp4", "mov"])
 def test_rotated_videos_are_upright(
-    make_video, read, tmp_path: Path, quadrants, same_colours, degrees: int, order: tuple[int, ...], suffix: str
+    make_video: Fixture,
+    read: Fixture,
+    tmp_path: Path,
+    quadrants: Fixture,
+    same_colours: Fixture,
+    degrees: int,
+    order: tuple[int, ...],
+    suffix: str,
 ) -> None:
     path = make_video(
         tmp_path / f"phone.{suffix}", 4, size=(96, 64), setup=lambda stream: stream.set_display_rotation(degrees)
@@ -112,14 +130,14 @@ def test_rotated_videos_are_upright(
     assert (camera.cx, camera.cy) == (reading.info.width / 2, reading.info.height / 2)
 
 
-def test_a_mirrored_video_is_mirrored_back(make_video, read, tmp_path: Path, quadrants, same_colours) -> None:
-    path = make_video(
-        tmp_path / "selfie.mp4", 2, setup=lambda stream: stream.set_display_rotation(0, hflip=True)
-    )
+def test_a_mirrored_video_is_mirrored_back(
+    make_video: Fixture, read: Fixture, tmp_path: Path, quadrants: Fixture, same_colours: Fixture
+) -> None:
+    path = make_video(tmp_path / "selfie.mp4", 2, setup=lambda stream: stream.set_display_rotation(0, hflip=True))
     assert same_colours(quadrants(read(path).frames[0].image), [COLOURS[i] for i in (1, 0, 3, 2)])
 
 
-def test_opencv_turns_the_same_file_the_same_way(make_video, read, tmp_path: Path) -> None:
+def test_opencv_turns_the_same_file_the_same_way(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     path = make_video(tmp_path / "phone.mp4", 2, setup=lambda stream: stream.set_display_rotation(-90))
     capture = cv2.VideoCapture(str(path))
     got, theirs = capture.read()
@@ -130,26 +148,28 @@ def test_opencv_turns_the_same_file_the_same_way(make_video, read, tmp_path: Pat
     assert np.abs(ours.astype(int) - theirs[..., ::-1]).mean() < 3
 
 
-def test_a_variable_frame_rate_keeps_its_times(make_video, read, tmp_path: Path) -> None:
+def test_a_variable_frame_rate_keeps_its_times(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     stamps = [0, 33, 50, 150, 151, 400, 1000]
     reading = read(make_video(tmp_path / "vfr.mkv", 7, stamps=stamps))
     assert reading.times == pytest.approx([stamp / 1000 for stamp in stamps], abs=2e-3)
     assert reading.error is None
 
 
-def test_times_count_from_the_first_picture_wherever_the_file_begins(make_video, read, tmp_path: Path) -> None:
+def test_times_count_from_the_first_picture_wherever_the_file_begins(
+    make_video: Fixture, read: Fixture, tmp_path: Path
+) -> None:
     reading = read(make_video(tmp_path / "late.mkv", 4, stamps=[7000, 7040, 7080, 7120]))
     assert reading.times == pytest.approx([0, 0.04, 0.08, 0.12], abs=2e-3)
 
 
-def test_a_stream_without_times_gets_them_from_its_rate(make_video, read, tmp_path: Path) -> None:
+def test_a_stream_without_times_gets_them_from_its_rate(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     reading = read(make_video(tmp_path / "bare.h264", 8, rate=24))
     assert reading.times == pytest.approx([index / 24 for index in range(8)], abs=1e-6)
     assert "8 filled in" in reading.choice("time stamps").chosen
 
 
-def test_oblong_pixels_are_shown_as_they_should_look(make_video, read, tmp_path: Path) -> None:
-    def anamorphic(stream) -> None:  # type: ignore[no-untyped-def]
+def test_oblong_pixels_are_shown_as_they_should_look(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
+    def anamorphic(stream: Any) -> None:
         stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
 
     path = make_video(tmp_path / "dv.mkv", 2, size=(96, 64), setup=anamorphic)
@@ -157,7 +177,7 @@ def test_oblong_pixels_are_shown_as_they_should_look(make_video, read, tmp_path:
 
 
 def test_a_stream_that_changes_its_size_gives_frames_of_their_own_size_and_camera(
-    make_video, read, tmp_path: Path, quadrants, same_colours
+    make_video: Fixture, read: Fixture, tmp_path: Path, quadrants: Fixture, same_colours: Fixture
 ) -> None:
     small = make_video(tmp_path / "small.ts", 5, size=(96, 64)).read_bytes()
     large = make_video(tmp_path / "large.ts", 5, size=(160, 128)).read_bytes()
@@ -173,7 +193,7 @@ def test_a_stream_that_changes_its_size_gives_frames_of_their_own_size_and_camer
     assert reading.times == sorted(set(reading.times))
 
 
-def test_sound_beside_the_video_is_passed_over(read, make_picture, tmp_path: Path) -> None:
+def test_sound_beside_the_video_is_passed_over(read: Fixture, make_picture: Fixture, tmp_path: Path) -> None:
     path = tmp_path / "both.mp4"
     with av.open(str(path), "w") as output:
         video = output.add_stream("libx264", rate=10)
@@ -191,23 +211,23 @@ def test_sound_beside_the_video_is_passed_over(read, make_picture, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["with space.mp4", "100%d.mp4", "über [1] *.mp4", "a:b?c#d.mp4", "line\nbreak.mp4"])
-def test_no_sign_in_a_file_name_means_anything(make_video, read, tmp_path: Path, name: str) -> None:
+def test_no_sign_in_a_file_name_means_anything(make_video: Fixture, read: Fixture, tmp_path: Path, name: str) -> None:
     plain = make_video(tmp_path / "plain.mp4", 2)
     plain.rename(tmp_path / name)
     assert len(read(tmp_path / name).frames) == 2
 
 
-def test_a_file_may_have_any_suffix_or_none(make_video, read, tmp_path: Path) -> None:
+def test_a_file_may_have_any_suffix_or_none(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.mp4", 2).rename(tmp_path / "clip")
     assert len(read(path).frames) == 2
 
 
-def test_the_decoder_and_its_threads_are_told(make_video, read, tmp_path: Path) -> None:
+def test_the_decoder_and_its_threads_are_told(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     reading = read(make_video(tmp_path / "clip.mp4", 2), decoder_threads=3)
     assert reading.choice("decoder").chosen == "h264, FFmpeg software, 3 threads"
 
 
-def test_a_source_can_be_closed_early_twice_and_unopened(make_video, tmp_path: Path) -> None:
+def test_a_source_can_be_closed_early_twice_and_unopened(make_video: Fixture, tmp_path: Path) -> None:
     path = str(make_video(tmp_path / "clip.mp4", 5))
     source = source_for(path)
     source.open()
@@ -220,7 +240,7 @@ def test_a_source_can_be_closed_early_twice_and_unopened(make_video, tmp_path: P
         next(source_for(path).frames())
 
 
-def test_decoding_is_as_fast_as_a_bare_loop(make_video, tmp_path: Path) -> None:
+def test_decoding_is_as_fast_as_a_bare_loop(make_video: Fixture, tmp_path: Path) -> None:
     # The least of several interleaved runs of each.
     noise = np.random.default_rng(1).integers(0, 256, (60, 80, 3), np.uint8)
     big = cv2.resize(noise, (680, 520), interpolation=cv2.INTER_CUBIC)
