@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import bench, doctor, run
+from pipeline.commands import bench, doctor, run, weights
 
 app = typer.Typer(
     name="hamba",
@@ -22,6 +22,7 @@ app.command("run")(run.run)
 app.command("demo")(run.demo)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
+app.add_typer(weights.app, name="weights")
 
 
 def _print_version(wanted: bool) -> None:

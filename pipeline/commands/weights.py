@@ -1,0 +1,39 @@
+"""`hamba weights`: your licensed weights, made ready."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Make the weights that you have licensed ready for use.")
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command("import")
+def import_(
+    release: Annotated[Path, typer.Argument(help="The release's folder, or its checkpoint.", show_default=False)],
+    to: Annotated[Path, typer.Option(help="The file to write (.safetensors).", show_default=False)],
+    mano: Annotated[
+        Path | None,
+        typer.Option(help="Your MANO_RIGHT.pkl, to go into the file too. [default: the release's, if it has one]"),
+    ] = None,
+) -> None:
+    """Convert a released checkpoint once, into a file that loads in a fraction of the time."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from hamba_core import convert_release
+
+    console = Console(stderr=True)
+    columns = (TextColumn("converting"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=1.0)
+        made = convert_release(release, to, mano, lambda share: progress.update(task, completed=share))
+    hand = "with the hand model" if made.with_hand else "without a hand model: name your MANO file with --hand-model"
+    sys.stdout.write(f"{made.path}: {made.size / 1e9:.2f} GB, {made.tensors} tensors, {hand}\n")
+    sys.stdout.write(f"Use it: hamba run SOURCE --checkpoint {made.path}\n")
