@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hamba_core.camera import Intrinsics
 from hamba_core.skeleton import BONES
 from stages.packets import FloatArray, FrameResult, Hand, HandTopology, IntArray
-from stages.palette import JOINT_COLOURS, Colour, hand_colour
+from stages.palette import JOINT_COLOURS, Colour
 
 WORLD: Final = "world"
 CAMERA: Final = "camera"
@@ -39,19 +39,22 @@ def schemas() -> bytes:
 
 
 def scene_update(
-    result: FrameResult, topology: HandTopology, time_ns: int, gone: Iterable[int], *, meshes: bool
+    result: FrameResult,
+    topology: HandTopology,
+    time_ns: int,
+    *,
+    gone: Iterable[int],
+    colours: Iterable[Colour],
+    meshes: bool,
 ) -> bytes:
-    """The hands of a frame, each an entity named for its track, with the tracks that are gone removed."""
+    """The hands of a frame, each an entity named for its track, and the tracks that are gone removed."""
     stamp = _timestamp(1, time_ns)
     deletions = [_message(1, stamp, _text(3, _entity_id(track))) for track in gone]
-    ranks = {"left": 0, "right": 0}
     entities = []
-    for hand in result.hands:
-        colour = hand_colour(hand.side, ranks[hand.side])
-        ranks[hand.side] += 1
+    for hand, colour in zip(result.hands, colours, strict=True):
         head = (stamp, _text(2, CAMERA), _text(3, _entity_id(hand.track_id)))
         label = _message(6, _text(1, "side"), _text(2, hand.side))
-        mesh = _mesh(hand, topology, colour) if meshes and len(hand.vertices) else b""
+        mesh = _mesh(hand, topology, colour) if meshes and len(hand.vertices) == topology.vertices else b""
         entities.append(_message(2, *head, label, _message(11, _skeleton(hand.joints)), mesh))
     return b"".join((*deletions, *entities))
 

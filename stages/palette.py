@@ -1,8 +1,11 @@
 """The colours of hands and fingers, the same in every picture. RGB, 0..255."""
 
+from collections.abc import Sequence
+from itertools import count
 from typing import Final
 
 from hamba_core.skeleton import BONES, JOINT_NAMES, Side
+from stages.packets import Hand
 
 Colour = tuple[int, int, int]
 
@@ -23,9 +26,26 @@ _SIDE_COLOURS: Final[dict[Side, tuple[Colour, ...]]] = {
 
 
 def hand_colour(side: Side, rank: int = 0) -> Colour:
-    """A mesh's colour; `rank` counts the hands of this side that are seen at the same time."""
+    """A mesh's colour; `rank` tells hands of one side apart that are there at the same time."""
     shades = _SIDE_COLOURS[side]
     return shades[rank % len(shades)]
+
+
+class HandColours:
+    """A colour for each hand by its side, kept as long as its track is there."""
+
+    def __init__(self) -> None:
+        self._ranks: dict[tuple[int, Side], int] = {}
+
+    def of(self, hands: Sequence[Hand]) -> list[Colour]:
+        """The colours of a frame's hands, in order. Hands of one side that are there together differ."""
+        keys = [(hand.track_id, hand.side) for hand in hands]
+        self._ranks = {key: rank for key, rank in self._ranks.items() if key in keys}
+        for key in keys:
+            if key not in self._ranks:
+                taken = {rank for (_, side), rank in self._ranks.items() if side == key[1]}
+                self._ranks[key] = next(rank for rank in count() if rank not in taken)
+        return [hand_colour(side, self._ranks[track, side]) for track, side in keys]
 
 
 JOINT_COLOURS: Final[tuple[Colour, ...]] = tuple(

@@ -17,6 +17,7 @@ from hamba_core.errors import PipelineError
 from stages import wire
 from stages.contract import Sink
 from stages.packets import FrameMeta, FrameResult, RunInfo, Status
+from stages.palette import HandColours
 from stages.recording_format import LIBRARY, REPORT, RUN, SUMMARY, RecordedRun, run_json, status_json
 from stages.settings import StageSettings
 
@@ -48,6 +49,7 @@ class Recorder(Sink):
         self._report: Status | None = None
         self._seq = 0
         self._tracks: set[int] = set()
+        self._colours = HandColours()
         self._camera: tuple[Intrinsics, int, int] | None = None
 
     def open(self, run: RunInfo) -> None:
@@ -129,8 +131,14 @@ class Recorder(Sink):
         tracks = {hand.track_id for hand in result.hands}
         gone = sorted(self._tracks - tracks)
         self._tracks = tracks
-        meshes = self._settings.scene == "meshes"
-        data = foxglove.scene_update(result, self._run.topology, now, gone, meshes=meshes)
+        data = foxglove.scene_update(
+            result,
+            self._run.topology,
+            now,
+            gone=gone,
+            colours=self._colours.of(result.hands),
+            meshes=self._settings.scene == "meshes",
+        )
         self._opened.add_message(self._scene, now, now, data)
 
     def _unix(self, monotonic_ns: int) -> int:

@@ -1,6 +1,11 @@
-"""Hands and results for every test: the generic hand, posed at random from a seed, in front of a camera."""
+"""For every test: hands and results, of the generic hand posed at random from a seed; releases of tiny networks."""
 
+import pickle
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +31,9 @@ MakeHand = Callable[..., Hand]
 MakeResult = Callable[..., FrameResult]
 MakeRun = Callable[..., RunInfo]
 
-R_CAMERA_HAND = np.array([[0.0, 0, -1], [-1, 0, 0], [0, 1, 0]])  # fingers up, palm to the camera
+MakeRelease = Callable[..., Path]
+
+R_CAMERA_HAND = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])  # fingers up, palm to the camera
 
 
 def _single(values: ArrayLike) -> FloatArray:
@@ -148,3 +155,129 @@ def make_run(topology: HandTopology) -> MakeRun:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def mano_arrays() -> dict[str, Any]:
+    """A made-up hand with the keys, shapes and dtypes of MANO's file, and none of its numbers."""
+    from scipy import sparse
+
+    random = np.random.default_rng(778)
+    regressor, weights = random.random((16, 778)) ** 20, random.random((778, 16)) ** 8
+    parents = [2**32 - 1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14]
+    return {
+        "v_template": 0.04 * random.standard_normal((778, 3)),
+        "shapedirs": 0.004 * random.standard_normal((778, 3, 10)),
+        "posedirs": 0.0005 * random.standard_normal((778, 3, 135)),
+        "J_regressor": sparse.csc_matrix(regressor / regressor.sum(1, keepdims=True)),
+        "kintree_table": np.array([parents, range(16)], np.int64),
+        "weights": weights / weights.sum(1, keepdims=True),
+        "f": random.integers(0, 778, (1538, 3), np.uint32),
+        "hands_components": np.eye(45),
+        "hands_mean": np.zeros(45),
+        "bs_style": "lbs",
+    }
+
+
+@pytest.fixture(scope="session")
+def write_mano(mano_arrays: dict[str, Any]) -> Callable[..., Path]:
+    """write_mano(path, protocol, **changes) -> the file as Python 2 and chumpy wrote it; None leaves a key out."""
+
+    def write(path: Path, protocol: int = 2, **changes: Any) -> Path:
+        modules = {"chumpy": ModuleType("chumpy")}
+        for place, name in (("chumpy.ch", "Ch"), ("chumpy.reordering", "Select")):
+            modules[place] = ModuleType(place)
+            setattr(modules[place], name, type(name, (), {"__module__": place}))
+
+        def wrapped(module: str, name: str, **state: Any) -> Any:
+            instance = getattr(modules[module], name)()
+            instance.__dict__.update(state)
+            return instance
+
+        hand = {name: value for name, value in {**mano_arrays, **changes}.items() if value is not None}
+        if hand.get("shapedirs") is mano_arrays["shapedirs"]:
+            wide = np.concatenate([hand["shapedirs"], np.ones((778, 3, 2))], -1)
+            chosen = np.arange(wide.size).reshape(wide.shape)[..., :10].ravel()
+            inner = wrapped("chumpy.ch", "Ch", x=wide)
+            hand["shapedirs"] = wrapped(
+                "chumpy.reordering", "Select", a=inner, idxs=chosen, preferred_shape=(778, 3, 10)
+            )
+        if hand.get("v_template") is mano_arrays["v_template"]:
+            hand["v_template"] = wrapped("chumpy.ch", "Ch", x=hand["v_template"])
+        with pytest.MonkeyPatch.context() as patch:
+            for module_name, module in modules.items():
+                patch.setitem(sys.modules, module_name, module)
+            path.write_bytes(pickle.dumps(hand, protocol))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_release(write_mano: Callable[..., Path]) -> MakeRelease:
+    """make_release(folder, change, state) -> folder of a release of a tiny network with random weights.
+
+    `change` is told the checkpoint's tensors and may change them in place; `state` is N of the scans.
+    """
+
+    def make(
+        folder: Path, change: Callable[[dict[str, Any]], object] | None = None, *, state: int = 1, seed: int = 0
+    ) -> Path:
+        import torch
+        import yaml
+
+        from hamba_core.configuration import BackboneConfiguration, DecoderConfiguration, HambaConfiguration
+        from hamba_core.generic_hand import load_generic_hand
+        from hamba_core.loading import release_name
+        from hamba_core.network import Hamba
+
+        decoder = DecoderConfiguration(depths=(1, 2), width=16, state=state, dt_rank=1)
+        configuration = HambaConfiguration(decoder, decoder, BackboneConfiguration(32, 2, 128))
+        with torch.device("meta"):
+            network = Hamba(configuration, load_generic_hand())
+        random = torch.Generator().manual_seed(seed)
+        tensors: dict[str, Any] = {}
+        for name, tensor in network.state_dict().items():
+            if name.startswith("hand_layer."):
+                continue
+            value = torch.randn(tensor.shape, generator=random)
+            fan_in = tensor[0].numel() if tensor.ndim > 1 else 1
+            leaf = name.rpartition(".")[2]
+            if leaf in ("running_var", "Ds") or (leaf == "weight" and tensor.ndim == 1):
+                value = 1 + 0.1 * value.abs()
+            elif leaf == "num_batches_tracked":
+                value = torch.tensor(100)
+            elif leaf == "init_hand_pose":
+                value = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(16)[None] + 0.05 * value
+            elif leaf == "init_cam":
+                value = torch.tensor([[0.9, 0.0, 0.0]])
+            else:
+                value = value * (fan_in**-0.5 if tensor.ndim > 1 else 0.1)
+            tensors[release_name(name)] = value
+        tensors |= {"discriminator.weight": torch.zeros(3), "initialized": torch.tensor(True)}
+        if change is not None:
+            change(tensors)
+        (folder / "checkpoints").mkdir(parents=True)
+        torch.save({"epoch": 0, "state_dict": tensors}, folder / "checkpoints" / "hamba.ckpt")
+        settings = {"DIMS": [16, 16], "EMBED_DIM": 16, "DEPTHS": [1, 2], "SSM_D_STATE": state, "SSM_DT_RANK": "auto"}
+        model = {"IMAGE_SIZE": 256, "DECODER_MAMBA": settings, "MANO_HEAD": {**settings, "TYPE": "mamba_gcn_decoder"}}
+        (folder / "model_config.yaml").write_text(yaml.safe_dump({"MODEL": model, "EXTRA": {"FOCAL_LENGTH": 5000}}))
+        (folder / "data" / "mano").mkdir(parents=True)
+        write_mano(folder / "data" / "mano" / "MANO_RIGHT.pkl")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_release(make_release: MakeRelease, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a release of a tiny network, made once; leave it as it is."""
+    return make_release(tmp_path_factory.mktemp("release") / "tiny")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Tests leave the user's own cache folder alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

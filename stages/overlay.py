@@ -1,0 +1,152 @@
+"""Overlay: a video of the source's pictures with the hands over them, and a contact sheet of it beside."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from hamba_core.camera import Intrinsics
+from hamba_core.errors import PipelineError
+from stages.contract import Sink
+from stages.outputs import create
+from stages.packets import Choice, FrameResult, HandTopology, Image, RunInfo
+from stages.palette import HandColours
+from stages.settings import StageSettings
+
+if TYPE_CHECKING:
+    from stages.video_file import VideoFile
+
+_SMALLEST: Final = 16  # px; encoders refuse less
+_BACKGROUND: Final = (30, 32, 36)
+
+
+class OverlaySettings(StageSettings):
+    """What is drawn."""
+
+    enabled: bool = Field(True, description="make the video at all")
+    meshes: bool = Field(True, description="draw the hands' surfaces")
+    skeletons: bool = Field(True, description="draw bones and joints")
+    labels: bool = Field(True, description="write side, track and score beside each hand")
+    opacity: float = Field(0.85, gt=0, le=1, description="of the surfaces")
+    longest_side: int = Field(1920, ge=64, le=8192, description="larger pictures are made smaller, px")
+
+
+class Overlay(Sink):
+    """Writes a video at `path`, which must not exist, and `preview.png` beside it."""
+
+    name = "overlay"
+
+    def __init__(self, path: Path, settings: OverlaySettings | None = None) -> None:
+        self._path = path
+        self._settings = settings or OverlaySettings()
+        self._run: RunInfo | None = None
+        self._video: VideoFile | None = None
+        self._choices: tuple[Choice, ...] = ()
+        self._colours = HandColours()
+
+    def open(self, run: RunInfo) -> None:
+        from stages.contact_sheet import ContactSheet
+        from stages.video_file import choose_encoder
+
+        self._choices = (choose_encoder(),)
+        create(self._path).close()
+        self._sheet = ContactSheet()
+        self._run = run
+
+    def write(self, result: FrameResult) -> None:
+        from stages.video_file import VideoFile
+
+        if self._run is None:
+            raise PipelineError("overlay: expected to be opened before it is used, found it closed")
+        frame = result.frame
+        if self._video is None:
+            # A stream may change its size later; the video cannot.
+            size = _video_size(frame.width, frame.height, self._settings.longest_side)
+            self._video = VideoFile(self._path, self._choices[0].chosen, size, self._run.source.fps)
+        place = _Place.within(self._video.size, frame.width, frame.height)
+        picture = place.picture(result.image)
+        self._draw(picture, result, place, self._run.topology)
+        self._sheet.add(picture, frame.pts, hands=bool(result.hands))
+        self._video.write(picture, frame.pts)
+
+    def close(self) -> None:
+        if self._run is None:
+            return
+        self._run = None
+        if self._video is None:
+            self._path.unlink(missing_ok=True)  # it is empty: there was no frame
+            return
+        try:
+            self._video.close()
+        finally:
+            self._sheet.write(self._path.with_name("preview.png"))
+
+    def choices(self) -> tuple[Choice, ...]:
+        return self._choices
+
+    def _draw(self, picture: Image, result: FrameResult, place: "_Place", topology: HandTopology) -> None:
+        from stages.drawing import draw_label, draw_skeleton
+        from stages.rendering import Mesh, draw_meshes
+
+        colours = self._colours.of(result.hands)
+        coloured = list(zip(result.hands, colours, strict=True))
+        if self._settings.meshes:
+            meshes = [
+                Mesh(hand.vertices, topology.faces_of(hand.side), colour)
+                for hand, colour in coloured
+                if len(hand.vertices) == topology.vertices
+            ]
+            draw_meshes(picture, meshes, place.camera(result.frame.camera), self._settings.opacity)
+        for hand, colour in coloured:
+            joints = (hand.joints_2d * place.scale + (place.left, place.top)).astype(np.float32)
+            if self._settings.skeletons:
+                draw_skeleton(picture, joints)
+            if self._settings.labels:
+                draw_label(picture, f"{hand.side} {hand.track_id}  {hand.score:.2f}", joints, colour)
+
+
+def _video_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
+    """The size of the video for frames of this size: even, and neither too large nor too small to encode."""
+    scale = min(1.0, longest_side / max(width, height))
+    even_width, even_height = (2 * -(-round(side * scale) // 2) for side in (width, height))
+    return max(_SMALLEST, even_width), max(_SMALLEST, even_height)
+
+
+class _Place(NamedTuple):
+    """Where a frame lies in the video: as large as fits, in the middle."""
+
+    scale: float
+    left: int  # px
+    top: int
+    width: int
+    height: int
+    video: tuple[int, int]
+
+    @classmethod
+    def within(cls, video: tuple[int, int], width: int, height: int) -> "_Place":
+        spare = (video[0] - width, video[1] - height)
+        # An odd picture is not enlarged by its last pixel.
+        scale = 1.0 if all(0 <= pixels <= 1 for pixels in spare) else min(video[0] / width, video[1] / height)
+        placed_width = max(1, min(video[0], round(width * scale)))
+        placed_height = max(1, min(video[1], round(height * scale)))
+        left, top = (video[0] - placed_width) // 2, (video[1] - placed_height) // 2
+        return cls(scale, left, top, placed_width, placed_height, video)
+
+    def picture(self, image: Image | None) -> Image:
+        """A new picture of the video's size with the frame in its place; plain where there is no frame."""
+        import cv2
+
+        if image is None:
+            return np.full((self.video[1], self.video[0], 3), _BACKGROUND, np.uint8)
+        if image.shape[:2] != (self.height, self.width):
+            way = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
+            image = np.asarray(cv2.resize(image, (self.width, self.height), interpolation=way), np.uint8)
+        right, below = self.video[0] - self.width - self.left, self.video[1] - self.height - self.top
+        kind = cv2.BORDER_REPLICATE if max(right, below) <= 1 else cv2.BORDER_CONSTANT
+        return np.asarray(cv2.copyMakeBorder(image, self.top, below, self.left, right, kind), np.uint8)
+
+    def camera(self, camera: Intrinsics) -> Intrinsics:
+        """The camera that sees the video as this one sees the frame."""
+        scaled = camera.scaled(self.scale, self.scale)
+        return Intrinsics(scaled.fx, scaled.fy, scaled.cx + self.left, scaled.cy + self.top, camera.estimated)
