@@ -12,7 +12,7 @@ from pydantic import Field
 from hamba_core.camera import Intrinsics
 from hamba_core.errors import DependencyError, WeightsError
 from hamba_core.skeleton import Side
-from stages.assets.make_hand_landmarker import TASK_FILE
+from stages.assets import HAND_LANDMARKER
 from stages.contract import Stage
 from stages.native_log import chatter_held_back
 from stages.packets import Choice, Detections, Frame, FrameMeta, HandBox, Image
@@ -29,7 +29,7 @@ _SYSTEM_PACKAGES: Final = {
     "libGL": "libgl1",
     "libglib-2.0": "libglib2.0-0",
 }
-_MEND_TASK_FILE: Final = "install hamba-stream again, or make the file with stages/assets/make_hand_landmarker.py"
+_MEND: Final = "install hamba-stream again, or make the file with stages/assets/make_hand_landmarker.py"
 
 
 class DetectionSettings(StageSettings):
@@ -100,7 +100,7 @@ class HandDetection(Stage[Frame, Detections]):
             except (OSError, RuntimeError, ValueError) as error:
                 if type(error) is OSError:  # the loader's; MediaPipe's own are of OSError's children
                     raise _missing_dependency(error) from error
-                raise WeightsError(f"{TASK_FILE}: MediaPipe cannot use it: {error}; {_MEND_TASK_FILE}") from error
+                raise WeightsError(f"{HAND_LANDMARKER}: MediaPipe cannot use it: {error}; {_MEND}") from error
             # The graph's threads start with the first picture.
             self._landmark(np.zeros((64, 64, 3), np.uint8))
 
@@ -174,15 +174,15 @@ def _unmirrored(frame: Frame) -> Frame:
 def _read_task_file() -> bytes:
     """The task file, checked, because MediaPipe does not survive every damage. Raises WeightsError."""
     try:
-        content = TASK_FILE.read_bytes()
+        content = HAND_LANDMARKER.read_bytes()
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             damaged = archive.testzip()
     except (OSError, zipfile.BadZipFile) as error:
         raise WeightsError(
-            f"{TASK_FILE}: expected the hand detector's networks in a zip archive, found: {error}; {_MEND_TASK_FILE}"
+            f"{HAND_LANDMARKER}: expected the hand detector's networks in a zip archive, found: {error}; {_MEND}"
         ) from error
     if damaged is not None:
-        raise WeightsError(f"{TASK_FILE}: expected an intact archive, found {damaged} damaged; {_MEND_TASK_FILE}")
+        raise WeightsError(f"{HAND_LANDMARKER}: expected an intact archive, found {damaged} damaged; {_MEND}")
     return content
 
 

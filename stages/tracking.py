@@ -43,7 +43,10 @@ class TrackingSettings(StageSettings):
     """How hands are followed."""
 
     confirm_score: float = Field(
-        default=0.8, ge=0, le=1, description="score with which a new hand is shown at once; others when seen again"
+        default=0.8,
+        ge=0,
+        le=1,
+        description="score with which a new hand wholly in the picture is shown at once; others when seen twice alike",
     )
     max_gap: float = Field(
         default=0.2, ge=0, le=2, description="seconds for which a hand that is not seen is shown where it is expected"
@@ -84,6 +87,8 @@ class HandTracking(Stage[Detections, Detections]):
             self._tracks = []
         for box in self._match(packet.boxes):
             self._start(box)
+        for track in self._tracks:
+            self._confirm(track, meta)
         self._end(meta)
         shown = [track.hand(self._now) for track in self._tracks if self._is_shown(track, meta)]
         return Detections(packet.frame, tuple(sorted(shown, key=lambda hand: hand.track_id or 0)))
@@ -109,7 +114,6 @@ class HandTracking(Stage[Detections, Detections]):
         taken = {int(c): self._tracks[int(r)] for r, c in zip(rows, columns, strict=True) if reachable[r, c]}
         for column, track in taken.items():
             track.see(boxes[column], self._now, self._settings)
-            self._confirm(track)
         return [box for column, box in enumerate(boxes) if column not in taken]
 
     def _cost(self, track: "_Track", box: HandBox) -> float:
@@ -131,14 +135,16 @@ class HandTracking(Stage[Detections, Detections]):
         for other in self._tracks:
             if other.seen_at == self._now and joint_distance(box.joints_2d, other.joints) < _SAME_PLACE:
                 return
-        track = _Track(box, self._now)
-        self._tracks.append(track)
-        self._confirm(track)
+        self._tracks.append(_Track(box, self._now))
 
-    def _confirm(self, track: "_Track") -> None:
-        if track.track_id is None and (
-            self._stills or track.sightings > 1 or track.score >= self._settings.confirm_score
-        ):
+    def _confirm(self, track: "_Track", meta: FrameMeta) -> None:
+        """Give a new hand its id. What a detector says first of a hand that enters the picture is often wrong."""
+        if track.track_id is not None or track.seen_at < self._now:
+            return
+        least, most = track.joints.min(0), track.joints.max(0)
+        whole = least.min() >= 0 and most[0] <= meta.width and most[1] <= meta.height
+        sure = whole and track.score >= self._settings.confirm_score
+        if self._stills or sure or track.sightings_alike > 1:
             self._last_id += 1
             track.track_id = self._last_id
 
@@ -173,7 +179,7 @@ class _Track:
         self.track_id: int | None = None  # none until confirmed
         self.side: Side = box.side
         self.seen_at = now
-        self.sightings = 1
+        self.sightings_alike = 1  # in a row, of the same side; counted until confirmed
         self._box = box  # as last seen
         self.joints = box.joints_2d.astype(np.float64)  # (21, 2) px, as last seen
         self._velocity = np.zeros(2)  # px/s
@@ -196,12 +202,14 @@ class _Track:
         self._velocity += (1 - exp(-step / _VELOCITY_MEMORY)) * (velocity - self._velocity)
         self._weigh_side(box, min(step, _LONGEST_STEP), settings.side_time / 2)
         self._box, self.joints, self.seen_at = box, joints, now
-        self.sightings += 1
 
     def _weigh_side(self, box: HandBox, seconds: float, enough: float) -> None:
         """Change sides after `enough` seconds of certain disagreement, and up to as much again if it was well known."""
         evidence = _certainty(box) * seconds
-        if box.side == self.side:
+        if self.track_id is None:
+            self.sightings_alike = self.sightings_alike + 1 if box.side == self.side else 1
+            self.side = box.side
+        elif box.side == self.side:
             self._side_evidence = min(self._side_evidence + evidence, enough)
         else:
             self._side_evidence -= evidence
@@ -218,6 +226,7 @@ class _Track:
             self._box,
             track_id=self.track_id,
             side=self.side,
+            seen=False,
             score=score,
             box=tight_box(joints),
             joints_2d=joints,

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from hamba_core.errors import HambaError, SourceError
-
-TASK_FILE: Final = Path(__file__).with_name("hand_landmarker.task")
+from stages.assets import HAND_LANDMARKER
 
 _ALIGNMENT: Final = 64  # bytes; TensorFlow Lite copies tensors that are not aligned, and warns
 _LOCAL_HEADER_SIZE: Final = 30  # bytes, without the name
@@ -44,7 +43,7 @@ _NETWORKS: Final = (
 )
 
 
-def make_task_file(wheel: Path, task_file: Path = TASK_FILE) -> None:
+def make_task_file(wheel: Path, task_file: Path = HAND_LANDMARKER) -> None:
     """Write the task file. Raises SourceError where the wheel does not hold exactly the networks expected."""
     networks = [(network.entry, _read_network(wheel, network)) for network in _NETWORKS]
     with zipfile.ZipFile(task_file, "w", zipfile.ZIP_STORED) as archive:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 import stages.detection
 from hamba_core.camera import Intrinsics
 from hamba_core.errors import DependencyError, SourceError, WeightsError
-from stages.assets.make_hand_landmarker import TASK_FILE, make_task_file
+from stages.assets import HAND_LANDMARKER
+from stages.assets.make_hand_landmarker import make_task_file
 from stages.detection import DetectionSettings, HandDetection, without_duplicates
 from stages.packets import Frame, FrameMeta, HandBox
 
@@ -155,7 +156,7 @@ def test_a_system_library_missing_is_said_with_the_command_that_mends_it(
 
 
 def damaged_task_file(path: Path, how: str) -> Path:
-    content = bytearray(TASK_FILE.read_bytes())
+    content = bytearray(HAND_LANDMARKER.read_bytes())
     if how == "truncated":
         del content[len(content) // 2 :]
     elif how == "flipped bit":
@@ -170,7 +171,7 @@ def damaged_task_file(path: Path, how: str) -> Path:
 @pytest.mark.parametrize("how", ["missing", "truncated", "flipped bit", "text"])
 def test_a_missing_or_damaged_task_file_is_named(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = damaged_task_file(tmp_path / "hand_landmarker.task", how)
-    monkeypatch.setattr(stages.detection, "TASK_FILE", path)
+    monkeypatch.setattr(stages.detection, "HAND_LANDMARKER", path)
     with pytest.raises(WeightsError, match=str(path)):
         HandDetection().open()
 
@@ -179,7 +180,7 @@ def test_a_task_file_of_something_else_is_named(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "other.task"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("face_detector.tflite", b"no network")
-    monkeypatch.setattr(stages.detection, "TASK_FILE", path)
+    monkeypatch.setattr(stages.detection, "HAND_LANDMARKER", path)
     with pytest.raises(WeightsError, match=f"{path}: MediaPipe cannot use it"):
         HandDetection().open()
 

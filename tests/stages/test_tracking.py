@@ -83,6 +83,7 @@ def ids_and_sides(frames: Iterable[Sequence[HandBox]]) -> set[tuple[int | None, 
 
 LEFT = Person("left", lambda t: (160.0, 240.0))
 RIGHT = Person("right", lambda t: (480.0, 240.0))
+ENTERING = Person("right", lambda t: (400.0, HEIGHT - 10.0))  # fingers in the picture, and half of the palm
 
 
 def test_two_hands_keep_ids_and_sides_whatever_the_order_of_detections() -> None:
@@ -110,6 +111,7 @@ def test_seen_hands_are_passed_on_as_they_were_seen_with_their_frame() -> None:
     np.testing.assert_array_equal(box.joints_2d, given_box.joints_2d)
     np.testing.assert_array_equal(box.box, given_box.box)
     assert box.score == given_box.score
+    assert box.seen
 
 
 def test_frames_without_hands_flow_on() -> None:
@@ -208,6 +210,7 @@ def test_a_gap_is_bridged_along_the_motion_with_a_falling_score() -> None:
     assert ids_and_sides(frames) == {(1, "right")}
     gap = [boxes[0] for boxes, t in zip(frames, clock(1.2), strict=True) if 0.5 < t < 0.65]
     assert len(gap) == 4
+    assert not any(box.seen for box in gap)
     scores = [box.score for box in gap]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] < 0.95
@@ -281,9 +284,17 @@ def test_a_doubtful_hand_is_shown_once_it_is_seen_again() -> None:
     assert not any(flash)
 
 
-def test_a_certain_hand_is_shown_at_once() -> None:
+def test_a_certain_hand_wholly_in_the_picture_is_shown_at_once() -> None:
     rng = np.random.default_rng(0)
     assert len(follow([0.0], lambda t: [RIGHT.seen(t, rng, score=0.81)])[0]) == 1
+    assert len(follow([0.0], lambda t: [ENTERING.seen(t, rng)])[0]) == 0
+
+
+def test_a_hand_that_enters_is_shown_once_it_was_seen_twice_as_the_same_side() -> None:
+    rng = np.random.default_rng(0)
+    wrong_first = follow(clock(0.2), lambda t: [flipped(ENTERING.seen(t, rng)) if t == 0 else ENTERING.seen(t, rng)])
+    assert [len(boxes) for boxes in wrong_first] == [0, 0, 1, 1, 1, 1]
+    assert ids_and_sides(wrong_first) == {(1, "right")}
 
 
 def test_stills_have_nothing_to_do_with_one_another() -> None:
