@@ -132,7 +132,8 @@ def hand_of(arrays: Mapping[str, Any], path: Path) -> HandModel:
             f"{path}: expected MANO's joint tree {MODEL_PARENTS[1:]}, found {parents.tolist()}; {_ADVICE}"
         )
     v_template, shapedirs, posedirs, regressor, weights = (
-        arrays[name].astype(np.float64) for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
+        np.ascontiguousarray(arrays[name], np.float64)
+        for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
     )
     for name, rows in (("weights", weights), ("J_regressor", regressor)):
         if not np.allclose(rows.sum(1), 1, atol=1e-3):
@@ -260,8 +261,8 @@ _ALLOWED: Final[Mapping[tuple[str, str], Any]] = {
     **{(f"scipy.sparse.{module}", "csc_matrix"): _CscMatrix for module in ("csc", "_csc")},
     ("chumpy.ch", "Ch"): _Ch,
     ("chumpy.reordering", "Select"): _Select,
-    ("copyreg", "_reconstructor"): _new,
-    ("builtins", "object"): object,
+    **{(module, "_reconstructor"): _new for module in ("copyreg", "copy_reg")},
+    **{(module, "object"): object for module in ("builtins", "__builtin__")},
     ("_codecs", "encode"): _encode,
 }
 

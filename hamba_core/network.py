@@ -41,6 +41,9 @@ class HambaOutput:
     """The joint regressor's own answer, whose `initial` is none."""
 
 
+torch.export.register_dataclass(HambaOutput)  # so that torch.export knows what forward gives
+
+
 class Hamba(nn.Module):
     """The network of the paper's figure 2, part by part."""
 

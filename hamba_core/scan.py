@@ -51,7 +51,7 @@ def choose_scan(device: torch.device, wanted: ScanKernel | None = None) -> ScanC
 
 
 def selective_scan(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, kernel: ScanKernel = "associative"
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, *, kernel: ScanKernel = "associative"
 ) -> Tensor:
     """Scan K directions of c channels with N numbers of state each along L places.
 

@@ -46,7 +46,7 @@ class SS2D(nn.Module):
         dt, B, C = torch.split(u @ self.x_proj_weight.mT, self.splits, -1)
         delta = functional.softplus(dt @ self.dt_projs_weight.mT + self.dt_projs_bias[:, None])
         A = -torch.exp(self.A_logs).view(DIRECTIONS, inner, -1)
-        y = selective_scan(u, delta, A, B, C, self.Ds.view(DIRECTIONS, inner), self.scan_kernel)
+        y = selective_scan(u, delta, A, B, C, self.Ds.view(DIRECTIONS, inner), kernel=self.scan_kernel)
         by_row, by_column = (y[:, :2] + y[:, 2:].flip(2)).unbind(1)
         by_row = by_row.reshape(batch, height, width, inner)
         by_column = by_column.reshape(batch, width, height, inner).transpose(1, 2)

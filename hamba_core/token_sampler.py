@@ -7,10 +7,11 @@ from torch.nn import functional
 from hamba_core.configuration import TOKEN_COLUMNS, TOKEN_ROWS
 from hamba_core.precision import Conv1d
 
-_COVERED = TOKEN_COLUMNS / TOKEN_ROWS
-"""The features cover this middle part of the square crop's width, and all of its height."""
-_REACH = 1 - (1 - _COVERED) / 2
-"""Joints further to the side than this part of half the crop are taken to be there."""
+_REACH = 1 - (TOKEN_ROWS - TOKEN_COLUMNS) * 0.5 / TOKEN_ROWS
+"""Where, of half the crop's width, the network takes its features to end; joints beyond are taken to be there.
+
+The features really end at 0.75, at the columns that the backbone sees. The released network was trained with 0.875.
+"""
 
 
 class TokenSampler(nn.Module):
