@@ -4,7 +4,9 @@ While it is written it is a row of fragments, each playable; closing makes an or
 times, so a stream of varying rate plays as it came.
 """
 
+import struct
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Final, cast
@@ -21,11 +23,11 @@ ENCODERS: Final[dict[str, dict[str, str]]] = {
     # No frames that refer to later ones: they would put off the times in a file that was cut.
     "libx264": {"preset": "veryfast", "crf": "19", "bf": "0"},
     "libopenh264": {},
-    "mpeg4": {"qscale": "3"},
+    "mpeg4": {"b": "6000000"},
 }
 """In order of preference, with their options."""
 
-_TIME_BASE: Final = Fraction(1, 90_000)
+_TIME_BASE: Final = Fraction(1, 60_000)  # MPEG-4 allows no finer one than 1 / 65535
 # How colours are coded, in the numbers of ITU-T H.273. The matrix is the one that OpenCV converts with.
 _MATRIX_BT601: Final = 6
 _BT709: Final = 1
@@ -92,10 +94,36 @@ class VideoFile:
 
     def _do(self, work: Callable[[], object]) -> None:
         if self._failed:
-            raise OutputError(f"{self._path}: writing failed before, and what came before is kept")
+            raise OutputError(
+                f"{self._path}: expected to be able to write, found that it failed before; what came is kept"
+            )
         try:
             work()
-        except OSError as error:
-            # The container is left as it is: closing it would write over the fragments that play.
+        except (OSError, av.error.FFmpegError) as error:
             self._failed = True
-            raise output_error(self._path, error) from error
+            with suppress(OSError, av.error.FFmpegError):
+                self._container.close()  # after an error FFmpeg writes nothing more
+            with suppress(OSError):
+                _keep_whole_fragments(self._path)
+            if isinstance(error, OSError):
+                raise output_error(self._path, error) from error
+            raise OutputError(
+                f"{self._path}: expected the encoder {self._stream.codec_context.name} to take a picture of "
+                f"{self.size[0]}x{self.size[1]}, found: {error}; leave the overlay out (--no-overlay)"
+            ) from error
+
+
+def _keep_whole_fragments(path: Path) -> None:
+    """Cut off a fragment that was written in part: an MP4 file is a row of boxes, each with its size in front."""
+    with path.open("r+b") as file:
+        size = file.seek(0, 2)
+        end = at = 0
+        while at + 8 <= size:
+            file.seek(at)
+            length, kind = struct.unpack(">I4s", file.read(8))
+            at += length
+            if length < 8 or at > size:
+                break
+            if kind != b"moof":  # which is nothing without the data after it
+                end = at
+        file.truncate(end)

@@ -331,7 +331,7 @@ def test_a_missing_recording_is_refused_by_name(tmp_path: Path) -> None:
         read_recording(tmp_path / "a.mcap")
 
 
-WRITER = Path(__file__).with_name("record_repeatedly.py")
+WRITER = Path(__file__).with_name("write_repeatedly.py")
 
 
 def test_a_full_disk_is_an_error_and_leaves_a_complete_file(
@@ -339,7 +339,7 @@ def test_a_full_disk_is_an_error_and_leaves_a_complete_file(
 ) -> None:
     """A limit on the size of files stands for a full disk: writing fails in the same way, in the middle."""
     path = tmp_path / "a.mcap"
-    program = [sys.executable, str(WRITER), str(whole), str(path), "1000", "2000000"]
+    program = [sys.executable, str(WRITER), "record", str(whole), str(path), "1000", "2000000"]
     ended = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, "a.mcap: expected to be able to write, found: File too large" in ended.stderr) == (
         2,
@@ -356,7 +356,7 @@ def test_a_full_disk_is_an_error_and_leaves_a_complete_file(
 def kill_a_writer(whole: Path, path: Path, seconds: float) -> tuple[int, int, bool]:
     """Frames written a second before the kill, frames that are read back, and whether the file has its index."""
     with subprocess.Popen(
-        [sys.executable, str(WRITER), str(whole), str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(WRITER), "record", str(whole), str(path)], stdout=subprocess.PIPE, text=True
     ) as writer:
         assert writer.stdout
         lines = [writer.stdout.readline()]
