@@ -1,9 +1,9 @@
 """What a source, a stage and a sink are.
 
 The runner calls each of them from one thread of its own: `open`, then the work, then `close`. None of them starts
-threads or queues for its own flow. `close` is called exactly once if `open` was called, even if `open` raised; it must
-not block for long and may raise. Anything that blocks (a camera, a socket) does so with a time-out well under a second
-where the library allows, so that a run can be stopped.
+threads or queues for its own flow; a source that waits in foreign code may keep one thread for that. `close` is called
+exactly once if `open` was called, even if `open` raised; it must not block for long and may raise. Anything that blocks
+(a camera, a socket) does so with a time-out well under a second where the library allows, so that a run can be stopped.
 """
 
 from abc import ABC, abstractmethod

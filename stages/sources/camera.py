@@ -113,8 +113,7 @@ class V4L2Session(Session):
 
     def choices(self) -> tuple[Choice, ...]:
         """The back-end and the camera's format."""
-        codec = self._decoder.stream.codec_context.name
-        return (Choice("camera", f"FFmpeg Video4Linux, {codec}", f"{self._device} opened"),)
+        return (Choice("camera", f"FFmpeg Video4Linux, {self._decoder.codec}", f"{self._device} opened"),)
 
 
 class OpenCVSession(Session):

@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from typing import IO
 
 import av
@@ -42,42 +41,20 @@ class VideoDecoder:
         self.container = container
         self.stream = stream
         self._demux_errors = 0 if live else _MAX_DEMUX_ERRORS
+        # Read now: once the container is closed, PyAV's stream reads memory that was freed.
+        self.rate = _rate(stream)
+        """Nominal pictures a second; none where unknown."""
+        self.duration = _duration(container, stream)
+        """Seconds of video that the container's header promises; none where it does not say."""
+        self.pixel_aspect = stream.sample_aspect_ratio
+        """Width of a pixel over its height; none where unknown."""
+        self.codec = stream.codec_context.name
+        self.description = f"{self.codec}, FFmpeg software, {_counted(stream.codec_context.thread_count, 'thread')}"
+        self.frame_count = stream.frames or (round(self.duration * self.rate) if self.duration and self.rate else None)
+        """The number of pictures that is to be expected; none where unknown."""
         self.lost = 0
         self.concealed = 0
         self.cut = False
-
-    @property
-    def rate(self) -> float | None:
-        """Nominal pictures a second; none where unknown."""
-        stamped = self.stream.start_time is not None
-        order = (self.stream.average_rate, self.stream.guessed_rate)
-        for rate in order if stamped else reversed(order):
-            if rate and 0.01 <= rate <= 1000:
-                return float(rate)
-        return None
-
-    @property
-    def duration(self) -> float | None:
-        """Seconds of video that the container's header promises; none where it does not say."""
-        if self.stream.duration and self.stream.time_base:
-            return float(self.stream.duration * self.stream.time_base)
-        tag = _tag_seconds(self.stream.metadata.get("DURATION", ""))
-        if tag is not None:
-            return tag
-        if self.container.duration and len(self.container.streams) == 1:
-            return self.container.duration / av.time_base
-        return None
-
-    @property
-    def pixel_aspect(self) -> Fraction | None:
-        """Width of a pixel over its height; none where unknown."""
-        return self.stream.sample_aspect_ratio
-
-    @property
-    def description(self) -> str:
-        """Decoder and threads."""
-        threads = self.stream.codec_context.thread_count
-        return f"{self.stream.codec_context.name}, FFmpeg software, {_counted(threads, 'thread')}"
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Decoded frames in order of presentation, until the container ends.
@@ -99,7 +76,7 @@ class VideoDecoder:
                     logger.debug("packet at %s was not decoded: %s", packet.pts, error)
                 elif undecoded >= _MAX_UNDECODED:
                     raise SourceError(
-                        f"expected {self.stream.codec_context.name} video, found nothing that can be decoded in the "
+                        f"expected {self.codec} video, found nothing that can be decoded in the "
                         f"first {undecoded} packets"
                     ) from error
                 continue
@@ -203,6 +180,26 @@ def reason_of(error: Exception) -> str:
     if getattr(error, "errno", None) == errno.EIO:
         return "an input/output error"
     return str(getattr(error, "strerror", None) or error).lower()
+
+
+def _rate(stream: VideoStream) -> float | None:
+    rates = (stream.average_rate, stream.guessed_rate)
+    # Without time stamps there is no average to speak of.
+    for rate in rates if stream.start_time is not None else reversed(rates):
+        if rate and 0.01 <= rate <= 1000:
+            return float(rate)
+    return None
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    tag = _tag_seconds(stream.metadata.get("DURATION", ""))
+    if tag is not None:
+        return tag
+    if container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
 
 
 def _counted(number: int, noun: str) -> str:

@@ -20,7 +20,7 @@ from stages.sources.decoding import open_container, open_decoder, reason_of
 from stages.sources.framing import FrameMaker
 from stages.sources.headers import HEAD_BYTES, StillHeader, still_header, still_kind
 from stages.sources.paths import readable_file
-from stages.sources.pixels import PixelConverter
+from stages.sources.pixels import PixelConverter, orientation_of
 from stages.sources.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -148,7 +148,8 @@ class ImagesSource(Source):
                 if frame is None:
                     raise SourceError("expected a picture, found one that cannot be decoded: it is damaged or cut off")
                 # EXIF stands in the header; what has no EXIF may have a display matrix.
-                orientation = header.orientation if header and header.kind not in ("AVIF", "JPEG 2000") else None
+                has_exif = header is not None and header.kind not in ("AVIF", "JPEG 2000")
+                orientation = header.orientation if header and has_exif else orientation_of(frame)
                 return self._pixels.picture(frame, None, orientation), header
         except (av.FFmpegError, UnicodeError, ValueError) as error:
             raise SourceError(f"expected a picture that can be decoded, found damage: {reason_of(error)}") from error

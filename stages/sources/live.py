@@ -144,14 +144,16 @@ class LiveSource(Source):
                 yield self._frame(item, again)
                 again = False
                 newest = time.monotonic()
+            elif isinstance(item, SourceError):
+                raise self._broken(str(item)) from item
             elif isinstance(item, BaseException):
-                raise self._broken(item) from item
+                raise item
             elif isinstance(item, _End):
                 return
             else:
                 again |= isinstance(item, _Again)
                 if time.monotonic() - newest > self._patience():
-                    raise self._broken(SourceError("it stopped giving pictures"))
+                    raise self._broken("it stopped giving pictures")
                 yield None
             del item
 
@@ -187,11 +189,9 @@ class LiveSource(Source):
         comes_back = self._settings.reconnect_timeout if self._settings.reconnect else 0.0
         return comes_back + self._settings.open_timeout + 2 * self._settings.read_timeout
 
-    def _broken(self, error: BaseException) -> BaseException:
-        if not isinstance(error, SourceError):
-            return error
+    def _broken(self, what: str) -> BrokenSourceError:
         return BrokenSourceError(
-            f"{self._name}: expected the stream to go on, found that {str(error).removeprefix(f'{self._name}: ')}; "
+            f"{self._name}: expected the stream to go on, found that {what.removeprefix(f'{self._name}: ')}; "
             f"{self._maker.given} frames, up to {self._timeline.last or 0.0:.2f} s, were read and are kept"
         )
 

@@ -88,8 +88,7 @@ class NetworkSession(Session):
         self._timeout = settings.read_timeout
         self.live = scheme not in ("http", "https") or not _has_end(self._container)
         self.rate = decoder.rate
-        if not self.live and decoder.duration and decoder.rate:
-            self.expected = decoder.stream.frames or round(decoder.duration * decoder.rate)
+        self.expected = None if self.live else decoder.frame_count
 
     def pictures(self) -> Generator[Picture]:
         """Pictures as they arrive."""

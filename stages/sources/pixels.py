@@ -34,6 +34,7 @@ class PixelConverter:
         self._max_side = max_side
         self._reformatter = VideoReformatter()
         self._tone: Image | None = None
+        self._turned: tuple[int, Orientation] | None = None
 
     def picture(
         self, frame: av.VideoFrame, pixel_aspect: Fraction | None = None, orientation: Orientation | None = None
@@ -58,9 +59,7 @@ class PixelConverter:
         image = self._rgb(frame, width, height)
         if frame.color_trc == _PQ:
             image = self._toned(image)
-        if orientation is None:
-            orientation = orientation_of(frame)
-        return np.ascontiguousarray(orientation.apply(image))
+        return np.ascontiguousarray((orientation or self._orientation(frame)).apply(image))
 
     def check_size(self, width: int, height: int) -> None:
         """Raises SourceError for pictures that are too small to show a hand, or too large to be meant."""
@@ -74,6 +73,13 @@ class PixelConverter:
                 f"expected pictures of at most {self._max_side} pixels a side, found {width}x{height}; "
                 "scale them down, or raise the limit: --set source.max_side=N"
             )
+
+    def _orientation(self, frame: av.VideoFrame) -> Orientation:
+        # Asked once and whenever the angle changes: a frame whose side data were looked at is not freed before the
+        # garbage collector comes by.
+        if self._turned is None or self._turned[0] != frame.rotation:
+            self._turned = frame.rotation, orientation_of(frame)
+        return self._turned[1]
 
     def _rgb(self, frame: av.VideoFrame, width: int | None, height: int | None) -> Image:
         if frame.colorspace not in _COLORSPACES:

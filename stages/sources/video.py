@@ -64,7 +64,7 @@ class VideoSource(Source):
                 self._pixels.check_size(codec.width, codec.height)
             first = next(self._decoded, None)
             if first is None:
-                found = f"{codec.name} data without a single picture that can be decoded: damaged, or cut off"
+                found = f"{decoder.codec} data without a single picture that can be decoded: damaged, or cut off"
                 raise SourceError(_unreadable(path, found))
             image = self._pixels.picture(first, decoder.pixel_aspect)
         except SourceError as error:
@@ -72,9 +72,6 @@ class VideoSource(Source):
         except av.FFmpegError as error:
             raise SourceError(f"{self._text}: {_unreadable(path, reason_of(error))}") from error
         self._first = image, self._place(first)
-        frames = decoder.stream.frames or None
-        if frames is None and decoder.duration and decoder.rate:
-            frames = round(decoder.duration * decoder.rate)
         height, width = image.shape[:2]
         return SourceInfo(
             name=self._text,
@@ -83,7 +80,7 @@ class VideoSource(Source):
             width=width,
             height=height,
             fps=decoder.rate,
-            frames=frames,
+            frames=decoder.frame_count,
             camera=self._maker.camera_of(image),
         )
 

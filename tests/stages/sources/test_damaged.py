@@ -17,7 +17,6 @@ from hamba_core.errors import BrokenSourceError, SourceError
 from stages.packets import Image
 from stages.sources import source_for
 
-
 Fixture = Callable[..., Any]
 
 

@@ -113,6 +113,21 @@ def test_photographs_are_upright_as_opencv_has_them(
     assert np.abs(image.astype(int) - theirs[..., ::-1]).mean() < 4
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "webp", "tiff", "avif"])
+def test_every_format_is_upright_as_the_jpeg_is(
+    save: Fixture, read: Fixture, make_picture: Fixture, tmp_path: Path, suffix: str, orientation: int
+) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    tags = pillow.Exif()
+    tags[0x0112] = orientation
+    pillow.fromarray(make_picture()).save(tmp_path / f"photo.{suffix}", exif=tags)
+    image = read(tmp_path / f"photo.{suffix}").frames[0].image
+    jpeg = read(with_exif(save(tmp_path / "photo.jpg"), orientation)).frames[0].image
+    assert image.shape == jpeg.shape
+    assert np.abs(image.astype(int) - jpeg).mean() < 4
+
+
 def test_the_focal_length_of_a_photograph_gives_its_camera(save: Fixture, read: Fixture, tmp_path: Path) -> None:
     reading = read(with_exif(save(tmp_path / "photo.jpg"), 6, focal=26))
     camera = reading.frames[0].meta.camera

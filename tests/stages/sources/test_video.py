@@ -1,3 +1,4 @@
+import gc
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -238,6 +239,19 @@ def test_a_source_can_be_closed_early_twice_and_unopened(make_video: Fixture, tm
     source_for(path).close()
     with pytest.raises(SourceError, match="call open first"):
         next(source_for(path).frames())
+
+
+def test_frames_that_were_given_are_freed_at_once(make_video: Fixture, tmp_path: Path) -> None:
+    source = source_for(str(make_video(tmp_path / "clip.mp4", 60)))
+    source.open()
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(frame is not None for frame in source.frames()) == 60
+        assert sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) < 10
+    finally:
+        gc.enable()
+        source.close()
 
 
 def test_decoding_is_as_fast_as_a_bare_loop(make_video: Fixture, tmp_path: Path) -> None:
