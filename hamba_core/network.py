@@ -5,6 +5,7 @@ Dong et al., "Hamba: Single-view 3D Hand Reconstruction with Graph-guided Bi-Sca
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +67,11 @@ class Hamba(nn.Module):
         self.scan = ScanChoice("associative", "not chosen yet")
         self.origin = "not loaded"
         """Where weights and configuration come from."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, crops: Tensor) -> HambaOutput:
+            """As `forward`."""
 
     def use_scan(self, wanted: ScanKernel | None = None) -> ScanChoice:
         """Run this selective scan from now on; without an argument the one that suits the device.
