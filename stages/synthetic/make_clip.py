@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stages.packets import Image
 
 CLIP, TRUTH = "two_hands.mp4", "two_hands_truth.npz"
-SETTINGS = SyntheticSettings(seed=0, seconds=10)
+SETTINGS = SyntheticSettings(seed=9, seconds=10)
 
 
 def encode(path: Path, images: "Iterable[Image]", settings: SyntheticSettings) -> None:
@@ -29,7 +29,7 @@ def encode(path: Path, images: "Iterable[Image]", settings: SyntheticSettings) -
     with av.open(path, "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(settings.fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = settings.width, settings.height, "yuv420p"
-        stream.options = {"crf": "24", "preset": "veryslow"}
+        stream.options = {"crf": "19", "preset": "veryslow"}
         for image in images:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())

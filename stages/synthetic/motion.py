@@ -5,7 +5,7 @@ with x flipped for a left one. So both hands share every path, and the rotations
 this project, where a left hand has those of the mirrored right hand (`docs/conventions.md`).
 
 A hand hangs on a forearm whose elbow stays below the picture. What is keyed: where the wrist is, how far the forearm
-is turned about itself (0 shows the palm, pi the back), how far the wrist is bent and tilted, and the finger angles.
+is turned about itself (0 shows the palm, 180 degrees the back), how far the wrist is tilted, and the fingers' gesture.
 """
 
 from collections.abc import Callable, Mapping
@@ -92,19 +92,22 @@ class Track:
         return self._values[i - 1] + share * (self._values[i] - self._values[i - 1])
 
 
+Offset = tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class Key:
     """What a hand reaches at a time, seconds from its act's start; what is none stays free."""
 
     time: float
-    place: tuple[float, float, float] | None = None  # m from home: outwards, down, away
+    place: Offset | None = None  # m from home: outwards, down, away
+    lane: Offset | None = None  # added to the place, in its own time
     turn: float | None = None  # degrees
-    bend: float | None = None  # degrees, positive towards the palm
     tilt: float | None = None  # degrees, positive towards the thumb
     fingers: str | None = None  # a gesture
 
 
-HERE = (0.0, 0.0, 0.0)
+HERE: Offset = (0.0, 0.0, 0.0)
 
 
 def _count() -> list[Key]:
@@ -151,10 +154,19 @@ SOLOS: Mapping[str, Callable[[], list[Key]]] = {
 
 
 def _cross(high: bool) -> list[Key]:
-    """To the other hand's place and back: one passes high and far, the other low and near."""
-    lane = (-0.09, 0.05) if high else (0.065, -0.05)
-    other = (-1.75 * HOME[0], *lane)
-    return [Key(0, place=HERE, fingers="open"), Key(0.95, place=other), Key(1.15, place=other), Key(2.1, place=HERE)]
+    """To the other hand's place and back: one passes high and far, the other low and near, and both in time."""
+    lane = (0.0, -0.065, 0.055) if high else (0.0, 0.045, -0.055)
+    other = (-1.75 * HOME[0], 0.0, 0.0)
+    return [
+        Key(0, place=HERE, lane=HERE, fingers="open"),
+        Key(0.15, place=HERE),
+        Key(0.5, lane=lane),
+        Key(1.0, place=other),
+        Key(1.2, place=other),
+        Key(1.65, lane=lane),
+        Key(2.0, place=HERE),
+        Key(2.15, place=HERE, lane=HERE),
+    ]
 
 
 def _leave(drop: float) -> list[Key]:
@@ -204,13 +216,13 @@ class Choreography:
                     act = _leave(self._drop) if name == "leave" else SOLOS[name]()
                     time = self._add(hand, gestures, time, act) + 0.05
                 if start < 1:
-                    self._add(hand, gestures, 3.9, _cross(high=bool(i == busy)))
+                    self._add(hand, gestures, 3.85, _cross(high=bool(i == busy)))
         return tracks
 
     @staticmethod
     def _empty_tracks(gestures: dict[str, Array]) -> dict[str, Track]:
         zero = np.zeros(1)
-        return {"place": Track(np.zeros(3)), "turn": Track(zero), "bend": Track(zero), "tilt": Track(zero),
+        return {"place": Track(np.zeros(3)), "lane": Track(np.zeros(3)), "turn": Track(zero), "tilt": Track(zero),
                 "fingers": Track(gestures["open"])}  # fmt: skip
 
     @staticmethod
@@ -218,9 +230,10 @@ class Choreography:
         """Put an act on a hand's tracks; the time when it is over."""
         for key in keys:
             time = start + key.time
-            if key.place is not None:
-                hand["place"].add(time, np.array(key.place))
-            for name, angle in (("turn", key.turn), ("bend", key.bend), ("tilt", key.tilt)):
+            for name, offset in (("place", key.place), ("lane", key.lane)):
+                if offset is not None:
+                    hand[name].add(time, np.array(offset))
+            for name, angle in (("turn", key.turn), ("tilt", key.tilt)):
                 if angle is not None:
                     hand[name].add(time, np.radians([angle]))
             if key.fingers is not None:
@@ -235,15 +248,16 @@ class Choreography:
     def _state(self, i: int, hand: dict[str, Track], time: float, within: float) -> HandState:
         phase, rate = self._sway[0][i], self._sway[1][i]
         sway = np.sin(phase + 2 * np.pi * rate * time).mean(1)  # (7,): nobody holds still
-        place = (np.array(HOME) + hand["place"].at(within)) * (self._outwards, 1, 1)
+        offset = hand["place"].at(within) + hand["lane"].at(within)
+        place = (np.array(HOME) + offset) * (self._outwards, 1, 1)
         wrist = place + 0.006 * sway[:3] + (0, 0, self.distance)
         # The elbow follows the wrist in part, as shoulders allow; behind the hand, seen by the camera, if facing it.
         far = 0.09 if self._outwards < 0 else -0.06
         rest = np.array([self._outwards * 0.17, HOME[1] + 0.26, far])
         elbow = rest + (place - np.array(HOME) * (self._outwards, 1, 1)) * (0.45, 0.8, 0.8) + (0, 0, self.distance)
         along = (wrist - elbow) / np.linalg.norm(wrist - elbow)
-        turn, bend, tilt = (float(hand[c].at(within)[0]) for c in ("turn", "bend", "tilt"))
-        R = self._orientation(along, wrist, turn + 0.04 * sway[3], bend + 0.03 * sway[4], tilt + 0.03 * sway[5])
+        turn, tilt = (float(hand[channel].at(within)[0]) for channel in ("turn", "tilt"))
+        R = self._orientation(along, wrist, turn + 0.04 * sway[3], 0.03 * sway[4], tilt + 0.03 * sway[5])
         fingers = hand["fingers"].at(within).copy()
         fingers[:, 0] += 0.03 * sway[6]
         side = self._sides[i]

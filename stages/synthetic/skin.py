@@ -144,10 +144,10 @@ class Skin:
             # On the back: loose folded skin over the joint, redder.
             reach = (0.009, 0.0075, 0.0055)[i]
             over = _bump(s + 0.001, reach) * back
-            blood[near] += (0.38, 0.5, 0.35)[i] * over
+            blood[near] += (0.5, 0.6, 0.4)[i] * over
             bowed = s + wobble + 18 * across * across * np.sign(s)
             folds = np.sin(bowed * 2 * np.pi / (0.0030, 0.0023, 0.0021)[i]) + 0.5 * fine
-            shade[near] -= (0.03, 0.15, 0.10)[i] * over * np.maximum(folds, 0)
+            shade[near] -= (0.05, 0.24, 0.16)[i] * over * np.maximum(folds, 0)
             # In front: the creases where it bends, one or two lines.
             # The finger's first crease lies in front of the web, well beyond the knuckle.
             places = (
@@ -164,14 +164,14 @@ class Skin:
         from_tip, across = (p - tip) @ along, (p - tip) @ flexion
         blood[near] += 0.55 * _smooth(-0.017, -0.003, from_tip) * here * (0.55 + 0.45 * palmar[near])
         half = self._half_widths[finger] * (0.72 if finger == "thumb" else 0.80)
-        long = half * 1.38
+        long = half * 1.2
         # A rounded box on the back of the last segment; its cuticle is rounder than its free edge.
-        x, y = np.abs(across / half), np.abs((from_tip + 0.0035 + long * 0.82) / long)
+        x, y = np.abs(across / half), np.abs((from_tip + 0.0022 + long * 0.82) / long)
         inside = x**3.2 + y**3.2
         facing = _smooth(0.12, 0.32, normal @ dorsal) * _smooth(0.3, 0.7, here)
         nail[near] = np.maximum(nail[near], _smooth(1.08, 0.92, inside) * facing)
         shade[near] -= 0.22 * _bump(np.asarray(inside - 1.08), 0.16) * facing
-        edge = (from_tip + 0.0035 + long * 0.82) / long
+        edge = (from_tip + 0.0022 + long * 0.82) / long
         nail_tip[near] = np.maximum(nail_tip[near], _smooth(0.80, 0.92, edge) * facing)
         nail_tip[near] = np.maximum(nail_tip[near], 0.35 * _smooth(-0.5, -0.75, edge) * facing)
 
@@ -180,7 +180,7 @@ class Skin:
         p, hand = spots.points, spots.weights[:, 0] > 0.2
         near = np.flatnonzero(hand & (palmar > 0.4) & (p[:, 1] > 0.004))
         flat = p[near, :2] + 0.0009 * np.stack([self._noise(p[near], 0.006), self._noise(p[near] + 1, 0.006)], 1)
-        distance = cKDTree(self._curves).query(flat)[0].astype(np.float32)
+        distance = np.asarray(cKDTree(self._curves).query(flat)[0], np.float32)
         strength = palmar[near] * (0.8 + 0.3 * self._noise(p[near], 0.01))
         shade[near] -= 0.24 * _bump(distance, 0.0008) * strength
         blood[near] += 0.3 * _bump(distance, 0.0022) * strength
@@ -197,6 +197,10 @@ class Skin:
         vein = _bump(self._noise(run, 0.011), 0.10) * (1 - palmar[back]) * _smooth(-0.1, -0.02, p[back, 1])
         blood[back] -= 0.20 * vein * (1 - self._dark)
         shade[back] -= 0.05 * vein
+        for knuckle in knuckles:  # tendons under the skin, from the wrist to each knuckle
+            s = np.clip(p[back, 1] / knuckle[1], 0, 1)
+            off = p[back, 0] - (0.35 + 0.65 * s) * knuckle[0]
+            shade[back] += s * (0.07 * _bump(off, 0.0022) - 0.04 * _bump(np.abs(off) - 0.0048, 0.0022))
         wrist = _bump(p[:, 1] + 0.001 + 0.001 * self._noise(p, 0.01), 0.0007) + 0.7 * _bump(
             p[:, 1] + 0.0075 + 0.0015 * self._noise(p, 0.012), 0.0007
         )

@@ -32,6 +32,7 @@ class SyntheticSource(Source):
     ) -> None:  # fmt: skip
         """`text` is what the user wrote, `stream` the name that frames carry; `clock` gives ns, `sleep` takes s."""
         self.settings = settings
+        self.live = settings.live
         self._text, self._stream, self._clock, self._sleep = text, stream, clock, sleep
         self._world: World | None = None
 
