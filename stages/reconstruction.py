@@ -11,15 +11,15 @@ from hamba_core.errors import ConfigurationError
 from hamba_core.hand_model import HandModel
 from stages.contract import Stage
 from stages.estimator import Estimator
+from stages.hamba_estimator import HambaEstimator, NetworkSettings
 from stages.packets import Choice, Detections, FrameResult, HandTopology
-from stages.settings import StageSettings
 
 CHECKPOINT_VARIABLE = "HAMBA_CHECKPOINT"
 """Environment variable that names a checkpoint where settings do not."""
 
 
-class ReconstructionSettings(StageSettings):
-    """How hands are reconstructed."""
+class ReconstructionSettings(NetworkSettings):
+    """How hands are reconstructed; how the network is run, where it is."""
 
     estimator: Literal["auto", "hamba", "landmarks"] = Field(
         "auto",
@@ -112,8 +112,10 @@ def _checkpoint(settings: ReconstructionSettings) -> tuple[Path, str] | None:
 
 def _landmarks(settings: ReconstructionSettings) -> Estimator:
     from stages.landmarks.estimator import LandmarksEstimator
+    from stages.landmarks.offsets import landmark_offsets
 
-    return LandmarksEstimator(_hand_model(settings.hand_model))
+    model = _hand_model(settings.hand_model)
+    return LandmarksEstimator(model, landmark_offsets(model))
 
 
 def _hand_model(name: str) -> HandModel:
@@ -127,7 +129,5 @@ def _hand_model(name: str) -> HandModel:
 
 
 def _hamba(settings: ReconstructionSettings, checkpoint: Path) -> Estimator:
-    # The network brings torch, so it is imported only where it is wanted.
-    from stages.hamba_estimator import HambaEstimator
-
-    return HambaEstimator(checkpoint, None if settings.hand_model == "generic" else Path(settings.hand_model))
+    mano = None if settings.hand_model == "generic" else Path(settings.hand_model)
+    return HambaEstimator(checkpoint, mano, settings)

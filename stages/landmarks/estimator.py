@@ -108,7 +108,8 @@ class LandmarksEstimator:
             if track is None:
                 track = self._tracks[box.track_id] = _Track(RunningLengths(lengths), self._frames)
             else:
-                track.lengths.add(lengths, self._shape.NOISE)
+                if box.seen:
+                    track.lengths.add(lengths, self._shape.NOISE)
                 track.last_seen = self._frames
             betas = self._shape.betas(track.lengths)
             rest = self._model.rest_joints_21(betas)

@@ -58,17 +58,19 @@ class LandmarkFit:
 
     POINT_SCATTER = 0.008
     """m: of a 3D landmark."""
-    RAY_SCATTER = 0.003
+    RAY_SCATTER = 0.002
     """m, at the hand's distance: of a 2D landmark."""
     HUBER = 2.0
     """Scatters from which on a residual counts linearly."""
-    STEPS = 4
+    ANGLE_SCATTER = 1 / 2
+    """Of an angle about the open hand's, as a share of what its limits allow."""
+    STEPS = 3
 
     def __init__(self, fingers: Fingers, offsets: Array) -> None:
         self._fingers, self._offsets = fingers, offsets
-        spread = fingers.most - fingers.least
+        scatter = self.ANGLE_SCATTER * np.maximum(fingers.most - fingers.least, 1e-3)
         self._angle_mean = np.clip(0.0, fingers.least, fingers.most)
-        self._angle_precision = 1 / np.maximum(spread, 1e-3) ** 2
+        self._angle_precision = 1 / scatter**2
 
     def fit(self, landmarks: Landmarks, rest: Array) -> Fit:
         """Fit B hands whose rest joints (B, 21, 3), wrist frame, are known."""

@@ -56,12 +56,12 @@ class ShapeFromLengths:
     `offsets` (21, 3), metres, lead from the model's joints to the detector's landmarks in the rest pose.
     """
 
-    BIAS = 0.004
+    BIAS = 0.006
     """m: how far a detector's mean length is from the model's for the same hand (different joint definitions)."""
     NOISE = 0.008
     """m: scatter of one frame's length about its mean."""
-    SCALE = 0.1
-    """Relative scatter of the detector's common scale."""
+    SCALE = 0.3
+    """Relative scatter of the detector's common scale, so wide that size stays near the mean hand's."""
 
     def __init__(self, model: HandModel, offsets: Array) -> None:
         rest = model.rest_joints_21(np.zeros(10))

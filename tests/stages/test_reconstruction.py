@@ -26,9 +26,10 @@ def _detections(index: int, tracks: Sequence[int]) -> Detections:
     model, camera = load_generic_hand(), Intrinsics.estimate(640, 480)
     upright = np.array([[0.0, 0, -1], [1, 0, 0], [0, -1, 0]])
     joints = model.pose(upright, np.tile(np.eye(3), (15, 1, 1)), np.zeros(10), np.array([0, 0, 0.6])).joints
-    pixels = camera.project(joints)
+    world = (joints - joints.mean(0)).astype(np.float32)
+    pixels = camera.project(joints).astype(np.float32)
     box = np.concatenate([pixels.min(0), pixels.max(0)])
-    boxes = tuple(HandBox("right", 0.9, box, pixels, joints - joints.mean(0), track) for track in tracks)
+    boxes = tuple(HandBox("right", 0.9, box, pixels, world, track) for track in tracks)
     meta = FrameMeta("hands", index, index / 30, index + 1, 640, 480, camera)
     return Detections(Frame(meta, np.full((480, 640, 3), index, np.uint8)), boxes)
 

@@ -43,8 +43,8 @@ def _swap(detections: Detections, **changes: object) -> Detections:
 def test_exact_landmarks_of_the_mean_hand_give_it_back(seed: int, side: Side, see_hand: SeeHand) -> None:
     seen, truth = see_hand(seed, side)
     hand = _only(LandmarksEstimator(load_generic_hand()), seen)
-    assert pa_mpjpe(hand.joints, truth.joints) < 0.001
-    assert mpjpe(hand.joints, truth.joints) < 0.01 * truth.joints[0, 2]
+    assert pa_mpjpe(hand.joints, truth.joints) < 0.003
+    assert mpjpe(hand.joints, truth.joints) < 0.02 * truth.joints[0, 2]
     assert np.linalg.norm(hand.joints_2d - seen.boxes[0].joints_2d, axis=1).mean() < 1
 
 
