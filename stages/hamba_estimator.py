@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from hamba_core.errors import PipelineError
 from hamba_core.full_camera import translation_in_picture
-from hamba_core.hand_model import MIRROR
+from hamba_core.hand_model import MIRROR, HandModel
 from hamba_core.square import Square, square_around
 from stages.packets import Choice, Detections, Frame, Hand, HandBox, HandTopology
 from stages.proximity import tight_box
@@ -117,9 +117,13 @@ class HambaEstimator:
         """Weights, device, precision, kernels and hand model; empty before `open`."""
         return self._choices
 
+    def hand_model(self) -> HandModel:
+        """The user's MANO hand, after `open`."""
+        return self._loaded().hand
+
     def topology(self) -> HandTopology:
         """That of the hand model."""
-        hand = self._loaded().hand
+        hand = self.hand_model()
         right, left = (hand.faces_of(side).astype(np.int32) for side in ("right", "left"))
         return HandTopology(hand.name, len(hand.v_template), right, left)
 
@@ -142,8 +146,9 @@ class HambaEstimator:
     def _view(self, place: int, frame: Frame, box: HandBox) -> "_View":
         """Where to look for a hand."""
         last = self._places.get(box.track_id or 0)
-        around = box.box if box.seen or last is None else last.box
-        return _View(place, frame, box, square_around(around, self._settings.rescale))
+        if last is not None and not box.seen:
+            box = replace(box, box=last.box)
+        return _View(place, frame, box, square_around(box.box, self._settings.rescale))
 
     def _run(self, views: "Sequence[_View]", hands: "list[list[Hand]]") -> None:
         """Reconstruct these and put them with the hands of their frames."""
