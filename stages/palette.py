@@ -20,8 +20,8 @@ WRIST_COLOUR: Final[Colour] = (235, 235, 235)
 
 # Blue and orange are told apart by every kind of colour vision. A second hand of a side is of another shade.
 _SIDE_COLOURS: Final[dict[Side, tuple[Colour, ...]]] = {
-    "left": ((74, 144, 226), (64, 196, 202), (128, 118, 232)),
-    "right": ((243, 146, 66), (232, 188, 70), (233, 104, 110)),
+    "left": ((92, 164, 245), (72, 208, 212), (150, 136, 245)),
+    "right": ((252, 160, 84), (240, 200, 84), (244, 120, 128)),
 }
 
 

@@ -23,9 +23,11 @@ _NEAREST = 0.02  # m; what is nearer than this is not drawn
 _MOST_POINTS = 60_000  # of the raster, in all triangles; beyond, a coarser one is drawn and enlarged
 _LIGHTS: Final = np.array([[-0.45, -0.75, -0.65], [0.75, 0.05, -0.55]])  # towards them, camera frame
 _STRENGTHS: Final = np.array([0.75, 0.25])
-_AMBIENT: Final = 0.28
+_AMBIENT: Final = 0.36
 _SHINE: Final = 0.22
 _EDGE: Final = 0.45  # how much darker a surface is where it turns away
+_STEP: Final = 0.008  # m between neighbours on the raster that belong to different surfaces
+_OUTLINE: Final = 0.4  # how much darker it is there
 
 Indices = NDArray[np.intp]
 
@@ -46,7 +48,7 @@ class View(NamedTuple):
     top: int
     width: int
     height: int
-    values: FloatArray  # (rows, columns, K) of the nearest surface; the raster may be coarser than the pixels
+    values: FloatArray  # (K, rows, columns) of the nearest surface; the raster may be coarser than the pixels
     seen: NDArray[np.bool_]  # (rows, columns)
 
 
@@ -56,8 +58,9 @@ def draw_meshes(image: Image, meshes: Sequence[Mesh], camera: Intrinsics, opacit
         starts = np.cumsum([0, *(len(mesh.vertices) for mesh in group)])
         vertices = np.concatenate([mesh.vertices for mesh in group])
         faces = np.concatenate([mesh.faces + start for mesh, start in zip(group, starts, strict=False)])
-        colours = np.concatenate([_shaded(mesh) for mesh in group])
-        view = view_of(vertices, faces, colours, camera, image.shape[1], image.shape[0])
+        nearness = 1 / np.maximum(vertices[:, 2:], _NEAREST)  # which is linear in the picture, as distance is not
+        values = np.concatenate([np.concatenate([_shaded(mesh) for mesh in group]), nearness], 1)
+        view = view_of(vertices, faces, values, camera, image.shape[1], image.shape[0])
         if view is not None:
             _blend(image, view, opacity)
 
@@ -95,11 +98,12 @@ def view_of(
 
     seen_at, triangle, weights = _rasterised(raster[corners[:, order]], columns, rows)
     seen_corners = corners[:, order[triangle]]
-    found = np.zeros((rows * columns, values.shape[1]), np.float32)
-    found[seen_at] = sum(weight[:, None] * values[corner] for weight, corner in zip(weights, seen_corners, strict=True))
+    found = np.zeros((values.shape[1], rows * columns), np.float32)
+    for plane, of_vertices in zip(found, np.ascontiguousarray(values.T), strict=True):
+        plane[seen_at] = sum(w * of_vertices[corner] for w, corner in zip(weights, seen_corners, strict=True))
     seen = np.zeros(rows * columns, np.bool_)
     seen[seen_at] = True
-    return View(x, y, part_width, part_height, found.reshape(rows, columns, -1), seen.reshape(rows, columns))
+    return View(x, y, part_width, part_height, found.reshape(-1, rows, columns), seen.reshape(rows, columns))
 
 
 def _rasterised(triangles: FloatArray, columns: int, rows: int) -> tuple[Indices, Indices, FloatArray]:
@@ -182,7 +186,8 @@ def _shaded(mesh: Mesh) -> FloatArray:
 
 
 def _blend(image: Image, view: View, opacity: float) -> None:
-    colours, weights = view.values.astype(np.uint8), view.seen.astype(np.float32)
+    colours = cv2.merge(list((view.values[:3] * _outlined(view)).astype(np.uint8)))
+    weights = view.seen.astype(np.float32)
     # The raster's steps are smoothed: weights fall off over the outline, and colours go on below them.
     beyond = cv2.dilate(colours, np.ones((3, 3), np.uint8))
     colours = np.where(view.seen[..., None], colours, beyond)
@@ -192,6 +197,18 @@ def _blend(image: Image, view: View, opacity: float) -> None:
         weights, colours = _resized(weights, size), _resized(colours, size)
     part = image[view.top : view.top + view.height, view.left : view.left + view.width]
     part[:] = cv2.blendLinear(colours, np.ascontiguousarray(part), weights, 1 - weights)
+
+
+def _outlined(view: View) -> FloatArray:
+    """Light (rows, columns) that fades where one surface passes behind another: fingers stand out against a palm."""
+    distance = 1 / np.where(view.seen, view.values[3], 1)
+    lit = np.ones_like(distance)
+    for axis in (0, 1):
+        near, far = (np.s_[:-1, :], np.s_[1:, :]) if axis == 0 else (np.s_[:, :-1], np.s_[:, 1:])
+        step = np.abs(np.diff(distance, axis=axis)) > _STEP
+        step &= view.seen[near] & view.seen[far]
+        lit[near][step] = lit[far][step] = 1 - _OUTLINE
+    return np.asarray(cv2.GaussianBlur(lit, (3, 3), 0.7), np.float32)
 
 
 def _resized(array: NDArray[Any], size: tuple[int, int]) -> Any:

@@ -48,8 +48,8 @@ def rastered(
     if view is not None:
         assert view.seen.shape == (view.height, view.width), "not coarser than the picture here"
         part = np.s_[view.top : view.top + view.height, view.left : view.left + view.width]
-        depth[part] = np.where(view.seen, 1 / np.where(view.seen, view.values[..., 0], 1), np.inf)
-        numbers[part] = np.where(view.seen, np.round(view.values[..., 1]), -1)
+        depth[part] = np.where(view.seen, 1 / np.where(view.seen, view.values[0], 1), np.inf)
+        numbers[part] = np.where(view.seen, np.round(view.values[1]), -1)
     return depth, numbers
 
 
