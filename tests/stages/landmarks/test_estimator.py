@@ -109,6 +109,19 @@ def test_a_mirrored_picture_gives_the_mirrored_hand(seed: int, see_hand: SeeHand
         np.testing.assert_allclose(getattr(left, name), getattr(right, name), atol=1e-4)
 
 
+def test_a_model_with_pose_correctives_is_fitted_too(see_hand: SeeHand) -> None:
+    """As MANO has them: they move the tips a little, which the kinematics do not know."""
+    generic = load_generic_hand()
+    posedirs = np.random.default_rng(0).normal(0, 3e-4, generic.posedirs.shape)
+    model = replace(generic, name="corrected", posedirs=posedirs)
+    for seed in range(10):
+        seen, truth = see_hand(seed, SIDES[seed % 2])
+        hand = _only(LandmarksEstimator(model), seen)
+        assert pa_mpjpe(hand.joints, truth.joints) < 0.003
+        posed = model.pose(hand.global_orient, hand.hand_pose, hand.betas, hand.translation, hand.side)  # type: ignore[arg-type]
+        np.testing.assert_allclose(hand.joints, posed.joints, atol=1e-5)
+
+
 def test_hands_fitted_together_are_those_fitted_alone(see_hand: SeeHand) -> None:
     frames = [see_hand(i, SIDES[i % 2], world_noise=0.005, pixel_noise=1, track_id=i, index=i)[0] for i in range(6)]
     two_boxes = replace(frames[0], boxes=frames[0].boxes + frames[1].boxes)
