@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import ArrayLike
 
 from hamba_core.camera import Intrinsics
@@ -26,6 +27,10 @@ from stages.packets import (
     RunInfo,
     SourceInfo,
 )
+
+# An example that is slow because the machine is busy is no failure; pytest's own time-out is the limit.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 MakeHand = Callable[..., Hand]
 MakeResult = Callable[..., FrameResult]
