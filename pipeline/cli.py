@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import bench, doctor, run, weights
+from pipeline.commands import bench, doctor, keys, play, record, run, view, web, weights
 
 app = typer.Typer(
     name="hamba",
@@ -20,8 +20,13 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("demo")(run.demo)
+app.command("view")(view.view)
+app.command("web")(web.web)
+app.command("record")(record.record)
+app.command("play")(play.play)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
+app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
 
 

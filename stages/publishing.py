@@ -17,6 +17,7 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from hamba_core.errors import ConfigurationError, OutputError
 from stages import wire
+from stages.address import DEFAULT_ADDRESS as DEFAULT_ADDRESS
 from stages.contract import Sink
 from stages.packets import Choice, FrameResult, RunInfo, Status
 from stages.settings import StageSettings
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_ADDRESS = "tcp://127.0.0.1:5557"
 _LINGER_MS = 500  # for the last status to leave, once the run has ended
 _JPEG_QUALITY = 80
 

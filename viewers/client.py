@@ -14,19 +14,22 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import zmq
 
 from hamba_core.errors import ConfigurationError, WireError
 from stages import wire
+from stages.address import DEFAULT_ADDRESS
 from stages.packets import ClockAnchor
 from stages.wire import HandsMessage, ImageMessage, ModelMessage, StatusMessage
 
-DEFAULT_ADDRESS = "tcp://127.0.0.1:5557"
 SILENCE = 3.0
 """Seconds without a message after which a publisher counts as gone; it sends its status every second."""
 
+State = Literal["waiting", "running", "ended", "stopped", "failed", "gone"]
+
+_SAME_HOST_NS = 1_000_000_000  # two hosts that were started in the same second are taken for one
 _QUEUE = 1000  # messages ZeroMQ keeps for us while nobody reads
 _MORE_MS = 2  # how long to wait for the rest of a backlog that ZeroMQ still takes from the network
 _POLL = 0.1  # seconds between looks at the clock while waiting
@@ -49,6 +52,7 @@ class HandClient:
         server_key: Path | None = None,
         client_key: Path | None = None,
     ) -> None:
+        self.address = address
         self.model: ModelMessage | None = None
         """The newest model message; it comes before the first hands."""
         self.status: StatusMessage | None = None
@@ -136,24 +140,42 @@ class HandClient:
             self._socket.poll(int(_POLL * 1000))
 
     @property
-    def alive(self) -> bool:
-        """Whether the publisher has been heard in the last three seconds and has not said that it ended."""
-        self._read()
-        if self._heard is None or time.monotonic() - self._heard > SILENCE:
-            return False
-        return self.status is None or self.status.status.state == "running" or not self._ended()
+    def state(self) -> State:
+        """What is known of the publisher.
 
-    def _ended(self) -> bool:
-        """The last thing heard was that the run is over."""
-        if self.status is None or self.status.status.state == "running":
-            return False
-        return self.newest is None or self.newest.published_ns <= self.status.published_ns
+        waiting: none has been heard yet. running: heard in the last three seconds. gone: it fell silent without a word.
+        ended (its source did), stopped (somebody asked), failed: what it said last; `status.reason` says why.
+        """
+        self._read()
+        if self._heard is None:
+            return "waiting"
+        said = self._last_word()
+        if said is not None:
+            return said
+        return "gone" if time.monotonic() - self._heard > SILENCE else "running"
+
+    @property
+    def alive(self) -> bool:
+        """Whether `state` is "running"."""
+        return self.state == "running"
+
+    def _last_word(self) -> Literal["ended", "stopped", "failed"] | None:
+        """How the run ended, if that is the last thing heard of it."""
+        if self.status is None or (self.newest is not None and self.newest.published_ns > self.status.published_ns):
+            return None
+        said = self.status.status.state
+        return said if said in ("ended", "stopped", "failed") else None  # type: ignore[return-value]
 
     @property
     def age(self) -> float | None:
-        """Seconds since the newest hands were captured; means something on the publisher's own host only."""
+        """Seconds since the newest hands were captured; none on another host, whose clock tells nothing here."""
         self._read()
-        return None if self.newest is None else (time.monotonic_ns() - self.newest.result.frame.captured_ns) / 1e9
+        if self.newest is None:
+            return None
+        now, clock = time.monotonic_ns(), self.newest.clock
+        if abs((time.time_ns() - now) - (clock.unix_ns - clock.monotonic_ns)) > _SAME_HOST_NS:
+            return None
+        return (now - self.newest.result.frame.captured_ns) / 1e9
 
     def _read(self) -> None:
         """Read everything that has come."""

@@ -3,30 +3,97 @@
 Everything is in the camera frame: x right, y down, z forward, metres.
 """
 
-import colorsys
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.camera import Intrinsics
-from hamba_core.skeleton import BONES, Side
+from hamba_core.skeleton import BONES
+from stages.packets import FrameMeta
+from stages.palette import JOINT_COLOURS, Colour
 
 Points = NDArray[np.float64]
 Pairs = NDArray[np.int64]
 
+Look = Literal["mesh", "wireframe", "skeleton"]
+LOOKS: tuple[Look, ...] = ("mesh", "wireframe", "skeleton")
+
 BONE_PAIRS: Pairs = np.array(BONES)
 """(20, 2) joints that a bone joins."""
+
+JOINT_COLOR_ROWS: Points = np.array(JOINT_COLOURS) / 255
+"""(21, 3) RGB 0..1, by finger."""
+
+BACKGROUND: Colour = (28, 31, 36)
+GRID_COLOR: Colour = (74, 78, 88)
+CAMERA_COLOR: Colour = (191, 184, 102)
 
 GROUND_HEIGHT = 0.35
 """The ground's y: so far below the camera."""
 
-_HUES = {"right": 0.06, "left": 0.57}  # warm and cool
+PICTURE_DEPTH = 1.5
+"""Metres from the camera to where its picture hangs: behind any hand within reach."""
+
+FRUSTUM_DEPTH = 0.08
+"""Metres from the camera to the end of the frustum that stands for it."""
+
+MIDDLE = (0.0, 0.02, 0.5)
+"""Where hands mostly are; the free view turns about it."""
+
+FREE_VIEW_EYE = (0.55, -0.42, -0.22)
+"""Where the free view starts from: above the camera's right shoulder."""
 
 
-def hand_color(side: Side, track_id: int) -> tuple[float, float, float]:
-    """RGB 0..1: warm for right hands, cool for left ones, a shade of its own for each track."""
-    turn = (track_id * 0.618034) % 1.0 - 0.5
-    return colorsys.hsv_to_rgb((_HUES[side] + 0.10 * turn) % 1.0, 0.52, 0.92)
+def other_camera(before: FrameMeta | None, now: FrameMeta) -> bool:
+    """Whether pictures of another size or camera have begun."""
+    return before is None or (before.width, before.height, before.camera) != (now.width, now.height, now.camera)
+
+
+def closed(faces: NDArray[np.integer]) -> Pairs:
+    """Faces (F, 3) and more that close the holes, a fan for each: a hand model's mesh may end open at the wrist."""
+    sides = {(int(a), int(b)) for a, b in faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)}
+    after = {b: a for a, b in sides if (b, a) not in sides}  # the rim, walked against the faces beside it
+    fans = []
+    while after:
+        first = next(iter(after))
+        second = after.pop(first)
+        while second in after and after[second] != first:
+            third = after.pop(second)
+            fans.append((first, second, third))
+            second = third
+        after.pop(second, None)
+    return np.concatenate([np.asarray(faces, np.int64), np.array(fans, np.int64).reshape(-1, 3)])
+
+
+BONE_RADIUS = 0.0025
+"""Metres."""
+
+_SIDES = 6
+
+
+def bone_tubes(joints: NDArray[np.floating]) -> Points:
+    """Vertices (V, 3) of a tube along each bone of a hand with these joints (21, 3); `BONE_FACES` joins them."""
+    start, end = np.asarray(joints, np.float64)[BONE_PAIRS].transpose(1, 0, 2)
+    along = end - start
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    # Any direction across will do: the axis that the bone lies along least, made perpendicular.
+    across = np.cross(along, np.eye(3)[np.abs(along).argmin(1)])
+    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
+    turns = np.linspace(0, 2 * np.pi, _SIDES, endpoint=False)[None, :, None]
+    ring = BONE_RADIUS * (np.cos(turns) * across[:, None] + np.sin(turns) * np.cross(along, across)[:, None])
+    return np.stack([start[:, None] + ring, end[:, None] + ring], 1).reshape(-1, 3)
+
+
+def _tube_faces() -> Pairs:
+    near, then = np.arange(_SIDES), (np.arange(_SIDES) + 1) % _SIDES
+    far, far_then = near + _SIDES, then + _SIDES
+    one = np.concatenate([np.stack([near, then, far], 1), np.stack([then, far_then, far], 1)])
+    return (one[None] + 2 * _SIDES * np.arange(len(BONE_PAIRS))[:, None, None]).reshape(-1, 3)
+
+
+BONE_FACES = _tube_faces()
+"""(F, 3) faces of `bone_tubes`, counter-clockwise seen from outside."""
 
 
 def ground_grid(step: float = 0.1, reach: float = 0.8) -> tuple[Points, Pairs]:
@@ -45,7 +112,18 @@ def picture_corners(camera: Intrinsics, width: int, height: int, depth: float) -
     return camera.rays(pixels) * depth
 
 
-def camera_frustum(camera: Intrinsics, width: int, height: int, depth: float = 0.08) -> tuple[Points, Pairs]:
+def camera_frustum(camera: Intrinsics, width: int, height: int, depth: float = FRUSTUM_DEPTH) -> tuple[Points, Pairs]:
     """Lines (5, 3), (8, 2) of the camera: its centre joined to the picture's corners."""
     points = np.concatenate([np.zeros((1, 3)), picture_corners(camera, width, height, depth)])
     return points, np.array([[0, 1], [0, 2], [0, 3], [0, 4], [1, 2], [2, 3], [3, 4], [4, 1]])
+
+
+def look_at(eye: tuple[float, float, float], target: tuple[float, float, float]) -> Points:
+    """T_eye_camera (4, 4): from the camera's frame to one at `eye` that looks at `target`, the ground level."""
+    forward = np.subtract(target, eye) / np.linalg.norm(np.subtract(target, eye))
+    right = np.cross([0.0, 1.0, 0.0], forward)
+    right /= np.linalg.norm(right)
+    T = np.eye(4)
+    T[:3, :3] = right, np.cross(forward, right), forward
+    T[:3, 3] = -T[:3, :3] @ eye
+    return T

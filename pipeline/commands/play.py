@@ -1,0 +1,34 @@
+"""`hamba play`: a recording, published again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.address import DEFAULT_ADDRESS
+
+
+def play(
+    recording: Annotated[
+        Path, typer.Argument(help="A recording (hands.mcap), or the folder that has it.", show_default=False)
+    ],
+    rate: Annotated[float, typer.Option(help="Times its own pace.", metavar="FACTOR")] = 1.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until Ctrl-C.")] = False,
+    publish: Annotated[str, typer.Option(help="Where to publish.", metavar="ADDRESS")] = DEFAULT_ADDRESS,
+) -> None:
+    """Publish a recording again, at its own pace: for viewers and clients, as if its run went on now."""
+    from rich.console import Console
+
+    from hamba_core.errors import ConfigurationError
+    from pipeline.outputs import RECORDING
+    from stages.publishing import Publisher, PublishSettings
+    from stages.recording_reader import read_recording
+    from viewers.player import Player
+
+    if not 0.01 <= rate <= 100:
+        raise ConfigurationError(f"--rate: expected a factor between 0.01 and 100, found {rate:g}")
+    opened = read_recording(recording / RECORDING if recording.is_dir() else recording)
+    console = Console(stderr=True)
+    console.print(f"playing {opened.path} on {publish}; Ctrl-C ends", highlight=False)
+    status = Player(opened, Publisher(PublishSettings(address=publish)), rate=rate, loop=loop).run()
+    console.print(f"{status.state}: {status.frames} frames in {status.elapsed:.1f} s", highlight=False)

@@ -1,0 +1,66 @@
+"""`hamba record`: what another process publishes, into a file."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import Address, ClientKey, ServerKey
+from stages.address import DEFAULT_ADDRESS
+
+
+def record(
+    address: Address = DEFAULT_ADDRESS,
+    out: Annotated[Path, typer.Option(help="Folder for the recording.")] = Path("out/recorded"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier recording in --out.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output.")] = False,
+    server_key: ServerKey = None,
+    client_key: ClientKey = None,
+) -> None:
+    """Record published hands into OUT/hands.mcap, until their run ends or Ctrl-C; what was lost is in the report."""
+    import json as json_module
+
+    from rich.console import Console
+
+    from pipeline.display import print_report
+    from pipeline.outputs import prepare_folder
+    from pipeline.remote_recording import RemoteRecorder
+    from pipeline.session import report_tree
+    from viewers.client import HandClient
+    from viewers.terminal import TerminalLine
+    from viewers.watch import Watch
+
+    prepare_folder(out, overwrite=overwrite)
+    console = Console(stderr=True, quiet=json)
+    with (
+        HandClient(address, server_key=server_key, client_key=client_key) as client,
+        TerminalLine(console) as line,
+    ):
+        watch = Watch(client)
+
+        going = True
+
+        def go_on(recorder: RemoteRecorder) -> bool:
+            if line.due:
+                state = watch.numbers().words
+                line.show(state, f"{state}  {recorder.frames} frames recorded  {client.lost} lost")
+            return going
+
+        def stop(number: int, _: FrameType | None) -> None:
+            nonlocal going
+            going = False
+            signal.signal(number, signal.default_int_handler)  # a second Ctrl-C does not wait
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            for recording in RemoteRecorder(client, out, go_on).run():
+                line.hide()
+                print_report(console, recording.status, [str(recording.path)])
+                if json:
+                    sys.stdout.write(json_module.dumps(report_tree(recording.status, [recording.path])) + "\n")
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,42 @@
+"""`hamba web`: the browser page."""
+
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import Address, ClientKey, ServerKey
+from stages.address import DEFAULT_ADDRESS
+
+
+def web(
+    address: Address = DEFAULT_ADDRESS,
+    host: Annotated[
+        str, typer.Option(help="Address to serve the page on; 0.0.0.0 lets every machine in the network see it.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 8080,
+    server_key: ServerKey = None,
+    client_key: ClientKey = None,
+) -> None:
+    """Show published hands in a browser: on a machine without a screen, a phone or a tablet."""
+    from viewers.client import HandClient
+    from viewers.terminal import TerminalLine
+    from viewers.web import HandPage
+
+    with (
+        suppress(KeyboardInterrupt),
+        HandClient(address, images=True, server_key=server_key, client_key=client_key) as client,
+        TerminalLine() as line,
+    ):
+        page = HandPage(client, host=host, port=port)
+        try:
+            line.say(f"open {page.address} in a browser; Ctrl-C ends")
+            if not page.is_local:
+                line.say(f"anyone who reaches {page.address} can watch these hands: it is not a loopback address")
+            while True:
+                page.step()
+                if line.due:
+                    numbers = page.watch.numbers()
+                    line.show(numbers.words, numbers.line())
+        finally:
+            page.close()

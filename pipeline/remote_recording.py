@@ -1,0 +1,157 @@
+"""The recorder as a subscriber: records what another process, or another machine, publishes."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import nan
+from pathlib import Path
+
+from pipeline.outputs import RECORDING
+from stages.packets import ClockAnchor, FrameResult, Percentiles, RunInfo, SourceInfo, StageStatus, Status
+from stages.recording import Recorder
+from stages.wire import HandsMessage, StatusMessage
+from viewers.client import HandClient
+
+_NOTHING = Percentiles(nan, nan, nan)
+_TICK = 0.1  # seconds without a message after which the state is looked at
+
+
+@dataclass(frozen=True)
+class RemoteRecording:
+    """One recorded run: the file, and the report, in which what never came is a drop of the stage "receive"."""
+
+    path: Path
+    status: Status
+
+
+class RemoteRecorder:
+    """Records into `folder` what `client` hears, a file for each run: hands.mcap, hands-2.mcap...
+
+    `go_on` is asked several times a second; once it says no, the recording is finished.
+    """
+
+    def __init__(
+        self, client: HandClient, folder: Path, go_on: Callable[["RemoteRecorder"], bool] = lambda recorder: True
+    ) -> None:
+        self._client = client
+        self._folder = folder
+        self._go_on = go_on
+        self._open: _OpenRecording | None = None
+
+    @property
+    def frames(self) -> int:
+        """Frames in the file that is being written."""
+        return 0 if self._open is None else self._open.frames
+
+    def run(self) -> Iterator[RemoteRecording]:
+        """Record; gives each file when it is complete. Ends when the run says that it has, or nobody wants it to go on.
+
+        A run that falls silent without a word is waited for; one that comes in its place gets a file of its own.
+        Raises OutputError.
+        """
+        try:
+            while self._go_on(self):
+                for message in self._client.stream(timeout=_TICK):
+                    if self._open is not None and message.clock != self._open.clock:
+                        yield self._finish(self._open, "failed", "its publisher was started anew")
+                    self._write(message)
+                    if not self._go_on(self):
+                        break
+                if self._open is None:
+                    continue
+                self._pass_status_on(self._open)
+                if self._client.state in ("ended", "stopped", "failed"):
+                    said = self._client.status.status.reason if self._client.status else ""
+                    yield self._finish(self._open, self._client.state, said)
+                    return
+            if self._open is not None:
+                yield self._finish(self._open, "stopped", "")
+        finally:
+            if self._open is not None:
+                self._open.recorder.close()
+
+    def _write(self, message: HandsMessage) -> None:
+        if self._open is None:
+            model = self._client.model
+            if model is None:
+                return  # cannot be: the model comes first; a broken publisher's hands have no use without it
+            path = self._free_path()
+            frame = message.result.frame
+            source = SourceInfo(
+                self._client.address, "network", True, frame.width, frame.height, None, None, frame.camera
+            )
+            recorder = Recorder(path)
+            self._open = _OpenRecording(path, recorder, frame.stream, message.clock, self._client.lost)
+            recorder.open(
+                RunInfo(frame.stream, source, model.topology, model.estimator, message.clock, model.versions, {})
+            )
+        self._open.write(message.result)
+        self._pass_status_on(self._open)
+
+    def _free_path(self) -> Path:
+        stem, _, suffix = RECORDING.partition(".")
+        path, number = self._folder / RECORDING, 2
+        while path.exists():
+            path, number = self._folder / f"{stem}-{number}.{suffix}", number + 1
+        return path
+
+    def _pass_status_on(self, recording: "_OpenRecording") -> None:
+        """What the publisher says of itself is recorded too; its last word becomes part of our own."""
+        heard = self._client.status
+        if heard is None or heard is recording.heard or heard.clock != recording.clock:
+            return
+        recording.heard = heard
+        if heard.status.state == "running":
+            recording.recorder.status(heard.status)
+
+    def _finish(self, recording: "_OpenRecording", state: str, reason: str) -> RemoteRecording:
+        self._open = None
+        status = recording.report(state, reason, self._client.lost)
+        try:
+            recording.recorder.status(status)
+        finally:
+            recording.recorder.close()
+        return RemoteRecording(recording.path, status)
+
+
+@dataclass
+class _OpenRecording:
+    path: Path
+    recorder: Recorder
+    stream: str
+    clock: ClockAnchor
+    lost_before: int
+    frames: int = 0
+    hands: int = 0
+    heard: StatusMessage | None = None
+
+    def __post_init__(self) -> None:
+        self._begin = time.monotonic()
+
+    def write(self, result: FrameResult) -> None:
+        self.recorder.write(result)
+        self.frames, self.hands = self.frames + 1, len(result.hands)
+
+    def report(self, state: str, reason: str, lost: int) -> Status:
+        """Ours: what was published, what came, what was lost on the way; choices and errors are the publisher's."""
+        lost -= self.lost_before
+        elapsed = time.monotonic() - self._begin
+        receive = StageStatus("receive", self.frames + lost, self.frames, {"lost": lost}, 0, _NOTHING, 0, 0, 0)
+        record = StageStatus("record", self.frames, self.frames, {}, 0, _NOTHING, 0, 0, 0)
+        mine = Status(
+            stream=self.stream,
+            state=state,
+            reason=reason,
+            elapsed=elapsed,
+            frames=self.frames,
+            hands=self.hands,
+            rate=self.frames / elapsed,
+            latency=_NOTHING,
+            stages=(receive, record),
+            choices=(),
+            errors={},
+        )
+        if self.heard is None:
+            return mine
+        theirs = self.heard.status
+        return replace(mine, latency=theirs.latency, choices=theirs.choices, errors=theirs.errors)
