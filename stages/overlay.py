@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from hamba_core.camera import Intrinsics
-from hamba_core.errors import PipelineError
+from hamba_core.errors import DependencyError, PipelineError
 from stages.contract import Sink
 from stages.outputs import create
 from stages.packets import Choice, FrameResult, HandTopology, Image, RunInfo
@@ -46,8 +46,14 @@ class Overlay(Sink):
         self._colours = HandColours()
 
     def open(self, run: RunInfo) -> None:
-        from stages.contact_sheet import ContactSheet
-        from stages.video_file import choose_encoder
+        try:
+            from stages.contact_sheet import ContactSheet
+            from stages.video_file import choose_encoder
+        except ImportError as error:
+            raise DependencyError(
+                f"overlay: expected PyAV and OpenCV, found: {error}; "
+                "install them (pip install av opencv-contrib-python), or leave the overlay out (--no-overlay)"
+            ) from error
 
         self._choices = (choose_encoder(),)
         create(self._path).close()

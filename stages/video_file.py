@@ -60,7 +60,7 @@ class VideoFile:
         self._first_pts: float | None = None
         self._last_ticks = -1
         self._failed = False
-        shown_rate = Fraction(rate or 30).limit_denominator(1001)
+        shown_rate = max(Fraction(rate or 30).limit_denominator(1001), Fraction(1, 1000))
         options = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
         self._container = av.open(str(path), "w", format="mp4", options=options)
         stream = self._container.add_stream(encoder, rate=shown_rate, options=ENCODERS[encoder])

@@ -237,6 +237,23 @@ def test_a_machine_without_an_encoder_is_told_what_to_do(
         Overlay(tmp_path / "a.mp4").open(make_run())
 
 
+@pytest.mark.parametrize("missing", ["av", "cv2"])
+def test_a_machine_without_pyav_or_opencv_is_told_what_to_do(
+    tmp_path: Path, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    for module in ("stages.video_file", "stages.contact_sheet", "stages.drawing"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(DependencyError, match=rf"{missing}.*pip install av opencv-contrib-python"):
+        Overlay(tmp_path / "a.mp4").open(make_run())
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
+    program = "import sys, stages.overlay, stages.recording, stages.summary; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert not {"av", "cv2", "mcap", "zstandard", "torch", "open3d", "mediapipe", "scipy"} & set(output.split())
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, make_run: MakeRun, make_result: MakeResult) -> Path:
     path = tmp_path_factory.mktemp("recorded") / "a.mcap"
