@@ -36,7 +36,8 @@ _VELOCITY_MEMORY: Final = 0.05  # s, time constant of the velocity's running mea
 _COASTING: Final = 0.15  # s, time constant with which an unseen hand's velocity fades
 _SCORE_HALF_LIFE: Final = 0.1  # s, with which an unseen hand's score falls
 _SHORTEST_STEP: Final = 1e-3  # s
-_LONGEST_STEP: Final = 0.1  # s, most that one frame counts as evidence for a side
+_LONGEST_STEP: Final = 60.0  # s
+_LONGEST_SIGHT: Final = 0.1  # s, most that one frame counts as evidence for a side
 
 
 class TrackingSettings(StageSettings):
@@ -98,7 +99,8 @@ class HandTracking(Stage[Detections, Detections]):
 
     def _advance_clock(self, pts: float) -> None:
         self._previous = self._now
-        self._now += max(pts - self._last_pts, _SHORTEST_STEP) if self._last_pts is not None else 0.0
+        if self._last_pts is not None:
+            self._now += min(max(pts - self._last_pts, _SHORTEST_STEP), _LONGEST_STEP)
         self._last_pts = pts
 
     def _match(self, boxes: Sequence[HandBox]) -> list[HandBox]:
@@ -138,13 +140,17 @@ class HandTracking(Stage[Detections, Detections]):
         self._tracks.append(_Track(box, self._now))
 
     def _confirm(self, track: "_Track", meta: FrameMeta) -> None:
-        """Give a new hand its id. What a detector says first of a hand that enters the picture is often wrong."""
+        """Give a new hand its id, once its side is agreed or would not be.
+
+        What a detector says first of a hand that enters the picture is often wrong.
+        """
         if track.track_id is not None or track.seen_at < self._now:
             return
         least, most = track.joints.min(0), track.joints.max(0)
         whole = least.min() >= 0 and most[0] <= meta.width and most[1] <= meta.height
         sure = whole and track.score >= self._settings.confirm_score
-        if self._stills or sure or track.sightings_alike > 1:
+        undecided = self._now - track.began_at >= self._settings.side_time
+        if self._stills or sure or track.sightings_alike > 1 or undecided:
             self._last_id += 1
             track.track_id = self._last_id
 
@@ -152,8 +158,8 @@ class HandTracking(Stage[Detections, Detections]):
         """Let go of hands that left, were not seen for too long or never confirmed, and of a hand's second track."""
         for track in list(self._tracks):
             unseen = self._now - track.seen_at
-            patience = self._settings.memory if self._is_in_picture(track, meta) else self._settings.max_gap
-            if unseen > patience or (unseen and track.track_id is None):
+            known = track.track_id is not None and self._is_in_picture(track, meta)
+            if unseen > (self._settings.memory if known else self._settings.max_gap):
                 self._tracks.remove(track)
         for first, second in combinations(list(self._tracks), 2):
             near = joint_distance(first.expected(self._now), second.expected(self._now)) < _SAME_PLACE
@@ -178,7 +184,7 @@ class _Track:
     def __init__(self, box: HandBox, now: float) -> None:
         self.track_id: int | None = None  # none until confirmed
         self.side: Side = box.side
-        self.seen_at = now
+        self.began_at = self.seen_at = now
         self.sightings_alike = 1  # in a row, of the same side; counted until confirmed
         self._box = box  # as last seen
         self.joints = box.joints_2d.astype(np.float64)  # (21, 2) px, as last seen
@@ -200,7 +206,7 @@ class _Track:
         palm = list(PALM)
         velocity = (joints[palm].mean(0) - self.joints[palm].mean(0)) / step
         self._velocity += (1 - exp(-step / _VELOCITY_MEMORY)) * (velocity - self._velocity)
-        self._weigh_side(box, min(step, _LONGEST_STEP), settings.side_time / 2)
+        self._weigh_side(box, min(step, _LONGEST_SIGHT), settings.side_time / 2)
         self._box, self.joints, self.seen_at = box, joints, now
 
     def _weigh_side(self, box: HandBox, seconds: float, enough: float) -> None:

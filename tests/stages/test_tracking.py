@@ -284,6 +284,17 @@ def test_a_doubtful_hand_is_shown_once_it_is_seen_again() -> None:
     assert not any(flash)
 
 
+def test_a_doubtful_hand_that_flickers_is_shown() -> None:
+    rng = np.random.default_rng(0)
+    every_other = follow(clock(0.3), lambda t: [RIGHT.seen(t, rng, score=0.6)] if round(t * 30) % 2 == 0 else [])
+    assert [len(boxes) for boxes in every_other] == [0, 0, 1, 1, 1, 1, 1, 1, 1]
+    other_sides = follow(
+        clock(0.5), lambda t: [RIGHT.seen(t, rng, score=0.6) if round(t * 30) % 2 else flipped(RIGHT.seen(t, rng), 0.6)]
+    )
+    assert len(other_sides[-1]) == 1
+    assert len(ids_and_sides(other_sides)) == 1
+
+
 def test_a_certain_hand_wholly_in_the_picture_is_shown_at_once() -> None:
     rng = np.random.default_rng(0)
     assert len(follow([0.0], lambda t: [RIGHT.seen(t, rng, score=0.81)])[0]) == 1
@@ -316,7 +327,7 @@ def test_a_variable_frame_rate_changes_nothing() -> None:
 
 def test_time_stamps_that_stand_still_or_fall_do_no_harm() -> None:
     rng = np.random.default_rng(0)
-    times = [0.0, 0.0, 0.1, 0.05, 0.05, -3.0, 0.2]
+    times = [0.0, 0.0, 0.1, 0.05, 0.05, -3.0, 0.2, 1e300, 1e300, -1e300, 0.0]
     frames = follow(times, lambda t: [RIGHT.seen(t, rng)])
     assert ids_and_sides(frames) == {(1, "right")}
     assert all(len(boxes) == 1 for boxes in frames)
