@@ -46,6 +46,8 @@ class VideoDecoder:
         """Nominal pictures a second; none where unknown."""
         self.duration = _duration(container, stream)
         """Seconds of video that the container's header promises; none where it does not say."""
+        self.tick = float(stream.time_base or 0)
+        """Seconds of a unit of its time stamps."""
         self.pixel_aspect = stream.sample_aspect_ratio
         """Width of a pixel over its height; none where unknown."""
         self.codec = stream.codec_context.name

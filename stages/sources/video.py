@@ -37,6 +37,7 @@ class VideoSource(Source):
         self._decoded: Generator[av.VideoFrame] | None = None
         self._first: tuple[Image, float] | None = None
         self._timeline = Timeline()
+        self._tick = self._step = 0.0  # s, of a unit of time stamps and of a picture at the nominal rate
         self._reached = 0.0  # s, the end of the newest picture
 
     def open(self) -> SourceInfo:
@@ -57,6 +58,8 @@ class VideoSource(Source):
             raise SourceError(f"{self._text}: {error}") from error
         decoder = self._decoder
         self._timeline = Timeline(decoder.rate)
+        self._tick = decoder.tick
+        self._step = 1 / decoder.rate if decoder.rate else 0.0
         self._decoded = self._frames_of(decoder)
         try:
             codec = decoder.stream.codec_context
@@ -142,9 +145,7 @@ class VideoSource(Source):
 
     def _place(self, frame: av.VideoFrame) -> float:
         pts = self._timeline.place(frame.time)
-        duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
-        rate = self._decoder.rate if self._decoder else None
-        self._reached = pts + max(duration, 1 / rate if rate else 0.0)
+        self._reached = pts + max(frame.duration * self._tick, self._step)
         return pts
 
     def _check_head(self, path: Path) -> None:

@@ -107,20 +107,6 @@ def test_absurd_pixel_shapes_are_not_believed(aspect: Fraction) -> None:
     assert PixelConverter(8192).picture(flat((9, 9, 9), "601", True, "yuv420p"), aspect).shape == (48, 64, 3)
 
 
-def test_hdr10_is_toned_down_so_that_white_is_bright_and_order_is_kept() -> None:
-    # SMPTE ST 2084: a signal of 0.58 is 203 cd/m2, the white of ordinary pictures; 0.75 is about 1000.
-    levels = []
-    for signal in (0.0, 0.3, 0.58, 0.75, 1.0):
-        value = round(255 * signal)
-        frame = flat((value, value, value), "2020", True, "yuv420p10le")
-        frame.color_trc = 16
-        levels.append(int(PixelConverter(8192).picture(frame)[10, 10].mean()))
-    assert levels == sorted(levels)
-    assert levels[0] == 0
-    assert levels[2] > 150
-    assert levels[3] >= 250
-
-
 @pytest.mark.parametrize(("size", "found"), [((1, 1), "1x1"), ((15, 400), "15x400"), ((300, 40), "300x40")])
 def test_pictures_outside_the_limits_are_refused_by_name(size: tuple[int, int], found: str) -> None:
     with pytest.raises(SourceError, match=found):
