@@ -63,7 +63,10 @@ class LandmarksEstimator:
         """Nothing to load: the model was given."""
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Forget the tracks; say how many hands were left out."""
+        self._tracks.clear()
+        if self.left_out:
+            log.info("landmarks: %d hands were left out in all", self.left_out)
 
     def choices(self) -> tuple[Choice, ...]:
         """The hand model."""

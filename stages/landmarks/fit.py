@@ -1,10 +1,10 @@
 """The fit of a hand model to 21 landmarks: a closed-form start and a few Levenberg-Marquardt steps.
 
 Unknown for each hand: the wrist's rotation and position in the camera frame, the finger angles, and an offset that puts
-the origin-less 3D landmarks where they fit best. Residuals, all in metres so that neither the picture's resolution nor
-the hand's distance matters: model joint minus 3D landmark; model joint's ray minus landmark's ray, times the hand's
-distance; angle minus its mean. Weights are Huber's, per landmark; limits are kept exactly (an angle at its limit that
-wants beyond it is held for the step).
+the origin-less 3D landmarks where they fit best. Residuals, in metres so that neither the picture's resolution nor the
+hand's distance matters: where the model has a landmark minus the 3D one seen; the model's ray minus the one seen, times
+the hand's distance; and, weakly, angles from the open hand's. Weights are Huber's, per landmark; limits are kept
+exactly (an angle at its limit that wants beyond it is held for the step).
 Everything is a right hand's: mirror a left hand's landmarks first. B hands are fitted together, in lockstep: with
 arrays this small NumPy costs by the call, not by the number.
 """
@@ -129,15 +129,7 @@ class LandmarkFit:
         """One damped Gauss-Newton step: turn (B, 3), wrist (B, 3), offset (B, 3) and angles (B, 5, 3, 3)."""
         count = len(depth)
         weight = np.sqrt(np.minimum(1, self.HUBER / np.maximum(state.distance, 1e-9)))
-        points = state.turned + state.wrist[:, None]
-        # Derivative of the five residuals by the joint's position, weighted: (B, 21, 5, 3).
-        by_point = np.zeros((count, 21, 5, 3))
-        of_point = weight[..., 0] / self.POINT_SCATTER
-        inverse = 1 / np.maximum(points[..., 2], NEAREST)
-        of_ray = weight[..., 1] * inverse * (depth / self.RAY_SCATTER)[:, None]
-        by_point[..., 0, 0] = by_point[..., 1, 1] = by_point[..., 2, 2] = of_point
-        by_point[..., 3, 0] = by_point[..., 4, 1] = of_ray
-        by_point[..., 3:, 2] = -points[..., :2] * (inverse * of_ray)[..., None]
+        by_point = self._slopes(state, depth, weight)
         residual = state.residual * weight[..., [0, 0, 0, 1, 1]]
 
         shared = np.zeros((count, 21, 5, 9))  # turn, wrist, offset
@@ -174,6 +166,17 @@ class LandmarkFit:
         wrist_step = -np.linalg.solve(system - reduced[..., :9], right - reduced[..., 9:])[..., 0]
         angle_step = -solved[..., 9] - (solved[..., :9] @ wrist_step[:, None, :, None])[..., 0]
         return wrist_step[:, :3], wrist_step[:, 3:6], wrist_step[:, 6:], (free * angle_step).reshape(count, 5, 3, 3)
+
+    def _slopes(self, state: _State, depth: Array, weight: Array) -> Array:
+        """Derivative (B, 21, 5, 3) of the weighted residuals by the landmarks' positions."""
+        points = state.turned + state.wrist[:, None]
+        slopes = np.zeros((len(depth), 21, 5, 3))
+        slopes[..., 0, 0] = slopes[..., 1, 1] = slopes[..., 2, 2] = weight[..., 0] / self.POINT_SCATTER
+        inverse = 1 / np.maximum(points[..., 2], NEAREST)
+        of_ray = weight[..., 1] * inverse * (depth / self.RAY_SCATTER)[:, None]
+        slopes[..., 3, 0] = slopes[..., 4, 1] = of_ray
+        slopes[..., 3:, 2] = -points[..., :2] * (inverse * of_ray)[..., None]
+        return slopes
 
     def _landmarks(self, fingers: PosedFingers) -> Array:
         """All 21 landmarks (B, 21, 3), wrist frame."""
