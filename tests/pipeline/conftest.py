@@ -138,6 +138,7 @@ class Rig:
         self.released = threading.Event()
         self.happened = threading.Event()  # set by a test's action
         self.blocked: str | None = None  # the part that blocks
+        self.news = 0  # how often on_status was called
         self.runner: Runner
         self.source: FakeSource
         self.stages: list[FakeStage]
@@ -161,6 +162,7 @@ class Rig:
         self.stages = [FakeStage(self, f"s{i}", i == stages - 1, sizes[i]) for i in range(stages)]
         self.sinks = [FakeSink(self, f"k{i}") for i in range(sinks)]
         options.setdefault("run_info", self.run_info)
+        options.setdefault("on_status", self.count_news)
         self.runner = Runner(self.source, self.stages, self.sinks, clock=self.clock, **options)
         return self.runner
 
@@ -188,6 +190,16 @@ class Rig:
         """Move simulated time on."""
         assert isinstance(self.clock, SimulatedClock)
         self.clock.advance(seconds)
+
+    def let_time_pass(self, seconds: float) -> None:
+        """Move simulated time on, and wait until the runner has looked at what takes too long by then."""
+        for step in (seconds, 1.0):
+            news = self.news
+            self.advance(step)
+            self.until(lambda news=news: self.news > news)  # type: ignore[misc]
+
+    def count_news(self, status: Status) -> None:
+        self.news += 1
 
     def block(self, index: int = -1) -> None:
         """Block the calling part until the test is over."""

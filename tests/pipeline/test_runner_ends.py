@@ -182,23 +182,44 @@ def test_an_abandoned_part_that_returns_later_is_closed_and_heard_no_more(
     assert "returned from process after it was abandoned" in caplog.text
 
 
-@pytest.mark.parametrize("mode", ["offline", "live"])
-def test_what_came_before_a_source_broke_is_kept(rig: "Rig", mode: Mode) -> None:
-    error = BrokenSourceError("frame 8 of clip.mp4 cannot be read")
-    rig.build(count=20, eager=0, mode=mode, settings=RuntimeSettings(grace=1, stall=100))
+def test_what_came_before_a_source_broke_is_kept(rig: "Rig") -> None:
+    error = BrokenSourceError("frame 12 of clip.mp4 cannot be read")
+    rig.build(count=20, settings=RuntimeSettings(capacity=2, grace=1, stall=1000))
+
+    def fail(index: int) -> None:
+        if index == 12:
+            raise error
+
+    def be_slow_after_that(index: int) -> None:
+        if index == 5:
+            rig.until(lambda: "close" in rig.source.log)
+            rig.let_time_pass(50)
+            rig.let_time_pass(50)
+
+    rig.source.on("frame", fail)
+    # All of its frames are in the line while a sink holds them up for long.
+    rig.sinks[0].on("write", be_slow_after_that)
+    report = rig.finish()
+    rig.check(report)
+    assert rig.error is error
+    assert rig.sinks[0].indices == rig.sinks[1].indices == list(range(12))
+    assert report.reason == "source: BrokenSourceError: frame 12 of clip.mp4 cannot be read"
+    rig.check_sinks_were_told("failed")
+
+
+def test_a_live_source_that_fails_ends_the_run_with_its_error(rig: "Rig") -> None:
+    error = SourceError("the camera was unplugged")
+    rig.build(count=20, eager=0, mode="live")
 
     def fail(index: int) -> None:
         if index == 8:
             raise error
 
     rig.source.on("frame", fail)
-    rig.sinks[0].on("write", lambda index: rig.advance(10))
     report = rig.finish()
     rig.check(report)
     assert rig.error is error
-    assert rig.sinks[0].indices == rig.sinks[1].indices == list(range(8))
-    assert report.reason == "source: BrokenSourceError: frame 8 of clip.mp4 cannot be read"
-    rig.check_sinks_were_told("failed")
+    assert rig.sinks[0].indices == list(range(8))
 
 
 def test_what_had_passed_a_failing_stage_is_kept(rig: "Rig") -> None:
@@ -214,17 +235,23 @@ def test_what_had_passed_a_failing_stage_is_kept(rig: "Rig") -> None:
     assert rig.sinks[0].indices == rig.sinks[1].indices == list(range(30))
 
 
-def test_a_failing_sink_leaves_the_others_what_was_finished(rig: "Rig") -> None:
+def test_a_failing_sink_leaves_the_others_what_was_finished_and_the_rest_is_dropped(rig: "Rig") -> None:
     rig.build(count=100)
 
     def fail(index: int) -> None:
         if index == 30:
+            rig.until(lambda: rig.stage_status("s1").queue_depth == 4)
             raise OutputError("no space")
 
+    def dropped() -> int:
+        return sum(stage.dropped.get("run ended", 0) for stage in rig.status().stages[:4])
+
     rig.sinks[0].on("write", fail)
+    rig.stages[1].on("process", lambda index: rig.until(lambda: dropped() > 0) if index > 30 else None)
     report = rig.finish()
     rig.check(report)
     assert isinstance(rig.error, OutputError)
+    assert dropped() >= 4
     assert rig.sinks[0].indices == list(range(30))
     assert rig.sinks[1].indices == list(range(report.frames))
     rig.check_sinks_were_told("failed")
@@ -245,6 +272,73 @@ def test_a_part_that_needs_no_more_ends_the_run_normally(rig: "Rig", name: str) 
     assert (report.state, report.reason) == ("ended", f"{name} needed no more")
     assert rig.sinks[0].indices == list(range(10))
     assert rig.sinks[1].indices == list(range(report.frames))
+
+
+@pytest.mark.parametrize("name", ["s1", "k0"])
+def test_a_source_that_hangs_when_no_more_is_needed_has_the_grace_time(rig: "Rig", name: str) -> None:
+    rig.build(count=FOREVER, settings=RuntimeSettings(grace=2, stall=50))
+
+    def end(index: int) -> None:
+        if index == 3:
+            rig.until(rig.happened.is_set)
+            raise EndOfStream
+
+    rig.source.on("frame", lambda index: rig.block() if index == 4 else None)
+    rig.part(name).on("write" if name == "k0" else "process", end)
+    rig.start()
+    rig.until(rig.happened.is_set)
+    rig.check(rig.finish(step=0.5), abandoned="source")
+    assert isinstance(rig.error, StuckStageError)
+    assert "source: expected frames to return within 2 s once the run was ending" in str(rig.error)
+    assert rig.sinks[1].indices == [0, 1, 2] if name == "s1" else [0, 1, 2, 3]
+
+
+def test_a_signal_of_the_end_that_comes_after_it_changes_nothing(rig: "Rig") -> None:
+    rig.build()
+
+    def end(index: int) -> None:
+        raise EndOfStream
+
+    rig.sinks[0].on("close", end)
+    rig.stages[0].on("close", end)
+    report = rig.finish()
+    rig.check(report)
+    assert rig.error is None
+    assert (report.state, report.reason) == ("ended", "the source ended")
+
+
+def test_the_grace_time_counts_from_stop_if_a_call_began_before(rig: "Rig") -> None:
+    rig.build(count=FOREVER, settings=RuntimeSettings(grace=10))
+
+    def be_slow(index: int) -> None:
+        if index == 3:
+            rig.let_time_pass(100)
+            rig.runner.stop()
+            rig.let_time_pass(3)
+
+    rig.stages[1].on("process", be_slow)
+    rig.check(rig.finish())
+    assert rig.error is None
+
+
+def test_an_error_in_close_does_not_hurry_the_others(rig: "Rig") -> None:
+    rig.build(count=8, settings=RuntimeSettings(grace=1))
+    error = OSError()
+
+    def fail(index: int) -> None:
+        raise error
+
+    def be_slow(index: int) -> None:
+        if index == 7:
+            rig.until(lambda: "close" in rig.stages[2].log)
+            rig.let_time_pass(100)
+
+    rig.stages[0].on("close", fail)
+    rig.sinks[0].on("write", be_slow)
+    report = rig.finish()
+    rig.check(report)
+    assert rig.error is error
+    assert rig.sinks[0].indices == list(range(8))
 
 
 def test_the_first_error_is_raised_and_later_ones_are_notes_on_it(rig: "Rig") -> None:
@@ -320,8 +414,10 @@ def test_a_sink_that_cannot_be_opened_ends_the_run_before_any_frame(rig: "Rig") 
 @pytest.mark.parametrize("where", ["on_status", "run_info"])
 def test_an_error_in_a_callback_ends_the_run_with_it(rig: "Rig", where: str) -> None:
     error = RuntimeError("in a callback")
+    calls = []
 
     def fail(*arguments: object) -> None:
+        calls.append(arguments)
         raise error
 
     options: dict[str, Any] = {where: fail}
@@ -334,6 +430,7 @@ def test_an_error_in_a_callback_ends_the_run_with_it(rig: "Rig", where: str) -> 
     rig.check(report)
     assert rig.error is error
     assert report.state == "failed"
+    assert len(calls) == 1
     rig.check_sinks_were_told("failed")
 
 
