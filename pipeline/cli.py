@@ -49,6 +49,6 @@ def _options(
 
 def main() -> None:
     """Entry point of the command: errors of ours become a message and an exit status, never a traceback."""
-    from pipeline.commands.errors import run_app
+    from pipeline.commands.errors import leave, run_app
 
-    sys.exit(run_app(app, sys.argv[1:]))
+    leave(run_app(app, sys.argv[1:]))

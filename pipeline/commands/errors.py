@@ -1,14 +1,20 @@
 """How errors reach the person at the terminal: a message and an exit status; a traceback only with --debug."""
 
 import json
+import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 import typer
 
 from hamba_core.errors import HambaError
+
+ABANDONED_PREFIX = "hamba "
+"""What the names of the runtime's threads begin with; one that is still there at the end was abandoned."""
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -37,6 +43,15 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         )
         return _tell(error, message, 1, debug=debug, as_json="--json" in arguments)
     return result if isinstance(result, int) else 0
+
+
+def leave(status: int) -> NoReturn:
+    """End the process, also where a library's thread is stuck in foreign code and would hold it for ever."""
+    if any(thread.name.startswith(ABANDONED_PREFIX) for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _tell(error: Exception, message: str, status: int, *, debug: bool, as_json: bool) -> int:

@@ -212,3 +212,14 @@ def test_doctor_tells_what_works_here(capfd: pytest.CaptureFixture[str]) -> None
 def test_a_version_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     assert hamba("--version") == 0
     assert re.fullmatch(r"hamba-stream \d+\.\d+\.\d+\n", capfd.readouterr().out)
+
+
+def test_a_thread_stuck_in_foreign_code_does_not_hold_the_process() -> None:
+    script = (
+        "import concurrent.futures, threading\n"
+        "from pipeline.commands.errors import leave\n"
+        "stuck = concurrent.futures.ThreadPoolExecutor(1).submit(threading.Event().wait)\n"  # never ends, not a daemon
+        "threading.Thread(target=stuck.result, name='hamba detect', daemon=True).start()\n"
+        "leave(2)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 2
