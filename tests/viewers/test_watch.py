@@ -1,0 +1,130 @@
+"""What a person at a viewer is told, and what the client knows of its publisher."""
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from stages.packets import ClockAnchor, FrameResult, RunInfo
+from viewers import client as client_module
+from viewers.client import HandClient
+from viewers.terminal import TerminalLine
+from viewers.watch import Watch
+
+MakeStage = Callable[..., Any]
+MakeResult = Callable[..., FrameResult]
+
+
+def test_the_state_follows_the_publisher_through_its_life(
+    make_stage: MakeStage, make_result: MakeResult, until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_stage()
+    address = first.address
+    first.publisher.close()
+    with HandClient(address) as client:
+        watch = Watch(client)
+
+        def state() -> str:
+            return client.state
+
+        assert state() == "waiting"
+        assert watch.numbers().line() == f"waiting for a publisher at {address}"
+
+        second = make_stage(address)
+
+        def heard(stage: Any) -> bool:
+            stage.show(make_result(0))
+            return state() == "running"
+
+        until(lambda: heard(second))
+        assert watch.numbers().words == "running"
+        assert watch.numbers().hands == 2
+
+        second.leave("failed", "the camera was unplugged")
+        until(lambda: state() == "failed")
+        assert not client.alive
+        words = watch.numbers().words
+        assert words == f"failed (the camera was unplugged), waiting for the next at {address}"
+        assert watch.numbers().hands == 0
+
+        third = make_stage(address)
+        until(lambda: heard(third))
+        monkeypatch.setattr(client_module, "SILENCE", 0.05)
+        until(lambda: state() == "gone")
+        assert "gone without a word" in watch.numbers().words
+        until(lambda: heard(third))
+
+
+def test_rate_and_latency_are_of_the_last_second(
+    make_stage: MakeStage, make_result: MakeResult, until: Callable[..., None]
+) -> None:
+    stage, now = make_stage(), 100.0
+    with HandClient(stage.address) as client:
+        watch = Watch(client, now=lambda: now)
+
+        def arrived() -> bool:
+            stage.show(make_result(0))
+            return client.latest() is not None
+
+        until(arrived)
+        for _ in range(25):
+            now += 0.04
+            watch.shown()
+        numbers = watch.numbers()
+        assert numbers.rate == pytest.approx(25)
+        assert numbers.latency is not None
+        assert numbers.latency > 0
+        assert "25.0 frames/s" in numbers.line()
+        assert "2 hands" in numbers.line()
+        now += 0.5
+        assert 11 <= watch.numbers().rate <= 13
+        now += 1
+        assert watch.numbers().rate == 0
+        assert watch.numbers().latency is None
+
+
+def test_the_age_of_hands_from_another_host_is_unknown(
+    make_stage: MakeStage, make_run: Callable[..., RunInfo], make_result: MakeResult, until: Callable[..., None]
+) -> None:
+    stage = make_stage()
+    # A host that was started a day after this one.
+    elsewhere = ClockAnchor(time.monotonic_ns() - 86_400_000_000_000, time.time_ns())
+    with HandClient(stage.address) as client:
+
+        def arrived() -> bool:
+            stage.show(make_result(0))
+            return client.latest() is not None
+
+        def age() -> float | None:
+            return client.age
+
+        assert age() is None
+        until(arrived)
+        assert (age() or -1) > 0
+        stage.publisher._run = replace(stage.run, clock=elsewhere)
+        until(lambda: arrived() and client.newest is not None and client.newest.clock == elsewhere)
+        assert age() is None
+
+
+class TestTerminalLine:
+    def test_at_a_terminal_the_line_is_redrawn_in_place(self) -> None:
+        output = io.StringIO()
+        with TerminalLine(Console(file=output, force_terminal=True, width=100)) as line:
+            assert line.due
+            line.show("running", "running  30.0 frames/s  [brackets] stay")
+            line.say("wrote [a] file")
+            time.sleep(0.15)  # rich draws ten times a second
+        assert "30.0 frames/s  [brackets] stay" in output.getvalue()
+        assert "wrote [a] file" in output.getvalue()
+
+    def test_elsewhere_only_new_states_are_written(self) -> None:
+        output = io.StringIO()
+        with TerminalLine(Console(file=output, force_terminal=False, width=100)) as line:
+            for rate in range(3):
+                line.show("running", f"running  {rate} frames/s")
+            line.show("gone", "gone")
+        assert output.getvalue() == "running\ngone\n"
