@@ -20,6 +20,9 @@ Array = NDArray[np.float64]
 FINGER_JOINTS = np.array(JOINTS_FROM_MODEL[1:]).reshape(5, 4)[:, :3]
 """(5, 3): model joint of each finger's each rotation."""
 
+ALL = slice(None)
+IDENTITY = np.eye(3)
+
 
 class PosedFingers(NamedTuple):
     """Bent fingers of B hands, metres, wrist frame."""
@@ -54,15 +57,16 @@ class Fingers:
         self._cross = hat(self.axes)
         self._cross_squared = self._cross @ self._cross
 
-    def within_limits(self, angles: Array) -> Array:
-        """The nearest angles (B, 5, 3, 3) that the limits allow, going round the circle where that is nearer."""
-        unwound = self._middle + np.remainder(angles - self._middle + np.pi, 2 * np.pi) - np.pi
-        limited: Array = np.clip(unwound, self.least, self.most)
+    def within_limits(self, angles: Array, joints: slice = ALL) -> Array:
+        """The nearest angles (B, 5, joints, 3) that the limits allow, going round the circle where that is nearer."""
+        middle = self._middle[:, joints]
+        unwound = middle + np.remainder(angles - middle + np.pi, 2 * np.pi) - np.pi
+        limited: Array = np.clip(unwound, self.least[:, joints], self.most[:, joints])
         return limited
 
-    def local_rotations(self, angles: Array) -> Array:
-        """Angles (B, 5, 3, 3) -> rotation of each joint (B, 5, 3, 3, 3)."""
-        parts = self._axis_rotations(angles)
+    def local_rotations(self, angles: Array, joints: slice = ALL) -> Array:
+        """Angles (B, 5, joints, 3) -> rotation of each joint (B, 5, joints, 3, 3)."""
+        parts = self._axis_rotations(angles, joints)
         return parts[..., 0, :, :] @ parts[..., 1, :, :] @ parts[..., 2, :, :]
 
     def hand_pose(self, angles: Array) -> Array:
@@ -120,8 +124,9 @@ class Fingers:
             local = _turn(frame.swapaxes(-1, -2), directions[:, :, joint])
             swing = self._swing(_turn(self.axes[:, joint], local))
             angles[:, :, joint, :2] = swing - self._rest_swing[:, joint]
-            angles = self.within_limits(angles)
-            frame = frame @ self.local_rotations(angles)[:, :, joint]
+            only = slice(joint, joint + 1)
+            angles[:, :, only] = self.within_limits(angles[:, :, only], only)
+            frame = frame @ self.local_rotations(angles[:, :, only], only)[:, :, 0]
         return angles
 
     @staticmethod
@@ -129,12 +134,12 @@ class Fingers:
         """Flexion and abduction (..., 2) that lead the twist axis to unit vectors (..., 3), given on the axes."""
         return np.stack([np.arctan2(-along[..., 1], along[..., 2]), np.arcsin(np.clip(along[..., 0], -1, 1))], -1)
 
-    def _axis_rotations(self, angles: Array) -> Array:
-        """(B, 5, 3, 3) -> (B, 5, 3, 3, 3, 3): a rotation matrix for each single angle."""
+    def _axis_rotations(self, angles: Array, joints: slice = ALL) -> Array:
+        """(B, 5, joints, 3) -> (B, 5, joints, 3, 3, 3): a rotation matrix for each single angle."""
         sine, versine = np.sin(angles)[..., None, None], (1 - np.cos(angles))[..., None, None]
-        rotations: Array = sine * self._cross
-        rotations += versine * self._cross_squared
-        rotations += np.eye(3)
+        rotations: Array = sine * self._cross[:, joints]
+        rotations += versine * self._cross_squared[:, joints]
+        rotations += IDENTITY
         return rotations
 
 
