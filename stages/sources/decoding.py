@@ -52,7 +52,7 @@ class VideoDecoder:
         """Width of a pixel over its height; none where unknown."""
         self.codec = stream.codec_context.name
         self.description = f"{self.codec}, FFmpeg software, {_counted(stream.codec_context.thread_count, 'thread')}"
-        self.frame_count = stream.frames or (round(self.duration * self.rate) if self.duration and self.rate else None)
+        self.frame_count = _frame_count(stream, self.duration, self.rate)
         """The number of pictures that is to be expected; none where unknown."""
         self.lost = 0
         self.concealed = 0
@@ -202,6 +202,13 @@ def _duration(container: InputContainer, stream: VideoStream) -> float | None:
     if container.duration and len(container.streams) == 1:
         return container.duration / av.time_base
     return None
+
+
+def _frame_count(stream: VideoStream, duration: float | None, rate: float | None) -> int | None:
+    counts = [stream.frames] if stream.frames else []
+    if duration and rate:
+        counts.append(round(duration * rate))
+    return min(counts, default=None)  # a file that was trimmed still counts what it no longer shows
 
 
 def _counted(number: int, noun: str) -> str:

@@ -199,15 +199,16 @@ def test_a_transport_stream_has_no_end_to_miss(make_video: Fixture, read: Fixtur
     assert 30 < len(reading.frames) < 80
 
 
+@pytest.mark.parametrize("threads", [1, 4])
 def test_damage_in_the_middle_is_passed_over_and_told_at_the_end(
-    make_video: Fixture, read: Fixture, tmp_path: Path
+    make_video: Fixture, read: Fixture, tmp_path: Path, threads: int
 ) -> None:
     path = make_video(tmp_path / "clip.mkv", 60, picture=noise)
     with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
     data = path.read_bytes()
     path.write_bytes(data.replace(packets[30], bytes(len(packets[30]))))
-    reading = read(path)
+    reading = read(path, decoder_threads=threads)
     assert isinstance(reading.error, BrokenSourceError)
     assert "1 packet" in str(reading.error)
     assert len(reading.frames) == 59

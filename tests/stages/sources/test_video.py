@@ -163,6 +163,22 @@ def test_times_count_from_the_first_picture_wherever_the_file_begins(
     assert reading.times == pytest.approx([0, 0.04, 0.08, 0.12], abs=2e-3)
 
 
+def test_what_was_trimmed_away_is_neither_shown_nor_missed(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
+    # Phones trim by an edit list: the pictures stay in the file, and are not to be shown.
+    path = make_video(
+        tmp_path / "trimmed.mp4",
+        90,
+        stamps=[40 * (index - 50) for index in range(90)],
+        rate=25,
+        container={"use_editlist": "1", "avoid_negative_ts": "disabled"},
+    )
+    reading = read(path)
+    assert reading.error is None
+    assert len(reading.frames) == 40
+    assert reading.info.frames == 40
+    assert reading.times == pytest.approx([index / 25 for index in range(40)], abs=2e-3)
+
+
 def test_a_stream_without_times_gets_them_from_its_rate(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     reading = read(make_video(tmp_path / "bare.h264", 8, rate=24))
     assert reading.times == pytest.approx([index / 24 for index in range(8)], abs=1e-6)
