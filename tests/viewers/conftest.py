@@ -1,5 +1,7 @@
 """A publisher to watch, a screen to watch on, and eyes: where a picture has the colour of a hand."""
 
+import base64
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import nan
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -108,12 +112,77 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     server.wait()
 
 
-def read_picture(path: Path) -> Pixels:
-    import cv2
+class Browser:
+    """Headless Chromium, driven over its DevTools protocol. One page at a time."""
 
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    assert picture is not None, f"{path} is no picture"
-    return np.asarray(picture, np.uint8)
+    FLAGS = (
+        "--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic",
+        "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--remote-debugging-port=0", "--force-device-scale-factor=1",
+    )  # fmt: skip
+
+    def __init__(self, program: str, profile: Path, size: tuple[int, int]) -> None:
+        from websockets.sync.client import connect
+
+        self.process = subprocess.Popen(
+            [program, *self.FLAGS, f"--window-size={size[0]},{size[1]}", f"--user-data-dir={profile}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        ready, deadline = profile / "DevToolsActivePort", time.monotonic() + 60
+        while not ready.exists() or "\n" not in ready.read_text():
+            assert time.monotonic() < deadline, "Chromium did not start"
+            assert self.process.poll() is None, "Chromium ended at once"
+            time.sleep(0.05)
+        with urlopen(f"http://127.0.0.1:{ready.read_text().split()[0]}/json") as answer:
+            [tab] = [tab for tab in json.load(answer) if tab["type"] == "page"]
+        self._socket = connect(tab["webSocketDebuggerUrl"], max_size=None)
+        self._calls = 0
+
+    def call(self, method: str, **parameters: Any) -> Any:
+        """One DevTools call and its result."""
+        self._calls += 1
+        self._socket.send(json.dumps({"id": self._calls, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self._socket.recv(timeout=60))
+            if answer.get("id") == self._calls:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    def open(self, address: str) -> None:
+        """Go to a page."""
+        self.call("Page.navigate", url=address)
+
+    def run(self, script: str) -> Any:
+        """The value of a JavaScript expression."""
+        return self.call("Runtime.evaluate", expression=script)["result"].get("value")
+
+    def text(self) -> str:
+        """What a person reads on the page."""
+        return str(self.run("document.body ? document.body.innerText : ''"))
+
+    def look(self) -> Pixels:
+        """A picture of the page."""
+        import cv2
+
+        data = base64.b64decode(self.call("Page.captureScreenshot")["data"])
+        return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
+
+    def close(self) -> None:
+        self._socket.close()
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser with a page of about 800x600."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("needs a browser: Chromium is not installed (apt-get install chromium)")
+    browser = Browser(program, tmp_path_factory.mktemp("profile"), (800, 600))
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")
