@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from hamba_core.errors import SourceError
+from hamba_core.errors import DependencyError, SourceError
 from stages.contract import Source
 from stages.sources.settings import SourceSettings
 
@@ -29,10 +29,16 @@ _DEVICE = re.compile(r"/dev/video\d+|/dev/v4l/.+")
 def source_for(text: str, settings: SourceSettings | None = None, *, stream: str = "hands") -> Source:
     """The source that a string names, not yet open. `stream` is the name its frames carry.
 
-    Raises SourceError where the string names nothing, or names a kind that is not known.
+    Raises SourceError where the string names nothing, or names a kind that is not known; DependencyError where PyAV is
+    missing.
     """
     settings = settings or SourceSettings()
-    source = _source_for(text, settings, stream)
+    try:
+        source = _source_for(text, settings, stream)
+    except ModuleNotFoundError as error:
+        if error.name != "av":
+            raise
+        raise DependencyError(f"{text}: expected PyAV, which reads it, found it missing: pip install av") from error
     if settings.realtime:
         from stages.sources.pacing import PacedSource
 

@@ -3,7 +3,7 @@
 import errno
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import IO
 
 import av
@@ -58,7 +58,7 @@ class VideoDecoder:
         self.concealed = 0
         self.cut = False
 
-    def frames(self) -> Iterator[av.VideoFrame]:
+    def frames(self) -> Generator[av.VideoFrame]:
         """Decoded frames in order of presentation, until the container ends.
 
         Raises SourceError where the first of many packets cannot be decoded, or FFmpegError where a read fails for

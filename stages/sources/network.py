@@ -78,7 +78,7 @@ class NetworkSession(Session):
                 reason = f"that nothing came within {settings.open_timeout:g} s"
             raise SourceError(
                 f"{shown}: expected a video stream, found {reason}; is the address right, and the camera or server on?"
-            ) from error
+            ) from (error if shown == address else None)  # FFmpeg's own words have the password in them
         try:
             self._decoder: VideoDecoder = open_decoder(self._container, settings, live=True)
         except SourceError as error:

@@ -60,7 +60,7 @@ class VideoSource(Source):
         self._timeline = Timeline(decoder.rate)
         self._tick = decoder.tick
         self._step = 1 / decoder.rate if decoder.rate else 0.0
-        self._decoded = self._frames_of(decoder)
+        self._decoded = decoder.frames()
         try:
             codec = decoder.stream.codec_context
             if codec.width and codec.height:
@@ -139,10 +139,6 @@ class VideoSource(Source):
             )
         return tuple(chosen)
 
-    @staticmethod
-    def _frames_of(decoder: VideoDecoder) -> Generator[av.VideoFrame]:
-        yield from decoder.frames()
-
     def _place(self, frame: av.VideoFrame) -> float:
         pts = self._timeline.place(frame.time)
         self._reached = pts + max(frame.duration * self._tick, self._step)
@@ -150,8 +146,7 @@ class VideoSource(Source):
 
     def _check_head(self, path: Path) -> None:
         """Refuse what FFmpeg would take for a video of another kind or size than it is."""
-        with path.open("rb") as file:
-            size = gif_size(file.read(16))
+        size = gif_size(_head(path))
         if size is not None:
             try:
                 self._pixels.check_size(*size)
@@ -167,11 +162,10 @@ class VideoSource(Source):
 
 def _unreadable(path: Path, found: str) -> str:
     """Why FFmpeg finds no video in a file: by its first bytes where they tell, else as `found` says."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    if _is_text(head):
+    head = _head(path)
+    if head and _is_text(head):
         return "expected a video or a picture, found text"
-    if not head.strip(b"\0"):
+    if head and not head.strip(b"\0"):
         return "expected a video or a picture, found zeros; copy it again"
     if head[4:8] == b"ftyp":
         return (
@@ -179,6 +173,14 @@ def _unreadable(path: Path, found: str) -> str:
             f"finished, the copy was cut off, or it is damaged ({found})"
         )
     return f"expected a video or a picture that FFmpeg decodes, found {found}"
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(4096)
+    except OSError:  # it vanished; what reads it next says so
+        return b""
 
 
 def _is_text(head: bytes) -> bool:

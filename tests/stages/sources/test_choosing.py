@@ -96,6 +96,21 @@ def test_the_test_pattern_is_made_elsewhere(monkeypatch: pytest.MonkeyPatch) -> 
     assert asked == [("synthetic:?seconds=2", "left")]
 
 
+def test_without_pyav_it_says_what_to_install() -> None:
+    script = (
+        "import sys\n"
+        "sys.modules['av'] = None\n"
+        "from hamba_core.errors import DependencyError\n"
+        "from stages.sources import source_for\n"
+        "try:\n"
+        "    source_for('rtsp://cam/1')\n"
+        "except DependencyError as error:\n"
+        "    sys.exit(str(error))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert "pip install av" in done.stderr
+
+
 def test_naming_a_source_loads_no_heavy_library() -> None:
     script = (
         "import sys\n"

@@ -103,6 +103,12 @@ def test_a_recording_that_was_not_finished(make_video: Fixture, read: Fixture, t
     assert "moov" in str(failure(path, read))
 
 
+def test_a_codec_that_nobody_knows(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
+    path = make_video(tmp_path / "clip.mp4", 5)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz9"))
+    assert "codec" in str(failure(path, read))
+
+
 def test_a_folder_without_pictures(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     make_video(tmp_path / "clip.mp4", 2)
     assert "clip.mp4" in str(failure(tmp_path, read))

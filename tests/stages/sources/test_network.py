@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -423,6 +424,7 @@ def test_a_password_is_not_in_an_error(read: Fixture) -> None:
     error = read("rtsp://user:secret@127.0.0.1:1/live").error
     assert "secret" not in str(error)
     assert "user:***@127.0.0.1:1" in str(error)
+    assert "secret" not in "".join(traceback.format_exception(error))
 
 
 @pytest.mark.parametrize(
