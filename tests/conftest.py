@@ -1,8 +1,15 @@
-"""For every test: hands and results, of the generic hand posed at random from a seed; releases of tiny networks."""
+"""For every test: hands and results, of the generic hand posed at random from a seed; releases of tiny networks; a
+publisher to follow; a screen for windows."""
 
+import os
 import pickle
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from math import nan
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,8 +31,10 @@ from stages.packets import (
     Hand,
     HandTopology,
     Image,
+    Percentiles,
     RunInfo,
     SourceInfo,
+    Status,
 )
 
 # An example that is slow because the machine is busy is no failure; pytest's own time-out is the limit.
@@ -286,3 +295,92 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+class Stage:
+    """A publisher that a test puts hands on. Frames are numbered and stamped when they are shown."""
+
+    def __init__(self, run: RunInfo, address: str = "tcp://127.0.0.1:*", *, images: bool = False) -> None:
+        from stages.publishing import Publisher, PublishSettings
+
+        self.run = replace(run, clock=ClockAnchor(time.monotonic_ns(), time.time_ns()))
+        self.publisher = Publisher(PublishSettings(address=address, images=images))
+        self.publisher.open(self.run)
+        self.address = self.publisher.address
+        self.index = 0
+
+    def show(self, result: FrameResult) -> None:
+        """Publish these hands now."""
+        frame = replace(result.frame, index=self.index, captured_ns=time.monotonic_ns())
+        self.publisher.write(replace(result, frame=frame))
+        self.index += 1
+
+    def say(self, state: str = "running", reason: str = "") -> None:
+        """Publish the state of the run."""
+        nothing = Percentiles(nan, nan, nan)
+        self.publisher.status(Status(self.run.stream, state, reason, 1.0, self.index, 0, 30.0, nothing, (), (), {}))
+
+    def leave(self, state: str = "ended", reason: str = "") -> None:
+        """End as a run does."""
+        self.say(state, reason)
+        self.publisher.close()
+
+
+MakeStage = Callable[..., Stage]
+
+
+@pytest.fixture
+def make_stage(make_run: Callable[..., RunInfo]) -> Iterator[MakeStage]:
+    """make_stage(address, images=...) -> Stage; closed at the end."""
+    stages: list[Stage] = []
+
+    def make(address: str = "tcp://127.0.0.1:*", *, images: bool = False, run: RunInfo | None = None) -> Stage:
+        stages.append(Stage(run or make_run(), address, images=images))
+        return stages[-1]
+
+    yield make
+    for stage in stages:
+        stage.publisher.close()
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., None]:
+    """until(condition, seconds) waits for what others bring about; fails if it does not come."""
+
+    def wait(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A screen of its own for this test run (Xvfb), as the environment that leads to it; also set in this process."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("needs a screen: Xvfb is not installed (apt-get install xvfb)")
+    reader, writer = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+        pass_fds=[writer],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writer)
+    with os.fdopen(reader) as numbers:
+        number = numbers.readline().strip()
+    assert number, "Xvfb did not start"
+    runtime = tmp_path_factory.mktemp("runtime")
+    own = {"DISPLAY": f":{number}", "XDG_RUNTIME_DIR": str(runtime)}
+    before = {name: os.environ.get(name) for name in (*own, "WAYLAND_DISPLAY")}
+    os.environ.pop("WAYLAND_DISPLAY", None)
+    os.environ.update(own)
+    yield {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    server.terminate()
+    server.wait()

@@ -1,14 +1,11 @@
-"""A publisher to watch, a screen to watch on, and eyes: where a picture has the colour of a hand."""
+"""A browser, and eyes: where a picture has the colour of a hand."""
 
 import base64
 import json
-import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from math import nan
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -18,98 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from hamba_core.camera import Intrinsics
-from stages.packets import ClockAnchor, FrameResult, Percentiles, RunInfo, Status
-from stages.publishing import Publisher, PublishSettings
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-
-
-class Stage:
-    """A publisher that a test puts hands on. Frames are numbered and stamped when they are shown."""
-
-    def __init__(self, run: RunInfo, address: str = "tcp://127.0.0.1:*", *, images: bool = False) -> None:
-        self.run = replace(run, clock=ClockAnchor(time.monotonic_ns(), time.time_ns()))
-        self.publisher = Publisher(PublishSettings(address=address, images=images))
-        self.publisher.open(self.run)
-        self.address = self.publisher.address
-        self.index = 0
-
-    def show(self, result: FrameResult) -> None:
-        """Publish these hands now."""
-        frame = replace(result.frame, index=self.index, captured_ns=time.monotonic_ns())
-        self.publisher.write(replace(result, frame=frame))
-        self.index += 1
-
-    def say(self, state: str = "running", reason: str = "") -> None:
-        """Publish the state of the run."""
-        nothing = Percentiles(nan, nan, nan)
-        self.publisher.status(Status(self.run.stream, state, reason, 1.0, self.index, 0, 30.0, nothing, (), (), {}))
-
-    def leave(self, state: str = "ended", reason: str = "") -> None:
-        """End as a run does."""
-        self.say(state, reason)
-        self.publisher.close()
-
-
-MakeStage = Callable[..., Stage]
-
-
-@pytest.fixture
-def make_stage(make_run: Callable[..., RunInfo]) -> Iterator[MakeStage]:
-    """make_stage(address, images=...) -> Stage; closed at the end."""
-    stages: list[Stage] = []
-
-    def make(address: str = "tcp://127.0.0.1:*", *, images: bool = False, run: RunInfo | None = None) -> Stage:
-        stages.append(Stage(run or make_run(), address, images=images))
-        return stages[-1]
-
-    yield make
-    for stage in stages:
-        stage.publisher.close()
-
-
-@pytest.fixture(scope="session")
-def until() -> Callable[..., None]:
-    """until(condition, seconds) waits for what others bring about; fails if it does not come."""
-
-    def wait(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.005)
-
-    return wait
-
-
-@pytest.fixture(scope="session")
-def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A screen of its own for this test run (Xvfb), as the environment that leads to it; also set in this process."""
-    if shutil.which("Xvfb") is None:
-        pytest.skip("needs a screen: Xvfb is not installed (apt-get install xvfb)")
-    reader, writer = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
-        pass_fds=[writer],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writer)
-    with os.fdopen(reader) as numbers:
-        number = numbers.readline().strip()
-    assert number, "Xvfb did not start"
-    runtime = tmp_path_factory.mktemp("runtime")
-    own = {"DISPLAY": f":{number}", "XDG_RUNTIME_DIR": str(runtime)}
-    before = {name: os.environ.get(name) for name in (*own, "WAYLAND_DISPLAY")}
-    os.environ.pop("WAYLAND_DISPLAY", None)
-    os.environ.update(own)
-    yield {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    server.terminate()
-    server.wait()
 
 
 class Browser:
