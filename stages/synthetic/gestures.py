@@ -1,5 +1,7 @@
 """What fingers do: gestures as joint angles, read about the axes of `hamba_core.anatomy`."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
@@ -67,7 +69,7 @@ def make_gestures(model: HandModel, betas: Array) -> dict[str, Array]:
 def _pad(model: HandModel, finger: str) -> int:
     """The vertex in the middle of a fingertip's pad."""
     rest, joint = model.rest_joints_21(np.zeros(10)), MODEL_JOINT_NAMES.index(f"{finger}_3")
-    flexion, dorsal, along = joint_axes(rest)[joint - 1]
+    flexion, dorsal, along = _axes(model)[joint - 1]
     last, tip = (rest[JOINT_NAMES.index(f"{finger}_{i}")] for i in (3, 4))
     offset = model.v_template - (0.35 * last + 0.65 * tip)
     cost = np.hypot(offset @ flexion, offset @ along) + 0.5 * offset @ dorsal
@@ -96,9 +98,14 @@ def _with_pads_together(model: HandModel, betas: Array, start: Array) -> Array:
     return posed(least_squares(cost, guess, bounds=(least, most)).x)
 
 
+@lru_cache(maxsize=4)
+def _axes(model: HandModel) -> Array:
+    return joint_axes(model.rest_joints_21(np.zeros(10)))
+
+
 def hand_pose(model: HandModel, joint_angles: Array) -> Array:
     """Rotations (15, 3, 3) of these angles (15, 3), held within the model's limits."""
-    axes = joint_axes(model.rest_joints_21(np.zeros(10)))
+    axes = _axes(model)
     held = np.clip(joint_angles, model.joint_limits[..., 0], model.joint_limits[..., 1])
     flexion, abduction, twist = (Rotation.from_rotvec(axes[:, i] * held[:, i, None]) for i in range(3))
     return np.asarray((flexion * abduction * twist).as_matrix())

@@ -39,7 +39,8 @@ class Renderer:
         """`size` is the picture's (width, height); the meshes share one topology."""
         self._meshes, self._scenery, self._camera = meshes, scenery, camera
         self._width, self._height = size
-        self._texture = Texture(meshes[0], skin, scenery.sleeve, Noise(rng))
+        texels = int(np.clip(max(size) / 90, 2, 12))  # about one a pixel
+        self._texture = Texture(meshes[0], skin, scenery.sleeve, Noise(rng), texels)
         self._lighting = Lighting(meshes, scenery.lights, rng)
         self._exposure = Exposure(size, rng)
         x, y = np.meshgrid(np.arange(self._width) + 0.5, np.arange(self._height) + 0.5)
@@ -103,10 +104,8 @@ class Renderer:
             met = np.flatnonzero(hits.mesh >= 0)
             colours = self._colours(hits, met, light) / len(shifts)
             layers[layer_of[hits.mesh[met]], edges[met]] += colours
-        part = picture[top:bottom, left:right]
-        flat = part.reshape(-1, 3)
-        flat[pixels] = flat[pixels] * (1 - layers[0, :, 3:]) + layers[0, :, :3]
-        part[:] = flat.reshape(part.shape)
+        part, rows, columns = picture[top:bottom, left:right], *np.divmod(pixels, shape[1])
+        part[rows, columns] = part[rows, columns] * (1 - layers[0, :, 3:]) + layers[0, :, :3]
         for layer, motion in zip(layers[1:], motions[moving], strict=True):
             whole = np.zeros((len(rays), 4), np.float32)
             whole[pixels] = layer
@@ -139,9 +138,8 @@ class Renderer:
     @staticmethod
     def _edges(hits: Hits, pixels: IntArray, shape: tuple[int, int]) -> IntArray:
         """Which of the pixels lie beside another hand, the background or a step in depth."""
-        mesh, depth = np.full(shape, -1), np.full(shape, np.inf, np.float32)
-        mesh.reshape(-1)[pixels], depth.reshape(-1)[pixels] = hits.mesh, hits.distance
-        depth[mesh < 0] = 1e3
+        mesh, depth = np.full(shape, -1, np.int8), np.full(shape, 1e3, np.float32)
+        mesh.reshape(-1)[pixels], depth.reshape(-1)[pixels] = hits.mesh, np.minimum(hits.distance, 1e3)
         edge = np.zeros(shape, bool)
         for before, after in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
             step = (mesh[before] != mesh[after]) | (np.abs(depth[before] - depth[after]) > EDGE_STEP)

@@ -9,17 +9,19 @@ from stages.synthetic.skin import Skin, Spots
 
 IntArray = NDArray[np.int64]
 
-HAND_TEXELS, ARM_TEXELS = 7, 3
-"""Texels along a face's side."""
+ARM_SHARE = 0.4
+"""Texels along a face's side on arms, relative to hands: there is little to see on them."""
 CLOTH_GLOSS = 0.12
 
 
 class Texture:
     """Colour and gloss on the faces of one topology."""
 
-    def __init__(self, mesh: HandMesh, skin: Skin, sleeve: FloatArray, noise: Noise) -> None:
+    def __init__(self, mesh: HandMesh, skin: Skin, sleeve: FloatArray, noise: Noise, texels: int) -> None:
+        """`texels` is their number along the side of a hand's face."""
         model_faces, skin_faces = mesh.skin_faces
-        sides = np.where(mesh.coarse_of_face < model_faces, HAND_TEXELS, ARM_TEXELS)
+        on_arm = max(1, round(ARM_SHARE * texels))
+        sides = np.where(mesh.coarse_of_face < model_faces, texels, on_arm)
         self._sides = sides
         self._first = np.concatenate([[0], np.cumsum(sides**2)[:-1]])
         face = np.repeat(np.arange(len(sides)), sides**2)

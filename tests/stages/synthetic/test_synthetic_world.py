@@ -45,7 +45,7 @@ def test_frames_differ_by_grain_even_where_nothing_moves(room: World) -> None:
     assert 0.3 < np.abs(a - b).mean() < 5
 
 
-@pytest.mark.parametrize(("width", "height"), [(16, 16), (57, 33), (640, 100), (90, 400)])
+@pytest.mark.parametrize(("width", "height"), [(16, 16), (57, 33), (90, 400)])
 def test_any_size_can_be_drawn(width: int, height: int) -> None:
     world = World(SyntheticSettings(width=width, height=height, hands=1))
     picture = world.picture(0.5)
@@ -109,7 +109,7 @@ def test_where_hands_cross_the_far_one_is_covered_in_part(room: World) -> None:
 
 
 def test_a_hand_out_of_the_picture_is_there_and_not_visible(desk: World) -> None:
-    seen = [desk.truth(time) for time in np.arange(6, 10, 0.1)]
+    seen = [desk.truth(time) for time in np.arange(6, 10, 0.2)]
     assert {len(hands) for hands in seen} == {2}
     away = [hand for hands in seen for hand in hands if (desk.camera.project(hand.vertices)[:, 1] > 240).all()]
     assert away
@@ -118,7 +118,7 @@ def test_a_hand_out_of_the_picture_is_there_and_not_visible(desk: World) -> None
 
 @pytest.mark.parametrize("world", ["desk", "room"])
 def test_a_palm_in_view_shows_its_fingers_in_the_order_of_its_side(world: str, request: pytest.FixtureRequest) -> None:
-    hands = [hand for time in np.arange(0, 10, 0.2) for hand in request.getfixturevalue(world).truth(time)]
+    hands = [hand for time in np.arange(0, 10, 0.4) for hand in request.getfixturevalue(world).truth(time)]
     index, little = (JOINT_NAMES.index(f"{finger}_1") for finger in ("index", "little"))
     for hand in hands:
         to_index, to_little = (hand.joints_2d[joint] - hand.joints_2d[0] for joint in (index, little))
