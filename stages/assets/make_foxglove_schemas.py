@@ -3,7 +3,7 @@
     python -m stages.assets.make_foxglove_schemas
 
 It needs the package foxglove-schemas-protobuf (MIT licence; see NOTICE). A recording carries the
-description, so that any program can read it; `stages.foxglove` writes the messages themselves.
+description, so that any program can read it; `stages.recording.foxglove` writes the messages themselves.
 """
 
 from pathlib import Path

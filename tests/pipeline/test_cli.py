@@ -19,7 +19,7 @@ from pipeline.cli import app
 from pipeline.commands.errors import run_app
 from pipeline.outputs import OVERLAY, RECORDING, RESULTS, SUMMARY
 from stages.assets import CLIP
-from stages.recording_reader import read_recording
+from stages.recording.reader import read_recording
 from stages.wire import HandsMessage
 
 HAMBA = [sys.executable, "-c", "from pipeline.cli import main; main()"]

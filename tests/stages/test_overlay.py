@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from hamba_core.errors import DependencyError, OutputError
-from stages import video_file
-from stages.overlay import Overlay, OverlaySettings
+from stages.overlay import Overlay, OverlaySettings, video_file
 from stages.packets import FrameResult, Hand, Image, RunInfo
 from stages.recording import Recorder
 
@@ -241,7 +240,7 @@ def test_a_machine_without_an_encoder_is_told_what_to_do(
 def test_a_machine_without_pyav_or_opencv_is_told_what_to_do(
     tmp_path: Path, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    for module in ("stages.video_file", "stages.contact_sheet", "stages.drawing"):
+    for module in ("stages.overlay.video_file", "stages.overlay.contact_sheet", "stages.overlay.drawing"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(DependencyError, match=rf"{missing}.*pip install av opencv-contrib-python"):

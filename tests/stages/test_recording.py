@@ -20,13 +20,13 @@ from mcap.reader import make_reader
 from mcap.records import Channel, Message, Schema
 
 from hamba_core.errors import OutputError, SourceError
-from stages import mcap_file, wire
+from stages import wire
 from stages.assets.make_foxglove_schemas import SCHEMAS_FILE, make_schemas
-from stages.mcap_file import McapFile
 from stages.packets import Choice, FrameResult, Hand, Percentiles, RunInfo, Status
-from stages.recording import Recorder, RecordingSettings
-from stages.recording_format import REPORT, RUN
-from stages.recording_reader import read_recording
+from stages.recording import Recorder, RecordingSettings, mcap_file
+from stages.recording.format import REPORT, RUN
+from stages.recording.mcap_file import McapFile
+from stages.recording.reader import read_recording
 
 START = 1_700_000_000_000_000_000  # the tests' runs start then
 

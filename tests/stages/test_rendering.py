@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hamba_core.camera import Intrinsics
+from stages.overlay.rendering import Mesh, draw_meshes, view_of
 from stages.packets import Hand, HandTopology
-from stages.rendering import Mesh, draw_meshes, view_of
 
 MakeHand = Callable[..., Hand]
 WIDTH, HEIGHT = 320, 240

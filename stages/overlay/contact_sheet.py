@@ -6,8 +6,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from stages.drawing import draw_label
 from stages.outputs import write_whole
+from stages.overlay.drawing import draw_label
 from stages.packets import Image
 
 TILES: Final = 8

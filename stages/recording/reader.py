@@ -25,9 +25,9 @@ from mcap.stream_reader import breakup_chunk
 
 from hamba_core.errors import SourceError
 from stages import wire
-from stages.mcap_file import MAGIC
 from stages.packets import FrameResult, HandTopology, Status
-from stages.recording_format import RUN, RecordedRun
+from stages.recording.format import RUN, RecordedRun
+from stages.recording.mcap_file import MAGIC
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 MCAP ends with a summary that makes a file quick to open. A writer that adds it only on closing leaves a file without
 one when the process is killed, and most tools then refuse it. Here each chunk overwrites the summary before it and
 is followed by a new one, so that at nearly every moment the file on disk is complete; what a kill in the middle of
-a write leaves is read by `stages.recording_reader`, which goes record by record.
+a write leaves is read by `stages.recording.reader`, which goes record by record.
 """
 
 import time

@@ -15,7 +15,7 @@ from stages.palette import HandColours
 from stages.settings import StageSettings
 
 if TYPE_CHECKING:
-    from stages.video_file import VideoFile
+    from stages.overlay.video_file import VideoFile
 
 _SMALLEST: Final = 16  # px; encoders refuse less
 _BACKGROUND: Final = (30, 32, 36)
@@ -47,8 +47,8 @@ class Overlay(Sink):
 
     def open(self, run: RunInfo) -> None:
         try:
-            from stages.contact_sheet import ContactSheet
-            from stages.video_file import choose_encoder
+            from stages.overlay.contact_sheet import ContactSheet
+            from stages.overlay.video_file import choose_encoder
         except ImportError as error:
             raise DependencyError(
                 f"overlay: expected PyAV and OpenCV, found: {error}; "
@@ -61,7 +61,7 @@ class Overlay(Sink):
         self._run = run
 
     def write(self, result: FrameResult) -> None:
-        from stages.video_file import VideoFile
+        from stages.overlay.video_file import VideoFile
 
         if self._run is None:
             raise PipelineError("overlay: expected to be opened before it is used, found it closed")
@@ -92,8 +92,8 @@ class Overlay(Sink):
         return self._choices
 
     def _draw(self, picture: Image, result: FrameResult, place: "_Place", topology: HandTopology) -> None:
-        from stages.drawing import draw_label, draw_skeleton
-        from stages.rendering import Mesh, draw_meshes
+        from stages.overlay.drawing import draw_label, draw_skeleton
+        from stages.overlay.rendering import Mesh, draw_meshes
 
         colours = self._colours.of(result.hands)
         coloured = list(zip(result.hands, colours, strict=True))

@@ -1,4 +1,4 @@
-"""Record: everything into one MCAP file that Foxglove opens and `stages.recording_reader` reads back.
+"""Record: everything into one MCAP file that Foxglove opens and `stages.recording.reader` reads back.
 
 Channels: `hands/<stream>`, `model/<stream>` and `status/<stream>` hold the maps of the wire protocol; `scene/<stream>`,
 `camera/<stream>` and `transform/<stream>` show the same to Foxglove. A message's time is when its frame was captured,
@@ -18,11 +18,11 @@ from stages import wire
 from stages.contract import Sink
 from stages.packets import FrameMeta, FrameResult, RunInfo, Status
 from stages.palette import HandColours
-from stages.recording_format import LIBRARY, REPORT, RUN, SUMMARY, RecordedRun, run_json, status_json
+from stages.recording.format import LIBRARY, REPORT, RUN, SUMMARY, RecordedRun, run_json, status_json
 from stages.settings import StageSettings
 
 if TYPE_CHECKING:
-    from stages.mcap_file import McapFile
+    from stages.recording.mcap_file import McapFile
 
 _SCHEMAS: Final[dict[wire.Kind, str]] = {"hands": "hamba.Hands", "model": "hamba.Model", "status": "hamba.Status"}
 
@@ -53,8 +53,8 @@ class Recorder(Sink):
         self._camera: tuple[Intrinsics, int, int] | None = None
 
     def open(self, run: RunInfo) -> None:
-        from stages import foxglove
-        from stages.mcap_file import McapFile
+        from stages.recording import foxglove
+        from stages.recording.mcap_file import McapFile
 
         self._run = run
         self._start_ns = self._newest_ns = run.clock.unix_ns
@@ -122,7 +122,7 @@ class Recorder(Sink):
         self._opened.add_message(self._channels[kind], self._newest_ns, self._unix(message.published_ns), data)
 
     def _write_scene(self, result: FrameResult) -> None:
-        from stages import foxglove
+        from stages.recording import foxglove
 
         now, frame = self._newest_ns, result.frame
         if (seen := (frame.camera, frame.width, frame.height)) != self._camera:
