@@ -4,7 +4,6 @@ The files are read in a process of their own, so that a crash in foreign code is
 """
 
 import random
-import resource
 import subprocess
 import sys
 from collections import Counter
@@ -78,8 +77,15 @@ def read_mutations(folder: Path, first: int, last: int, names: list[str]) -> Non
                     source.close()
             except SourceError as error:
                 outcome = type(error).__name__
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            peak = peak_memory()
             sys.stdout.write(f"{outcome} {count} {peak}\n")
+
+
+def peak_memory() -> int:
+    """Most memory that this process ever had, MiB."""
+    # Not getrusage's ru_maxrss, which a child inherits from the process that started it.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 def outcomes(folder: Path, first: int, last: int, *names: str, timeout: float = 110) -> Counter[str]:
