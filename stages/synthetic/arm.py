@@ -15,8 +15,8 @@ IntArray = NDArray[np.int64]
 WRIST_CUT = 0.004
 """Metres behind the wrist joint where the forearm takes over."""
 
-SKIN_RINGS = (0.012, 0.022, 0.032, 0.044, 0.058, 0.075, 0.095)
-"""Metres behind the wrist of the rings of skin."""
+SKIN_RINGS = (0.007, 0.015, 0.024, 0.035, 0.049, 0.066, 0.086)
+"""Metres behind the rim of the hand's mesh of the rings of skin."""
 
 SLEEVE_RINGS = ((0.088, -0.004), (0.074, -0.002), (0.072, 0.003), (0.075, 0.006), (0.095, 0.008), (0.12, 0.010),
                 (0.15, 0.011), (0.19, 0.016), (0.25, 0.019), (0.35, 0.022), (0.9, 0.03))  # fmt: skip
@@ -42,14 +42,14 @@ class Arm:
 
         `rim_vertices` (n,) are its vertices' numbers; the arm's own are counted from `first`.
         """
-        across, along = rim[:, [0, 2]], rim[:, 1]
+        across, start = rim[:, [0, 2]], -rim[:, 1]
         centre = across.mean(0)
         angle = np.arctan2(*(across - centre).T[::-1])
         half = np.abs(across - centre).max(0)
         behind, offsets = [], []
         for at in SKIN_RINGS:
-            own = max(0.0, 1 - (at - WRIST_CUT) / BLEND)
-            behind.append(at - own * (along - along.min() + WRIST_CUT))
+            own = max(0.0, 1 - at / BLEND)
+            behind.append(start.mean() + at + own * (start - start.mean()))
             offsets.append(own * (across - centre) + (1 - own) * _ellipse(half, at, angle) + (1 + own) / 2 * centre)
         direction = np.sign(np.sum((np.diff(angle, append=angle[:1]) + np.pi) % (2 * np.pi) - np.pi))
         around = np.linspace(0, 2 * np.pi, SLEEVE_SIDES, endpoint=False) * direction

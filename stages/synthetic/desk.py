@@ -119,7 +119,7 @@ def _page(rng: np.random.Generator) -> FloatArray:
     for row in range(70, 660, 30):
         cv2.line(picture, (30, row), (490, row), (*linear((186, 198, 214)).tolist(), 1), 2, cv2.LINE_AA)
         if row < 430:
-            end, x = rng.integers(200, 480), 40
+            end, x = rng.integers(200, 430), 40
             while x < end:
                 word = int(rng.integers(14, 60))
                 along = np.arange(x, x + word, 3)

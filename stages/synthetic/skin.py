@@ -59,7 +59,7 @@ def _curve(points: list[tuple[float, float]]) -> Array:
 class Skin:
     """Paints one person's hands."""
 
-    def __init__(self, model: HandModel, tone: int, rng: np.random.Generator) -> None:
+    def __init__(self, model: HandModel, betas: Array, tone: int, rng: np.random.Generator) -> None:
         self._noise = Noise(rng)
         self._dark = tone / (len(TONES) - 1)
         back = linear(TONES[tone]) * rng.uniform(0.94, 1.06)
@@ -68,11 +68,11 @@ class Skin:
         light_palm = linear((236, 184, 164))
         share = 0.35 + 0.15 * self._dark
         self._palm = (1 - share) * back + share * light_palm * (1 - 0.35 * self._dark)
-        rest = model.rest_joints_21(np.zeros(10))
+        rest = model.rest_joints_21(betas)
         basis = palm_basis(rest)
         self._joints = ((rest - rest[0]) @ basis).astype(np.float32)
         self._axes = (joint_axes(rest) @ basis).astype(np.float32)  # (15, 3, 3): flexion, abduction (dorsal), twist
-        shaped = (model.v_template - rest[0]) @ basis
+        shaped = (model.v_template + model.shapedirs @ betas - rest[0]) @ basis
         self._half_widths = self._finger_half_widths(shaped, model.weights)
         self._curves = self._palm_creases()
 
@@ -114,12 +114,13 @@ class Skin:
         # Blood takes green and blue more than red.
         red = np.array([0.06, 0.42, 0.38], np.float32) * (1 - 0.45 * self._dark)
         colour = base * (1 - np.clip(blood, -0.6, 1.2)[:, None] * red) * np.clip(shade, 0.25, 1.3)[:, None]
-        nail_colour = 0.5 * base + 0.5 * linear((240, 184, 172)) * (1 - 0.45 * self._dark)
+        bed = linear((228, 150, 142)) * (1 - 0.45 * self._dark)
+        nail_colour = base + (0.6 - 0.15 * self._dark) * (bed - base)
         nail_colour = (
-            nail_colour + nail_tip[:, None] * (linear((240, 222, 208)) * (1 - 0.25 * self._dark) - nail_colour) * 0.6
+            nail_colour + nail_tip[:, None] * (linear((246, 230, 216)) * (1 - 0.25 * self._dark) - nail_colour) * 0.75
         )
         colour += nail[:, None] * (nail_colour - colour)
-        gloss += nail * 2.2
+        gloss += nail * 3.0
         return np.concatenate([colour, gloss[:, None]], 1).astype(np.float32)
 
     def _paint_finger(
@@ -170,7 +171,7 @@ class Skin:
         inside = x**3.2 + y**3.2
         facing = _smooth(0.12, 0.32, normal @ dorsal) * _smooth(0.3, 0.7, here)
         nail[near] = np.maximum(nail[near], _smooth(1.08, 0.92, inside) * facing)
-        shade[near] -= 0.22 * _bump(np.asarray(inside - 1.08), 0.16) * facing
+        shade[near] -= 0.36 * _bump(np.asarray(inside - 1.1), 0.26) * facing
         edge = (from_tip + 0.0022 + long * 0.82) / long
         nail_tip[near] = np.maximum(nail_tip[near], _smooth(0.80, 0.92, edge) * facing)
         nail_tip[near] = np.maximum(nail_tip[near], 0.35 * _smooth(-0.5, -0.75, edge) * facing)

@@ -52,7 +52,7 @@ class World:
         )
         self._meshes = [HandMesh(self.model, betas, look) for _ in sides]
         self._renderer = Renderer(
-            self._meshes, Skin(self.model, scenery.tone, skin), scenery, self.camera, self._size, look
+            self._meshes, Skin(self.model, betas, scenery.tone, skin), scenery, self.camera, self._size, look
         )
         self._flesh = self._flesh_before_joints(betas)
 
