@@ -69,8 +69,6 @@ class Channel(Generic[T]):
         self._closed = False
         self._nudged = False
         self._refusal = ""  # the cause under which packets are dropped, once it takes no more
-        # Once full, the producer sleeps until half is gone, so that it is not woken for each packet.
-        self._low = capacity // 2
         self._filled, self._producer_freed = Lock(), Lock()
         self._filled.acquire()
         self._producer_freed.acquire()
@@ -148,8 +146,8 @@ class Channel(Generic[T]):
             if self._window is not None:
                 self._taken += len(packets)
             ledger.in_hand += len(packets)
-            waiting = ledger.waiting = len(queue)
-            wake = self._producer_waits and waiting <= self._low
+            ledger.waiting = len(queue)
+            wake = self._producer_waits
             if wake:
                 self._producer_waits = False
         finally:

@@ -10,7 +10,7 @@ import pytest
 
 from hamba_core.errors import ConfigurationError, PipelineError
 from pipeline.overhead import measure_runtime_overhead
-from pipeline.runner import Runner, RuntimeSettings, SinkPolicy
+from pipeline.runner import Mode, Runner, RuntimeSettings, SinkPolicy
 from stages.packets import Choice, Frame, FrameResult, Status
 
 if TYPE_CHECKING:
@@ -156,6 +156,19 @@ def test_the_state_can_be_asked_for_at_any_time(rig: "Rig") -> None:
     assert runner.report is None
     report = rig.finish()
     assert runner.status() is report
+
+
+@pytest.mark.parametrize("mode", ["offline", "live"])
+def test_the_books_balance_at_every_moment(rig: "Rig", mode: Mode) -> None:
+    rig.build(count=10**9, mode=mode)
+    rig.start()
+    rig.until(lambda: len(rig.sinks[0].results) > 0)
+    for _ in range(100):
+        for stage in rig.status().stages:
+            assert stage.received == stage.emitted + sum(stage.dropped.values()) + stage.in_flight
+            assert stage.queue_depth <= stage.queue_peak <= stage.queue_capacity
+    rig.runner.stop()
+    rig.check(rig.finish())
 
 
 def test_choices_are_asked_for_after_opening_and_at_the_end(rig: "Rig") -> None:

@@ -130,7 +130,7 @@ def test_a_call_may_be_slow_while_the_run_goes_its_normal_way(rig: "Rig") -> Non
     [("source", "frame"), ("s0", "process"), ("s2", "process"), ("k0", "write"), ("s1", "close"), ("k1", "close")],
 )
 def test_a_part_that_stalls_is_given_up_without_being_asked(rig: "Rig", name: str, call: str, mode: Mode) -> None:
-    rig.build(count=20, eager=0, mode=mode, settings=RuntimeSettings(grace=1, stall=60))
+    rig.build(count=20, eager=0, mode=mode, settings=RuntimeSettings(grace=60, stall=60))
     rig.part(name).on(call, lambda index: rig.block() if index in (-1, 3) else None)
     rig.start()
     rig.until(rig.happened.is_set)
