@@ -36,9 +36,36 @@ def pipeline(
     result = measure_pipeline(clip or CLIP, settings, rounds=rounds, on_round=on_round)
     numbers = asdict(result)
     del numbers["last_run"]
+    if not json:
+        print_report(console, result.last_run, [])
+    _print(numbers, json=json)
+
+
+@app.command("publish")
+def publish(
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds that each phase takes.")] = 10.0,
+    stalled_seconds: Annotated[float, typer.Option(min=1, help="Seconds beside a client that stops reading.")] = 30.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Two hands published 60 times a second: latency, slow, stalled and many clients, a publisher that restarts."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from pipeline.benchmarks.publishing import measure_publishing
+
+    console = Console(stderr=True, quiet=json)
+    result = measure_publishing(
+        seconds=seconds, stalled_seconds=stalled_seconds, on_phase=lambda phase: console.print(phase, style="dim")
+    )
+    _print(asdict(result), json=json)
+
+
+def _print(numbers: dict[str, object], *, json: bool) -> None:
     if json:
         sys.stdout.write(json_module.dumps(numbers, indent=2) + "\n")
         return
-    print_report(console, result.last_run, [])
     for name, value in numbers.items():
+        if isinstance(value, dict):
+            value = "  ".join(f"{part} {number:.3g}" for part, number in value.items())
         sys.stdout.write(f"{name:28} {value:.3g}\n" if isinstance(value, float) else f"{name:28} {value}\n")

@@ -1,12 +1,16 @@
 """`hamba run` and `hamba demo`."""
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.errors import INTERRUPTED
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output, and nothing else.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
@@ -58,6 +62,9 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="Where to publish; implies --publish. [default: tcp://127.0.0.1:5557]")
     ] = None,
+    view: Annotated[
+        bool, typer.Option("--view", help="Open a window on the hands beside the run; implies --publish.")
+    ] = False,
     max_hands: Annotated[
         int | None, typer.Option(help="Most hands to follow. [default: 2]", show_default=False)
     ] = None,
@@ -75,27 +82,43 @@ def run(
     from stages.publishing import DEFAULT_ADDRESS
     from stages.sources import source_for
 
+    if view or address is not None:
+        publish = True if publish is None else publish
     options: dict[str, object] = {
         "reconstruct.estimator": estimator,
         "reconstruct.checkpoint": checkpoint,
         "reconstruct.hand_model": hand_model,
         "overlay.enabled": overlay,
         "detect.max_hands": max_hands,
-        "publish.address": address or {True: DEFAULT_ADDRESS, False: "null"}.get(publish),  # type: ignore[arg-type]
+        "publish.address": None if publish is None else (address or DEFAULT_ADDRESS) if publish else "null",
+        "publish.images": view or None,
     }
     overrides = [f"{key}={value}" for key, value in options.items() if value is not None]
     settings = load_settings(preset or ("live" if source_for(source).live else "offline"), [*overrides, *(set_ or [])])
     if out is None and settings.mode == "offline":
         out = default_folder(source)
-    status = run_session(
-        source_for(source, settings.source, stream=settings.stream),
-        settings,
-        out=out,
-        overwrite=overwrite,
-        as_json=json,
-    )
+    with _window(settings) if view else nullcontext():
+        status = run_session(
+            source_for(source, settings.source, stream=settings.stream),
+            settings,
+            out=out,
+            overwrite=overwrite,
+            as_json=json,
+        )
     # A live run has no other end than being stopped.
     return INTERRUPTED if status.state == "stopped" and settings.mode == "offline" else 0
+
+
+def _window(settings: "Settings") -> AbstractContextManager[object]:
+    from hamba_core.errors import ConfigurationError
+    from viewers.launch import viewer_process
+
+    if settings.publish.address is None or settings.publish.server_key is not None:
+        found = "--no-publish" if settings.publish.address is None else "publish.server_key"
+        raise ConfigurationError(
+            f"--view: expected a run that publishes without CURVE keys, found {found}; start `hamba view` by hand"
+        )
+    return viewer_process(settings.publish.address)
 
 
 def demo(
