@@ -5,6 +5,7 @@ bounded queue is full. A loss shows as a gap in `seq`.
 """
 
 import logging
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +84,8 @@ class Publisher(Sink):
         if self._socket is None:
             raise OutputError("the publisher is not open: expected open() before its address is asked for")
         endpoint = self._socket.getsockopt(zmq.LAST_ENDPOINT)
-        return endpoint.decode().rstrip("\0") if isinstance(endpoint, bytes) else str(endpoint)
+        text = endpoint.decode().rstrip("\0") if isinstance(endpoint, bytes) else str(endpoint)
+        return re.sub(r"\[::ffff:([0-9.]+)\]", r"\1", text)  # IPv4, as an IPv6 socket writes it
 
     def open(self, run: RunInfo) -> None:
         """Bind. Raises OutputError where the address is in use or not this machine's, ConfigurationError for keys."""

@@ -202,6 +202,13 @@ def test_an_open_bind_without_keys_is_warned_about(make_run: MakeRun, caplog: py
     publisher.close()
 
 
+def test_a_loopback_bind_is_reported_as_this_machines_alone(publisher: Publisher) -> None:
+    assert publisher.address.startswith("tcp://127.0.0.1:")
+    [choice] = publisher.choices()
+    assert choice.chosen == publisher.address
+    assert not choice.fallback
+
+
 @pytest.mark.parametrize(
     ("address", "local"),
     [
