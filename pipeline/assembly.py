@@ -20,8 +20,8 @@ from stages.tracking import HandTracking
 
 _PACKAGES = ("hamba-stream", "torch", "mediapipe", "open3d", "av", "opencv-contrib-python", "numpy", "pyzmq", "mcap")
 
-_EVERY_RESULT = SinkPolicy("latest", capacity=120)
-"""Live, for what should miss nothing: some seconds of results wait before one is dropped."""
+_EVERY_RESULT = SinkPolicy("latest", capacity=45)
+"""Live, for what should miss nothing: a second or two of results, with their pictures, wait before one is dropped."""
 
 
 def assemble(
