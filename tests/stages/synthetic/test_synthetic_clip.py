@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from hamba_core.generic_hand import load_generic_hand
-from stages.detection import HandDetection
-from stages.packets import Frame, FrameMeta, Image
+from stages.packets import Image
 from stages.synthetic import ClipTruth, SyntheticSource, load_truth
 from stages.synthetic.make_clip import CLIP, SETTINGS, TRUTH
 
@@ -70,22 +69,3 @@ def test_the_clip_shows_both_palms_most_of_the_time_and_one_hand_leaves_and_come
     assert gone.sum() == 1
     assert (truth.visibility[-1] > 0.95).all()
     assert (truth.visibility[0] > 0.95).all()
-
-
-@pytest.mark.slow
-def test_mediapipe_finds_every_palm_of_the_clip_on_its_right_side(pictures: list[Image], truth: ClipTruth) -> None:
-    detection = HandDetection()
-    detection.open()
-    found, wrong = np.zeros((len(pictures), 2), bool), 0
-    for number, picture in enumerate(pictures):
-        meta = FrameMeta("clip", number, number / truth.fps, number, truth.width, truth.height, truth.camera)
-        for box in detection.process(Frame(meta, picture)).boxes:
-            error = np.linalg.norm(truth.joints_2d[number] - box.joints_2d, axis=-1).mean(-1)
-            hand = int(error.argmin())
-            if error[hand] < 30:
-                found[number, hand] = True
-                wrong += box.side != truth.sides[hand]
-    detection.close()
-    for hand in range(2):
-        assert found[truth.palm_in_view[:, hand], hand].mean() >= 0.97
-    assert wrong == 0
