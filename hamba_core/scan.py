@@ -78,7 +78,10 @@ def _associative(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: T
     # The states are the last but one dimension, so that the long one, the channels, lies in a row of memory.
     decay = torch.exp(delta[..., None, :] * A.mT[:, None])
     h = linear_recurrence(decay, (delta * u)[..., None, :] * B[..., None])
-    return (h * C[..., None]).sum(-2) + D[:, None] * u
+    y = D[:, None] * u
+    for n in range(A.shape[-1]):
+        y = torch.addcmul(y, h[..., n, :], C[..., n, None])
+    return y
 
 
 def linear_recurrence(decay: Tensor, source: Tensor) -> Tensor:
