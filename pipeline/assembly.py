@@ -59,7 +59,7 @@ def assemble(
             settings=settings.model_dump(mode="json", exclude_defaults=True),
         )
 
-    sinks = _sinks(settings, out)
+    sinks = _sinks(settings, out, stills=source.stills)
     live = settings.mode == "live"
     return Runner(
         source,
@@ -74,7 +74,7 @@ def assemble(
     )
 
 
-def _sinks(settings: Settings, out: Path | None) -> list[Sink]:
+def _sinks(settings: Settings, out: Path | None, *, stills: bool) -> list[Sink]:
     sinks: list[Sink] = []
     if settings.publish.address is not None:
         from stages.publishing import Publisher
@@ -89,7 +89,7 @@ def _sinks(settings: Settings, out: Path | None) -> list[Sink]:
     if settings.overlay.enabled:
         from stages.overlay import Overlay
 
-        sinks.append(Overlay(out / OVERLAY, settings.overlay))
+        sinks.append(Overlay(out / OVERLAY, settings.overlay, stills=stills))
     from stages.summary import Summary
 
     sinks.append(Summary(out / SUMMARY))

@@ -1,6 +1,7 @@
 """Where a run's files go."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from hamba_core.errors import OutputError
@@ -8,7 +9,7 @@ from hamba_core.errors import OutputError
 RECORDING = "hands.mcap"
 OVERLAY = "overlay.mp4"
 SUMMARY = "summary.json"
-RESULTS = (RECORDING, OVERLAY, SUMMARY)
+_RESULTS = (RECORDING, OVERLAY, "overlay-*.jpg", "preview.png", SUMMARY)
 
 
 def default_folder(source: str, parent: Path = Path("out")) -> Path:
@@ -23,7 +24,11 @@ def default_folder(source: str, parent: Path = Path("out")) -> Path:
 
 def holds_results(folder: Path) -> bool:
     """Whether an earlier run wrote here."""
-    return any((folder / name).exists() for name in RESULTS)
+    return next(_results(folder), None) is not None
+
+
+def _results(folder: Path) -> Iterator[Path]:
+    return (path for pattern in _RESULTS for path in folder.glob(pattern))
 
 
 def prepare_folder(folder: Path, *, overwrite: bool) -> None:
@@ -35,8 +40,8 @@ def prepare_folder(folder: Path, *, overwrite: bool) -> None:
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in RESULTS:
-            (folder / name).unlink(missing_ok=True)
+        for path in list(_results(folder)):
+            path.unlink()
     except OSError as error:
         raise OutputError(
             f"cannot write to {folder}: expected a folder that can be made and written to, "

@@ -1,4 +1,4 @@
-"""Overlay: a video of the source's pictures with the hands over them, and a contact sheet of it beside."""
+"""Overlay: the source's pictures with the hands over them, as a video or one by one, and a contact sheet beside."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -9,8 +9,8 @@ from pydantic import Field
 from hamba_core.camera import Intrinsics
 from hamba_core.errors import DependencyError, PipelineError
 from stages.contract import Sink
-from stages.outputs import create
-from stages.packets import Choice, FrameResult, HandTopology, Image, RunInfo
+from stages.outputs import create, write_whole
+from stages.packets import Choice, FrameMeta, FrameResult, HandTopology, Image, RunInfo
 from stages.palette import HandColours
 from stages.settings import StageSettings
 
@@ -33,12 +33,17 @@ class OverlaySettings(StageSettings):
 
 
 class Overlay(Sink):
-    """Writes a video at `path`, which must not exist, and `preview.png` beside it."""
+    """Writes a video at `path`, which must not exist, and `preview.png` beside it.
+
+    Of single pictures (`stills`) a video is of no use: each becomes a JPEG beside `path`, named for it with the frame's
+    number from 1, and keeps its own size.
+    """
 
     name = "overlay"
 
-    def __init__(self, path: Path, settings: OverlaySettings | None = None) -> None:
+    def __init__(self, path: Path, settings: OverlaySettings | None = None, *, stills: bool = False) -> None:
         self._path = path
+        self._stills = stills
         self._settings = settings or OverlaySettings()
         self._run: RunInfo | None = None
         self._video: VideoFile | None = None
@@ -55,36 +60,45 @@ class Overlay(Sink):
                 "install them (pip install av opencv-contrib-python), or leave the overlay out (--no-overlay)"
             ) from error
 
-        self._choices = (choose_encoder(),)
-        create(self._path).close()
+        if not self._stills:
+            self._choices = (choose_encoder(),)
+            create(self._path).close()
         self._sheet = ContactSheet()
         self._run = run
 
     def write(self, result: FrameResult) -> None:
-        from stages.overlay.video_file import VideoFile
-
         if self._run is None:
             raise PipelineError("overlay: expected to be opened before it is used, found it closed")
         frame = result.frame
-        if self._video is None:
-            # A stream may change its size later; the video cannot.
-            size = _video_size(frame.width, frame.height, self._settings.longest_side)
-            self._video = VideoFile(self._path, self._choices[0].chosen, size, self._run.source.fps)
-        place = _Place.within(self._video.size, frame.width, frame.height)
+        place = _Place.within(self._size(frame), frame.width, frame.height)
         picture = place.picture(result.image)
         self._draw(picture, result, place, self._run.topology)
         self._sheet.add(picture, frame.pts, hands=bool(result.hands))
-        self._video.write(picture, frame.pts)
+        if self._video is not None:
+            self._video.write(picture, frame.pts)
+        else:
+            write_whole(self._path.with_name(f"{self._path.stem}-{frame.index + 1:04}.jpg"), _jpeg(picture))
+
+    def _size(self, frame: FrameMeta) -> tuple[int, int]:
+        """The size of what is drawn: the frame's own for pictures; the first frame's, for good, for a video."""
+        if self._video is None and not self._stills and self._run is not None:
+            from stages.overlay.video_file import VideoFile
+
+            size = _video_size(frame.width, frame.height, self._settings.longest_side)
+            self._video = VideoFile(self._path, self._choices[0].chosen, size, self._run.source.fps)
+        if self._video is not None:
+            return self._video.size
+        return _scaled_size(frame.width, frame.height, self._settings.longest_side)
 
     def close(self) -> None:
         if self._run is None:
             return
         self._run = None
-        if self._video is None:
+        if self._video is None and not self._stills:
             self._path.unlink(missing_ok=True)  # it is empty: there was no frame
-            return
         try:
-            self._video.close()
+            if self._video is not None:
+                self._video.close()
         finally:
             self._sheet.write(self._path.with_name("preview.png"))
 
@@ -112,10 +126,21 @@ class Overlay(Sink):
                 draw_label(picture, f"{hand.side} {hand.track_id}  {hand.score:.2f}", joints, colour)
 
 
+def _jpeg(picture: Image) -> bytes:
+    import cv2
+
+    _, content = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    return content.tobytes()
+
+
+def _scaled_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
+    scale = min(1.0, longest_side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
 def _video_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
     """The size of the video for frames of this size: even, and neither too large nor too small to encode."""
-    scale = min(1.0, longest_side / max(width, height))
-    even_width, even_height = (2 * -(-round(side * scale) // 2) for side in (width, height))
+    even_width, even_height = (2 * -(-side // 2) for side in _scaled_size(width, height, longest_side))
     return max(_SMALLEST, even_width), max(_SMALLEST, even_height)
 
 

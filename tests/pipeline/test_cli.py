@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 from pipeline.cli import app
 from pipeline.commands.errors import run_app
-from pipeline.outputs import OVERLAY, RECORDING, RESULTS, SUMMARY
+from pipeline.outputs import OVERLAY, RECORDING, SUMMARY
 from stages.assets import CLIP
 from stages.recording.reader import read_recording
 from stages.wire import HandsMessage
@@ -60,11 +62,26 @@ def test_a_run_leaves_recording_overlay_and_summary_and_says_what_it_used(
     assert "done: 10 frames" in told
     assert "no Hamba checkpoint is configured" in told
     assert told.count("docs/model.md") >= 1, "it says how to get the network"
-    for name in RESULTS:
+    for name in (RECORDING, OVERLAY, SUMMARY):
         assert (tmp_path / name).stat().st_size > 0
         assert str(tmp_path / name) in told.replace(" ", "") or name in told
     summary = json.loads((tmp_path / SUMMARY).read_text())
     assert summary
+
+
+def test_single_pictures_come_back_as_pictures_of_their_own_size(tmp_path: Path) -> None:
+    shots, out = tmp_path / "shots", tmp_path / "out"
+    shots.mkdir()
+    with av.open(str(CLIP)) as clip:
+        picture = next(clip.decode(video=0)).to_ndarray(format="bgr24")
+    cv2.imwrite(str(shots / "one.png"), picture)
+    cv2.imwrite(str(shots / "two.png"), cv2.resize(picture, (1281, 961)))
+    assert hamba("run", shots, "--out", out) == 0
+    assert not (out / OVERLAY).exists()
+    drawn = [cv2.imread(str(path)) for path in sorted(out.glob("overlay-*.jpg"))]
+    assert [image.shape for image in drawn if image is not None] == [(480, 640, 3), (961, 1281, 3)]
+    assert drawn[0] is not None
+    assert np.abs(drawn[0].astype(int) - picture).mean() > 5, "hands are drawn"
 
 
 def test_the_report_is_json_for_programs_and_everything_adds_up(
