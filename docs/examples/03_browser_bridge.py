@@ -1,0 +1,61 @@
+"""Hands in a web page of your own, over a WebSocket.
+
+    hamba run 0
+    python docs/examples/03_browser_bridge.py  # [ADDRESS [PORT]]; needs: pip install websockets
+
+and open http://127.0.0.1:8765. Browsers speak no ZeroMQ, so this passes messages on as they are; the page
+(03_browser.html) decodes them itself, as `docs/protocol.md` says.
+"""
+
+import asyncio
+import sys
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+
+import zmq
+import zmq.asyncio
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+from websockets.typing import Origin
+
+PAGE = Path(__file__).with_name("03_browser.html")
+
+
+def give_page(connection: ServerConnection, request: Request) -> Response | None:
+    if request.path == "/hands":
+        return None  # the WebSocket
+    if request.path != "/":
+        return connection.respond(HTTPStatus.NOT_FOUND, "not here\n")
+    page = PAGE.read_bytes()
+    headers = Headers({"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(page))})
+    return Response(HTTPStatus.OK, "OK", headers, page)
+
+
+async def main(address: str = "tcp://127.0.0.1:5557", port: str = "8765") -> None:
+    context = zmq.asyncio.Context()
+
+    async def pass_on(browser: ServerConnection) -> None:
+        with context.socket(zmq.SUB) as hands:
+            hands.setsockopt(zmq.CONFLATE, 1)  # the newest only: a slow browser is never behind
+            hands.subscribe("hands/")
+            hands.connect(address)
+            while True:
+                await browser.send(await hands.recv())
+
+    async def follow(browser: ServerConnection) -> None:
+        passing = asyncio.create_task(pass_on(browser))
+        await browser.wait_closed()
+        passing.cancel()
+
+    # A page from elsewhere that is open in the same browser must not watch the hands: only our own page may.
+    origins = [Origin(f"http://127.0.0.1:{port}"), Origin(f"http://localhost:{port}")]
+    async with serve(follow, "127.0.0.1", int(port), process_request=give_page, origins=origins) as server:
+        print(f"open http://127.0.0.1:{port}", flush=True)
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main(*sys.argv[1:]))

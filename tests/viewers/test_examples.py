@@ -1,0 +1,125 @@
+"""The examples in docs/examples run as they stand."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stages.packets import FrameResult, Hand
+from stages.palette import hand_colour
+
+EXAMPLES = Path(__file__).parents[2] / "docs/examples"
+
+MakeHand = Callable[..., Hand]
+MakeResult = Callable[..., FrameResult]
+MakeStage = Callable[..., Any]
+
+
+class Example:
+    """An example as a process; its lines as they come."""
+
+    def __init__(self, name: str, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(EXAMPLES / name), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert self.process.stdout is not None
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self._seen = ""
+
+    def lines(self) -> list[str]:
+        """Whole lines so far."""
+        assert self.process.stdout is not None
+        self._seen += (self.process.stdout.read() or b"").decode()
+        assert self.process.poll() is None, self.process.stderr.read() if self.process.stderr else ""
+        return self._seen.splitlines()[: self._seen.count("\n")]
+
+    def end(self) -> None:
+        """As Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+        _, errors = self.process.communicate(timeout=20)
+        assert (self.process.returncode, errors) == (0, b"")
+
+
+@pytest.fixture
+def example() -> Iterator[Callable[..., Example]]:
+    started: list[Example] = []
+
+    def start(*arguments: str) -> Example:
+        started.append(Example(*arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.communicate()
+
+
+def publishing(stage: Any, result: FrameResult, condition: Callable[[], bool]) -> Callable[[], bool]:
+    def check() -> bool:
+        stage.show(result)
+        time.sleep(0.02)
+        return condition()
+
+    return check
+
+
+def test_01_prints_the_fingertips(
+    example: Callable[..., Example], make_stage: MakeStage, make_result: MakeResult, until: Callable[..., None]
+) -> None:
+    stage, result = make_stage(), make_result(0)
+    one = example("01_print_joints.py", stage.address)
+    until(publishing(stage, result, lambda: len(one.lines()) >= 4))
+    rights = [line for line in one.lines() if line.split()[1] == "right"]
+    numbers = [float(word) for word in re.findall(r"-?\d+\.\d", rights[0])]
+    np.testing.assert_allclose(numbers, result.hands[0].joints[4::4].ravel() * 100, atol=0.06)
+    one.end()
+
+
+def test_02_commands_the_gripper_from_the_pinch(
+    example: Callable[..., Example], make_stage: MakeStage, make_hand: MakeHand, make_result: MakeResult,
+    until: Callable[..., None],
+) -> None:  # fmt: skip
+    stage = make_stage()
+    one = example("02_gripper_from_pinch.py", stage.address)
+    until(lambda: any("no publisher" in line for line in one.lines()))
+    hand = make_hand(0, "right")
+    pinch = float(np.linalg.norm(hand.joints[4] - hand.joints[8]))
+    wanted = f"gripper {min(1, max(0, (pinch - 0.02) / 0.08)):.2f}  following"
+    until(publishing(stage, make_result(0, (hand,)), lambda: wanted in one.lines()))
+    until(publishing(stage, make_result(0, 0), lambda: one.lines()[-1] == wanted.replace("following", "holding")))
+    one.end()
+
+
+def test_03_shows_the_hands_in_a_page(
+    example: Callable[..., Example], make_stage: MakeStage, make_result: MakeResult, browser: Any,
+    of_color: Callable[..., Any], until: Callable[..., None],
+) -> None:  # fmt: skip
+    pytest.importorskip("websockets", reason="needs websockets: pip install websockets")
+    stage, result = make_stage(), make_result(0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    one = example("03_browser_bridge.py", stage.address, str(port))
+    until(lambda: bool(one.lines()))
+    browser.open(one.lines()[0].removeprefix("open "))
+    until(publishing(stage, result, lambda: "2 hands" in browser.text()), 40)
+    picture = browser.look()
+    scale = min(picture.shape[1] / 640, picture.shape[0] / 480)
+    corner = ((picture.shape[1] - 640 * scale) / 2, (picture.shape[0] - 480 * scale) / 2)
+    for hand in result.hands:
+        mask = of_color(picture, hand_colour(hand.side))
+        inside = (hand.joints_2d >= 8).all(1) & (hand.joints_2d <= np.array([632, 472])).all(1)
+        x, y = (hand.joints_2d[inside] * scale + corner).astype(int).T
+        assert inside.sum() >= 5
+        assert mask[y, x].mean() > 0.9
+    one.end()
+    browser.open("about:blank")
