@@ -2,9 +2,9 @@
 
 import platform
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,7 @@ _RENAMED: Final = (
 """How this network's parts are called in a checkpoint, where it is otherwise."""
 
 _BLOCK: Final = re.compile(r"(.+\.blocks\.\d+)\.")
+"""A transformer's or decoder's block in a tensor's name."""
 
 
 def load(
@@ -63,14 +64,10 @@ def load(
     weights = open_weights(Path(path))
     network = lay_out(weights, hand_for(weights, mano))
     dtypes = tensor_dtypes(network, dtype)
-    for part, names in _parts(dtypes, packed):
-        tensors = weights.read({release_name(name): dtypes[name] for name in names})
-        weights.drop(tensors)
-        for name in names:
-            _put(network, name, tensors.pop(release_name(name)))
-        if packed and _BLOCK.fullmatch(f"{part}."):
-            tokens = JOINTS + 1 if part.startswith("gss_head.") else TOKEN_ROWS * TOKEN_COLUMNS
-            pack_linear_layers(network.get_submodule(part), tokens)
+    if packed:
+        _fill_packed(network, weights, dtypes)
+    else:
+        _fill(network, weights, dtypes)
     try:
         network.to(device)
     except torch.OutOfMemoryError as error:
@@ -198,13 +195,33 @@ def _weights_of(network: Hamba) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("hand_layer.")}
 
 
-def _parts(names: Iterable[str], by_block: bool) -> Iterator[tuple[str, list[str]]]:
-    """The names in groups to read at once: all of them, or a transformer's or decoder's block at a time."""
-    if not by_block:
-        yield "", list(names)
-        return
-    for part, group in groupby(names, lambda name: match[1] if (match := _BLOCK.match(name)) else ""):
-        yield part, list(group)
+def _fill(network: Hamba, weights: WeightsFile, dtypes: Mapping[str, torch.dtype]) -> None:
+    """Give these tensors their numbers."""
+    released = {release_name(name): dtype for name, dtype in dtypes.items()}
+    tensors = weights.read(released)
+    weights.drop(released)
+    for name in dtypes:
+        _put(network, name, tensors.pop(release_name(name)))
+
+
+def _fill_packed(network: Hamba, weights: WeightsFile, dtypes: Mapping[str, torch.dtype]) -> None:
+    """The same, with packed linear layers, block by block: the file's pages are let go once a block is packed."""
+    parts: dict[str, dict[str, torch.dtype]] = {}
+    for name, dtype in dtypes.items():
+        match = _BLOCK.match(name)
+        parts.setdefault(match[1] if match else "", {})[name] = dtype
+    _fill(network, weights, parts.pop(""))
+
+    def fill(part: str) -> None:
+        _fill(network, weights, parts[part])
+        block = network.get_submodule(part)
+        pack_linear_layers(block, JOINTS + 1 if part.startswith("gss_head.") else TOKEN_ROWS * TOKEN_COLUMNS)
+        for name, tensor in block.state_dict().items():
+            _put(block, name, tensor.clone())  # what is not packed would keep the mapping
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # oneDNN packs a layer in one thread
+        for _ in pool.map(fill, parts):
+            pass
 
 
 def _put(network: nn.Module, name: str, tensor: Tensor) -> None:
