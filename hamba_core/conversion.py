@@ -11,6 +11,7 @@ from torch import Tensor
 from hamba_core.converted import BFLOAT16, HAND, ConvertedFile, Entry, write_converted
 from hamba_core.errors import HandModelError, OutputError, WeightsError
 from hamba_core.generic_hand import load_generic_hand
+from hamba_core.hand_model import HandModel
 from hamba_core.loading import WeightsFile, hand_for, lay_out, open_weights, release_name, tensor_dtypes
 from hamba_core.mano import arrays_of
 
@@ -28,7 +29,7 @@ class Conversion(NamedTuple):
 def convert_release(
     source: str | Path,
     to: str | Path,
-    mano: str | Path | None = None,
+    mano: str | Path | HandModel | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Conversion:
     """Convert a release's folder or checkpoint. The result is as private as the MANO file that goes into it.

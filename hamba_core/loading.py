@@ -39,7 +39,7 @@ _BLOCK: Final = re.compile(r"(.+\.blocks\.\d+)\.")
 
 def load(
     path: str | Path,
-    mano: str | Path | None = None,
+    mano: str | Path | HandModel | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
     *,
@@ -48,10 +48,10 @@ def load(
     """The network with its weights, ready for inference.
 
     `path` is a release's folder, its checkpoint, or a converted file. `mano` is the user's MANO file, folder or
-    archive; without it, the hand in the converted file, or the one at its place in the release. `dtype` is that of the
-    large matrix products, torch.float32 (the default, as the checkpoint has them) or torch.bfloat16; all else is
-    float32. `packed` orders the weights for this processor's matrix kernels: faster, on a CPU only, and such a network
-    cannot be saved, moved, compiled or trained.
+    archive, or a hand read from it; without it, the hand in the converted file, or the one at its place in the release.
+    `dtype` is that of the large matrix products, torch.float32 (the default, as the checkpoint has them) or
+    torch.bfloat16; all else is float32. `packed` orders the weights for this processor's matrix kernels: faster, on a
+    CPU only, and such a network cannot be saved, moved, compiled or trained.
 
     Raises WeightsError, HandModelError, ConfigurationError, DeviceError.
     """
@@ -90,11 +90,13 @@ def open_weights(path: Path) -> WeightsFile:
     return ConvertedFile(path) if beginning[8:] == b"{" else CheckpointFile(path)
 
 
-def hand_for(weights: WeightsFile, mano: str | Path | None) -> HandModel:
+def hand_for(weights: WeightsFile, mano: str | Path | HandModel | None) -> HandModel:
     """The user's hand model: the one that is named, else the one in the weights or in their release.
 
     Raises HandModelError.
     """
+    if isinstance(mano, HandModel):
+        return mano
     if mano is not None:
         return read_mano(Path(mano))
     if arrays := weights.hand():
@@ -120,7 +122,7 @@ def lay_out(weights: WeightsFile, hand: HandModel) -> Hamba:
     with torch.device("meta"):
         network = Hamba(configuration, hand).requires_grad_(False)
     network.origin = f"{weights.path}, configured by {weights.configured_by}"
-    expected = {release_name(name): tuple(tensor.shape) for name, tensor in _weights_of(network).items()}
+    expected = {release_name(name): tuple(tensor.shape) for name, tensor in weights_of(network).items()}
     _check_tensors(weights, expected)
     return network
 
@@ -128,7 +130,7 @@ def lay_out(weights: WeightsFile, hand: HandModel) -> Hamba:
 def tensor_dtypes(network: Hamba, dtype: torch.dtype) -> dict[str, torch.dtype]:
     """The network's tensors, with the dtype of each where the large matrix products have this one."""
     reducible = reducible_parameters(network)
-    return {name: dtype if name in reducible else tensor.dtype for name, tensor in _weights_of(network).items()}
+    return {name: dtype if name in reducible else tensor.dtype for name, tensor in weights_of(network).items()}
 
 
 def release_name(name: str) -> str:
@@ -190,7 +192,7 @@ def _check_tensors(weights: WeightsFile, expected: Mapping[str, tuple[int, ...]]
         )
 
 
-def _weights_of(network: Hamba) -> dict[str, Tensor]:
+def weights_of(network: Hamba) -> dict[str, Tensor]:
     """The tensors that come out of a checkpoint: all but the hand model's."""
     return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("hand_layer.")}
 

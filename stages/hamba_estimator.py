@@ -81,6 +81,7 @@ class HambaEstimator:
         import torch
 
         from hamba_core.loading import checked_device, load
+        from hamba_core.memory import keep_freed_memory
         from hamba_core.packing import can_pack
         from hamba_core.precision import PrecisionChoice, choose_precision
 
@@ -95,6 +96,8 @@ class HambaEstimator:
         else:
             precision = PrecisionChoice(getattr(torch, settings.precision), "reconstruct.precision")
         packed = device.type == "cpu" and can_pack()
+        if device.type == "cpu":
+            keep_freed_memory()
         network = load(self._checkpoint, self._mano, device, precision.dtype, packed=packed)
         scan = network.use_scan(None if settings.scan == "auto" else settings.scan)
         kernels = "oneDNN, packed weights" if packed else "torch"

@@ -238,44 +238,17 @@ def make_release(write_mano: Callable[..., Path]) -> MakeRelease:
         folder: Path, change: Callable[[dict[str, Any]], object] | None = None, *, state: int = 1, seed: int = 0
     ) -> Path:
         import torch
-        import yaml
 
         from hamba_core.configuration import BackboneConfiguration, DecoderConfiguration, HambaConfiguration
-        from hamba_core.generic_hand import load_generic_hand
-        from hamba_core.loading import release_name
-        from hamba_core.network import Hamba
+        from hamba_core.random_release import random_tensors, write_release
 
         decoder = DecoderConfiguration(depths=(1, 2), width=16, state=state, dt_rank=1)
         configuration = HambaConfiguration(decoder, decoder, BackboneConfiguration(32, 2, 128))
-        with torch.device("meta"):
-            network = Hamba(configuration, load_generic_hand())
-        random = torch.Generator().manual_seed(seed)
-        tensors: dict[str, Any] = {}
-        for name, tensor in network.state_dict().items():
-            if name.startswith("hand_layer."):
-                continue
-            value = torch.randn(tensor.shape, generator=random)
-            fan_in = tensor[0].numel() if tensor.ndim > 1 else 1
-            leaf = name.rpartition(".")[2]
-            if leaf in ("running_var", "Ds") or (leaf == "weight" and tensor.ndim == 1):
-                value = 1 + 0.1 * value.abs()
-            elif leaf == "num_batches_tracked":
-                value = torch.tensor(100)
-            elif leaf == "init_hand_pose":
-                value = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(16)[None] + 0.05 * value
-            elif leaf == "init_cam":
-                value = torch.tensor([[0.9, 0.0, 0.0]])
-            else:
-                value = value * (fan_in**-0.5 if tensor.ndim > 1 else 0.1)
-            tensors[release_name(name)] = value
+        tensors: dict[str, Any] = random_tensors(configuration, seed)
         tensors |= {"discriminator.weight": torch.zeros(3), "initialized": torch.tensor(True)}
         if change is not None:
             change(tensors)
-        (folder / "checkpoints").mkdir(parents=True)
-        torch.save({"epoch": 0, "state_dict": tensors}, folder / "checkpoints" / "hamba.ckpt")
-        settings = {"DIMS": [16, 16], "EMBED_DIM": 16, "DEPTHS": [1, 2], "SSM_D_STATE": state, "SSM_DT_RANK": "auto"}
-        model = {"IMAGE_SIZE": 256, "DECODER_MAMBA": settings, "MANO_HEAD": {**settings, "TYPE": "mamba_gcn_decoder"}}
-        (folder / "model_config.yaml").write_text(yaml.safe_dump({"MODEL": model, "EXTRA": {"FOCAL_LENGTH": 5000}}))
+        write_release(folder, configuration, tensors)
         (folder / "data" / "mano").mkdir(parents=True)
         write_mano(folder / "data" / "mano" / "MANO_RIGHT.pkl")
         return folder
