@@ -3,6 +3,7 @@
 Nothing heavy is imported here: each command imports what it needs when it is called, so that `hamba --help` is quick.
 """
 
+import os
 import sys
 from typing import Annotated
 
@@ -49,6 +50,9 @@ def _options(
 
 def main() -> None:
     """Entry point of the command: errors of ours become a message and an exit status, never a traceback."""
+    # Before NumPy is loaded: its matrices here are small, and BLAS threads that wait for the next one spin, which takes
+    # the processor from the detector.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from pipeline.commands.errors import leave, run_app
 
     leave(run_app(app, sys.argv[1:]))
