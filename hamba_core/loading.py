@@ -3,7 +3,6 @@
 import platform
 import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -50,8 +49,8 @@ def load(
     `path` is a release's folder, its checkpoint, or a converted file. `mano` is the user's MANO file, folder or
     archive, or a hand read from it; without it, the hand in the converted file, or the one at its place in the release.
     `dtype` is that of the large matrix products, torch.float32 (the default, as the checkpoint has them) or
-    torch.bfloat16; all else is float32. `packed` orders the weights for this processor's matrix kernels: faster, on a
-    CPU only, and such a network cannot be saved, moved, compiled or trained.
+    torch.bfloat16; all else is float32. `packed` orders the weights for this processor's matrix kernels, at the first
+    call: faster, on a CPU only, and such a network cannot be saved, moved, compiled or trained.
 
     Raises WeightsError, HandModelError, ConfigurationError, DeviceError.
     """
@@ -207,23 +206,21 @@ def _fill(network: Hamba, weights: WeightsFile, dtypes: Mapping[str, torch.dtype
 
 
 def _fill_packed(network: Hamba, weights: WeightsFile, dtypes: Mapping[str, torch.dtype]) -> None:
-    """The same, with packed linear layers, block by block: the file's pages are let go once a block is packed."""
+    """The same, with packed linear layers.
+
+    Each block has a mapping of the file for itself, which goes when its layers are packed.
+    """
     parts: dict[str, dict[str, torch.dtype]] = {}
     for name, dtype in dtypes.items():
         match = _BLOCK.match(name)
         parts.setdefault(match[1] if match else "", {})[name] = dtype
     _fill(network, weights, parts.pop(""))
-
-    def fill(part: str) -> None:
+    for part in parts:
         _fill(network, weights, parts[part])
         block = network.get_submodule(part)
         pack_linear_layers(block, JOINTS + 1 if part.startswith("gss_head.") else TOKEN_ROWS * TOKEN_COLUMNS)
         for name, tensor in block.state_dict().items():
             _put(block, name, tensor.clone())  # what is not packed would keep the mapping
-
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # oneDNN packs a layer in one thread
-        for _ in pool.map(fill, parts):
-            pass
 
 
 def _put(network: nn.Module, name: str, tensor: Tensor) -> None:

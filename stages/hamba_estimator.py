@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from hamba_core.configuration import CROP_SIZE
 from hamba_core.errors import PipelineError
 from hamba_core.full_camera import translation_in_picture
 from hamba_core.hand_model import MIRROR, HandModel
@@ -101,6 +102,8 @@ class HambaEstimator:
         network = load(self._checkpoint, self._mano, device, precision.dtype, packed=packed)
         scan = network.use_scan(None if settings.scan == "auto" else settings.scan)
         kernels = "oneDNN, packed weights" if packed else "torch"
+        with torch.inference_mode():
+            network(torch.zeros(1, 3, CROP_SIZE, CROP_SIZE, device=device))  # the first pass packs weights and warms up
         self._network, self._device, self._largest_batch = network, str(device), _LARGEST_BATCH[device.type]
         self._choices = (
             Choice("weights", str(self._checkpoint), network.origin),

@@ -32,12 +32,15 @@ class ModelBenchmark:
 
     speedup_over_reference: float
     load_speedup: float
+    """Until the network can be called; see `first_hand_s`."""
     peak_memory_over_weights: float
     """Memory that loading the converted file and running one hand add to a process, over the bytes of the weights."""
     reference_s: float
     default_s: float
     checkpoint_load_s: float
     converted_load_s: float
+    first_hand_s: float
+    """The first hand after loading the converted file: its weights are read and packed then."""
     peak_memory_mib: float
     weights_mib: float
     precision: str
@@ -53,6 +56,7 @@ class _Probe(NamedTuple):
     """One loading in a fresh process."""
 
     seconds: float
+    first_hand_s: float
     peak_bytes: int  # of memory added by loading and one forward pass
     weights_bytes: int
 
@@ -105,6 +109,7 @@ def measure_model(
         default_s=median(default),
         checkpoint_load_s=median(probe.seconds for probe in slow),
         converted_load_s=median(probe.seconds for probe in fast),
+        first_hand_s=median(probe.first_hand_s for probe in fast),
         peak_memory_mib=max(probe.peak_bytes for probe in fast) / 2**20,
         weights_mib=fast[0].weights_bytes / 2**20,
         precision=setup.precision,
@@ -145,12 +150,13 @@ def _probe(path: Path) -> _Probe:
     seconds = time.perf_counter() - begin
     with torch.inference_mode():
         network(torch.zeros(1, 3, 256, 256))
+    first_hand = time.perf_counter() - begin - seconds
     added = _memory("VmHWM") - before
     with torch.device("meta"):
         plain = Hamba(network.configuration, hand)
     dtypes = tensor_dtypes(plain, dtype)
     size = sum(tensor.numel() * dtypes[name].itemsize for name, tensor in weights_of(plain).items())
-    return _Probe(seconds, added, size)
+    return _Probe(seconds, first_hand, added, size)
 
 
 def _run_in_turns(path: Path, rounds: int) -> tuple[list[float], list[float], _Setup]:
