@@ -45,7 +45,7 @@ class PublishSettings(StageSettings):
     queue: int = Field(60, ge=1, le=10_000, description="messages kept for a subscriber that does not keep up")
     images: bool = Field(False, description="also publish the pictures, as JPEG")
     image_width: int = Field(640, ge=16, le=4096, description="pictures are at most this wide")
-    image_rate: float = Field(15.0, gt=0, le=240, description="pictures a second at most")
+    image_rate: float = Field(30.0, gt=0, le=240, description="pictures a second at most")
     server_key: Path | None = Field(
         None, description="CURVE secret key of this publisher, made by `hamba keys new`; none leaves CURVE off"
     )

@@ -59,6 +59,8 @@ class HandClient:
         """The newest status."""
         self.image: ImageMessage | None = None
         """The newest picture, if `images`."""
+        self.pictured: HandsMessage | None = None
+        """The hands of the newest picture's frame."""
         self.received = 0
         """Hands messages so far."""
         self.lost = 0
@@ -170,12 +172,7 @@ class HandClient:
     def age(self) -> float | None:
         """Seconds since the newest hands were captured; none on another host, whose clock tells nothing here."""
         self._read()
-        if self.newest is None:
-            return None
-        now, clock = time.monotonic_ns(), self.newest.clock
-        if abs((time.time_ns() - now) - (clock.unix_ns - clock.monotonic_ns)) > _SAME_HOST_NS:
-            return None
-        return (now - self.newest.result.frame.captured_ns) / 1e9
+        return None if self.newest is None else age_of(self.newest)
 
     def _read(self) -> None:
         """Read everything that has come."""
@@ -207,6 +204,9 @@ class HandClient:
                 self.status = message
             case ImageMessage():
                 self.image = message
+                newest = self.newest  # a frame's hands are sent just before its picture
+                same = newest is not None and newest.result.frame.index == message.frame.index
+                self.pictured = newest if same else None
         return True
 
     def _count(self, message: HandsMessage) -> None:
@@ -229,3 +229,11 @@ class HandClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def age_of(message: HandsMessage) -> float | None:
+    """Seconds since these hands were captured; none where that was on another host."""
+    now, clock = time.monotonic_ns(), message.clock
+    if abs((time.time_ns() - now) - (clock.unix_ns - clock.monotonic_ns)) > _SAME_HOST_NS:
+        return None
+    return (now - message.result.frame.captured_ns) / 1e9

@@ -1,14 +1,50 @@
-"""What a person at a viewer is told in words and numbers: who publishes, how fast, how late."""
+"""What a viewer shows next, and what it tells in words and numbers: who publishes, how fast, how late."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
-from viewers.client import HandClient, State
+from stages.wire import HandsMessage, ImageMessage
+from viewers.client import HandClient, State, age_of
 
 _SPAN = 1.0  # seconds that rate and latency are of
+_LOOK = 0.005  # seconds between looks for a picture
+_PICTURES_FLOW = 0.5  # seconds without a picture after which none is waited for
+
+
+class Next(NamedTuple):
+    """What is to be shown now; none where that stays as it is."""
+
+    hands: HandsMessage | None
+    picture: ImageMessage | None
+
+
+class Following:
+    """What to show: the newest hands; where pictures come too, the newest picture and the hands of its own frame."""
+
+    def __init__(self, client: HandClient) -> None:
+        self._client = client
+        self._picture: ImageMessage | None = None
+        self._picture_time = -math.inf
+
+    def next(self, timeout: float) -> Next:
+        """Waits so many seconds for news at most."""
+        deadline, client, newest = time.monotonic() + timeout, self._client, None
+        while True:
+            now = time.monotonic()
+            pictures = now - self._picture_time < _PICTURES_FLOW
+            newest = client.latest(min(_LOOK, deadline - now) if pictures else deadline - now) or newest
+            if client.image is not None and client.image is not self._picture:
+                self._picture, self._picture_time = client.image, time.monotonic()
+                return Next(client.pictured or newest, self._picture)
+            if newest is not None and not pictures:
+                return Next(newest, None)
+            if time.monotonic() >= deadline:
+                return Next(None, None)
 
 
 @dataclass(frozen=True)
@@ -39,9 +75,9 @@ class Watch:
         self._now = now
         self._shown: deque[tuple[float, float | None]] = deque()  # when, and how late
 
-    def shown(self) -> None:
-        """Say that the client's newest hands have just been put on the screen."""
-        self._shown.append((self._now(), self._client.age))
+    def shown(self, message: HandsMessage) -> None:
+        """Say that these hands have just been put on the screen."""
+        self._shown.append((self._now(), age_of(message)))
 
     def numbers(self) -> Numbers:
         """The numbers of the last second."""

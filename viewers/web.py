@@ -34,7 +34,7 @@ from viewers.scene import (
     other_camera,
     picture_corners,
 )
-from viewers.watch import Watch
+from viewers.watch import Following, Watch
 
 try:
     import viser
@@ -56,6 +56,7 @@ class HandPage:
     def __init__(self, client: HandClient, *, host: str = "127.0.0.1", port: int = 8080) -> None:
         self.client = client
         self.watch = Watch(client)
+        self._following = Following(client)
         self._hands: dict[int, _HandShapes] = {}
         self._colors = HandColours()
         self._model: HandTopology | None = None
@@ -63,7 +64,6 @@ class HandPage:
         self._result: FrameResult | None = None
         self._look: Look = "mesh"
         self._picture: Any = None
-        self._picture_message: ImageMessage | None = None
         self._next_show = self._next_numbers = 0.0
         try:
             # viser would take the next free port without a word, and wait for ever for an address of another machine.
@@ -117,7 +117,7 @@ class HandPage:
         early = self._next_show - time.monotonic()
         if early > 0:
             time.sleep(early)
-        message = self.client.latest(timeout=0.05)
+        message, picture = self._following.next(timeout=0.05)
         with self._server.atomic():
             if self._look_choice.value != self._look:
                 self._look = self._look_choice.value
@@ -126,11 +126,11 @@ class HandPage:
             if message is not None:
                 self._next_show = time.monotonic() + _SHORTEST
                 self._show(message.result)
-                self.watch.shown()
+                self.watch.shown(message)
             elif self._hands and not self.client.alive:
                 self._keep_only(())
-            if self.client.image is not self._picture_message and self.client.image is not None:
-                self._show_picture(self.client.image)
+            if picture is not None:
+                self._show_picture(picture)
         if time.monotonic() >= self._next_numbers:
             self._next_numbers = time.monotonic() + _NUMBERS_EVERY
             self._numbers.content = self._table()
@@ -179,7 +179,6 @@ class HandPage:
     def _show_picture(self, message: ImageMessage) -> None:
         import cv2
 
-        self._picture_message = message
         decoded = cv2.imdecode(np.frombuffer(message.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
         if decoded is None:
             return

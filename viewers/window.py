@@ -34,7 +34,7 @@ from viewers.scene import (
     look_at,
     other_camera,
 )
-from viewers.watch import Watch
+from viewers.watch import Following, Watch
 from viewers.window_shapes import HandShapes, HungPicture, lines, points
 
 View = Literal["camera", "free"]
@@ -73,6 +73,7 @@ class HandWindow:
     ) -> None:
         self.client = client
         self.watch = Watch(client)
+        self._following = Following(client)
         self.view: View = "camera"
         self.look: Look = "mesh"
         self._say = say
@@ -85,7 +86,6 @@ class HandWindow:
         self._frame: FrameMeta | None = None
         self._frustum: Any = None
         self._picture: HungPicture | None = None
-        self._picture_message: ImageMessage | None = None
         self._running = True
         self._next_show = 0.0
         self._drawing = 0.0  # s a frame, smoothed
@@ -129,20 +129,20 @@ class HandWindow:
         early = self._next_show - time.monotonic()
         if early > 0:
             time.sleep(min(early, 0.01))
-        message = self.client.latest(timeout=0.01) if early <= 0 else None
+        message, picture = self._following.next(timeout=0.01) if early <= 0 else (None, None)
         if message is not None:
             self._show(message.result)
-        elif self._hands and not self.client.alive:
+        if picture is not None:
+            self._show_picture(picture)
+        if message is None and self._hands and not self.client.alive:
             self._keep_only(())
-        if self.client.image is not self._picture_message and self.client.image is not None:
-            self._show_picture(self.client.image)
         before = time.monotonic()
         # Drawing is in poll_events, and only where something has changed.
         if not self._visualizer.poll_events():
             self._running = False
         self._follow_size()
         if message is not None:
-            self.watch.shown()
+            self.watch.shown(message)
             self._drawing += 0.1 * (time.monotonic() - before - self._drawing)
             self._next_show = before + (_SHORTEST if self._drawing < _SLOW else _SHORTEST_IF_SLOW)
         return self._running
@@ -272,7 +272,6 @@ class HandWindow:
     def _show_picture(self, message: ImageMessage) -> None:
         import cv2
 
-        self._picture_message = message
         decoded = cv2.imdecode(np.frombuffer(message.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
         if decoded is None:
             return

@@ -13,7 +13,7 @@ from stages.packets import ClockAnchor, FrameResult, RunInfo
 from viewers import client as client_module
 from viewers.client import HandClient
 from viewers.terminal import TerminalLine
-from viewers.watch import Watch
+from viewers.watch import Following, Watch
 
 MakeStage = Callable[..., Any]
 MakeResult = Callable[..., FrameResult]
@@ -40,9 +40,8 @@ def test_the_state_follows_the_publisher_through_its_life(
             stage.show(make_result(0))
             return state() == "running"
 
-        until(lambda: heard(second))
+        until(lambda: heard(second) and watch.numbers().hands == 2)
         assert watch.numbers().words == "running"
-        assert watch.numbers().hands == 2
 
         second.leave("failed", "the camera was unplugged")
         until(lambda: state() == "failed")
@@ -73,7 +72,8 @@ def test_rate_and_latency_are_of_the_last_second(
         until(arrived)
         for _ in range(25):
             now += 0.04
-            watch.shown()
+            assert client.newest is not None
+            watch.shown(client.newest)
         numbers = watch.numbers()
         assert numbers.rate == pytest.approx(25)
         assert numbers.latency is not None
@@ -108,6 +108,58 @@ def test_the_age_of_hands_from_another_host_is_unknown(
         stage.publisher._run = replace(stage.run, clock=elsewhere)
         until(lambda: arrived() and client.newest is not None and client.newest.clock == elsewhere)
         assert age() is None
+
+
+class TestWhatIsShownNext:
+    def test_without_pictures_the_newest_hands(
+        self, make_stage: MakeStage, make_result: MakeResult, until: Callable[..., None]
+    ) -> None:
+        stage = make_stage()
+        with HandClient(stage.address, images=True) as client:
+            following = Following(client)
+
+            def arrived() -> bool:
+                stage.show(make_result(0))
+                return following.next(0.05).hands is not None
+
+            until(arrived)
+            for _ in range(3):
+                stage.show(make_result(0))
+            until(lambda: client.alive and client.newest is not None and client.newest.seq == stage.index - 1)
+            hands, picture = following.next(1.0)
+            assert hands is client.newest
+            assert picture is None
+            assert following.next(0.0) == (None, None)
+
+    def test_with_pictures_the_newest_picture_and_the_hands_of_its_frame(
+        self, make_stage: MakeStage, make_result: MakeResult, until: Callable[..., None]
+    ) -> None:
+        stage, result = make_stage(images=True), make_result(0, image=True)
+        bare = replace(result, image=None)
+        with HandClient(stage.address, images=True) as client:
+            following = Following(client)
+
+            def arrived() -> bool:
+                stage.show(result)
+                return following.next(0.05).picture is not None
+
+            until(arrived)
+            time.sleep(0.05)  # the next picture's time has come, at thirty a second
+            stage.show(result)
+            stage.show(bare)  # newer hands, without a picture of theirs
+            until(lambda: client.alive and client.newest is not None and client.newest.seq == stage.index - 1)
+            hands, picture = following.next(1.0)
+            assert hands is not None
+            assert picture is not None
+            assert hands.result.frame.index == picture.frame.index == stage.index - 2
+            stage.show(bare)
+            assert following.next(0.1) == (None, None), "its picture may still come"
+
+            def goes_on() -> bool:
+                stage.show(bare)
+                return following.next(0.05).hands is not None
+
+            until(goes_on)  # pictures have stopped
 
 
 class TestTerminalLine:

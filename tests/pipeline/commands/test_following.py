@@ -88,14 +88,14 @@ def recording(tmp_path: Path, make_run: Callable[..., RunInfo], make_result: Mak
 
 
 def says(one: Command, words: str, stage: Any = None, result: FrameResult | None = None) -> Callable[[], bool]:
-    """Whether these words have come, while hands are published."""
+    """Whether these words (a pattern) have come, while hands are published."""
 
     def said() -> bool:
         assert one.process.poll() is None, one.seen()
         if stage is not None and result is not None:
             stage.show(result)
             time.sleep(0.02)
-        return words in one.seen()
+        return re.search(words, one.seen()) is not None
 
     return said
 
@@ -111,12 +111,12 @@ def test_view_follows_a_publisher_that_comes_goes_and_comes_back(
     address = first.address
     first.publisher.close()
     view = command("view", address, env=screen)
-    until(says(view, f"waiting for a publisher at {address}"), 60)
+    until(says(view, "waiting for a publisher at tcp"), 60)
     second = make_stage(address)
     until(says(view, "2 hands", second, make_result(0)), 60)
     assert re.search(r"running  \d+\.\d frames/s  latency \d+ ms  2 hands  0 lost", view.seen())
     second.leave("ended")
-    until(says(view, f"ended, waiting for the next at {address}"))
+    until(says(view, "ended, waiting for the next at tcp"))
     third = make_stage(address)
     until(says(view, "1 hand ", third, make_result(0, 1)))
     assert view.interrupt() == 0
@@ -147,7 +147,7 @@ def test_record_ends_by_ctrl_c_with_a_whole_recording_and_a_report(
 ) -> None:
     stage = make_stage()
     record = command("record", stage.address, "--out", str(tmp_path / "rec"))
-    until(says(record, "5 frames recorded", stage, make_result(0)), 60)
+    until(says(record, r"[5-9] frames recorded|\d\d frames recorded", stage, make_result(0)), 60)
     assert record.interrupt() == 0
     seen = record.seen()
     assert "receive" in seen
