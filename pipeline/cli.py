@@ -4,6 +4,7 @@ Nothing heavy is imported here: each command imports what it needs when it is ca
 """
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from pipeline.commands import bench, doctor, keys, play, record, run, view, web,
 app = typer.Typer(
     name="hamba",
     help="Live 3D hands from any camera or video.",
+    epilog="--debug, anywhere, shows the traceback of an error.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -53,6 +55,9 @@ def main() -> None:
     # Before NumPy is loaded: its matrices here are small, and BLAS threads that wait for the next one spin, which takes
     # the processor from the detector.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # A shell's background jobs are started with SIGINT ignored; SIGTERM ends the viewers as cleanly as Ctrl-C does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from pipeline.commands.errors import leave, run_app
 
     leave(run_app(app, sys.argv[1:]))

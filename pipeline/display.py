@@ -71,12 +71,17 @@ def fallback_text(choice: Choice) -> str:
     return f"{choice.subject}: {choice.chosen}. {choice.reason}"
 
 
-def print_report(console: Console, status: Status, written: Sequence[str]) -> None:
-    """The report of a run: what came out, what each stage took and dropped, what was chosen and why."""
+def print_report(console: Console, status: Status, written: Sequence[str], *, live: bool = False) -> None:
+    """The report of a run: what came out, what each stage took and dropped, what was chosen and why.
+
+    The reasons of fallbacks were told while it ran. Latency means something where frames come at their own time only.
+    """
     ending = {"ended": "done", "stopped": "stopped", "failed": "failed"}.get(status.state, status.state)
+    found = f"hands in {status.frames_with_hands} of them" if status.frames_with_hands else "no hands in them"
+    latency = f", latency p50 {_ms(status.latency.p50)}, p99 {_ms(status.latency.p99)} ms" if live else ""
     console.print(
-        f"[bold]{ending}[/]: {status.frames} frames in {status.elapsed:.1f} s ({status.rate:.1f} frames/s), "
-        f"latency p50 {_ms(status.latency.p50)}, p99 {_ms(status.latency.p99)} ms"
+        f"[bold]{ending}[/]: {status.frames} frame{'' if status.frames == 1 else 's'}, {found}, "
+        f"in {status.elapsed:.1f} s ({status.rate:.1f} frames/s){latency}"
     )
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("stage")
@@ -96,8 +101,10 @@ def print_report(console: Console, status: Status, written: Sequence[str]) -> No
     for error, count in status.errors.items():
         console.print(f"[yellow]{count} failed[/] {error}")
     for choice in status.choices:
-        style = "yellow" if choice.fallback else "dim"
-        console.print(f"{choice.subject}: {choice.chosen} ({choice.reason})", style=style, highlight=False)
+        if choice.fallback:
+            console.print(f"{choice.subject}: {choice.chosen} (see above)", style="yellow", highlight=False)
+        else:
+            console.print(f"{choice.subject}: {choice.chosen} ({choice.reason})", style="dim", highlight=False)
     for path in written:
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 

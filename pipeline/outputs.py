@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from hamba_core.errors import OutputError
@@ -12,12 +13,12 @@ SUMMARY = "summary.json"
 _RESULTS = (RECORDING, OVERLAY, "overlay-*.jpg", "preview.png", SUMMARY)
 
 
-def default_folder(source: str, parent: Path = Path("out")) -> Path:
-    """A folder for the results of this source that holds none yet: out/clip, then out/clip-2, ..."""
+def default_folder(source: str, parent: Path = Path("out"), *, overwrite: bool = False) -> Path:
+    """A folder for the results of this source: out/clip, or, where that holds some to be kept, out/clip-2, ..."""
     stem = Path(source).stem if "://" not in source else source.partition("://")[2]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:60] or "hands"
     folder, number = parent / name, 2
-    while holds_results(folder):
+    while holds_results(folder) and not overwrite:
         folder, number = parent / f"{name}-{number}", number + 1
     return folder
 
@@ -25,6 +26,14 @@ def default_folder(source: str, parent: Path = Path("out")) -> Path:
 def holds_results(folder: Path) -> bool:
     """Whether an earlier run wrote here."""
     return next(_results(folder), None) is not None
+
+
+def remove_empty_results(folder: Path) -> None:
+    """Take away what a run has begun that never had a frame, and the folder if nothing else is in it."""
+    with suppress(OSError):
+        for path in list(_results(folder)):
+            path.unlink()
+        folder.rmdir()
 
 
 def _results(folder: Path) -> Iterator[Path]:

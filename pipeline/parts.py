@@ -136,6 +136,7 @@ class StageWorker(Worker):
         result: FrameResult = envelope.packet
         telemetry.frames += 1
         telemetry.hands = len(result.hands)
+        telemetry.frames_with_hands += bool(result.hands)
         envelope.packet = replace(result, stage_ns={**result.stage_ns, **envelope.stage_ns})
         for outbox in self.outboxes:
             outbox.put(envelope)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pipeline.assembly import assemble
 from pipeline.display import LiveLine, print_report
-from pipeline.outputs import prepare_folder
+from pipeline.outputs import prepare_folder, remove_empty_results
 from pipeline.runner import Runner
 from pipeline.settings import Settings
 from stages.contract import Source
@@ -45,9 +45,11 @@ def run_session(
         finally:
             line.__exit__(None, None, None)
             status = runner.report
+            if out is not None and (status is None or (status.state == "failed" and not status.frames)):
+                remove_empty_results(out)
             if status is not None and (status.frames or status.state != "failed"):
                 written = _written(out)
-                print_report(console, status, [str(path) for path in written])
+                print_report(console, status, [str(path) for path in written], live=settings.mode == "live")
                 if as_json:
                     sys.stdout.write(json.dumps(report_tree(status, written)) + "\n")
     return status or runner.status()

@@ -138,6 +138,7 @@ class Telemetry:
         self.latency = Histogram()
         self.frames = 0
         self.hands = 0
+        self.frames_with_hands = 0
 
     def add(self, meter: Meter) -> None:
         """Count a part in, in order; before `start`."""
@@ -181,6 +182,7 @@ class Telemetry:
             elapsed=(until - started) / 1e9,
             frames=frames,
             hands=self.hands,
+            frames_with_hands=self.frames_with_hands,
             rate=(frames - before) * 1e9 / (until - since) if until > since else 0.0,
             latency=self.latency.percentiles(recent and recent.latency),
             stages=tuple(

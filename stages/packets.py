@@ -283,3 +283,4 @@ class Status:
     stages: tuple[StageStatus, ...]  # source, stages, sinks, in order
     choices: tuple[Choice, ...]
     errors: Mapping[str, int]  # failed frames by kind of error, "stage: Error"
+    frames_with_hands: int = 0  # results that had any; not on the wire

@@ -120,7 +120,7 @@ def _compute() -> Iterator[Finding]:
                 distribution,
                 "optional",
                 f"not in use ({type(error).__name__}); the scan runs in plain torch",
-                "pip install 'hamba-stream[cuda]'   (needs a CUDA compiler)",
+                "pip install --no-build-isolation mamba-ssm causal-conv1d   (needs a CUDA compiler)",
             )
         else:
             yield Finding(distribution, "works", version(distribution))
@@ -156,6 +156,7 @@ def _cameras_and_screen() -> Iterator[Finding]:
 
 def _print(findings: list[Finding]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     signs = {"works": "[green]works[/]", "missing": "[red]missing[/]", "optional": "[yellow]not there[/]"}
@@ -163,7 +164,7 @@ def _print(findings: list[Finding]) -> None:
     for column in ("", "what", "found", "to mend it"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        table.add_row(signs[finding.state], finding.what, finding.found, finding.mend)
+        table.add_row(signs[finding.state], *map(escape, (finding.what, finding.found, finding.mend)))
     console = Console()
     console.print(table)
     missing = [finding.what for finding in findings if finding.state == "missing"]

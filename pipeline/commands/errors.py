@@ -8,13 +8,15 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-import click
 import typer
 
 from hamba_core.errors import HambaError
 
 ABANDONED_PREFIX = "hamba "
 """What the names of the runtime's threads begin with; one that is still there at the end was abandoned."""
+
+USAGE = 2
+"""Exit status of a command line that is not understood, as of anything else that is wrong with what was given."""
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -29,10 +31,9 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         result = app(args=arguments, standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except typer.TyperException as error:
+        return _tell_usage(error, as_json="--json" in arguments)
+    except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except HambaError as error:
         return _tell(error, str(error), error.exit_status, debug=debug, as_json="--json" in arguments)
@@ -61,6 +62,22 @@ def _tell(error: Exception, message: str, status: int, *, debug: bool, as_json: 
     text = "\n".join([message, *notes])
     sys.stderr.write(f"error: {text}\n")
     if as_json:
-        answer = {"error": {"kind": type(error).__name__, "message": text}, "exit_status": status}
-        sys.stdout.write(json.dumps(answer) + "\n")
+        _write_json(error, text, status)
     return status
+
+
+def _tell_usage(error: typer.TyperException, *, as_json: bool) -> int:
+    """A command line that is not understood, in typer's own words."""
+    from typer.rich_utils import rich_format_error
+
+    if as_json:
+        _write_json(error, error.format_message(), USAGE)
+    else:
+        # Every TyperException that parsing raises is of the one kind that typer exports no name for.
+        rich_format_error(error)  # type: ignore[arg-type]
+    return USAGE
+
+
+def _write_json(error: Exception, text: str, status: int) -> None:
+    answer = {"error": {"kind": type(error).__name__, "message": text}, "exit_status": status}
+    sys.stdout.write(json.dumps(answer) + "\n")

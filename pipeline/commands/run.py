@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output, and nothing else.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")]
 
 
 def run(
@@ -27,7 +27,10 @@ def run(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the results. [default: out/<source>; none for live runs]", show_default=False),
+        typer.Option(
+            help="Folder for the results. [default: out/<source>, or out/<source>-2...; none for live runs]",
+            show_default=False,
+        ),
     ] = None,
     preset: Annotated[
         str | None,
@@ -96,7 +99,7 @@ def run(
     overrides = [f"{key}={value}" for key, value in options.items() if value is not None]
     settings = load_settings(preset or ("live" if source_for(source).live else "offline"), [*overrides, *(set_ or [])])
     if out is None and settings.mode == "offline":
-        out = default_folder(source)
+        out = default_folder(source, overwrite=overwrite)
     with _window(settings) if view else nullcontext():
         status = run_session(
             source_for(source, settings.source, stream=settings.stream),

@@ -69,8 +69,11 @@ class LandmarksEstimator:
             log.info("landmarks: %d hands were left out in all", self.left_out)
 
     def choices(self) -> tuple[Choice, ...]:
-        """The hand model."""
-        return (Choice("hand model", self._model.name, "reconstruct.hand_model"),)
+        """The hand model, and what is assumed of its size."""
+        return (
+            Choice("hand model", self._model.name, "reconstruct.hand_model"),
+            Choice("hand size", "near the model's mean", "one camera cannot measure it; distances scale with it"),
+        )
 
     def hand_model(self) -> HandModel:
         """The hand model that is fitted."""

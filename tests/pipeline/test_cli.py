@@ -59,7 +59,7 @@ def test_a_run_leaves_recording_overlay_and_summary_and_says_what_it_used(
 ) -> None:
     assert hamba("run", QUICK, "--out", tmp_path) == 0
     told = re.sub(r"\s+", " ", capfd.readouterr().err)
-    assert "done: 10 frames" in told
+    assert "done: 10 frames, hands in 10 of them" in told
     assert "no Hamba checkpoint is configured" in told
     assert told.count("docs/model.md") >= 1, "it says how to get the network"
     for name in (RECORDING, OVERLAY, SUMMARY):
@@ -124,6 +124,26 @@ def test_what_is_wrong_is_said_in_one_message_with_exit_status_2(
         assert word in told
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run"], "source"),
+        (["bogus"], "bogus"),
+        (["run", "x", "--bogus"], "--bogus"),
+        (["run", "x", "--max-hands", "two"], "max-hands"),
+    ],
+)
+def test_a_command_line_that_is_not_understood_is_no_bug(
+    arguments: list[str], words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert hamba(*arguments) == 2
+    told = capfd.readouterr().err
+    assert words in told
+    assert "should not happen" not in told
+    assert hamba(*arguments, "--json") == 2
+    assert words in json.loads(capfd.readouterr().out)["error"]["message"]
+
+
 def test_debug_shows_the_traceback(capfd: pytest.CaptureFixture[str]) -> None:
     assert hamba("run", "missing.mp4", "--debug") == 2
     assert "Traceback" in capfd.readouterr().err
@@ -151,7 +171,7 @@ def test_a_source_that_cannot_be_opened_leaves_no_files(tmp_path: Path) -> None:
     text.write_text("this is no video\n" * 100)
     out = tmp_path / "out"
     assert hamba("run", text, "--out", out) == 2
-    assert not out.exists() or list(out.iterdir()) == []
+    assert not out.exists()
 
 
 def test_a_file_that_breaks_in_the_middle_keeps_what_came_before(
@@ -182,6 +202,8 @@ def test_a_port_in_use_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str
     told = capfd.readouterr().err
     assert address in told
     assert "another program" in told
+    assert "--address" in told
+    assert not tmp_path.exists(), "what had been begun is taken away"
 
 
 @pytest.mark.parametrize("blocker", ["file", "readonly"])

@@ -40,6 +40,12 @@ def test_a_folder_with_results_is_passed_over(tmp_path: Path) -> None:
     assert default_folder("clip.mp4", tmp_path).name == "clip-3"
 
 
+def test_the_first_folder_is_taken_again_where_results_may_be_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "clip" / RECORDING).touch()
+    assert default_folder("clip.mp4", tmp_path, overwrite=True).name == "clip"
+
+
 def test_results_are_overwritten_only_when_asked(tmp_path: Path) -> None:
     (tmp_path / RECORDING).write_text("precious")
     (tmp_path / "mine.txt").write_text("mine")
