@@ -41,6 +41,26 @@ def pipeline(
     _print(numbers, json=json)
 
 
+@app.command("model")
+def model(
+    release: Annotated[
+        Path | None, typer.Argument(help="Hamba weights. [default: random ones of the released size]")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each is measured.")] = 5,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The network on this processor against plain float32: one hand, loading, memory. Needs 8 GB of disk, minutes."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from pipeline.benchmarks.model import measure_model
+
+    console = Console(stderr=True, quiet=json)
+    result = measure_model(release, rounds=rounds, on_step=lambda step: console.print(step, style="dim"))
+    _print(asdict(result), json=json)
+
+
 @app.command("publish")
 def publish(
     seconds: Annotated[float, typer.Option(min=1, help="Seconds that each phase takes.")] = 10.0,
