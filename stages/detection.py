@@ -45,6 +45,12 @@ class DetectionSettings(StageSettings):
     min_tracking_score: float = Field(
         default=0.5, ge=0, le=1, description="least overlap with the last frame's hand to follow it"
     )
+    every: int = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="look at every n-th frame; in between, hands are where their motion or the network has them",
+    )
     mirror: bool = Field(default=False, description="the pictures are mirrored, as selfie views are: turn them back")
     mode: Literal["auto", "video", "image"] = Field(
         default="auto",
@@ -63,7 +69,7 @@ class HandDetection(Stage[Frame, Detections]):
     A mirrored picture (`settings.mirror`) is no picture of the real world: in it a right hand has the shape of a left
     one. It is turned back, with its camera, and the frame that comes out is the turned one.
 
-    `stills` says that the pictures have nothing to do with one another, so that mode "auto" looks at each anew.
+    `stills` says that the pictures have nothing to do with one another, so that each is looked at, in mode "auto" anew.
     """
 
     name = "detect"
@@ -76,6 +82,7 @@ class HandDetection(Stage[Frame, Detections]):
         self._mediapipe: Any = None
         self._timestamp_ms = 0
         self._last_pts: float | None = None
+        self._frames = 0
 
     def open(self) -> None:
         """Load the networks. Raises DependencyError, WeightsError."""
@@ -107,6 +114,9 @@ class HandDetection(Stage[Frame, Detections]):
     def process(self, packet: Frame) -> Detections:
         frame = _unmirrored(packet) if self._settings.mirror else packet
         self._advance_clock(frame.meta.pts)
+        self._frames += 1
+        if (self._frames - 1) % self._settings.every and not self._stills:
+            return Detections(frame, (), looked=False)
         result = self._landmark(frame.image)
         boxes = [
             _hand_box(categories[0], joints, world, frame.meta)

@@ -124,6 +124,7 @@ class Detections:
 
     frame: Frame
     boxes: tuple[HandBox, ...]
+    looked: bool = True  # false where the detector passed this frame over
 
     __repr__ = _shapes
 

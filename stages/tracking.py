@@ -78,12 +78,15 @@ class HandTracking(Stage[Detections, Detections]):
         self._tracks: list[_Track] = []
         self._now = 0.0  # s, rises with every frame, whatever the time stamps do
         self._previous = 0.0  # s, when the frame before was
+        self._looked_at = 0.0  # s, when the detector last looked
         self._last_pts: float | None = None
         self._last_id = 0
 
     def process(self, packet: Detections) -> Detections:
         meta = packet.frame.meta
         self._advance_clock(meta.pts)
+        if packet.looked:
+            self._looked_at = self._now
         if self._stills:
             self._tracks = []
         for box in self._match(packet.boxes):
@@ -91,8 +94,8 @@ class HandTracking(Stage[Detections, Detections]):
         for track in self._tracks:
             self._confirm(track, meta)
         self._end(meta)
-        shown = [track.hand(self._now) for track in self._tracks if self._is_shown(track, meta)]
-        return Detections(packet.frame, tuple(sorted(shown, key=lambda hand: hand.track_id or 0)))
+        shown = [track.hand(self._now, self._looked_at) for track in self._tracks if self._is_shown(track, meta)]
+        return replace(packet, boxes=tuple(sorted(shown, key=lambda hand: hand.track_id or 0)))
 
     def close(self) -> None:
         self._tracks = []
@@ -222,12 +225,13 @@ class _Track:
             if self._side_evidence < -enough:
                 self.side, self._side_evidence = box.side, 0.0
 
-    def hand(self, now: float) -> HandBox:
-        """The hand as seen now, or as expected."""
+    def hand(self, now: float, looked_at: float) -> HandBox:
+        """The hand as seen now, or as expected; its score falls where the detector looked and did not see it."""
         if self.seen_at == now:
             return replace(self._box, track_id=self.track_id, side=self.side)
         joints = self.expected(now).astype(np.float32)
-        score = self._box.score * 0.5 ** ((now - self.seen_at) / _SCORE_HALF_LIFE)
+        missed = now - self.seen_at if looked_at > self.seen_at else 0.0
+        score = self._box.score * 0.5 ** (missed / _SCORE_HALF_LIFE)
         return replace(
             self._box,
             track_id=self.track_id,
