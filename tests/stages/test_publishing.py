@@ -162,7 +162,7 @@ def test_clients_resume_by_themselves_when_a_publisher_is_started_anew(
 
 def test_an_address_in_use_is_named_with_what_to_do(publisher: Publisher, make_run: MakeRun) -> None:
     second = Publisher(PublishSettings(address=publisher.address))
-    with pytest.raises(OutputError, match=r"cannot publish on .*another program .* has it.*--publish"):
+    with pytest.raises(OutputError, match=r"cannot publish on .*another program .* has it.*--address"):
         second.open(make_run())
     second.close()
 
