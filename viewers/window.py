@@ -4,9 +4,6 @@ Two views: through the camera, over its picture where pictures are published, an
 presses H for help.
 """
 
-import ctypes
-import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +31,7 @@ from viewers.scene import (
     look_at,
     other_camera,
 )
+from viewers.screen import screen
 from viewers.watch import Following, Watch
 from viewers.window_shapes import HandShapes, HungPicture, lines, points
 
@@ -91,12 +89,13 @@ class HandWindow:
         self._drawing = 0.0  # s a frame, smoothed
         o3d.utility.set_verbosity_level(o3d.utility.VerbosityLevel.Error)
         self._visualizer = o3d.visualization.VisualizerWithKeyCallback()
-        # Without a screen Open3D would draw where nobody sees it.
-        if not _has_screen() or not self._visualizer.create_window("Hamba", width, height):
-            raise DeviceError(
-                "cannot open a window: expected a screen with OpenGL, found none. On a machine without a screen, "
-                "use `hamba web`"
-            )
+        with screen() as found:
+            # Without a screen Open3D would draw where nobody sees it.
+            if not found or not self._visualizer.create_window("Hamba", width, height):
+                raise DeviceError(
+                    "cannot open a window: expected a screen with OpenGL, found none. On a machine without a screen, "
+                    "use `hamba web`"
+                )
         options = self._visualizer.get_render_option()
         options.background_color = np.array(BACKGROUND) / 255
         options.mesh_shade_option = o3d.visualization.MeshShadeOption.Color  # Open3D's name for smooth shading
@@ -289,21 +288,6 @@ class HandWindow:
 
     def _remove(self, geometry: Any) -> None:
         self._visualizer.remove_geometry(geometry, reset_bounding_box=False)
-
-
-def _has_screen() -> bool:
-    """Whether there is a screen that a window can be opened on."""
-    if sys.platform != "linux" or os.environ.get("WAYLAND_DISPLAY"):
-        return True
-    try:
-        x11 = ctypes.CDLL("libX11.so.6")
-    except OSError:
-        return False
-    x11.XOpenDisplay.restype = ctypes.c_void_p
-    display = x11.XOpenDisplay(None)
-    if display:
-        x11.XCloseDisplay(ctypes.c_void_p(display))
-    return bool(display)
 
 
 def _key(action: Callable[[], None]) -> Callable[[Any], bool]:

@@ -1,0 +1,28 @@
+"""Whether there is a screen to open a window on."""
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def screen() -> Iterator[bool]:
+    """Tells, and holds on to the screen so that it stays as it was found until a window is open."""
+    if sys.platform != "linux" or os.environ.get("WAYLAND_DISPLAY"):
+        yield True
+        return
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        yield False
+        return
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    display = x11.XOpenDisplay(None)
+    try:
+        # Held meanwhile: some X servers start anew, and refuse everybody for a moment, when the last client leaves.
+        yield bool(display)
+    finally:
+        if display:
+            x11.XCloseDisplay(ctypes.c_void_p(display))
