@@ -69,6 +69,7 @@ class HambaEstimator:
     def __init__(self, checkpoint: Path, mano: Path | None = None, settings: NetworkSettings | None = None) -> None:
         self._checkpoint, self._mano, self._settings = checkpoint, mano, settings or NetworkSettings()
         self._network: Hamba | None = None
+        self._hand: HandModel | None = None
         self._device = "cpu"
         self._largest_batch = 1
         self._choices: tuple[Choice, ...] = ()
@@ -104,7 +105,8 @@ class HambaEstimator:
         kernels = "oneDNN, packed weights" if packed else "torch"
         with torch.inference_mode():
             network(torch.zeros(1, 3, CROP_SIZE, CROP_SIZE, device=device))  # the first pass packs weights and warms up
-        self._network, self._device, self._largest_batch = network, str(device), _LARGEST_BATCH[device.type]
+        self._network, self._hand = network, network.hand
+        self._device, self._largest_batch = str(device), _LARGEST_BATCH[device.type]
         self._choices = (
             Choice("weights", str(self._checkpoint), network.origin),
             Choice("device", _device_name(device), reason),
@@ -124,8 +126,10 @@ class HambaEstimator:
         return self._choices
 
     def hand_model(self) -> HandModel:
-        """The user's MANO hand, after `open`."""
-        return self._loaded().hand
+        """The user's MANO hand, after `open`; also after `close`, since stages behind this one still have hands to pass."""
+        if self._hand is None:
+            raise _not_open()
+        return self._hand
 
     def topology(self) -> HandTopology:
         """That of the hand model."""
@@ -195,7 +199,7 @@ class HambaEstimator:
 
     def _loaded(self) -> "Hamba":
         if self._network is None:
-            raise PipelineError("the hamba estimator: expected open to be called first, found it closed; open it")
+            raise _not_open()
         return self._network
 
     def _forget(self) -> None:
@@ -268,6 +272,10 @@ def _hand(view: _View, seen: _Seen) -> Hand | None:
         joints_2d=camera.project(joints).astype(np.float32),
         vertices=vertices.astype(np.float32),
     )
+
+
+def _not_open() -> PipelineError:
+    return PipelineError("the hamba estimator: expected open to be called first, found it closed; open it")
 
 
 def _device_name(device: "torch.device") -> str:

@@ -235,6 +235,17 @@ def test_the_rescale_is_the_crops_size_relative_to_the_box(tiny_release: Path, e
     wide.close()
 
 
+def test_the_hand_model_stays_when_the_network_is_let_go(tiny_release: Path) -> None:
+    """The stages behind it are still at work then."""
+    estimator = HambaEstimator(tiny_release, settings=FLOAT32)
+    with pytest.raises(PipelineError, match="open"):
+        estimator.hand_model()
+    estimator.open()
+    estimator.close()
+    assert estimator.hand_model().name == "mano"
+    assert estimator.topology().vertices == 778
+
+
 def test_it_has_to_be_opened_first(tiny_release: Path) -> None:
     with pytest.raises(PipelineError, match="open"):
         HambaEstimator(tiny_release).reconstruct([packet(box())])
