@@ -38,10 +38,10 @@ PICTURE_DEPTH = 1.5
 FRUSTUM_DEPTH = 0.08
 """Metres from the camera to the end of the frustum that stands for it."""
 
-MIDDLE = (0.0, 0.02, 0.5)
+MIDDLE = (0.0, 0.03, 0.43)
 """Where hands mostly are; the free view turns about it."""
 
-FREE_VIEW_EYE = (0.55, -0.42, -0.22)
+FREE_VIEW_EYE = (0.45, -0.31, -0.14)
 """Where the free view starts from: above the camera's right shoulder."""
 
 
@@ -96,7 +96,7 @@ BONE_FACES = _tube_faces()
 """(F, 3) faces of `bone_tubes`, counter-clockwise seen from outside."""
 
 
-def ground_grid(step: float = 0.1, reach: float = 0.8) -> tuple[Points, Pairs]:
+def ground_grid(step: float = 0.1, reach: float = PICTURE_DEPTH / 2) -> tuple[Points, Pairs]:
     """Lines (N, 3), (L, 2) of a square grid on the ground before the camera."""
     ticks = np.arange(-reach, reach + step / 2, step)
     ends = np.array([-reach, reach])
