@@ -35,14 +35,24 @@ def _cut(image: Tensor, square: Square, side: Side) -> Tensor:
     step = square.side / CROP_SIZE
     places = (torch.arange(CROP_SIZE, dtype=torch.float64) - CROP_SIZE / 2) * step
     # A picture's first pixel has its middle at 0.5.
-    rows, top = _resampling(square.y - 0.5 + places, height, step)
-    columns, left = _resampling(square.x - 0.5 + (places if side == "right" else -places), width, step)
-    region = image[top : top + rows.shape[1], left : left + columns.shape[1]].permute(2, 0, 1).float()
-    return rows.to(image.device) @ region @ columns.to(image.device).mT
+    rows, row_shares = _taps(square.y - 0.5 + places, height, step)
+    columns, column_shares = _taps(square.x - 0.5 + (places if side == "right" else -places), width, step)
+    left, right = int(columns.min()), int(columns.max()) + 1
+    resampled = _mix(image[:, left:right], rows, row_shares)  # (256, right - left, 3)
+    return _mix(resampled.transpose(0, 1), columns - left, column_shares).permute(2, 1, 0)
 
 
-def _resampling(places: Tensor, length: int, step: float) -> tuple[Tensor, int]:
-    """How each of 256 places along a side of a picture is mixed from its pixels: (256, n), and the first pixel's index.
+def _mix(lines: Tensor, taps: Tensor, shares: Tensor) -> Tensor:
+    """Mix lines (n, ...): each of 256 new ones is the sum of its taps (256, T) in their shares (256, T)."""
+    taps, shares = taps.to(lines.device), shares.to(lines.device)
+    mixed = torch.zeros(len(taps), *lines.shape[1:], device=lines.device)
+    for tap, share in zip(taps.unbind(1), shares.unbind(1), strict=True):
+        mixed.addcmul_(lines[tap].float(), share[:, None, None])
+    return mixed
+
+
+def _taps(places: Tensor, length: int, step: float) -> tuple[Tensor, Tensor]:
+    """Which pixels along one side of a picture make up a sample at each of 256 places, and in which shares: (256, T).
 
     A bilinear sample of the blurred picture: two neighbours, each a Gaussian mean of pixels, of which those beyond
     the border repeat the last one. Samples beyond the border are black.
@@ -52,12 +62,12 @@ def _resampling(places: Tensor, length: int, step: float) -> tuple[Tensor, int]:
     below = places.floor()
     fraction = places - below
     neighbours = torch.stack([below, below + 1], 1).long()  # (256, 2)
-    shares = torch.stack([1 - fraction, fraction], 1) * ((neighbours >= 0) & (neighbours < length))
-    pixels = (neighbours[..., None] + torch.arange(-reach, reach + 1)).clamp(0, length - 1)
-    first, last = int(pixels.min()), int(pixels.max())
-    mixing = torch.zeros(len(places), last - first + 1, dtype=torch.float64)
-    mixing.scatter_add_(1, pixels.flatten(1) - first, (shares[..., None] * kernel).flatten(1))
-    return mixing.float(), first
+    weights = torch.stack([1 - fraction, fraction], 1) * ((neighbours >= 0) & (neighbours < length))
+    shares = torch.zeros(len(places), len(kernel) + 1, dtype=torch.float64)
+    shares[:, :-1] += weights[:, :1] * kernel
+    shares[:, 1:] += weights[:, 1:] * kernel
+    pixels = neighbours[:, :1] + torch.arange(-reach, reach + 2)
+    return pixels.clamp(0, length - 1), shares.float()
 
 
 def _blur_kernel(step: float) -> Tensor:

@@ -126,7 +126,7 @@ class HambaEstimator:
         return self._choices
 
     def hand_model(self) -> HandModel:
-        """The user's MANO hand, after `open`; also after `close`, since stages behind this one still have hands to pass."""
+        """The user's MANO hand, after `open`, and after `close` too: the stages behind still have hands to pass on."""
         if self._hand is None:
             raise _not_open()
         return self._hand
