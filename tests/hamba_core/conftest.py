@@ -1,8 +1,9 @@
 """The files that prove parity with the released network, where they stand beside the checkout."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import pytest
@@ -30,14 +31,14 @@ def make_parity_release(parity: Path) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def parity_release(make_parity_release: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """parity_release("mini" or "full") -> the folder of the release, written once."""
-    made: dict[str, Path] = {}
+def parity_release(make_parity_release: ModuleType) -> Iterator[Callable[[str], Path]]:
+    """parity_release("mini" or "full") -> the folder of the release, written once and removed at the end."""
+    with TemporaryDirectory(prefix="hamba-parity-") as folder:
 
-    def release(size: str) -> Path:
-        if size not in made:
-            made[size] = tmp_path_factory.mktemp("parity") / size
-            make_parity_release.write(size, made[size])
-        return made[size]
+        def release(size: str) -> Path:
+            path = Path(folder) / size
+            if not path.exists():
+                make_parity_release.write(size, path)
+            return path
 
-    return release
+        yield release
