@@ -7,14 +7,17 @@ bounded queue is full. A loss shows as a gap in `seq`.
 import logging
 import re
 import time
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import zmq
 from pydantic import Field, field_validator
 from zmq.auth import load_certificate
 from zmq.auth.thread import ThreadAuthenticator
+from zmq.utils.monitor import recv_monitor_message
 
 from hamba_core.errors import ConfigurationError, OutputError
 from stages import wire
@@ -31,6 +34,11 @@ logger = logging.getLogger(__name__)
 
 _LINGER_MS = 500  # for the last status to leave, once the run has ended
 _JPEG_QUALITY = 80
+_REFUSALS: Final[dict[int, str]] = {
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "its public key is not in the folder publish.clients",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "it takes this publisher for another: its --server-key is not ours",
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "it came without keys",
+}
 
 
 class PublishSettings(StageSettings):
@@ -74,6 +82,8 @@ class Publisher(Sink):
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes] | None = None
         self._authenticator: ThreadAuthenticator | None = None
+        self._handshakes: zmq.Socket[bytes] | None = None
+        self._refusals_said: set[int] = set()
         self._run: RunInfo | None = None
         self._seq = 0
         self._next_image_ns = 0
@@ -124,6 +134,7 @@ class Publisher(Sink):
         self._authenticator.configure_curve(domain="*", location=clients)
         self._socket.curve_publickey, self._socket.curve_secretkey = public, secret
         self._socket.curve_server = True
+        self._handshakes = self._socket.get_monitor_socket(reduce(or_, _REFUSALS))
 
     def write(self, result: FrameResult) -> None:
         """Send the hands, and the picture if its time has come."""
@@ -145,7 +156,12 @@ class Publisher(Sink):
         self._send(StatusMessage(status, time.monotonic_ns(), self._run.clock))
 
     def _greet(self) -> None:
-        """Send the model once for all those who have subscribed to it since the last time."""
+        """Send the model once for all those who have subscribed to it since the last time; tell of those refused."""
+        while self._handshakes is not None and self._handshakes.poll(0):
+            refusal = recv_monitor_message(self._handshakes)["event"]
+            if refusal not in self._refusals_said:  # such a client tries again every second
+                self._refusals_said.add(refusal)
+                logger.warning("publish: a client was refused: %s", _REFUSALS[refusal])
         socket, run = self._socket, self._run
         if socket is None or run is None:
             return
@@ -180,10 +196,13 @@ class Publisher(Sink):
         if self._authenticator is not None:
             self._authenticator.stop()
         if self._socket is not None:
+            self._socket.disable_monitor()
+            if self._handshakes is not None:
+                self._handshakes.close(0)
             self._socket.close()
         if self._context is not None and self._context is not self._shared_context:
             self._context.term()
-        self._socket = self._context = self._authenticator = None
+        self._socket = self._context = self._authenticator = self._handshakes = None
 
 
 def is_local(address: str) -> bool:

@@ -9,6 +9,7 @@ Needs pyzmq, msgspec and NumPy only. Not for several threads at once. Nothing ru
 is read when `latest`, `stream` or one of the properties is asked.
 """
 
+import struct
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -27,7 +28,14 @@ from stages.wire import HandsMessage, ImageMessage, ModelMessage, StatusMessage
 SILENCE = 3.0
 """Seconds without a message after which a publisher counts as gone; it sends its status every second."""
 
-State = Literal["waiting", "running", "ended", "stopped", "failed", "gone"]
+State = Literal["waiting", "refused", "running", "ended", "stopped", "failed", "gone"]
+
+_HANDSHAKES = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
 
 _SAME_HOST_NS = 1_000_000_000  # two hosts that were started in the same second are taken for one
 _QUEUE = 1000  # messages ZeroMQ keeps for us while nobody reads
@@ -69,6 +77,8 @@ class HandClient:
         """Messages that broke the protocol and were passed over."""
         self.newest: HandsMessage | None = None
         """The newest hands message, whether or not it has been given out."""
+        self.refusal = ""
+        """Why the publisher does not let this client in, while it does not."""
         self._heard: float | None = None
         self._expected: dict[str, tuple[ClockAnchor, int]] = {}  # by stream: the run, by its clock, and its next seq
         self._waiting: deque[HandsMessage] = deque(maxlen=_QUEUE)
@@ -82,6 +92,8 @@ class HandClient:
         # A publisher that was unplugged rather than closed leaves a dead connection; heartbeats find it out.
         self._socket.heartbeat_ivl = 1000
         self._socket.heartbeat_timeout = 3000
+        self._handshakes = self._socket.get_monitor_socket(_HANDSHAKES)
+        self._has_keys = server_key is not None
         try:
             self._secure(server_key, client_key)
             for kind in ("model", "status", "hands", *(["image"] if images else [])):
@@ -145,16 +157,17 @@ class HandClient:
     def state(self) -> State:
         """What is known of the publisher.
 
-        waiting: none has been heard yet. running: heard in the last three seconds. gone: it fell silent without a word.
-        ended (its source did), stopped (somebody asked), failed: what it said last; `status.reason` says why.
+        waiting: none has been heard yet. refused: it does not let us in; `refusal` says why. running: heard in the last
+        three seconds. gone: it fell silent without a word. ended (its source did), stopped (somebody asked), failed:
+        what it said last; `status.reason` says why.
         """
         self._read()
-        if self._heard is None:
-            return "waiting"
-        said = self._last_word()
-        if said is not None:
-            return said
-        return "gone" if time.monotonic() - self._heard > SILENCE else "running"
+        if self._heard is not None and time.monotonic() - self._heard <= SILENCE:
+            return self._last_word() or "running"
+        self._read_handshakes()
+        if self.refusal:
+            return "refused"
+        return "waiting" if self._heard is None else self._last_word() or "gone"
 
     @property
     def alive(self) -> bool:
@@ -209,6 +222,25 @@ class HandClient:
                 self.pictured = newest if same else None
         return True
 
+    def _read_handshakes(self) -> None:
+        while self._handshakes.poll(0):
+            # As zmq.utils.monitor reads it, which would load asyncio.
+            (event,) = struct.unpack_from("=H", self._handshakes.recv_multipart()[0])
+            match event:
+                case zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                    self.refusal = ""
+                case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                    self.refusal = (
+                        "the publisher does not know this client's key: put its *.key file into the publisher's folder "
+                        "of clients"
+                    )
+                case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                    self.refusal = (
+                        "only one of the two sides has CURVE keys: give both --server-key and --client-key, or none"
+                    )
+                case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL if self._has_keys:  # else it has just gone
+                    self.refusal = "the publisher hung up, as it does where --server-key is not its own"
+
     def _count(self, message: HandsMessage) -> None:
         stream = message.result.frame.stream
         run, expected = self._expected.get(stream, (message.clock, message.seq))
@@ -219,6 +251,8 @@ class HandClient:
 
     def close(self) -> None:
         """Disconnect."""
+        self._socket.disable_monitor()
+        self._handshakes.close(0)
         self._socket.close()
         self._context.term()
 

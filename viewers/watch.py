@@ -99,6 +99,8 @@ class Watch:
         match state:
             case "waiting":
                 return f"waiting for a publisher at {self._client.address}"
+            case "refused":
+                return f"refused at {self._client.address}: {self._client.refusal}"
             case "gone":
                 return f"gone without a word, waiting for it to come back at {self._client.address}"
             case "running":

@@ -269,6 +269,39 @@ class TestCurve:
                 assert stranger.latest(timeout=0.02) is None
                 assert plain.latest() is None
 
+    @pytest.mark.parametrize(
+        ("server", "client", "here", "there"),
+        [
+            (
+                "server/server.key",
+                "strangers/stranger.key_secret",
+                "does not know this client's key",
+                "not in the folder",
+            ),
+            ("strangers/stranger.key", "clients/friend.key_secret", "--server-key is not its own", "is not ours"),
+            (None, None, "only one of the two sides has CURVE keys", "came without keys"),
+        ],
+    )
+    def test_a_refusal_is_told_on_both_sides(
+        self, keys: Path, secured: Publisher, caplog: pytest.LogCaptureFixture,
+        server: str | None, client: str | None, here: str, there: str,
+    ) -> None:  # fmt: skip
+        server_key, client_key = (keys / name if name else None for name in (server, client))
+        with (
+            caplog.at_level(logging.WARNING),
+            HandClient(secured.address, server_key=server_key, client_key=client_key) as refused,
+        ):
+
+            def told() -> bool:
+                secured.status(status())
+                return refused.state == "refused" and there in caplog.text
+
+            until(told)
+            assert here in refused.refusal
+            for _ in range(3):
+                secured.status(status())
+            assert caplog.text.count(there) == 1
+
     def test_missing_keys_are_named(self, keys: Path, make_run: MakeRun) -> None:
         with pytest.raises(ConfigurationError, match=r"expected publish\.server_key beside it"):
             Publisher(PublishSettings(address="tcp://127.0.0.1:*", clients=keys))

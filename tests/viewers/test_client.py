@@ -7,6 +7,11 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
+import msgspec
+import numpy as np
+import pytest
+import zmq
+
 from stages.packets import FrameResult
 from viewers.client import HandClient
 
@@ -94,3 +99,60 @@ def test_a_control_loop_is_never_behind_although_it_reads_seldom(
             assert message.result.frame.index == stage.index - 1
             assert client.latest() is None
         assert client.lost == 0
+
+
+@pytest.mark.parametrize("conflate", [False, True])
+def test_a_client_made_from_the_protocols_page_alone_reads_everything(
+    make_stage: MakeStage, make_result: MakeResult, until: Callable[..., None], conflate: bool
+) -> None:
+    stage, result = make_stage(images=True), make_result(0, image=True)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    seen: dict[str, list[dict[str, Any]]] = {}
+    sockets = []
+    for topic in ("hands/", "model/", "status/", "image/") if conflate else ("",):
+        sockets.append(context.socket(zmq.SUB))
+        sockets[-1].setsockopt(zmq.CONFLATE, conflate)
+        sockets[-1].subscribe(topic)
+        sockets[-1].connect(stage.address)
+
+    def read() -> bool:
+        stage.show(result)
+        stage.say()
+        time.sleep(0.02)
+        for one in sockets:
+            while one.poll(0):
+                topic, _, content = one.recv().partition(b"\0")
+                kind, _, stream = topic.decode().partition("/")
+                fields = msgspec.msgpack.decode(content)
+                assert (fields["v"], fields["stream"]) == (1, stream)
+                seen.setdefault(kind, []).append(fields)
+        return len(seen) == 4 and len(seen["hands"]) > 5
+
+    def numbers(array: dict[str, Any]) -> Any:
+        return np.frombuffer(array["b"], array["t"]).reshape(array["s"])
+
+    until(read)
+    for fields in seen["hands"]:
+        for hand, sent in zip(fields["hands"], result.hands, strict=True):
+            assert (hand["id"], hand["side"]) == (sent.track_id, sent.side)
+            for name in (
+                "vertices",
+                "joints",
+                "joints_2d",
+                "hand_pose",
+                "global_orient",
+                "betas",
+                "translation",
+                "box",
+            ):
+                np.testing.assert_array_equal(numbers(hand[name]), getattr(sent, name))
+    seqs = [fields["seq"] for fields in seen["hands"]]
+    assert seqs == sorted(set(seqs))
+    model = seen["model"][-1]
+    assert model["vertices"] == len(result.hands[0].vertices)
+    assert numbers(model["faces_left"]).max() < model["vertices"]
+    assert seen["image"][0]["jpeg"].startswith(b"\xff\xd8")
+    assert seen["status"][0]["state"] == "running"
+    for one in sockets:
+        one.close(0)
+    context.term()
