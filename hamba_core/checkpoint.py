@@ -32,6 +32,7 @@ class CheckpointFile:
         else:
             self.configuration = RELEASED
             self.configured_by = f"the released configuration, for want of {settings}"
+        self.origin = f"checkpoint, configured by {self.configured_by}"
         self._tensors = _read(path)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:

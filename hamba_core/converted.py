@@ -42,7 +42,7 @@ class ConvertedFile:
 
     def __init__(self, path: Path) -> None:
         """Look at its header. Raises WeightsError."""
-        self.path, self.configured_by = path, str(path)
+        self.path, self.configured_by, self.origin = path, str(path), "converted file"
         try:
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}

@@ -120,7 +120,7 @@ def lay_out(weights: WeightsFile, hand: HandModel) -> Hamba:
     configuration = replace(weights.configuration, backbone=_backbone(shapes, weights.configuration.backbone))
     with torch.device("meta"):
         network = Hamba(configuration, hand).requires_grad_(False)
-    network.origin = f"{weights.path}, configured by {weights.configured_by}"
+    network.origin = weights.origin
     expected = {release_name(name): tuple(tensor.shape) for name, tensor in weights_of(network).items()}
     _check_tensors(weights, expected)
     return network
