@@ -112,11 +112,12 @@ class Channel(Generic[T]):
             self._producer_freed.acquire()
             self._lock.acquire()
 
-    def take(self, most: int = 1, emitted: int = 0) -> list[T] | None:
+    def take(self, most: int = 1, emitted: int = 0, *, wait: bool = True) -> list[T] | None:
         """Wait for a packet and give it with those that wait behind it, at most `most`; never waits for more than one.
 
         `emitted` is how many packets of those taken before have been passed on since: they are settled in the ledger.
-        Returns None once the channel is closed and empty, or aborted; an empty list after `nudge`.
+        Returns None once the channel is closed and empty, or aborted; an empty list after `nudge`, or where there is
+        nothing to be had and it may not `wait`.
         """
         queue, ledger = self._queue, self._ledger
         outdated = 0
@@ -129,6 +130,8 @@ class Channel(Generic[T]):
                     return None
                 if self._nudged:
                     break
+                if not wait:
+                    return []
                 self._consumer_waits = True
                 self._lock.release()
                 self._filled.acquire()

@@ -1,11 +1,12 @@
 """What each kind of part does in its thread: a source gives, a stage takes and gives, a sink takes."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 from hamba_core.errors import PipelineError
-from pipeline.channel import FAILED, Channel
+from pipeline.channel import DISCARDED, FAILED, Channel
 from pipeline.worker import Envelope, Shared, Worker
 from stages.contract import EndOfStream, Sink, Source, Stage
 from stages.packets import Frame, FrameMeta, FrameResult, HandTopology, RunInfo, SourceInfo, Status
@@ -81,8 +82,14 @@ class StageWorker(Worker):
     def _work(self) -> None:
         if self.inbox is None:
             return
-        now_ns, take, most, name = self.shared.clock.now_ns, self.inbox.take, self._stage.batch, self.name
-        pass_on = self._deliver if self.last else self.outboxes[0].put
+        if self._stage.in_flight > 1:
+            self._work_ahead(self.inbox)
+        else:
+            self._work_in_turn(self.inbox)
+
+    def _work_in_turn(self, inbox: Channel[Envelope]) -> None:
+        """A batch is taken when the one before has been passed on."""
+        now_ns, take, most = self.shared.clock.now_ns, inbox.take, self._stage.batch
         passed = 0
         self.doing = "process"
         while (envelopes := take(most, passed)) is not None:
@@ -93,33 +100,61 @@ class StageWorker(Worker):
             except EndOfStream:
                 raise
             except Exception as error:
-                self._leave()
-                if not self._survives(error, len(envelopes)):
+                if not self._drop_failed(error, len(envelopes)):
                     raise
-                self.ledger.drop_in_hand(FAILED)
-                if self.entrance is not None:
-                    self.entrance.leave(len(envelopes))
                 continue
-            spent = (now_ns() - begin) // len(envelopes)
+            spent = now_ns() - begin
             self._leave()
-            self._failures_in_row = 0
-            self.times.record(spent, len(envelopes))
-            for envelope, packet in zip(envelopes, packets, strict=True):
-                envelope.packet = packet
-                envelope.stage_ns[name] = spent
-                pass_on(envelope)
+            self._pass_on(envelopes, packets, spent)
             passed = len(envelopes)
+
+    def _work_ahead(self, inbox: Channel[Envelope]) -> None:
+        """What waits is begun while there is room for another batch under way; else the oldest is finished."""
+        under_way: deque[_Batch] = deque()
+        while True:
+            room = len(under_way) < self._stage.in_flight
+            envelopes = inbox.take(self._stage.batch, wait=not under_way) if room else []
+            if envelopes:
+                under_way.append(self._begin(envelopes))
+            elif under_way:
+                self._finish_batch(under_way.popleft())
+            elif envelopes is None:
+                return
+
+    def _begin(self, envelopes: Sequence[Envelope]) -> "_Batch":
+        begin = self.shared.clock.now_ns()
+        try:
+            finish = self._call("begin", self._stage.begin, [envelope.packet for envelope in envelopes])
+        except Exception as error:  # noqa: BLE001 - it is raised in its turn, when what was begun before has passed
+            self._leave()
+            finish = _raiser(error)
+        return _Batch(envelopes, begin, finish)
+
+    def _finish_batch(self, batch: "_Batch") -> None:
+        count = len(batch.envelopes)
+        try:
+            packets = self._checked(self._call("finish", batch.finish), count, "begin")
+        except EndOfStream:
+            raise
+        except Exception as error:
+            if not self._drop_failed(error, count):
+                raise
+            return
+        self._pass_on(batch.envelopes, packets, self.shared.clock.now_ns() - batch.begin)
+        self.ledger.settle(count)
 
     def _process(self, envelopes: Sequence[Envelope]) -> Sequence[Any]:
         if len(envelopes) == 1:
-            packets: Sequence[Any] = (self._stage.process(envelopes[0].packet),)
-        else:
-            packets = self._stage.process_many([envelope.packet for envelope in envelopes])
-            if len(packets) != len(envelopes):
-                raise PipelineError(
-                    f"{self.name}: expected process_many to give {len(envelopes)} packets for as many, "
-                    f"found {len(packets)}; a stage gives one packet for each that it takes"
-                )
+            return self._checked((self._stage.process(envelopes[0].packet),), 1, "process")
+        packets = self._stage.process_many([envelope.packet for envelope in envelopes])
+        return self._checked(packets, len(envelopes), "process_many")
+
+    def _checked(self, packets: Sequence[Any], count: int, call: str) -> Sequence[Any]:
+        if len(packets) != count:
+            raise PipelineError(
+                f"{self.name}: expected {call} to give {count} packets for as many, found {len(packets)}; "
+                "a stage gives one packet for each that it takes"
+            )
         if self.last:
             for packet in packets:
                 if not isinstance(packet, FrameResult):
@@ -128,6 +163,28 @@ class StageWorker(Worker):
                         "end the line of stages with one that does"
                     )
         return packets
+
+    def _drop_failed(self, error: Exception, count: int) -> bool:
+        """Drop the packets that a call failed on, and what was begun behind them if the run ends; whether it goes on."""
+        self._leave()
+        survives = self._survives(error, count)
+        self.ledger.drop_in_hand(FAILED, count)
+        if not survives:
+            self.ledger.drop_in_hand(DISCARDED)
+        elif self.entrance is not None:
+            self.entrance.leave(count)
+        return survives
+
+    def _pass_on(self, envelopes: Sequence[Envelope], packets: Sequence[Any], spent: int) -> None:
+        """To the next stage or, from the last one, to all sinks; each packet took its share of the time."""
+        pass_on, name = self._deliver if self.last else self.outboxes[0].put, self.name
+        share = spent // len(envelopes)
+        self._failures_in_row = 0
+        self.times.record(share, len(envelopes))
+        for envelope, packet in zip(envelopes, packets, strict=True):
+            envelope.packet = packet
+            envelope.stage_ns[name] = share
+            pass_on(envelope)
 
     def _deliver(self, envelope: Envelope) -> None:
         """From the last stage to every sink."""
@@ -142,6 +199,21 @@ class StageWorker(Worker):
             outbox.put(envelope)
         if self.entrance is not None:
             self.entrance.leave(1)
+
+
+class _Batch(NamedTuple):
+    """Packets that a stage has begun on."""
+
+    envelopes: Sequence[Envelope]
+    begin: int  # ns
+    finish: Callable[[], Sequence[Any]]
+
+
+def _raiser(error: Exception) -> Callable[[], NoReturn]:
+    def raise_it() -> NoReturn:
+        raise error
+
+    return raise_it
 
 
 class SinkWorker(Worker):

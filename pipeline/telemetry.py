@@ -44,12 +44,13 @@ class Ledger:
             self.emitted += emitted
             self.in_hand -= emitted
 
-    def drop_in_hand(self, cause: str) -> None:
-        """What is in hand goes no further."""
+    def drop_in_hand(self, cause: str, most: int | None = None) -> None:
+        """What is in hand, all of it or so many packets, goes no further."""
         with self.lock:
-            if self.in_hand:
-                self.dropped[cause] += self.in_hand
-                self.in_hand = 0
+            count = self.in_hand if most is None else min(most, self.in_hand)
+            if count:
+                self.dropped[cause] += count
+                self.in_hand -= count
 
 
 class Histogram:

@@ -7,7 +7,7 @@ exactly once if `open` was called, even if `open` raised; it must not block for 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from stages.packets import Choice, Frame, FrameResult, HandTopology, RunInfo, SourceInfo, Status
@@ -54,7 +54,9 @@ class Stage(ABC, Generic[In, Out]):
 
     name: str
     batch: int = 1
-    """How many waiting packets `process_many` gains from; the runner never waits to fill it. Read before `open`."""
+    """How many waiting packets `process_many` gains from; the runner never waits to fill it. `open` may lower it."""
+    in_flight: int = 1
+    """Batches that may be under way at once, for a stage whose work is done elsewhere, on a GPU; `open` may set it."""
 
     def open(self) -> None:
         """Load what is needed. Slow work belongs here, not in the first `process`."""
@@ -66,6 +68,15 @@ class Stage(ABC, Generic[In, Out]):
     def process_many(self, packets: Sequence[In]) -> Sequence[Out]:
         """As many out as in, in the same order. If it raises, all of them are lost."""
         return [self.process(packet) for packet in packets]
+
+    def begin(self, packets: Sequence[In]) -> Callable[[], Sequence[Out]]:
+        """Start on these packets; calling what it gives waits for their results, as `process_many` gives them.
+
+        Called in the place of `process` where `in_flight` is more than 1. The runner waits for batches in the order in
+        which it began them, each once, or never if the run fails before that: then `close` comes with them under way.
+        """
+        results = self.process_many(packets)
+        return lambda: results
 
     def close(self) -> None:
         """Free everything."""

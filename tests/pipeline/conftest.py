@@ -79,11 +79,13 @@ class FakeSource(Part, Source):
 
 
 class FakeStage(Part, Stage[Frame, Any]):
-    """Passes frames on; the last one makes results of them."""
+    """Passes frames on; the last one makes results of them. What is begun is done when it is waited for."""
 
-    def __init__(self, rig: "Rig", name: str, last: bool, batch: int = 1) -> None:
+    def __init__(self, rig: "Rig", name: str, last: bool, batch: int = 1, in_flight: int = 1) -> None:
         Part.__init__(self, rig, name)
-        self.last, self.batch = last, batch
+        self.last, self.batch, self.in_flight = last, batch, in_flight
+        self.begun: list[list[int]] = []  # the frames of each batch
+        self.finished = self.most_under_way = 0
 
     def open(self) -> None:
         self.called("open")
@@ -91,6 +93,19 @@ class FakeStage(Part, Stage[Frame, Any]):
     def process(self, packet: Frame) -> Any:
         self.called("process", packet.meta.index)
         return FrameResult(packet.meta, (), {}, packet.image) if self.last else packet
+
+    def begin(self, packets: Sequence[Frame]) -> Callable[[], Sequence[Any]]:
+        batch = [packet.meta.index for packet in packets]
+        self.called("begin", batch[0])
+        self.begun.append(batch)
+        self.most_under_way = max(self.most_under_way, len(self.begun) - self.finished)
+
+        def finish() -> list[Any]:
+            assert batch == self.begun[self.finished], "the oldest is waited for first"
+            self.finished += 1
+            return self.process_many(packets)  # type: ignore[return-value]
+
+        return finish
 
     def close(self) -> None:
         self.called("close")
@@ -154,12 +169,13 @@ class Rig:
         stages: int = 3,
         sinks: int = 2,
         batches: Sequence[int] = (),
+        in_flight: Sequence[int] = (),
         **options: Any,
     ) -> Runner:
         """A runner over a source of `count` frames, `eager` of them (all) at once; stages are called s0, s1..."""
         self.source = FakeSource(self, count, count if eager is None else eager)
-        sizes = [*batches, *[1] * (stages - len(batches))]
-        self.stages = [FakeStage(self, f"s{i}", i == stages - 1, sizes[i]) for i in range(stages)]
+        sizes, ahead = ([*given, *[1] * (stages - len(given))] for given in (batches, in_flight))
+        self.stages = [FakeStage(self, f"s{i}", i == stages - 1, sizes[i], ahead[i]) for i in range(stages)]
         self.sinks = [FakeSink(self, f"k{i}") for i in range(sinks)]
         options.setdefault("run_info", self.run_info)
         options.setdefault("on_status", self.count_news)
