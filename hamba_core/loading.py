@@ -55,10 +55,10 @@ def load(
     Raises WeightsError, HandModelError, ConfigurationError, DeviceError.
     """
     device, dtype = checked_device(device), _checked_dtype(dtype)
-    if packed and not (device.type == "cpu" and can_pack()):
+    if packed and not (device.type == "cpu" and can_pack(dtype)):
         raise ConfigurationError(
-            f"packed weights: expected the device cpu, an x86 processor and torch with oneDNN, found the device "
-            f"{device} and the processor {platform.machine()}; load them unpacked"
+            f"packed weights: expected the device cpu and an x86 processor for which oneDNN has kernels of {dtype}, "
+            f"found the device {device} and the processor {platform.machine()}; load them unpacked"
         )
     weights = open_weights(Path(path))
     network = lay_out(weights, hand_for(weights, mano))

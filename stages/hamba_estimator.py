@@ -84,7 +84,7 @@ class HambaEstimator:
 
         from hamba_core.loading import checked_device, load
         from hamba_core.memory import keep_freed_memory
-        from hamba_core.packing import can_pack
+        from hamba_core.packing import choose_packing
         from hamba_core.precision import PrecisionChoice, choose_precision
 
         settings = self._settings
@@ -97,12 +97,12 @@ class HambaEstimator:
             precision = choose_precision(device)
         else:
             precision = PrecisionChoice(getattr(torch, settings.precision), "reconstruct.precision")
-        packed = device.type == "cpu" and can_pack()
         if device.type == "cpu":
             keep_freed_memory()
-        network = load(self._checkpoint, self._mano, device, precision.dtype, packed=packed)
+        packing = choose_packing(device, precision.dtype)
+        network = load(self._checkpoint, self._mano, device, precision.dtype, packed=packing.packed)
         scan = network.use_scan(None if settings.scan == "auto" else settings.scan)
-        kernels = "oneDNN, packed weights" if packed else "torch"
+        kernels = "oneDNN, packed weights" if packing.packed else "torch"
         with torch.inference_mode():
             network(torch.zeros(1, 3, CROP_SIZE, CROP_SIZE, device=device))  # the first pass packs weights and warms up
         self._network, self._hand = network, network.hand
@@ -112,7 +112,7 @@ class HambaEstimator:
             Choice("device", _device_name(device), reason),
             Choice("precision", str(precision.dtype).removeprefix("torch."), precision.reason),
             Choice("scan kernel", scan.kernel, scan.reason),
-            Choice("matrix kernels", kernels, "an x86 processor" if packed else f"device {device.type}"),
+            Choice("matrix kernels", kernels, packing.reason),
             Choice("hand model", network.hand.name, str(self._mano) if self._mano else "with the weights"),
         )
 

@@ -136,10 +136,12 @@ def _probe(path: Path) -> _Probe:
     from hamba_core.loading import load, tensor_dtypes, weights_of
     from hamba_core.memory import keep_freed_memory
     from hamba_core.network import Hamba
-    from hamba_core.packing import can_pack
+    from hamba_core.packing import choose_packing
     from hamba_core.precision import choose_precision
 
-    dtype, packed = choose_precision(torch.device("cpu")).dtype, can_pack()
+    cpu = torch.device("cpu")
+    dtype = choose_precision(cpu).dtype
+    packed = choose_packing(cpu, dtype).packed
     hand = load_generic_hand()
     HandLayer(hand)  # what it imports is not what is measured
     keep_freed_memory()
@@ -181,13 +183,14 @@ def _prepare(path: Path, plain: bool) -> None:
     from hamba_core.generic_hand import load_generic_hand
     from hamba_core.loading import load
     from hamba_core.memory import keep_freed_memory
-    from hamba_core.packing import can_pack
+    from hamba_core.packing import choose_packing
     from hamba_core.precision import PrecisionChoice, choose_precision
 
     if plain:
         precision, packed = PrecisionChoice(torch.float32, "the reference"), False
     else:
-        precision, packed = choose_precision(torch.device("cpu")), can_pack()
+        precision = choose_precision(torch.device("cpu"))
+        packed = choose_packing(torch.device("cpu"), precision.dtype).packed
         keep_freed_memory()
     network = load(path, load_generic_hand(), dtype=precision.dtype, packed=packed)
     scan = network.use_scan("reference" if plain else None)

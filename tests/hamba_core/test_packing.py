@@ -11,11 +11,13 @@ from torch import nn
 import hamba_core
 from hamba_core.errors import ConfigurationError
 from hamba_core.memory import keep_freed_memory
-from hamba_core.packing import PackedLinear, can_pack, pack_linear_layers
+from hamba_core.packing import PackedLinear, can_pack, choose_packing, pack_linear_layers
 from hamba_core.precision import Linear, choose_precision
 from hamba_core.state_space import Mlp
 
-needs_kernels = pytest.mark.skipif(not can_pack(), reason="this processor or this torch has no kernels to pack for")
+needs_kernels = pytest.mark.skipif(
+    not can_pack(torch.float32), reason="this processor or this torch has no kernels to pack for"
+)
 
 
 @needs_kernels
@@ -25,6 +27,8 @@ needs_kernels = pytest.mark.skipif(not can_pack(), reason="this processor or thi
 def test_a_packed_layer_gives_what_its_layer_gives(
     dtype: torch.dtype, tolerance: float, bias: bool, gelu: bool
 ) -> None:
+    if not can_pack(dtype):
+        pytest.skip(f"oneDNN has no kernels of {dtype} for this processor")
     torch.manual_seed(0)
     layer = Linear(48, 32, bias=bias).to(dtype)
     packed = PackedLinear(layer, rows=6, gelu=gelu)
@@ -60,9 +64,40 @@ def test_an_mlps_gelu_goes_into_its_first_layer() -> None:
 
 def test_where_there_are_no_kernels_packing_is_refused(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    assert not can_pack()
+    assert not can_pack(torch.float32)
     with pytest.raises(ConfigurationError, match="riscv64"):
         hamba_core.load(tiny_release, packed=True)
+
+
+@needs_kernels
+@pytest.mark.parametrize(("plain_s", "packed_s", "packed"), [(3.0, 2.0, True), (2.0, 3.0, False)])
+def test_weights_are_packed_where_that_is_faster(
+    plain_s: float, packed_s: float, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hamba_core.packing._fastest", lambda *ways, trials: [plain_s, packed_s])
+    choice = choose_packing(torch.device("cpu"), torch.float32)
+    assert choice.packed is packed
+    assert f"{plain_s / packed_s:.2f} times" in choice.reason
+
+
+def test_a_dtype_without_kernels_is_not_packed(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hamba_core.packing.can_pack", lambda dtype: False)
+    monkeypatch.setattr("hamba_core.loading.can_pack", lambda dtype: False)
+    assert choose_packing(torch.device("cpu"), torch.bfloat16) == (
+        False,
+        "oneDNN has no kernels of torch.bfloat16 for this processor",
+    )
+    with pytest.raises(ConfigurationError, match="bfloat16"):
+        hamba_core.load(tiny_release, dtype=torch.bfloat16, packed=True)
+
+
+def test_both_ways_are_tried_out_on_this_processor() -> None:
+    choice = choose_packing(torch.device("cpu"), torch.float32)
+    assert "times as fast" in choice.reason or not can_pack(torch.float32)
+
+
+def test_nothing_is_packed_for_a_gpu() -> None:
+    assert not choose_packing(torch.device("cuda"), torch.bfloat16).packed
 
 
 @pytest.mark.parametrize("native", [False, True])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import hamba_core
 from hamba_core.network import Hamba, HambaOutput
+from hamba_core.packing import can_pack
 
 PARITY_RELEASE = Callable[[str], Path]
 TOLERANCE = 1e-4  # of the largest absolute value of an array
@@ -106,6 +107,8 @@ def test_mini_is_equal_to_the_release(
 def test_mini_is_equal_to_the_release_in_bfloat16(
     parity: Path, parity_release: PARITY_RELEASE, inputs: Tensor, packed: bool
 ) -> None:
+    if packed and not can_pack(torch.bfloat16):
+        pytest.skip("oneDNN has no kernels of bfloat16 for this processor")
     network = hamba_core.load(parity_release("mini"), dtype=torch.bfloat16, packed=packed)
     assert vertex_error(answers(network, inputs), parity / "mini" / "expected.npz") < 2e-3
 
@@ -130,5 +133,5 @@ def test_full_is_equal_to_the_release(parity: Path, parity_release: PARITY_RELEA
     assert max(errors.values()) < TOLERANCE, errors
     network = None
     gc.collect()
-    reduced = hamba_core.load(release, dtype=torch.bfloat16, packed=True)
+    reduced = hamba_core.load(release, dtype=torch.bfloat16, packed=can_pack(torch.bfloat16))
     assert vertex_error(answers(reduced, inputs), expected) < 2e-3
