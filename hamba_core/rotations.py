@@ -1,4 +1,4 @@
-"""Rotations in NumPy: exponential and logarithm of SO(3), angles between rotations, interpolation.
+"""Rotations in NumPy: exponential and logarithm of SO(3), quaternions, Euler angles, angles between, interpolation.
 
 A rotation vector is axis times angle, radians. Every function takes any leading dimensions and broadcasts.
 """
@@ -28,8 +28,21 @@ def exp_so3(vectors: ArrayLike) -> Array:
 def log_so3(matrices: ArrayLike) -> Array:
     """Rotation matrices (..., 3, 3) -> rotation vectors (..., 3) of length at most pi.
 
-    Accurate at every angle: it goes through the quaternion's best conditioned component (Shepperd, "Quaternion from
-    rotation matrix", 1978). At pi, where axis and negated axis are the same rotation, one of the two is given.
+    Accurate at every angle. At pi, where axis and negated axis are the same rotation, one of the two is given.
+    """
+    quaternion = to_quaternion(matrices)
+    sine, cosine = np.linalg.norm(quaternion[..., :3], axis=-1), quaternion[..., 3]
+    # angle / sin(angle / 2) tends to 2 at 0.
+    scale = np.divide(2 * np.arctan2(sine, cosine), sine, out=np.full_like(sine, 2.0), where=sine > _SMALL**2)
+    result: Array = quaternion[..., :3] * scale[..., None]
+    return result
+
+
+def to_quaternion(matrices: ArrayLike) -> Array:
+    """Rotation matrices (..., 3, 3) -> unit quaternions (..., 4) in the order x, y, z, w, with w >= 0.
+
+    Accurate at every angle: taken from the quaternion's best conditioned component (Shepperd, "Quaternion from
+    rotation matrix", 1978).
     """
     m = np.asarray(matrices, np.float64)
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
@@ -46,14 +59,10 @@ def log_so3(matrices: ArrayLike) -> Array:
         -2,
     )
     best = np.diagonal(outer, axis1=-2, axis2=-1).argmax(-1)
-    quaternion = np.take_along_axis(outer, best[..., None, None], -2)[..., 0, :]
+    quaternion: Array = np.take_along_axis(outer, best[..., None, None], -2)[..., 0, :]
     quaternion /= np.linalg.norm(quaternion, axis=-1, keepdims=True)
-    quaternion *= np.where(quaternion[..., 3:] < 0, -1.0, 1.0)  # the representation with an angle up to pi
-    sine, cosine = np.linalg.norm(quaternion[..., :3], axis=-1), quaternion[..., 3]
-    # angle / sin(angle / 2) tends to 2 at 0.
-    scale = np.divide(2 * np.arctan2(sine, cosine), sine, out=np.full_like(sine, 2.0), where=sine > _SMALL**2)
-    result: Array = quaternion[..., :3] * scale[..., None]
-    return result
+    quaternion *= np.where(quaternion[..., 3:] < 0, -1.0, 1.0)
+    return quaternion
 
 
 def angle_between(first: ArrayLike, second: ArrayLike) -> Array:
@@ -87,4 +96,19 @@ def hat(vectors: ArrayLike) -> Array:
     half = np.zeros((*v.shape, 3))
     half[..., 2, 1], half[..., 0, 2], half[..., 1, 0] = v[..., 0], v[..., 1], v[..., 2]
     result: Array = half - np.swapaxes(half, -1, -2)
+    return result
+
+
+def euler_zxy(matrices: ArrayLike) -> Array:
+    """Rotation matrices (..., 3, 3) -> angles (..., 3) a, b, c of R = Rz(a) Rx(b) Ry(c); b within -pi/2..pi/2.
+
+    Exact at b = ±pi/2 too, where many a and c are the same rotation: c takes what a leaves.
+    """
+    m = np.asarray(matrices, np.float64)
+    a = np.arctan2(-m[..., 0, 1], m[..., 1, 1])
+    b = np.arctan2(m[..., 2, 1], np.hypot(m[..., 2, 0], m[..., 2, 2]))
+    sine, cosine = np.sin(a), np.cos(a)
+    # The first row of Rz(a)ᵀ R.
+    c = np.arctan2(cosine * m[..., 0, 2] + sine * m[..., 1, 2], cosine * m[..., 0, 0] + sine * m[..., 1, 0])
+    result: Array = np.stack([a, b, c], -1)
     return result

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from hamba_core.rotations import angle_between, exp_so3, hat, log_so3, nearest_rotation, slerp
+from hamba_core.rotations import angle_between, euler_zxy, exp_so3, hat, log_so3, nearest_rotation, slerp, to_quaternion
 
 Array = NDArray[np.float64]
 
@@ -106,3 +106,24 @@ def test_leading_dimensions_are_kept_and_broadcast() -> None:
 
 def test_empty_batches_stay_empty() -> None:
     assert log_so3(exp_so3(np.zeros((0, 3)))).shape == (0, 3)
+
+
+@given(rotations)
+def test_a_quaternion_is_the_one_that_scipy_reads_with_the_shorter_way_round(matrix: Array) -> None:
+    quaternion = to_quaternion(matrix)
+    np.testing.assert_allclose(Rotation.from_quat(quaternion).as_matrix(), matrix, atol=1e-9)
+    assert quaternion[3] >= 0
+    assert quaternion @ quaternion == pytest.approx(1, abs=1e-12)
+
+
+@given(rotations)
+def test_euler_angles_are_turns_about_z_x_and_y_one_after_the_other(matrix: Array) -> None:
+    angles = euler_zxy(matrix)
+    np.testing.assert_allclose(Rotation.from_euler("ZXY", angles).as_matrix(), matrix, atol=1e-9)
+    assert abs(angles[1]) <= np.pi / 2
+
+
+@given(st.floats(-np.pi, np.pi), st.sampled_from([-1, 1]), st.floats(-1e-7, 1e-7), st.floats(-np.pi, np.pi))
+def test_euler_angles_hold_where_two_axes_coincide(a: float, sign: int, near: float, c: float) -> None:
+    matrix = Rotation.from_euler("ZXY", [a, sign * np.pi / 2 + near, c]).as_matrix()
+    np.testing.assert_allclose(Rotation.from_euler("ZXY", euler_zxy(matrix)).as_matrix(), matrix, atol=1e-7)
