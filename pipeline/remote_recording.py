@@ -123,6 +123,7 @@ class _OpenRecording:
     lost_before: int
     frames: int = 0
     hands: int = 0
+    frames_with_hands: int = 0
     heard: StatusMessage | None = None
 
     def __post_init__(self) -> None:
@@ -131,6 +132,7 @@ class _OpenRecording:
     def write(self, result: FrameResult) -> None:
         self.recorder.write(result)
         self.frames, self.hands = self.frames + 1, len(result.hands)
+        self.frames_with_hands += bool(result.hands)
 
     def report(self, state: str, reason: str, lost: int) -> Status:
         """Ours: what was published, what came, what was lost on the way; choices and errors are the publisher's."""
@@ -150,6 +152,7 @@ class _OpenRecording:
             stages=(receive, record),
             choices=(),
             errors={},
+            frames_with_hands=self.frames_with_hands,
         )
         if self.heard is None:
             return mine

@@ -86,7 +86,7 @@ def test_everything_published_is_in_the_recording_and_the_report(
     stage.leave("ended")
     recording.thread.join(20)
     [done] = recording.stop()
-    assert (done.status.state, done.status.frames) == ("ended", 40)
+    assert (done.status.state, done.status.frames, done.status.frames_with_hands) == ("ended", 40, 40)
     receive, written = done.status.stages
     assert (receive.received, receive.emitted, dict(receive.dropped)) == (40, 40, {"lost": 0})
     assert (written.received, written.emitted) == (40, 40)
