@@ -19,7 +19,7 @@ State = Literal["works", "missing", "optional"]
 
 PACKAGES = {
     "torch": "torch", "timm": "timm", "smplx": "smplx", "av": "av", "mediapipe": "mediapipe", "open3d": "open3d",
-    "pyzmq": "zmq", "msgspec": "msgspec", "mcap": "mcap", "opencv-contrib-python": "cv2",
+    "pyzmq": "zmq", "msgspec": "msgspec", "mcap": "mcap", "opencv-contrib-python": "cv2", "matplotlib": "matplotlib",
 }  # fmt: skip
 LIBRARIES = {
     "libusb-1.0.so.0": "libusb-1.0-0",
@@ -27,7 +27,13 @@ LIBRARIES = {
     "libEGL.so.1": "libegl1",
     "libGLESv2.so.2": "libgles2",
 }
-KERNELS = {"mamba-ssm": "mamba_ssm", "causal-conv1d": "causal_conv1d"}
+_KERNELS = "pip install --no-build-isolation mamba-ssm causal-conv1d   (needs a CUDA compiler)"
+OPTIONAL = {
+    "viser": ("viser", "`hamba web` needs it", "pip install 'hamba-stream[web]'"),
+    "usd-core": ("pxr", "`hamba export --to usd` needs it", "pip install 'hamba-stream[usd]'"),
+    "mamba-ssm": ("mamba_ssm", "the scan runs in plain torch", _KERNELS),
+    "causal-conv1d": ("causal_conv1d", "the convolution runs in plain torch", _KERNELS),
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ def _examine() -> Iterator[Finding]:
     yield Finding("Python", "works", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from _libraries()
     yield from _packages()
+    yield from _optional_packages()
     yield from _shipped_parts()
     yield from _compute()
     yield from _weights()
@@ -88,6 +95,16 @@ def _packages() -> Iterator[Finding]:
             yield Finding(distribution, "works", "installed under another name")
 
 
+def _optional_packages() -> Iterator[Finding]:
+    for distribution, (module, without, mend) in OPTIONAL.items():
+        try:
+            import_module(module)
+        except Exception as error:  # noqa: BLE001 - compiled extensions fail in many ways
+            yield Finding(distribution, "optional", f"not in use ({type(error).__name__}): {without}", mend)
+        else:
+            yield Finding(distribution, "works", version(distribution))
+
+
 def _shipped_parts() -> Iterator[Finding]:
     from hamba_core.generic_hand import load_generic_hand
     from stages.assets import CLIP, HAND_LANDMARKER
@@ -112,18 +129,6 @@ def _compute() -> Iterator[Finding]:
     else:
         yield Finding("CUDA", "optional", "no CUDA device: the network runs on the processor")
     yield Finding("processor", "works", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch")
-    for distribution, module in KERNELS.items():
-        try:
-            import_module(module)
-        except Exception as error:  # noqa: BLE001 - compiled extensions fail in many ways
-            yield Finding(
-                distribution,
-                "optional",
-                f"not in use ({type(error).__name__}); the scan runs in plain torch",
-                "pip install --no-build-isolation mamba-ssm causal-conv1d   (needs a CUDA compiler)",
-            )
-        else:
-            yield Finding(distribution, "works", version(distribution))
 
 
 def _weights() -> Iterator[Finding]:
