@@ -13,6 +13,7 @@ from pipeline.runner import Runner, SinkPolicy
 from pipeline.settings import Settings
 from stages.contract import Sink, Source, Stage
 from stages.detection import HandDetection
+from stages.hamba import SharedModel
 from stages.packets import ClockAnchor, HandTopology, RunInfo, SourceInfo, Status
 from stages.reconstruction import Reconstruction
 from stages.smoothing import Smoothing
@@ -31,13 +32,17 @@ def assemble(
     out: Path | None = None,
     on_open: Callable[[SourceInfo], None] | None = None,
     on_status: Callable[[Status], None] | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
+    shared: SharedModel | None = None,
 ) -> Runner:
     """A runner of: source, detect, track, reconstruct, smooth, and the sinks that settings and `out` ask for.
 
-    `out` is an existing folder for files, or none for no files. `on_open` is told about the source once it is open.
-    Raises ConfigurationError.
+    `out` is an existing folder for files, or none for no files. `on_open` is told about the source once it is open,
+    `on_step` what takes time until then. Runners of one process can use one `shared` network
+    (`stages.reconstruction.shared_network`). Raises ConfigurationError.
     """
-    reconstruction = Reconstruction(settings.reconstruct)
+    live_hands = settings.detect.max_hands if settings.mode == "live" else None
+    reconstruction = Reconstruction(settings.reconstruct, live_hands=live_hands, on_step=on_step, shared=shared)
     stages: list[Stage[Any, Any]] = [
         HandDetection(settings.detect, stills=source.stills),
         HandTracking(settings.track, stills=source.stills),

@@ -42,6 +42,10 @@ class LiveLine:
     ) -> None:
         self._progress.stop()
 
+    def opening(self, step: str) -> None:
+        """What takes its time before frames flow."""
+        self._progress.update(self._task, description=f"opening: {step}")
+
     def opened(self, source: SourceInfo) -> None:
         """The source is open: its name and length are known."""
         self._progress.update(self._task, description=source.name, total=source.frames)

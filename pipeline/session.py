@@ -38,7 +38,7 @@ def run_session(
         prepare_folder(out, overwrite=overwrite)
     console = Console(stderr=True, quiet=as_json)
     with LiveLine(console) as line:
-        runner = assemble(source, settings, out=out, on_open=line.opened, on_status=line.update)
+        runner = assemble(source, settings, out=out, on_open=line.opened, on_status=line.update, on_step=line.opening)
         try:
             with _stopped_by_signals(runner):
                 runner.run()

@@ -1,6 +1,6 @@
 """What an estimator is: whatever takes tracked boxes to hands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from hamba_core.hand_model import HandModel
@@ -16,13 +16,17 @@ class Estimator(Protocol):
 
     @property
     def batch(self) -> int:
-        """How many frames `reconstruct` gains from at once."""
+        """How many frames `begin` gains from at once; `open` may lower it."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls of `begin` may be under way at once; `open` may set it."""
 
     def open(self) -> None:
         """Load what is needed. Raises HambaError."""
 
-    def reconstruct(self, detections: Sequence[Detections]) -> Sequence[tuple[Hand, ...]]:
-        """The hands of each frame; frames come in order of time."""
+    def begin(self, detections: Sequence[Detections]) -> Callable[[], Sequence[tuple[Hand, ...]]]:
+        """Start on these frames; what it gives waits for the hands of each. Frames come in order of time."""
 
     def choices(self) -> tuple[Choice, ...]:
         """What is in use and why, beyond the estimator's own name."""

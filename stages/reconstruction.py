@@ -1,9 +1,9 @@
 """Reconstruct: tracked boxes to hands, by the estimator that settings ask for."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -11,8 +11,11 @@ from hamba_core.errors import ConfigurationError
 from hamba_core.hand_model import HandModel
 from stages.contract import Stage
 from stages.estimator import Estimator
-from stages.hamba_estimator import HambaEstimator, NetworkSettings
+from stages.hamba import HambaEstimator, NetworkSettings, SharedModel
 from stages.packets import Choice, Detections, FrameResult, HandTopology
+
+if TYPE_CHECKING:
+    from stages.hamba.opening import Model
 
 CHECKPOINT_VARIABLE = "HAMBA_CHECKPOINT"
 """Environment variable that names a checkpoint where settings do not."""
@@ -34,29 +37,48 @@ class ReconstructionSettings(NetworkSettings):
 
 
 class Reconstruction(Stage[Detections, FrameResult]):
-    """Holds the estimator and puts its hands into results."""
+    """Holds the estimator and puts its hands into results.
+
+    `live_hands` is how many hands a frame has at most where each frame is waited for. `on_step` is told what takes time
+    while it opens. Several of them can use one `shared` network.
+    """
 
     name = "reconstruct"
 
-    def __init__(self, settings: ReconstructionSettings) -> None:
-        self._settings = settings
-        self._choice, self._estimator = _estimator(settings)
+    def __init__(
+        self,
+        settings: ReconstructionSettings,
+        *,
+        live_hands: int | None = None,
+        on_step: Callable[[str], None] = lambda step: None,
+        shared: SharedModel | None = None,
+    ) -> None:
+        def hamba(checkpoint: Path) -> Estimator:
+            mano = _own_hand_model(settings)
+            return HambaEstimator(checkpoint, mano, settings, live_hands=live_hands, on_step=on_step, shared=shared)
+
+        self._choice, self._estimator = _estimator(settings, hamba)
         self.batch = self._estimator.batch
 
     def open(self) -> None:
         """Load the estimator. Raises ConfigurationError, WeightsError, HandModelError, DeviceError."""
         self._estimator.open()
+        self.batch, self.in_flight = self._estimator.batch, self._estimator.in_flight
 
     def process(self, packet: Detections) -> FrameResult:
         """The hands of one frame."""
-        return self.process_many([packet])[0]
+        return self.begin([packet])()[0]
 
     def process_many(self, packets: Sequence[Detections]) -> list[FrameResult]:
         """The hands of several frames, in order of time."""
-        hands = self._estimator.reconstruct(packets)
-        return [
+        return self.begin(packets)()
+
+    def begin(self, packets: Sequence[Detections]) -> Callable[[], list[FrameResult]]:
+        """Start on several frames, in order of time, also over calls."""
+        finish = self._estimator.begin(packets)
+        return lambda: [
             FrameResult(packet.frame.meta, of_frame, image=packet.frame.image)
-            for packet, of_frame in zip(packets, hands, strict=True)
+            for packet, of_frame in zip(packets, finish(), strict=True)
         ]
 
     def choices(self) -> tuple[Choice, ...]:
@@ -81,7 +103,25 @@ class Reconstruction(Stage[Detections, FrameResult]):
         self._estimator.close()
 
 
-def _estimator(settings: ReconstructionSettings) -> tuple[Choice, Estimator]:
+def shared_network(settings: ReconstructionSettings) -> SharedModel:
+    """A network for several reconstructions with these settings; it is loaded when the first of them is opened.
+
+    Raises ConfigurationError if no checkpoint is configured.
+    """
+    configured = _checkpoint(settings)
+    if configured is None:
+        raise _no_checkpoint()
+    checkpoint = configured[0]
+
+    def open_it() -> "Model":
+        from stages.hamba.opening import open_model
+
+        return open_model(checkpoint, _own_hand_model(settings), settings)
+
+    return SharedModel(open_it)
+
+
+def _estimator(settings: ReconstructionSettings, hamba: Callable[[Path], Estimator]) -> tuple[Choice, Estimator]:
     """The estimator that settings ask for, not open yet, and why it is that one."""
     configured = _checkpoint(settings)
     wanted = settings.estimator
@@ -94,12 +134,9 @@ def _estimator(settings: ReconstructionSettings) -> tuple[Choice, Estimator]:
         )
         return Choice("estimator", "landmarks", reason, fallback=True), _landmarks(settings)
     if configured is None:
-        raise ConfigurationError(
-            "estimator hamba: expected a checkpoint in --checkpoint, reconstruct.checkpoint or "
-            f"{CHECKPOINT_VARIABLE}, found none; get the released one (docs/model.md), or use the estimator landmarks"
-        )
+        raise _no_checkpoint()
     checkpoint, origin = configured
-    return Choice("estimator", "hamba", f"checkpoint {checkpoint} from {origin}"), _hamba(settings, checkpoint)
+    return Choice("estimator", "hamba", f"checkpoint {checkpoint} from {origin}"), hamba(checkpoint)
 
 
 def _checkpoint(settings: ReconstructionSettings) -> tuple[Path, str] | None:
@@ -128,6 +165,13 @@ def _hand_model(name: str) -> HandModel:
     return read_mano(Path(name))
 
 
-def _hamba(settings: ReconstructionSettings, checkpoint: Path) -> Estimator:
-    mano = None if settings.hand_model == "generic" else Path(settings.hand_model)
-    return HambaEstimator(checkpoint, mano, settings)
+def _own_hand_model(settings: ReconstructionSettings) -> Path | None:
+    """The user's MANO file, for the network, which goes without the generic hand."""
+    return None if settings.hand_model == "generic" else Path(settings.hand_model)
+
+
+def _no_checkpoint() -> ConfigurationError:
+    return ConfigurationError(
+        "estimator hamba: expected a checkpoint in --checkpoint, reconstruct.checkpoint or "
+        f"{CHECKPOINT_VARIABLE}, found none; get the released one (docs/model.md), or use the estimator landmarks"
+    )

@@ -1,7 +1,7 @@
 """Tracked boxes to hands, by fitting a hand model to the detector's joints."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,6 +42,7 @@ class LandmarksEstimator:
 
     name = "landmarks"
     batch = 16
+    in_flight = 1
 
     def __init__(self, model: HandModel, offsets: Array | None = None) -> None:
         self._model = model
@@ -95,6 +96,11 @@ class LandmarksEstimator:
             else:
                 hands[view.place].append(hand)
         return [tuple(of_frame) for of_frame in hands]
+
+    def begin(self, detections: Sequence[Detections]) -> Callable[[], list[tuple[Hand, ...]]]:
+        """`reconstruct`, at once."""
+        hands = self.reconstruct(detections)
+        return lambda: hands
 
     def _views(self, place: int, detections: Detections) -> "list[_View]":
         """The hands of one frame that look sane, their tracks' shapes brought up to date."""

@@ -13,7 +13,7 @@ from hamba_core.camera import Intrinsics
 from hamba_core.convolution import depthwise_3x3_silu, has_fused_convolution
 from hamba_core.scan import ScanKernel, choose_scan, selective_scan
 from hamba_core.skeleton import Side
-from stages.hamba_estimator import HambaEstimator, NetworkSettings
+from stages.hamba import HambaEstimator, NetworkSettings
 from stages.packets import Detections, Frame, FrameMeta, HandBox
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]

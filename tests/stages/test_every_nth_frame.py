@@ -7,7 +7,7 @@ import pytest
 
 from hamba_core.camera import Intrinsics
 from stages.detection import DetectionSettings, HandDetection
-from stages.hamba_estimator import HambaEstimator, NetworkSettings
+from stages.hamba import HambaEstimator, NetworkSettings
 from stages.packets import Detections, Frame, FrameMeta, HandBox
 from stages.proximity import tight_box
 from stages.tracking import HandTracking

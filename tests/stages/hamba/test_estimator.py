@@ -13,7 +13,8 @@ from hamba_core.camera import Intrinsics
 from hamba_core.errors import ConfigurationError, PipelineError, WeightsError
 from hamba_core.hand_model import MIRROR
 from hamba_core.skeleton import Side
-from stages.hamba_estimator import FORGET_AFTER, HambaEstimator, NetworkSettings
+from stages.hamba.estimator import FORGET_AFTER, HambaEstimator
+from stages.hamba.settings import NetworkSettings
 from stages.packets import Detections, Frame, FrameMeta, Hand, HandBox, Image
 from stages.proximity import tight_box
 from stages.reconstruction import CHECKPOINT_VARIABLE, Reconstruction, ReconstructionSettings
@@ -208,7 +209,7 @@ def test_it_says_what_it_uses_and_why(tiny_release: Path) -> None:
     estimator.open()
     choices = {choice.subject: choice for choice in estimator.choices()}
     estimator.close()
-    assert set(choices) == {"weights", "device", "precision", "scan kernel", "matrix kernels", "hand model"}
+    assert set(choices) == {"weights", "device", "precision", "scan kernel", "matrix kernels", "hand model", "batches"}
     assert choices["device"].chosen.startswith(("cpu", "cuda"))
     assert choices["precision"].chosen in ("float32", "bfloat16")
     assert choices["scan kernel"].chosen in ("associative", "mamba-ssm")

@@ -1,0 +1,38 @@
+"""How the network is run, and on what."""
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from stages.settings import StageSettings
+
+_DEVICE = re.compile(r"auto|all|cpu|cuda|cuda:\d+(,cuda:\d+)*")
+
+
+class NetworkSettings(StageSettings):
+    """How the network is run."""
+
+    device: str = Field(
+        "auto",
+        description="auto: a GPU if there is one; cpu; cuda; cuda:1; several as cuda:0,cuda:1, or all, in turn",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the large matrix products; auto: bfloat16 where the device has it"
+    )
+    scan: Literal["auto", "reference", "associative", "mamba-ssm"] = Field(
+        "auto", description="selective scan; auto: mamba-ssm where it is installed on CUDA, else associative"
+    )
+    rescale: float = Field(
+        2.0, gt=0, le=10, description="size of the crop relative to the hand's box, 2 in the release"
+    )
+    threads: int | None = Field(
+        None, ge=1, description="of the processor for the network, where it runs on one; none: as many as torch takes"
+    )
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, device: str) -> str:
+        if not _DEVICE.fullmatch(device):
+            raise ValueError("expected auto, cpu, cuda, cuda:1, several as cuda:0,cuda:1, or all")
+        return device
