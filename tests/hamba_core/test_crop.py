@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from hamba_core.camera import Intrinsics
-from hamba_core.crop import cut_crops
+from hamba_core.crop import cut_batch, cut_crops
 from hamba_core.full_camera import translation_in_picture
+from hamba_core.mixing import crop_by_products
 from hamba_core.skeleton import Side
 from hamba_core.square import Square, square_around
 
@@ -76,6 +78,44 @@ def test_no_squares_make_no_crops() -> None:
     assert cut_crops(picture(), [], [], MEAN, STD).shape == (0, 3, 256, 256)
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    squares=st.lists(
+        st.tuples(st.floats(-40, 200, width=32), st.floats(-40, 160, width=32), st.floats(4, 1500, width=32)),
+        min_size=1,
+        max_size=3,
+    ),
+    data=st.data(),
+)
+def test_crops_by_products_are_crops_by_taps(squares: list[tuple[float, float, float]], data: st.DataObject) -> None:
+    pictures = torch.stack([picture(), picture(seed=1)])
+    mirrored = [data.draw(st.booleans()) for _ in squares]
+    which = [data.draw(st.integers(0, 1)) for _ in squares]
+    expected = [
+        cut_crops(pictures[n], [Square(*square)], ["left" if mirror else "right"], **IDENTITY)
+        for square, mirror, n in zip(squares, mirrored, which, strict=True)
+    ]
+    batch = torch.tensor(squares), torch.tensor(mirrored), torch.tensor(which)
+    torch.testing.assert_close(crop_by_products(pictures, *batch) / 255, torch.cat(expected), atol=1e-5, rtol=0)
+    half = crop_by_products(pictures, *batch, torch.float16)
+    torch.testing.assert_close(half / 255, torch.cat(expected), atol=1e-3, rtol=0)
+    together = cut_batch(pictures, *batch, torch.zeros(3), torch.ones(3))
+    torch.testing.assert_close(together, torch.cat(expected), atol=0, rtol=0)
+
+
+def test_crops_by_products_are_one_graph_of_fixed_shapes_without_a_look_at_numbers() -> None:
+    batch = (
+        torch.stack([picture(), picture(seed=1)]),
+        torch.tensor([[80.0, 60, 100], [10, 20, 900]]),
+        torch.tensor([True, False]),
+        torch.tensor([1, 0]),
+    )
+    # Fake tensors have no numbers: whatever asks for one fails.
+    graph = make_fx(lambda *given: crop_by_products(*given), tracing_mode="fake")(*batch)
+    other = (batch[0].flip(0), batch[1].flip(0) + 5, batch[2].flip(0), batch[3])
+    torch.testing.assert_close(graph(*other), crop_by_products(*other), atol=0, rtol=0)
+
+
 def test_crops_are_the_releases(parity: Path, make_parity_release: ModuleType) -> None:
     expected = np.load(parity / "crops.npz")
     squares = [square_around(box) for box in make_parity_release.BOXES]
@@ -83,10 +123,15 @@ def test_crops_are_the_releases(parity: Path, make_parity_release: ModuleType) -
     np.testing.assert_allclose([s.side for s in squares], expected["box_size"], rtol=1e-6)
     # The release takes a box's numbers for the positions of pixels' middles.
     placed = [Square(s.x + 0.5, s.y + 0.5, s.side) for s in squares]
-    crops = cut_crops(torch.tensor(make_parity_release.photo()), placed, make_parity_release.SIDES, MEAN, STD)
-    difference = np.abs(crops.numpy() - expected["crops"].astype(np.float32))
-    assert difference.mean((1, 2, 3)).max() < 0.01
-    assert (difference < 0.05).mean((1, 2, 3)).min() >= 0.99
+    photo, sides = torch.tensor(make_parity_release.photo()), make_parity_release.SIDES
+    by_taps = cut_crops(photo, placed, sides, MEAN, STD)
+    mirrored, which = torch.tensor([side == "left" for side in sides]), torch.zeros(len(sides), dtype=torch.long)
+    by_products = crop_by_products(photo[None], torch.tensor(placed), mirrored, which)
+    offset, scale = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    for crops in (by_taps, (by_products / 255 - offset) / scale):
+        difference = np.abs(crops.numpy() - expected["crops"].astype(np.float32))
+        assert difference.mean((1, 2, 3)).max() < 0.01
+        assert (difference < 0.05).mean((1, 2, 3)).min() >= 0.99
 
 
 def test_translations_are_the_releases(parity: Path, make_parity_release: ModuleType) -> None:
