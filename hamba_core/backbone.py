@@ -18,12 +18,15 @@ _MARGIN = (CROP_SIZE - TOKEN_COLUMNS * _PATCH) // 2
 class Backbone(nn.Module):
     """Sees columns 32 to 223 of a crop as 16 x 12 patches."""
 
+    positions: Tensor | None  # `summed_positions`, where the network is folded
+
     def __init__(self, settings: BackboneConfiguration) -> None:
         super().__init__()
         width = settings.width
         self.patch_embed = nn.ModuleDict({"proj": Conv2d(3, width, _PATCH, stride=_PATCH, padding=2)})
         # The first position is a class token's; there is none, and its embedding is added to every patch.
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + TOKEN_ROWS * TOKEN_COLUMNS, width))
+        self.register_buffer("positions", None)
         norm = partial(nn.LayerNorm, eps=1e-6)
         self.blocks = nn.Sequential(
             *(
@@ -45,6 +48,10 @@ class Backbone(nn.Module):
                 "hamba_core.crop cuts them"
             )
         patches: Tensor = self.patch_embed["proj"](crops[..., _MARGIN : CROP_SIZE - _MARGIN])
-        tokens = patches.flatten(2).mT + (self.pos_embed[:, 1:] + self.pos_embed[:, :1])
+        tokens = patches.flatten(2).mT + (self.summed_positions() if self.positions is None else self.positions)
         encoded: Tensor = self.last_norm(self.blocks(tokens))
         return encoded.mT.reshape(-1, encoded.shape[2], TOKEN_ROWS, TOKEN_COLUMNS)
+
+    def summed_positions(self) -> Tensor:
+        """(1, 192, width): what is added to the patches."""
+        return self.pos_embed[:, 1:] + self.pos_embed[:, :1]

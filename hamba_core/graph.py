@@ -31,11 +31,16 @@ class SemanticGraphConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 21, C) -> (B, 21, C), float32."""
+        itself, offered = self.products(x)
+        return itself + self.mixing() @ offered + self.bias
+
+    def products(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What each joint keeps of its own features, and what it offers its neighbours: (B, 21, C) each, float32."""
         products = torch.matmul(x.transpose(0, 1).to(self.W.dtype), self.W).transpose(1, 2)  # (2, B, 21, C)
         itself, offered = products.float().unbind()
-        return itself + self._mixing() @ offered + self.bias
+        return itself, offered
 
-    def _mixing(self) -> Tensor:
+    def mixing(self) -> Tensor:
         """(21, 21): row j holds how much joint j takes of each neighbour."""
         nothing = self.e_1.new_full((1, JOINTS * JOINTS), -torch.inf)
         logits: Tensor = nothing.scatter(1, self.places, self.e_1)

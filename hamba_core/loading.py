@@ -14,6 +14,7 @@ from hamba_core.checkpoint import ADVICE, CheckpointFile, find_checkpoint, first
 from hamba_core.configuration import TOKEN_COLUMNS, TOKEN_ROWS, BackboneConfiguration
 from hamba_core.converted import ConvertedFile
 from hamba_core.errors import ConfigurationError, DeviceError, HandModelError, WeightsError
+from hamba_core.folding import fold
 from hamba_core.graph import JOINTS
 from hamba_core.hand_model import HandModel
 from hamba_core.mano import hand_of, read_mano
@@ -43,6 +44,7 @@ def load(
     dtype: torch.dtype | None = None,
     *,
     packed: bool = False,
+    folded: bool = True,
 ) -> Hamba:
     """The network with its weights, ready for inference.
 
@@ -50,7 +52,8 @@ def load(
     archive, or a hand read from it; without it, the hand in the converted file, or the one at its place in the release.
     `dtype` is that of the large matrix products, torch.float32 (the default, as the checkpoint has them) or
     torch.bfloat16; all else is float32. `packed` orders the weights for this processor's matrix kernels, at the first
-    call: faster, on a CPU only, and such a network cannot be saved, moved, compiled or trained.
+    call: faster, on a CPU only, and such a network cannot be saved, moved, compiled or trained. `folded` computes once
+    what depends on weights alone; such a network cannot be saved or trained.
 
     Raises WeightsError, HandModelError, ConfigurationError, DeviceError.
     """
@@ -67,6 +70,8 @@ def load(
         _fill_packed(network, weights, dtypes)
     else:
         _fill(network, weights, dtypes)
+    if folded:
+        fold(network)
     try:
         network.to(device)
     except torch.OutOfMemoryError as error:

@@ -22,6 +22,7 @@ class SS2D(nn.Module):
     """Scan a map in four directions and sum what they give. The scans and what feeds them are float32."""
 
     scan_kernel: ScanKernel = "associative"
+    A: Tensor | None  # `decay_rates`, where the network is folded
 
     def __init__(self, settings: DecoderConfiguration) -> None:
         super().__init__()
@@ -34,6 +35,7 @@ class SS2D(nn.Module):
         self.dt_projs_bias = nn.Parameter(torch.empty(DIRECTIONS, inner))
         self.A_logs = nn.Parameter(torch.empty(DIRECTIONS * inner, state))
         self.Ds = nn.Parameter(torch.empty(DIRECTIONS * inner))
+        self.register_buffer("A", None)
         self.out_norm = nn.LayerNorm(inner)
         self.out_proj = Linear(inner, width, bias=False)
 
@@ -45,13 +47,17 @@ class SS2D(nn.Module):
         u = torch.cat([rows_columns, rows_columns.flip(2)], 1)  # (B, 4, L, inner)
         dt, B, C = torch.split(u @ self.x_proj_weight.mT, self.splits, -1)
         delta = functional.softplus(dt @ self.dt_projs_weight.mT + self.dt_projs_bias[:, None])
-        A = -torch.exp(self.A_logs).view(DIRECTIONS, inner, -1)
+        A = self.decay_rates() if self.A is None else self.A
         y = selective_scan(u, delta, A, B, C, self.Ds.view(DIRECTIONS, inner), kernel=self.scan_kernel)
         by_row, by_column = (y[:, :2] + y[:, 2:].flip(2)).unbind(1)
         by_row = by_row.reshape(batch, height, width, inner)
         by_column = by_column.reshape(batch, width, height, inner).transpose(1, 2)
         projected: Tensor = self.out_proj(self.out_norm(by_row + by_column))
         return projected
+
+    def decay_rates(self) -> Tensor:
+        """A (4, inner, N), negative."""
+        return -torch.exp(self.A_logs).view(DIRECTIONS, -1, self.A_logs.shape[1])
 
 
 class Mlp(nn.Module):

@@ -92,12 +92,14 @@ def _free_memory() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("packed", "scan"), [(False, "associative"), (True, "associative"), (False, "reference")], ids=str
+    ("packed", "scan", "folded"),
+    [(False, "associative", True), (True, "associative", True), (False, "reference", False)],
+    ids=str,
 )
 def test_mini_is_equal_to_the_release(
-    parity: Path, parity_release: PARITY_RELEASE, inputs: Tensor, packed: bool, scan: Any
+    parity: Path, parity_release: PARITY_RELEASE, inputs: Tensor, packed: bool, scan: Any, folded: bool
 ) -> None:
-    network = hamba_core.load(parity_release("mini"), packed=packed)
+    network = hamba_core.load(parity_release("mini"), packed=packed, folded=folded)
     network.use_scan(scan)
     errors = relative_errors(answers(network, inputs), parity / "mini" / "expected.npz")
     assert max(errors.values()) < TOLERANCE, errors
