@@ -19,11 +19,9 @@ import numpy as np
 import torch
 
 from hamba_core.checkpoint import first_line
-from hamba_core.crop import cut_crops
+from hamba_core.crop import cut_batch
 from hamba_core.errors import DeviceError, PipelineError
 from hamba_core.network import Hamba
-from hamba_core.skeleton import Side
-from hamba_core.square import Square
 from stages.hamba.device import Device, Event, Work
 from stages.hamba.rows import row_width, write_rows
 from stages.hamba.slots import Answer, Crop, Pending, Slot, in_batches
@@ -57,17 +55,27 @@ class DeviceEngine:
     """One network on one device. Used from one thread at a time.
 
     `sizes` are those of its batches, ascending: a batch is filled up to the next one. `slots` batches can be under way.
-    Out of memory, it goes on with smaller batches, said in the log and in `choices`.
+    `crop_dtype` is that of the products that cut crops on a GPU. Out of memory, it goes on with smaller batches, said
+    in the log and in `choices`.
     """
 
-    def __init__(self, network: Hamba, device: Device, sizes: Sequence[int], slots: int) -> None:
-        self._network, self._device = network, device
+    def __init__(
+        self,
+        network: Hamba,
+        device: Device,
+        sizes: Sequence[int],
+        slots: int,
+        crop_dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._network, self._device, self._crop_dtype = network, device, crop_dtype
         self._sizes, self._wanted, self._count = tuple(sizes), sizes[-1], slots
         self._width = row_width(len(network.hand.v_template))
         self._slots: list[Slot] = []
         self._turn = 0
         self._not_captured = ""  # why
         self._lost: DeviceError | None = None
+        mean, std = network.configuration.mean, network.configuration.std
+        self._mean, self._std = (torch.tensor(v, dtype=torch.float32, device=device.torch_device) for v in (mean, std))
 
     @property
     def in_flight(self) -> int:
@@ -99,11 +107,11 @@ class DeviceEngine:
 
     def choices(self) -> tuple[Choice, ...]:
         """Batches and graphs."""
-        where = f"on {self._device.torch_device}"
+        place = self._device.torch_device
         if self.largest < self._wanted:
-            reason = f"{where} memory did not suffice for {self._wanted}"
+            reason = f"the memory of {place} did not suffice for {self._wanted}"
         else:
-            reason = f"pictures are uploaded once and cut {where}" if self._device.graphs else f"cut {where}"
+            reason = f"crops are cut on {place}"
         under_way = f"{self._count} under way at once" if self._count > 1 else "one after the other"
         hands = f"up to {self.largest} hands, {under_way}"
         batches = Choice("batches", hands, reason, fallback=self.largest < self._wanted)
@@ -111,7 +119,7 @@ class DeviceEngine:
             return (batches,)
         if self._not_captured:
             return batches, Choice("CUDA graphs", "none", f"capture failed: {self._not_captured}", fallback=True)
-        return batches, Choice("CUDA graphs", f"of {', '.join(map(str, self._sizes))} hands", f"captured {where}")
+        return batches, Choice("CUDA graphs", f"of {', '.join(map(str, self._sizes))} hands", f"on {place}")
 
     def close(self) -> None:
         """Wait for what is under way, and free everything."""
@@ -203,7 +211,8 @@ class DeviceEngine:
             slot.cuts[size] = None
             return plain
         if (cut := slot.cuts[size]) is None:
-            log.info("capturing crops of %d hands in pictures of %s", size, tuple(slot.pictures.host.shape))
+            height, width = slot.pictures.host.shape[1:3]
+            log.info("capturing the crops of %d hands in pictures of %d x %d", size, width, height)
             cut = slot.cuts[size] = self._captured(plain)
         return cut
 
@@ -211,11 +220,9 @@ class DeviceEngine:
         return slot.networks.get(size) or partial(self._run_network, slot, size)
 
     def _cut(self, slot: Slot, size: int) -> None:
-        mean, std = self._network.configuration.mean, self._network.configuration.std
-        for crop, (x, y, side, mirrored, which) in zip(slot.crops, slot.places.device[:size].tolist(), strict=False):
-            picture = slot.pictures.device[int(which)]
-            sides: list[Side] = ["left" if mirrored else "right"]
-            crop.copy_(cut_crops(picture, [Square(x, y, side)], sides, mean, std)[0])
+        places = slot.places.device[:size]
+        hands = places[:, :3], places[:, 3] > 0, places[:, 4].long()
+        slot.crops[:size].copy_(cut_batch(slot.pictures.device, *hands, self._mean, self._std, self._crop_dtype))
 
     def _run_network(self, slot: Slot, size: int) -> None:
         write_rows(self._network(slot.crops[:size]), slot.rows.device[:size])

@@ -74,7 +74,9 @@ def open_model(
             # Weights were copied by the default stream, which is not one of the engine's.
             torch.cuda.synchronize(device)
             sizes = _sizes_up_to(live_hands or _CUDA_SIZES[-1])
-            engine = DeviceEngine(network, Cuda(device, spin=live_hands is not None), sizes, _CUDA_SLOTS)
+            cuda = Cuda(device, spin=live_hands is not None)
+            crop_dtype = torch.float32 if precision.dtype == torch.float32 else torch.float16
+            engine = DeviceEngine(network, cuda, sizes, _CUDA_SLOTS, crop_dtype)
         engine.open(on_step)
         engines.append(engine)
     choices = (

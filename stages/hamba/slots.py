@@ -45,11 +45,14 @@ def in_batches(crops: Sequence[Crop], largest: int) -> Iterator[list[Crop]]:
         yield batch
 
 
+_NO_PICTURES: Final = Buffer(torch.empty(0), torch.empty(0))
+
+
 class Slot:
     """The buffers of one batch, and what runs on them."""
 
     def __init__(self, device: Device, largest: int, width: int) -> None:
-        self.pictures = device.buffer((0, 0, 0, 3), torch.uint8)  # as many as came at once so far, of one shape
+        self.pictures = _NO_PICTURES  # as many as came at once so far, of one shape
         self.places = device.buffer((largest, 5), torch.float32)  # the square's x, y, side; mirrored; which picture
         self.crops: Tensor = device.empty((largest, 3, CROP_SIZE, CROP_SIZE), torch.float32)
         self.rows = device.buffer((largest, width), torch.float32)
@@ -64,7 +67,7 @@ class Slot:
         shape = crops[0].picture.shape
         if self.pictures.host.shape[1:] != shape or len(self.pictures.host) < len(pictures):
             self.cuts.clear()
-            self.pictures = Buffer(torch.empty(0), torch.empty(0))  # gone before the next one is made
+            self.pictures = _NO_PICTURES  # gone before there are others
             self.pictures = device.buffer((len(pictures), *shape), torch.uint8)
         for place, picture in zip(self.pictures.host.numpy(), pictures.values(), strict=False):
             np.copyto(place, picture)

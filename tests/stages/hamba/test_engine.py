@@ -210,7 +210,7 @@ def test_out_of_memory_at_the_opening_means_smaller_batches(
     assert batches.fallback
     assert (batches.chosen, batches.reason) == (
         "up to 2 hands, 2 under way at once",
-        "on cpu memory did not suffice for 8",
+        "the memory of cpu did not suffice for 8",
     )
     crops = make_crops(7, pictures=7)
     device.most_rows = None
