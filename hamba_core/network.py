@@ -19,7 +19,7 @@ from hamba_core.joint_regressor import JointRegressor
 from hamba_core.precision import Conv2d
 from hamba_core.readout import HandParameters
 from hamba_core.scan import ScanChoice, ScanKernel, choose_scan
-from hamba_core.state_space import SS2D
+from hamba_core.state_space import SS2D, fault_of_fused_scans
 from hamba_core.token_sampler import TokenSampler
 
 
@@ -74,14 +74,16 @@ class Hamba(nn.Module):
             """As `forward`."""
 
     def use_scan(self, wanted: ScanKernel | None = None) -> ScanChoice:
-        """Run this selective scan from now on; without an argument the one that suits the device.
+        """Run this selective scan from now on; without an argument the one that suits the device and works there.
 
         Raises DependencyError.
         """
+        blocks = [module for module in self.modules() if isinstance(module, SS2D)]
         self.scan = choose_scan(self.gss_head.readout.init_cam.device, wanted)
-        for module in self.modules():
-            if isinstance(module, SS2D):
-                module.scan_kernel = self.scan.kernel
+        if self.scan.kernel == "triton" and wanted is None and (fault := fault_of_fused_scans(blocks[0])):
+            self.scan = ScanChoice("associative", fault)
+        for block in blocks:
+            block.scan_kernel = self.scan.kernel
         return self.scan
 
     def forward(self, crops: Tensor) -> HambaOutput:

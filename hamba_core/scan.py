@@ -6,20 +6,22 @@ For each direction k, channel c and state n, along places t = 0 .. L-1:
 
 `reference` walks along the places and is there to be read. `associative` combines neighbours in a tree of
 ceil(log2 L) levels, with plain tensor operations: any device, no kernel to compile, a graph without loops.
-`mamba-ssm` is that package's CUDA kernel.
+`mamba-ssm` is that package's CUDA kernel. `triton` is `hamba_core.cross_scan`, which takes all of SS2D's scans at once.
 """
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from hamba_core.errors import DependencyError
 
-ScanKernel = Literal["reference", "associative", "mamba-ssm"]
-SCAN_KERNELS: Final[tuple[ScanKernel, ...]] = ("reference", "associative", "mamba-ssm")
+SequenceScan = Literal["reference", "associative", "mamba-ssm"]
+"""Those that scan any sequence."""
+
+ScanKernel = Literal["reference", "associative", "mamba-ssm", "triton"]
 
 
 class ScanChoice(NamedTuple):
@@ -30,11 +32,17 @@ class ScanChoice(NamedTuple):
 
 
 def choose_scan(device: torch.device, wanted: ScanKernel | None = None) -> ScanChoice:
-    """The scan for this device: the one wanted, else mamba-ssm's kernel where it can run, else the associative one.
+    """The scan for this device: the one wanted, else mamba-ssm's kernel or Triton's on CUDA, else the associative one.
 
-    Raises DependencyError where mamba-ssm is wanted and cannot run.
+    Raises DependencyError where one is wanted that cannot run.
     """
-    installed = find_spec("mamba_ssm") is not None
+    installed, triton = (find_spec(name) is not None for name in ("mamba_ssm", "triton"))
+    if wanted == "triton" and not (triton and device.type == "cuda"):
+        found = f"device {device.type}" if triton else "no triton"
+        raise DependencyError(
+            f"scan triton: expected the package triton, which comes with torch for CUDA, and a CUDA device, found "
+            f"{found}; use the associative scan"
+        )
     if wanted == "mamba-ssm" and not (installed and device.type == "cuda"):
         found = f"device {device.type}" if installed else "no mamba-ssm"
         raise DependencyError(
@@ -44,21 +52,23 @@ def choose_scan(device: torch.device, wanted: ScanKernel | None = None) -> ScanC
     if wanted is not None:
         return ScanChoice(wanted, "configured")
     if device.type != "cuda":
-        return ScanChoice("associative", f"mamba-ssm's kernel needs CUDA, the device is {device.type}")
-    if not installed:
-        return ScanChoice("associative", "mamba-ssm is not installed (pip install 'hamba-stream[cuda]')")
-    return ScanChoice("mamba-ssm", "installed, on CUDA")
+        return ScanChoice("associative", f"the other kernels need CUDA, the device is {device.type}")
+    if installed:
+        return ScanChoice("mamba-ssm", "installed, on CUDA")
+    if triton:
+        return ScanChoice("triton", "mamba-ssm is not installed (pip install 'hamba-stream[cuda]'), Triton is")
+    return ScanChoice("associative", "mamba-ssm is not installed (pip install 'hamba-stream[cuda]'), nor is Triton")
 
 
 def selective_scan(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, *, kernel: ScanKernel = "associative"
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, *, kernel: SequenceScan = "associative"
 ) -> Tensor:
     """Scan K directions of c channels with N numbers of state each along L places.
 
     `u`, `delta` (b, K, L, c), delta > 0; `A` (K, c, N), negative; `B`, `C` (b, K, L, N); `D` (K, c).
     Gives y (b, K, L, c) in u's dtype. Whatever the inputs' dtype, the recurrence itself runs in float32.
     """
-    scan: dict[ScanKernel, Callable[..., Tensor]] = {
+    scan: dict[SequenceScan, Callable[..., Tensor]] = {
         "reference": _reference, "associative": _associative, "mamba-ssm": _mamba_ssm
     }  # fmt: skip
     return scan[kernel](*(x.float() for x in (u, delta, A, B, C, D))).to(u.dtype)

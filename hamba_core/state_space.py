@@ -9,13 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hamba_core.configuration import DecoderConfiguration
+from hamba_core.checkpoint import first_line
+from hamba_core.configuration import TOKEN_COLUMNS, TOKEN_ROWS, DecoderConfiguration
 from hamba_core.convolution import depthwise_3x3_silu
 from hamba_core.precision import Conv2d, Linear
-from hamba_core.scan import ScanKernel, selective_scan
+from hamba_core.scan import ScanKernel, SequenceScan, selective_scan
 
 DIRECTIONS = 4
 """0: row by row; 1: column by column; 2 and 3: the reverses of 0 and 1."""
+
+_TOLERANCE = 1e-4  # of fused scans, as a share of the largest number
 
 
 class SS2D(nn.Module):
@@ -41,23 +44,54 @@ class SS2D(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        x = depthwise_3x3_silu(self.in_proj(x), self.conv2d, fused=self.scan_kernel == "mamba-ssm").float()
+        kernel = self.scan_kernel
+        x = depthwise_3x3_silu(self.in_proj(x), self.conv2d, fused=kernel == "mamba-ssm").float()
+        scanned = self.fused_scans(x) if kernel == "triton" else self.plain_scans(x, kernel)
+        projected: Tensor = self.out_proj(self.out_norm(scanned))
+        return projected
+
+    def plain_scans(self, x: Tensor, kernel: SequenceScan) -> Tensor:
+        """The sum of the four scans over a map (B, H, W, inner)."""
         batch, height, width, inner = x.shape
         rows_columns = torch.stack([x.flatten(1, 2), x.transpose(1, 2).flatten(1, 2)], 1)
         u = torch.cat([rows_columns, rows_columns.flip(2)], 1)  # (B, 4, L, inner)
         dt, B, C = torch.split(u @ self.x_proj_weight.mT, self.splits, -1)
         delta = functional.softplus(dt @ self.dt_projs_weight.mT + self.dt_projs_bias[:, None])
         A = self.decay_rates() if self.A is None else self.A
-        y = selective_scan(u, delta, A, B, C, self.Ds.view(DIRECTIONS, inner), kernel=self.scan_kernel)
+        y = selective_scan(u, delta, A, B, C, self.Ds.view(DIRECTIONS, inner), kernel=kernel)
         by_row, by_column = (y[:, :2] + y[:, 2:].flip(2)).unbind(1)
         by_row = by_row.reshape(batch, height, width, inner)
         by_column = by_column.reshape(batch, width, height, inner).transpose(1, 2)
-        projected: Tensor = self.out_proj(self.out_norm(by_row + by_column))
-        return projected
+        return by_row + by_column
+
+    def fused_scans(self, x: Tensor) -> Tensor:
+        """The same on CUDA with one kernel for the scans. What feeds them is computed in the map's own order."""
+        from hamba_core.cross_scan import cross_scan
+
+        inner, rank = x.shape[-1], self.splits[0]
+        features = x.flatten(1, 2) @ self.x_proj_weight.flatten(0, 1).mT
+        features = features.view(*features.shape[:2], DIRECTIONS, -1)
+        dt = features[..., :rank].flatten(0, 1).transpose(0, 1)  # (4, B * H * W, rank)
+        delta = dt @ self.dt_projs_weight.mT
+        A = self.decay_rates() if self.A is None else self.A
+        y = cross_scan(x, features, delta, self.dt_projs_bias, A, self.Ds.view(DIRECTIONS, inner))
+        return y.sum(1).view(x.shape)
 
     def decay_rates(self) -> Tensor:
         """A (4, inner, N), negative."""
         return -torch.exp(self.A_logs).view(DIRECTIONS, -1, self.A_logs.shape[1])
+
+
+@torch.inference_mode()
+def fault_of_fused_scans(block: SS2D) -> str | None:
+    """Why `fused_scans` cannot be used on this block's device: tried out beside the plain ones."""
+    x = torch.randn(2, TOKEN_ROWS, TOKEN_COLUMNS, block.Ds.shape[0] // DIRECTIONS, device=block.Ds.device)
+    try:
+        found, expected = block.fused_scans(x), block.plain_scans(x, "associative")
+        error = float((found - expected).abs().max() / expected.abs().max())
+    except Exception as failure:  # noqa: BLE001 - whatever Triton, its compiler or a missing C compiler raises
+        return f"Triton's kernel failed: {first_line(failure)}"
+    return None if error < _TOLERANCE else f"Triton's kernel is off by {error:.1e} of the largest number"
 
 
 class Mlp(nn.Module):

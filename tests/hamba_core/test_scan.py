@@ -1,6 +1,5 @@
 """Every way to scan gives what the recurrence says, forward and backward."""
 
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hamba_core.errors import DependencyError
-from hamba_core.scan import ScanKernel, choose_scan, linear_recurrence, selective_scan
+from hamba_core.scan import SequenceScan, choose_scan, linear_recurrence, selective_scan
 
 LENGTHS = [1, 2, 3, 22, 31, 192]
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
@@ -28,7 +27,7 @@ def scan_inputs(length: int, state: int, dtype: torch.dtype = torch.float32, cha
     return [x.requires_grad_() for x in (u.to(dtype), delta.to(dtype), A, B.to(dtype), C.to(dtype), D)]
 
 
-def outcome(kernel: ScanKernel, inputs: list[Tensor]) -> list[Tensor]:
+def outcome(kernel: SequenceScan, inputs: list[Tensor]) -> list[Tensor]:
     """The scan's answer and the gradients of a fixed weighting of it."""
     for tensor in inputs:
         tensor.grad = None
@@ -101,12 +100,14 @@ def test_on_a_cpu_the_associative_scan_is_chosen_and_says_why() -> None:
 
 
 def test_on_cuda_the_choice_depends_on_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed: list[Any] = []
-    monkeypatch.setattr("hamba_core.scan.find_spec", lambda name: installed[0] if installed else None)
+    installed: list[str] = []
+    monkeypatch.setattr("hamba_core.scan.find_spec", lambda name: name if name in installed else None)
     without = choose_scan(torch.device("cuda"))
-    installed.append(object())
+    installed.append("triton")
+    with_triton = choose_scan(torch.device("cuda"))
+    installed.append("mamba_ssm")
     with_package = choose_scan(torch.device("cuda"))
-    assert (without.kernel, with_package.kernel) == ("associative", "mamba-ssm")
+    assert (without.kernel, with_triton.kernel, with_package.kernel) == ("associative", "triton", "mamba-ssm")
     assert "not installed" in without.reason
     assert choose_scan(torch.device("cuda"), "reference") == ("reference", "configured")
 

@@ -1,0 +1,72 @@
+"""The four scans of SS2D in one Triton kernel, for inference on a GPU.
+
+The plain way puts the map into four orders, and scans by a tree of tensor operations: dozens of kernels so small that
+starting them takes longer than their work. Here a program reads some channels of the whole map in one direction's
+order, all places at once, scans in registers, and writes what it found back in place. `SS2D` has the plain way, which
+tests hold this one to.
+"""
+
+import torch
+import triton  # type: ignore[import-untyped]
+import triton.language as tl  # type: ignore[import-untyped]
+from torch import Tensor
+
+_CHANNELS = 8
+"""Of a program: 32 bytes in a row, the least that a GPU reads."""
+
+_WARPS = 8
+
+
+def cross_scan(x: Tensor, features: Tensor, delta: Tensor, bias: Tensor, A: Tensor, D: Tensor) -> Tensor:
+    """Scan maps x (b, H, W, c) in four directions: (b, 4, H * W, c), each direction's answers at their places.
+
+    All float32. `features` (b, H * W, 4, rank + 2 N) end with B and C for each direction, `delta` (4, b, H * W, c) has
+    softplus and `bias` (4, c) still to come; `A` (4, c, N), `D` (4, c). Not differentiable.
+    """
+    batch, height, width, channels = x.shape
+    length, state = height * width, A.shape[-1]
+    x, features, delta, A = x.contiguous(), features.contiguous(), delta.contiguous(), A.contiguous()
+    y = torch.empty(batch, 4, length, channels, device=x.device)
+    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]  # where a kernel is launched is the thread's affair, not the tensors'
+        _scan[(batch, 4, triton.cdiv(channels, _CHANNELS))](
+            x, features, delta, bias, A, D, y, batch, height, width, channels, features.shape[-1],
+            STATE=state, PLACES=triton.next_power_of_2(length), CHANNELS=_CHANNELS,
+            num_warps=_WARPS, enable_fp_fusion=True,
+        )  # fmt: skip
+    return y
+
+
+@triton.jit
+def _two_steps(a_0, b_0, a_1, b_1):  # type: ignore[no-untyped-def]
+    """h -> a_0 h + b_0, then h -> a_1 h + b_1, as one such step."""
+    return a_1 * a_0, a_1 * b_0 + b_1
+
+
+@triton.jit(do_not_specialize=["batch"])  # type: ignore[untyped-decorator]
+def _scan(  # type: ignore[no-untyped-def]
+    x_at, features_at, delta_at, bias_at, A_at, D_at, y_at, batch, height, width, channels, numbers,
+    STATE: tl.constexpr, PLACES: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    b, k = tl.program_id(0), tl.program_id(1)
+    c = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
+    t = tl.arange(0, PLACES)
+    length = height * width
+    # The place in the map where direction k is at its step t: by row or by column, forward or backward.
+    step = tl.where(k < 2, t, length - 1 - t)
+    place = tl.where(k % 2 == 0, step, step % height * width + step // height)
+    known, is_place = c < channels, t < length
+    inside = is_place[:, None] & known[None, :]
+    u = tl.load(x_at + (b * length + place)[:, None] * channels + c[None, :], inside, 0.0)
+    raw = tl.load(delta_at + ((k * batch + b) * length + place)[:, None] * channels + c[None, :], inside, 0.0)
+    raw += tl.load(bias_at + k * channels + c, known, 0.0)[None, :]
+    delta = tl.maximum(raw, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(raw)))  # softplus
+    y = tl.load(D_at + k * channels + c, known, 0.0)[None, :] * u
+    ends = features_at + ((b * length + place) * 4 + k) * numbers + numbers
+    for n in tl.static_range(STATE):
+        A = tl.load(A_at + (k * channels + c) * STATE + n, known, 0.0)
+        B = tl.load(ends - 2 * STATE + n, is_place, 0.0)
+        C = tl.load(ends - STATE + n, is_place, 0.0)
+        decay, source = tl.exp(delta * A[None, :]), delta * u * B[:, None]
+        _, h = tl.associative_scan((decay, source), 0, _two_steps)
+        y += h * C[:, None]
+    tl.store(y_at + ((b * 4 + k) * length + place)[:, None] * channels + c[None, :], y, inside)
