@@ -1,0 +1,92 @@
+"""One recording, any number of forms: what `hamba export` does."""
+
+import shutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from hamba_core.errors import OutputError
+from stages.export.resampling import resampled
+from stages.export.settings import ExportSettings, Format
+from stages.export.tracks import Take, take_from
+from stages.outputs import output_error
+from stages.recording.reader import read_recording
+
+_EXPORTERS: Final[dict[Format, tuple[str, str]]] = {
+    "npz": ("npz", "{}.npz"),
+    "csv": ("joint_table", "{}.csv"),
+    "openxr": ("openxr", "{}.openxr.jsonl"),
+    "glb": ("glb", "{}.glb"),
+    "usd": ("usd", "{}.usdc"),
+    "bvh": ("bvh", "{}-bvh"),
+    "ply": ("meshes", "{}-ply"),
+    "obj": ("meshes", "{}-obj"),
+    "mp4": ("video", "{}.mp4"),
+}
+"""For each form the module here that has its `export_<form>`, and what comes of a recording's name: a file or a folder.
+
+An exporter is given the folder to write into, which is its own: what it leaves half done is nobody's.
+"""
+
+_READING: Final = 0.3  # of the progress
+
+
+def export(
+    recording_path: Path,
+    folder: Path,
+    settings: ExportSettings,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> list[Path]:
+    """Write the recording's hands into `folder`, in all forms of the settings; gives the new files and folders.
+
+    Each is there as a whole or not at all. `on_progress` is told the share that is done, 0 to 1. Raises SourceError
+    where the recording cannot be read or lacks what a form needs, OutputError where something cannot be written or is
+    there already, HandModelError, DependencyError.
+    """
+    recording = read_recording(recording_path)
+    targets = {form: folder / target_of(recording_path, form) for form in settings.formats}
+    for target in targets.values():
+        if target.exists() and not settings.overwrite:
+            raise OutputError(
+                f"{target}: expected no such file yet, found one, and it is not overwritten; "
+                "name another folder with --out, or say --overwrite"
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".export-", dir=folder) as name:
+            work = Path(name)
+            take = take_from(recording, settings, work / "tracks", lambda share: on_progress(_READING * share))
+            if settings.rate is not None:
+                take = resampled(take, settings.rate, work / "resampled")
+            for number, (form, target) in enumerate(targets.items()):
+                begin, part = _READING + (1 - _READING) * number / len(targets), (1 - _READING) / len(targets)
+
+                def progress(share: float, begin: float = begin, part: float = part) -> None:
+                    on_progress(begin + part * share)
+
+                _write(form, take, work / form, target, settings, progress)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    on_progress(1.0)
+    return list(targets.values())
+
+
+def target_of(recording_path: Path, form: Format) -> str:
+    """The name of the file or folder that a recording becomes."""
+    return _EXPORTERS[form][1].format(recording_path.stem)
+
+
+def _write(
+    form: Format, take: Take, work: Path, target: Path, settings: ExportSettings, on_progress: Callable[[float], None]
+) -> None:
+    exporter: Any = getattr(import_module(f"stages.export.{_EXPORTERS[form][0]}"), f"export_{form}")
+    work.mkdir()
+    written: list[Path] = exporter(take, work, settings, on_progress)
+    if target.is_dir():
+        shutil.rmtree(target)
+    if written == [work / target.name]:
+        written[0].replace(target)
+    else:
+        work.replace(target)

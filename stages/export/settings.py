@@ -1,0 +1,44 @@
+"""What to export, and how."""
+
+from math import isfinite
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from hamba_core.skeleton import Side
+from stages.settings import StageSettings
+
+Format = Literal["npz", "csv", "openxr", "glb", "usd", "bvh", "ply", "obj", "mp4"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+class ExportSettings(StageSettings):
+    """Which hands, in which forms."""
+
+    formats: tuple[Format, ...] = Field(("npz",), min_length=1)
+    tracks: tuple[int, ...] | None = Field(None, description="track numbers; none: all")
+    side: Side | None = Field(None, description="left or right; none: both")
+    start: float | None = Field(None, description="s of the source's time")
+    end: float | None = Field(None, description="s of the source's time, included")
+    rate: float | None = Field(None, gt=0, le=1000, description="rows a second; none: as recorded")
+    vertices: bool = Field(False, description="glb: the recorded meshes, not skin and bones")
+    hand_model: Path | None = Field(None, description="your MANO file, for skin and bones of a MANO recording")
+    source: str | None = Field(None, description="mp4: the video that was recorded from; none: a plain background")
+    azimuth: float = Field(0.0, description="mp4 without source: degrees around the hands, to their left")
+    elevation: float = Field(0.0, ge=-90, le=90, description="mp4 without source: degrees above the hands")
+    distance: float | None = Field(None, gt=0, description="mp4 without source: m from the hands; none: the camera's")
+    overwrite: bool = Field(False, description="replace files of an earlier export")
+
+    @field_validator("start", "end", "azimuth")
+    @classmethod
+    def _is_finite(cls, value: float | None) -> float | None:
+        if value is not None and not isfinite(value):
+            raise ValueError("expected a finite number")
+        return value
+
+    @model_validator(mode="after")
+    def _start_is_before_end(self) -> Self:
+        if self.start is not None and self.end is not None and self.start > self.end:
+            raise ValueError(f"expected a start that is not after the end, found {self.start:g} and {self.end:g} s")
+        return self
