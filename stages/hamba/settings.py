@@ -20,8 +20,8 @@ class NetworkSettings(StageSettings):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of the large matrix products; auto: bfloat16 where the device has it"
     )
-    scan: Literal["auto", "reference", "associative", "mamba-ssm"] = Field(
-        "auto", description="selective scan; auto: mamba-ssm where it is installed on CUDA, else associative"
+    scan: Literal["auto", "reference", "associative", "mamba-ssm", "triton"] = Field(
+        "auto", description="selective scan; auto: on CUDA mamba-ssm where installed, or triton; else associative"
     )
     rescale: float = Field(
         2.0, gt=0, le=10, description="size of the crop relative to the hand's box, 2 in the release"
