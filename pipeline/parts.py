@@ -111,13 +111,18 @@ class StageWorker(Worker):
     def _work_ahead(self, inbox: Channel[Envelope]) -> None:
         """What waits is begun while there is room for another batch under way; else the oldest is finished."""
         under_way: deque[_Batch] = deque()
+        envelopes: Sequence[Envelope] | None
+        passed = 0
         while True:
-            room = len(under_way) < self._stage.in_flight
-            envelopes = inbox.take(self._stage.batch, wait=not under_way) if room else []
+            if len(under_way) < self._stage.in_flight:
+                envelopes = inbox.take(self._stage.batch, passed, wait=not under_way)
+                passed = 0
+            else:
+                envelopes = ()
             if envelopes:
                 under_way.append(self._begin(envelopes))
             elif under_way:
-                self._finish_batch(under_way.popleft())
+                passed = self._finish_batch(under_way.popleft())
             elif envelopes is None:
                 return
 
@@ -130,7 +135,8 @@ class StageWorker(Worker):
             finish = _raiser(error)
         return _Batch(envelopes, begin, finish)
 
-    def _finish_batch(self, batch: "_Batch") -> None:
+    def _finish_batch(self, batch: "_Batch") -> int:
+        """Wait for a batch and pass it on; how many packets those were."""
         count = len(batch.envelopes)
         try:
             packets = self._checked(self._call("finish", batch.finish), count, "begin")
@@ -139,9 +145,9 @@ class StageWorker(Worker):
         except Exception as error:
             if not self._drop_failed(error, count):
                 raise
-            return
+            return 0
         self._pass_on(batch.envelopes, packets, self.shared.clock.now_ns() - batch.begin)
-        self.ledger.settle(count)
+        return count
 
     def _process(self, envelopes: Sequence[Envelope]) -> Sequence[Any]:
         if len(envelopes) == 1:
