@@ -259,11 +259,14 @@ class DeviceEngine:
             raise self._lost from error
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Of the device, or of memory that can be pinned."""
-    return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, torch.AcceleratorError) and "out of memory" in str(error)
-    )
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Of the device, or of memory that can be pinned; also where that ended a capture, which fails by itself then."""
+    while error is not None:
+        pinning = isinstance(error, torch.AcceleratorError) and "out of memory" in str(error)
+        if pinning or isinstance(error, torch.OutOfMemoryError):
+            return True
+        error = error.__context__
+    return False
 
 
 def _is_of_device(error: RuntimeError) -> bool:

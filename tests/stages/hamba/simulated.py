@@ -60,6 +60,7 @@ class Simulated:
         self.most_rows: int | None = None  # a larger buffer does not fit
         self.fail_at: dict[Stream, Exception] = {}  # raised by the next work that is put there
         self.refuses_capture = self.lost = False
+        self.short_in_capture = 0  # so many captures run out of memory
         self.host: Counter[str] = Counter()
         self._queues: dict[Stream, deque[Piece]] = {stream: deque() for stream in STREAMS}
         self._last: dict[Stream, Piece] = {}
@@ -94,6 +95,12 @@ class Simulated:
         self.clear()
         if self.refuses_capture:
             raise torch.AcceleratorError("CUDA error: operation not permitted when stream is capturing\nand more")
+        if self.short_in_capture:
+            self.short_in_capture -= 1
+            try:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            finally:  # the capture ends, too, and badly
+                raise torch.AcceleratorError("CUDA error: operation failed due to a previous error during capture")
         self.captures += 1
         self.run("compute", work).synchronize()
         return work

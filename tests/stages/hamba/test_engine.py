@@ -230,6 +230,19 @@ def test_out_of_memory_on_the_way_loses_nothing(make_crops: MakeCrops, stream: A
         assert_same(answer(), batch)
 
 
+def test_a_capture_that_lacks_memory_means_smaller_batches_not_none(make_crops: MakeCrops) -> None:
+    device = Simulated()
+    device.short_in_capture = 1
+    engine = opened(device)
+    assert engine.largest == 4
+    assert not next(choice for choice in engine.choices() if choice.subject == "CUDA graphs").fallback
+    device.short_in_capture = 1  # the next one is of crops, when pictures come again
+    for _ in range(5):
+        crops = make_crops(4)
+        assert_same(engine.begin(crops)(), crops)
+    assert engine.largest == 2
+
+
 def test_memory_that_cannot_be_pinned_is_memory_too(make_crops: MakeCrops) -> None:
     device = Simulated()
     engine = opened(device)
