@@ -46,19 +46,61 @@ def model(
     release: Annotated[
         Path | None, typer.Argument(help="Hamba weights. [default: random ones of the released size]")
     ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    batches: Annotated[
+        str | None, typer.Option(help="Hands at once, as 1,2,4. [default: 1,2,4 on a CPU, to 32 on a GPU]")
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Times that each is measured.")] = 5,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write a trace of the default way here, for Perfetto or Chrome.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """The network on this processor against plain float32: one hand, loading, memory. Needs 8 GB of disk, minutes."""
+    """The network against plain float32 and the machine's limit. Needs 8 GB of disk, minutes."""
     from dataclasses import asdict
 
     from rich.console import Console
 
+    from hamba_core.errors import OutputError
     from pipeline.benchmarks.model import measure_model
 
+    if trace is not None and trace.exists():
+        raise OutputError(f"{trace}: expected no such file, found one; name another")
     console = Console(stderr=True, quiet=json)
-    result = measure_model(release, rounds=rounds, on_step=lambda step: console.print(step, style="dim"))
-    _print(asdict(result), json=json)
+    result = measure_model(
+        release,
+        device=device,
+        batches=_sizes(batches),
+        rounds=rounds,
+        trace=trace,
+        on_step=lambda step: console.print(step, style="dim"),
+    )
+    numbers = asdict(result)
+    if not json:
+        _print_table([asdict(speed) for speed in result.batches])
+        del numbers["batches"]
+    _print(numbers, json=json)
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    """Batch sizes as they are typed. Raises ConfigurationError."""
+    from hamba_core.errors import ConfigurationError
+
+    if text is None:
+        return None
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ConfigurationError(f"--batches: expected numbers of hands such as 1,2,4, found {text!r}")
+    return tuple(int(part) for part in parts)
+
+
+def _print_table(rows: list[dict[str, object]]) -> None:
+    for number, row in enumerate(rows):
+        if number == 0:
+            sys.stdout.write("".join(f"{name:>14}" for name in row) + "\n")
+        sys.stdout.write(
+            "".join(f"{value:14.4g}" if isinstance(value, float) else f"{value!s:>14}" for value in row.values()) + "\n"
+        )
 
 
 @app.command("publish")

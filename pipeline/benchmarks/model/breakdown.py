@@ -1,0 +1,62 @@
+"""Where a batch's time goes: each part of the way alone, on the same device, with the inputs that it really has."""
+
+import time
+from functools import partial
+
+import torch
+
+from pipeline.benchmarks.model.contestants import filled_slot, prepared
+from stages.hamba.device import Stream, Work
+
+_REPETITIONS = 10
+"""In one graph, so that what is timed is the device's work and not its start."""
+
+
+def measure_parts(size: int, rounds: int) -> dict[str, float]:
+    """Seconds of each part for a batch of so many hands: of the fastest of some rounds."""
+    contestant = prepared()
+    device, network = contestant.device, contestant.network
+    with torch.inference_mode():
+        slot, cut, run = filled_slot(contestant, size)
+        cut()
+        maps = network.backbone(slot.crops)
+        features = network.downsample(maps)
+        parameters = network.joint_regressor(features)
+        posed = (parameters.rotations[:, 0], parameters.rotations[:, 1:], parameters.betas)
+        joints_2d = torch.zeros(size, 21, 2, device=device.torch_device)
+        tokens, mean = network.token_sampler(features, joints_2d), features.mean((2, 3))
+        run()
+        compute: dict[str, Work] = {
+            "crop": cut,
+            "backbone": partial(network.backbone, slot.crops),
+            "down-sampling": partial(network.downsample, maps),
+            "joint regressor": partial(network.joint_regressor, features),
+            "token sampler": partial(network.token_sampler, features, joints_2d),
+            "GSS head": partial(network.gss_head, tokens, mean, joints_2d),
+            "hand model, once": partial(network.hand_layer, *posed),
+        }
+        if device.graphs:
+            torch.cuda.synchronize(device.torch_device)  # inputs were made on another stream
+            compute = {name: device.capture(partial(_repeat, work)) for name, work in compute.items()}
+        copies: dict[str, tuple[Stream, Work]] = {
+            "upload": ("upload", partial(slot.upload, len(slot.pictures.host), size)),
+            "read-back": ("read-back", partial(slot.rows.read_back, size)),
+        }
+
+        def fastest(stream: Stream, work: Work) -> float:
+            times = []
+            for _ in range(rounds + 1):
+                begin = time.perf_counter()
+                device.run(stream, work).synchronize()
+                times.append(time.perf_counter() - begin)
+            return min(times[1:])
+
+        repetitions = _REPETITIONS if device.graphs else 1
+        parts = {name: fastest("compute", work) / repetitions for name, work in compute.items()}
+        ends = {name: fastest(*copy) for name, copy in copies.items()}
+    return {"upload": ends["upload"], **parts, "read-back": ends["read-back"]}
+
+
+def _repeat(work: Work) -> None:
+    for _ in range(_REPETITIONS):
+        work()

@@ -1,0 +1,11 @@
+"""Processes that are measured: fresh ones, so that none inherits what another has loaded."""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+
+def worker(initializer: Callable[..., object] | None = None, *arguments: Any) -> ProcessPoolExecutor:
+    """One process, started by `initializer(*arguments)`."""
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer, initargs=arguments)
