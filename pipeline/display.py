@@ -1,6 +1,7 @@
 """What a person at a terminal sees of a run: a live line while it goes and a report at its end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import isnan
 from types import TracebackType
 from typing import Self
@@ -57,6 +58,15 @@ class LiveLine:
                 self._fallbacks_said.add(choice)
                 self._progress.console.print(fallback_text(choice), style="yellow")
         self._progress.update(self._task, completed=status.frames, line=status_line(status))
+
+
+@contextmanager
+def share_bar(console: Console, doing: str) -> Iterator[Callable[[float], None]]:
+    """A bar for work that tells which share of it is done, 0 to 1. Silent where `console` is not a terminal."""
+    columns = (TextColumn(doing), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda share: progress.update(task, completed=share)
 
 
 def status_line(status: Status) -> str:

@@ -23,6 +23,11 @@ def default_folder(source: str, parent: Path = Path("out"), *, overwrite: bool =
     return folder
 
 
+def recording_in(path: Path) -> Path:
+    """The recording that is meant by its own path, or by that of the folder that has it."""
+    return path / RECORDING if path.is_dir() else path
+
+
 def holds_results(folder: Path) -> bool:
     """Whether an earlier run wrote here."""
     return next(_results(folder), None) is not None

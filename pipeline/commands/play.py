@@ -20,14 +20,14 @@ def play(
     from rich.console import Console
 
     from hamba_core.errors import ConfigurationError
-    from pipeline.outputs import RECORDING
+    from pipeline.outputs import recording_in
     from stages.publishing import Publisher, PublishSettings
     from stages.recording.reader import read_recording
     from viewers.player import Player
 
     if not 0.01 <= rate <= 100:
         raise ConfigurationError(f"--rate: expected a factor between 0.01 and 100, found {rate:g}")
-    opened = read_recording(recording / RECORDING if recording.is_dir() else recording)
+    opened = read_recording(recording_in(recording))
     console = Console(stderr=True)
     console.print(f"playing {opened.path} on {publish}; Ctrl-C ends", highlight=False)
     status = Player(opened, Publisher(PublishSettings(address=publish)), rate=rate, loop=loop).run()

@@ -25,15 +25,12 @@ def import_(
 ) -> None:
     """Convert a released checkpoint once, into a file that loads in a fraction of the time."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from hamba_core import convert_release
+    from pipeline.display import share_bar
 
-    console = Console(stderr=True)
-    columns = (TextColumn("converting"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=1.0)
-        made = convert_release(release, to, mano, lambda share: progress.update(task, completed=share))
+    with share_bar(Console(stderr=True), "converting") as on_progress:
+        made = convert_release(release, to, mano, on_progress)
     hand = "with the hand model" if made.with_hand else "without a hand model: name your MANO file with --hand-model"
     sys.stdout.write(f"{made.path}: {made.size / 1e9:.2f} GB, {made.tensors} tensors, {hand}\n")
     sys.stdout.write(f"Use it: hamba run SOURCE --checkpoint {made.path}\n")

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.errors import SourceError
 from hamba_core.rotations import slerp
 from stages.export.tracks import HAND_FIELDS, ROW, Rows, Take, Track, TrackWriter
 from stages.packets import FloatArray
@@ -22,14 +23,22 @@ _ROTATIONS: Final = ("global_orient", "hand_pose")
 def resampled(take: Take, rate: float, folder: Path) -> Take:
     """The same take with `rate` rows a second, at the same moments in all tracks, in files in this folder.
 
-    The moments are the take's start and every 1 / rate seconds from there. A row between two of which one is without
-    the hand is without it too.
+    The moments are the take's start and every 1 / rate seconds from there; a row's `frame` counts them. A row between
+    two of which one is without the hand is without it too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tracks = tuple(_resample(track, take.start, rate, folder) for track in take.tracks)
-    kept = tuple(track for track in tracks if track.rows)
+    kept = tuple(track for track in tracks if _is_ever_there(track))
+    if not kept:
+        raise SourceError(
+            f"{take.recording.path}: expected a hand that is there for some frames on end, found none; leave --rate out"
+        )
     frames = int((take.end - take.start) * rate + _SAME) + 1
     return replace(take, tracks=kept, frames=frames, rate=rate, end=take.start + (frames - 1) / rate)
+
+
+def _is_ever_there(track: Track) -> bool:
+    return any(rows["valid"].any() for rows, _ in track.blocks(vertices=False))
 
 
 def _resample(track: Track, start: float, rate: float, folder: Path) -> Track:
@@ -38,12 +47,15 @@ def _resample(track: Track, start: float, rate: float, folder: Path) -> Track:
     last = int(np.floor((track.last_pts - start) * rate + _SAME))
     writer = TrackWriter(folder, track.id, track.side, track.vertices)
     for block in range(first, last + 1, _BLOCK):
-        times = start + np.arange(block, min(last + 1, block + _BLOCK)) / rate
+        ticks = np.arange(block, min(last + 1, block + _BLOCK))
+        times = start + ticks / rate
         before = np.clip(np.searchsorted(pts, times + _SAME, "right") - 1, 0, None)
         after = np.where(np.abs(times - pts[before]) <= _SAME, before, np.minimum(before + 1, len(pts) - 1))
         base, stop = int(before[0]), int(after[-1]) + 1
         rows, vertices = track.read(base, stop), track.read_vertices(base, stop)
-        writer.append(*_between(rows, vertices, before - base, after - base, times))
+        between, meshes = _between(rows, vertices, before - base, after - base, times)
+        between["frame"] = ticks
+        writer.append(between, meshes)
     return writer.finish()
 
 
@@ -56,7 +68,7 @@ def _between(
     fraction = np.divide(times - a["pts"], span, out=np.zeros_like(times), where=span > 0).clip(0, 1)
     nearer = np.where(fraction < 0.5, before, after)
     result = np.zeros(len(times), ROW)
-    result["frame"], result["camera"], result["pts"] = rows["frame"][nearer], rows["camera"][nearer], times
+    result["camera"], result["pts"] = rows["camera"][nearer], times
     there = a["valid"] & b["valid"] & (span <= _LONGEST_STEP)
     result["valid"] = there
     for name in HAND_FIELDS:

@@ -1,16 +1,31 @@
 """What to export, and how."""
 
+from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from typing import Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from hamba_core.errors import ConfigurationError
 from hamba_core.skeleton import Side
 from stages.settings import StageSettings
 
 Format = Literal["npz", "csv", "openxr", "glb", "usd", "bvh", "ply", "obj", "mp4"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def formats_in(text: str) -> tuple[Format, ...]:
+    """The formats of a list such as "glb,npz". Raises ConfigurationError, with the nearest name, for an unknown one."""
+    names = list(dict.fromkeys(name.strip().lower() for name in text.split(",")))
+    for name in names:
+        if name not in FORMATS:
+            near = get_close_matches(name, FORMATS, n=1)
+            raise ConfigurationError(
+                f"export to {text!r}: expected formats out of {', '.join(FORMATS)}, with commas between them, "
+                f"found {name!r}" + (f"; did you mean {near[0]}?" if near else "")
+            )
+    return tuple(form for form in FORMATS if form in names)
 
 
 class ExportSettings(StageSettings):

@@ -20,7 +20,7 @@ from stages.recording.reader import Recording
 
 ROW: Final = np.dtype(
     [
-        ("frame", "<i8"),  # the source's count
+        ("frame", "<i8"),  # the source's count; of resampled rows, theirs
         ("pts", "<f8"),  # s
         ("camera", "<f4", 4),  # fx, fy, cx, cy, px
         ("valid", "?"),  # whether the hand is there; all that follows is NaN where it is not

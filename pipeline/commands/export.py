@@ -1,0 +1,114 @@
+"""`hamba export`: a recording in the forms that other programs read."""
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hamba_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from stages.export import ExportSettings
+
+
+def export(
+    recording: Annotated[
+        Path, typer.Argument(help="A recording (hands.mcap), or the folder that has it.", show_default=False)
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="npz, csv, openxr, glb, usd, bvh, ply, obj, mp4; several with commas.",
+            metavar="FORM[,FORM...]",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for what is written. [default: the recording's]", show_default=False)
+    ] = None,
+    tracks: Annotated[
+        str | None, typer.Option(help="Numbers of tracks, with commas. [default: all]", show_default=False)
+    ] = None,
+    side: Annotated[str | None, typer.Option(help="left or right. [default: both]", show_default=False)] = None,
+    start: Annotated[float | None, typer.Option(metavar="S", help="From this second of the source on.")] = None,
+    end: Annotated[float | None, typer.Option(metavar="S", help="Up to this second.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="HZ", help="Resample to so many frames a second. [default: as recorded]")
+    ] = None,
+    vertices: Annotated[
+        bool, typer.Option("--vertices", help="glb: the recorded meshes themselves, not skin and bones.")
+    ] = False,
+    hand_model: Annotated[
+        Path | None, typer.Option(help="Your MANO file: for skin and bones of a MANO recording.", show_default=False)
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="mp4: the video to draw over. [default: a plain background]", show_default=False)
+    ] = None,
+    azimuth: Annotated[float, typer.Option(help="mp4 without --source: degrees around the hands.")] = 0.0,
+    elevation: Annotated[float, typer.Option(help="mp4 without --source: degrees above them.")] = 0.0,
+    distance: Annotated[
+        float | None, typer.Option(metavar="M", help="mp4 without --source: how far from them. [default: the camera's]")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier export wrote.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Write a recording's hands as arrays, animated scenes, meshes, tables or video."""
+    from rich.console import Console
+
+    from pipeline.display import share_bar
+    from pipeline.outputs import recording_in
+    from stages.export import export as export_recording
+    from stages.export import formats_in
+
+    path = recording_in(recording)
+    settings = _settings(
+        formats=formats_in(to),
+        tracks=_numbers(tracks),
+        side=side,
+        start=start,
+        end=end,
+        rate=rate,
+        vertices=vertices,
+        hand_model=hand_model,
+        source=source,
+        azimuth=azimuth,
+        elevation=elevation,
+        distance=distance,
+        overwrite=overwrite,
+    )
+    with share_bar(Console(stderr=True, quiet=json), "exporting") as on_progress:
+        written = export_recording(path, out or path.parent, settings, on_progress)
+    if json:
+        sys.stdout.write(json_module.dumps({"written": [str(file) for file in written]}) + "\n")
+    else:
+        sys.stderr.writelines(f"wrote {file}\n" for file in written)
+
+
+def _settings(**values: Any) -> "ExportSettings":
+    from pydantic import ValidationError
+
+    from stages.export import ExportSettings
+
+    try:
+        return ExportSettings(**values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = f"--{problem['loc'][0]}: " if problem["loc"] else ""
+        raise ConfigurationError(
+            where
+            + problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+            + (f", found {problem['input']!r}" if problem["loc"] else "")
+        ) from None
+
+
+def _numbers(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"--tracks: expected numbers with commas between them, as in 1,3, found {text!r}"
+        ) from error
