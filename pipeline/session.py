@@ -14,11 +14,13 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.assembly import assemble
-from pipeline.display import LiveLine, print_report
+from pipeline.display import LiveLine, print_report, share_bar
+from pipeline.exports import export_results
 from pipeline.outputs import prepare_folder, remove_empty_results
 from pipeline.runner import Runner
 from pipeline.settings import Settings
 from stages.contract import Source
+from stages.export import ExportSettings
 from stages.packets import Status
 
 
@@ -27,32 +29,48 @@ def run_session(
     settings: Settings,
     *,
     out: Path | None = None,
+    exports: ExportSettings | None = None,
     overwrite: bool = False,
     as_json: bool = False,
 ) -> Status:
-    """Run to the end and report: a table for people on standard error, JSON on standard output if asked.
+    """Run to the end, export into `out` what is asked for, and report: a table on standard error, or JSON on standard
+    output.
 
-    Raises what the run raised, after the report of how far it got.
+    An offline run that was stopped is not exported. Raises what the run or the export raised, after the report.
     """
     if out is not None:
         prepare_folder(out, overwrite=overwrite)
     console = Console(stderr=True, quiet=as_json)
+    exported: list[Path] = []
     with LiveLine(console) as line:
         runner = assemble(source, settings, out=out, on_open=line.opened, on_status=line.update, on_step=line.opening)
         try:
-            with _stopped_by_signals(runner):
-                runner.run()
+            run_stoppable(runner, out)
+            line.__exit__(None, None, None)
+            early = settings.mode == "offline" and runner.status().state == "stopped"
+            if exports is not None and out is not None and not early:
+                with share_bar(console, "exporting") as on_progress:
+                    exported = export_results(out, exports, on_progress)
         finally:
             line.__exit__(None, None, None)
             status = runner.report
-            if out is not None and (status is None or (status.state == "failed" and not status.frames)):
-                remove_empty_results(out)
             if status is not None and (status.frames or status.state != "failed"):
-                written = _written(out)
+                written = sorted({*written_in(out), *exported})
                 print_report(console, status, [str(path) for path in written], live=settings.mode == "live")
                 if as_json:
                     sys.stdout.write(json.dumps(report_tree(status, written)) + "\n")
     return status or runner.status()
+
+
+def run_stoppable(runner: Runner, out: Path | None) -> None:
+    """Run to the end, or until a signal stops it; where no frame ever came, what was begun in `out` is taken away."""
+    try:
+        with _stopped_by_signals(runner):
+            runner.run()
+    finally:
+        status = runner.report
+        if out is not None and (status is None or (status.state == "failed" and not status.frames)):
+            remove_empty_results(out)
 
 
 @contextmanager
@@ -71,7 +89,8 @@ def _stopped_by_signals(runner: Runner) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _written(out: Path | None) -> list[Path]:
+def written_in(out: Path | None) -> list[Path]:
+    """The files of a run, in the order of their names."""
     return sorted(path for path in out.iterdir() if path.is_file()) if out is not None and out.is_dir() else []
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hamba_core.errors import ConfigurationError
 from pipeline.commands.errors import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the result
 
 def run(
     source: Annotated[
-        str,
+        list[str],
         typer.Argument(
             help="A video or picture file, a folder or glob of pictures, a camera (0, /dev/video0), "
-            "an address (rtsp://, http://, udp://), or synthetic:",
+            "an address (rtsp://, http://, udp://), or synthetic: Several, or a folder or glob of videos, "
+            "are run one after another, each into a folder of its own in --out.",
             show_default=False,
         ),
     ],
@@ -75,10 +77,30 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Any setting, as often as needed.", show_default=False),
     ] = None,
+    export: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMATS",
+            help="Export the recording at the end, as in glb,npz; see hamba export.",
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Several sources: processes at once. [default: 1]", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Several sources: skip the finished ones, repeat the broken ones.")
+    ] = False,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
-    """Reconstruct the hands in SOURCE: record them, draw them, publish them."""
+    """Reconstruct the hands in SOURCE: record them, draw them, publish them.
+
+    With --jobs or --resume, one source goes by the rules of several too.
+    """
+    from pipeline.batch import run_batch, sources_of
+    from pipeline.exports import export_settings
     from pipeline.outputs import default_folder
     from pipeline.session import run_session
     from pipeline.settings import load_settings
@@ -97,14 +119,34 @@ def run(
         "publish.images": view or None,
     }
     overrides = [f"{key}={value}" for key, value in options.items() if value is not None]
-    settings = load_settings(preset or ("live" if source_for(source).live else "offline"), [*overrides, *(set_ or [])])
+    sources = sources_of(source)
+    batch = sources != source or len(sources) > 1 or jobs is not None or resume
+    name = sources[0]
+    mode = "live" if not batch and source_for(name).live else "offline"
+    settings = load_settings(preset or mode, [*overrides, *(set_ or [])])
+    exports = export_settings(export, settings, overwrite=overwrite) if export is not None else None
+    if batch:
+        with _window(settings) if view else nullcontext():
+            return run_batch(
+                sources,
+                settings,
+                exports,
+                out=out,
+                overwrite=overwrite,
+                resume=resume,
+                jobs=jobs or 1,
+                as_json=json,
+            )
     if out is None and settings.mode == "offline":
-        out = default_folder(source, overwrite=overwrite)
+        out = default_folder(name, overwrite=overwrite)
+    if exports is not None and out is None:
+        raise ConfigurationError("--export: expected --out, since a live run records nothing without it")
     with _window(settings) if view else nullcontext():
         status = run_session(
-            source_for(source, settings.source, stream=settings.stream),
+            source_for(name, settings.source, stream=settings.stream),
             settings,
             out=out,
+            exports=exports,
             overwrite=overwrite,
             as_json=json,
         )
@@ -113,7 +155,6 @@ def run(
 
 
 def _window(settings: "Settings") -> AbstractContextManager[object]:
-    from hamba_core.errors import ConfigurationError
     from viewers.launch import viewer_process
 
     if settings.publish.address is None or settings.publish.server_key is not None:

@@ -3,13 +3,21 @@
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from glob import glob, has_magic
 from pathlib import Path
 
 from hamba_core.errors import SourceError
 from stages.sources.headers import SUFFIXES
+
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".3gp"),
+        *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".ogv", ".mxf"),
+    }
+)
+"""File names that end so are videos of a folder."""
 
 
 def exists(name: str) -> bool:
@@ -59,7 +67,7 @@ def pictures_in_folder(name: str) -> list[Path]:
         names = sorted(entry.name for entry in os.scandir(folder))
     except OSError as error:
         raise SourceError(f"{name}: expected a folder that can be read, found: {_reason(error)}") from error
-    pictures = _pictures(folder / entry for entry in names)
+    pictures = _of_kind((folder / entry for entry in names), SUFFIXES)
     if not pictures:
         found = f"{len(names)} other entries, such as {names[0]}" if names else "nothing"
         raise SourceError(
@@ -76,13 +84,32 @@ def pictures_of_glob(name: str) -> list[Path]:
         matches = [Path(match) for match in glob(pattern, recursive=True)]  # noqa: PTH207 - takes absolute ones too
     except (OSError, ValueError, re.error) as error:
         raise SourceError(f"{name}: expected a pattern of file names, found: {error}") from error
-    pictures = _pictures(matches)
+    pictures = _of_kind(matches, SUFFIXES)
     if not pictures:
         found = f"{len(matches)} other files, such as {matches[0]}" if matches else "nothing of that name"
         raise SourceError(
             f"{name}: expected a pattern that matches pictures ({', '.join(sorted(SUFFIXES))}), found {found}"
         )
     return pictures
+
+
+def videos_of(name: str) -> list[Path]:
+    """The video files of a folder, or those that a pattern matches, in natural order.
+
+    None where there are pictures among the files: those are one source, whatever lies beside them. None, too, where the
+    name is that of a single file, a camera or an address.
+    """
+    try:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            found = [path / entry.name for entry in os.scandir(path)]
+        elif is_pattern(name) and not exists(name):
+            found = [Path(match) for match in glob(str(path), recursive=True)]  # noqa: PTH207 - takes absolute ones too
+        else:
+            return []
+    except (OSError, ValueError, RuntimeError, re.error):
+        return []
+    return [] if _of_kind(found, SUFFIXES) else _of_kind(found, VIDEO_SUFFIXES)
 
 
 def is_folder(name: str) -> bool:
@@ -98,8 +125,8 @@ def is_pattern(name: str) -> bool:
     return has_magic(name)
 
 
-def _pictures(paths: Iterable[Path]) -> list[Path]:
-    found = [path for path in paths if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+def _of_kind(paths: Iterable[Path], suffixes: Collection[str]) -> list[Path]:
+    found = [path for path in paths if path.suffix.lower() in suffixes and not path.name.startswith(".")]
     return sorted((path for path in found if not path.is_dir()), key=lambda path: _natural(str(path)))
 
 
