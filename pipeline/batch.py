@@ -74,7 +74,7 @@ def sources_of(names: Sequence[str]) -> list[str]:
     """Every source that is named, once; a folder of videos, or a pattern that matches some, is each of them."""
     found: dict[str, None] = {}
     for name in names:
-        found.update(dict.fromkeys(map(str, videos_of(name)) or [name]))
+        found.update(dict.fromkeys([str(path) for path in videos_of(name)] or [name]))
     return list(found)
 
 
