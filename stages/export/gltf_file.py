@@ -153,7 +153,9 @@ class Animation:
         if keys[-1][0] == inf:
             keys.pop()
         if len(keys) > 1:
-            times = self._file.array(np.array([at for at, _ in keys], np.float32), bounds=True)
+            # A hair early, so that a frame's second in float64 is not before it.
+            seconds = np.nextafter(np.array([at for at, _ in keys], np.float32), np.float32(0))
+            times = self._file.array(seconds, bounds=True)
             scales = self._file.array(np.array([[size] * 3 for _, size in keys], np.float32))
             self.move(node, "scale", times, scales, "STEP")
 

@@ -1,5 +1,7 @@
 """For tests of exports: recordings of either hand model's hands, and takes of them."""
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,14 @@ CAMERA = Intrinsics.estimate(640, 480)
 @pytest.fixture(scope="session")
 def mano_file(write_mano: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file like MANO's, of a made-up hand with pose correctives."""
-    return write_mano(tmp_path_factory.mktemp("mano") / "MANO_RIGHT.pkl")
+    faces = (np.arange(1538)[:, None] + [0, 1, 2]).astype(np.uint32) % 778
+    return write_mano(tmp_path_factory.mktemp("mano") / "MANO_RIGHT.pkl", f=faces)
+
+
+@pytest.fixture(scope="session")
+def mano_like(mano_file: Path) -> HandModel:
+    """The hand in that file."""
+    return read_mano(mano_file)
 
 
 @pytest.fixture(scope="session", params=["generic", "mano"])
@@ -106,3 +115,17 @@ def make_take(make_recording: MakeRecording, tmp_path_factory: pytest.TempPathFa
         return take_from(recording, settings or ExportSettings(), folder / "tracks", lambda share: None)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def node_packages(request: pytest.FixtureRequest) -> Path:
+    """A folder with the npm packages that look at exported files, kept in pytest's cache."""
+    if not (shutil.which("npm") and shutil.which("node")):
+        pytest.skip("needs Node.js: node and npm are not installed (apt-get install nodejs npm)")
+    folder = request.config.cache.mkdir("node") if request.config.cache else Path()
+    packages = ["gltf-validator@2.0.0-dev.3.10", "three@0.187.0"]
+    if not all((folder / "node_modules" / package.rpartition("@")[0]).is_dir() for package in packages):
+        command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--prefix", str(folder), *packages]
+        if (done := subprocess.run(command, capture_output=True, text=True, timeout=100)).returncode:
+            pytest.skip(f"needs packages of npm, which could not be had: {done.stderr.strip()[-200:]}")
+    return folder

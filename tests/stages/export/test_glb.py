@@ -1,0 +1,340 @@
+"""A GLB file shows the recorded hands: to an independent reader, to Khronos's validator and in three.js."""
+
+import json
+import subprocess
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pygltflib
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation, Slerp
+
+from hamba_core.errors import HandModelError, OutputError, SourceError
+from hamba_core.generic_hand import load_generic_hand
+from hamba_core.hand_model import HandModel
+from hamba_core.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
+from stages.export.glb import export_glb
+from stages.export.gltf_file import GltfFile
+from stages.export.settings import ExportSettings
+from stages.export.tracks import Take
+from stages.packets import Hand
+
+Array = NDArray[np.float64]
+PoseHand = Callable[..., Hand]
+MakeTake = Callable[..., Take]
+
+GENERIC = load_generic_hand()
+R_GLTF_CAMERA = np.diag([1.0, -1, -1])
+
+_WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+_DTYPES = {5121: np.uint8, 5125: np.uint32, 5126: np.float32}
+
+
+class GltfScene:
+    """What a viewer shows of a file at a moment."""
+
+    def __init__(self, path: Path) -> None:
+        self.document = pygltflib.GLTF2().load(str(path))
+        self._blob = self.document.binary_blob()
+        self.names = [node.name for node in self.document.nodes]
+        self._samplers = {
+            (channel.target.node, channel.target.path): animation.samplers[channel.sampler]
+            for animation in self.document.animations
+            for channel in animation.channels
+        }
+        self._parents = {child: i for i, node in enumerate(self.document.nodes) for child in node.children or []}
+
+    def accessor(self, index: int) -> NDArray[Any]:
+        """(N, width) numbers."""
+        spec = self.document.accessors[index]
+        view = self.document.bufferViews[spec.bufferView]
+        width, start = _WIDTHS[spec.type], (view.byteOffset or 0) + (spec.byteOffset or 0)
+        return np.frombuffer(self._blob, _DTYPES[spec.componentType], spec.count * width, start).reshape(-1, width)
+
+    def node(self, name: str, under: str | None = None) -> int:
+        """The node of this name, below the other one."""
+        [found] = [i for i, n in enumerate(self.names) if n == name and (under is None or under in self._line(i))]
+        return found
+
+    def parent(self, node: int) -> int | None:
+        """The node that this one hangs on."""
+        return self._parents.get(node)
+
+    def _line(self, node: int) -> list[str]:
+        parent = self._parents.get(node)
+        return [] if parent is None else [self.names[parent], *self._line(parent)]
+
+    def animated(self, node: int, path: str, seconds: float) -> Array | None:
+        """The value that the animation gives at this moment; none where it does not move that."""
+        if (node, path) not in self._samplers:
+            return None
+        sampler = self._samplers[node, path]
+        times, values = self.accessor(sampler.input)[:, 0].astype(float), self.accessor(sampler.output).astype(float)
+        return _at(times, values.reshape(len(times), -1), seconds, path, sampler.interpolation)
+
+    def world(self, node: int, seconds: float) -> Array:
+        """(4, 4) from the node's own axes to the scene's."""
+        spec, parts = self.document.nodes[node], {}
+        for path, rest in (("translation", [0, 0, 0]), ("rotation", [0, 0, 0, 1]), ("scale", [1, 1, 1])):
+            moved = self.animated(node, path, seconds)
+            parts[path] = np.array(getattr(spec, path) or rest, float) if moved is None else moved
+        own = np.eye(4)
+        own[:3, :3] = Rotation.from_quat(parts["rotation"]).as_matrix() * parts["scale"]
+        own[:3, 3] = parts["translation"]
+        return self.world(self._parents[node], seconds) @ own if node in self._parents else own
+
+    def mesh(self, node: int, seconds: float) -> tuple[Array, NDArray[Any]]:
+        """Vertices (V, 3) in the scene and faces (F, 3) of the mesh that hangs on this node."""
+        spec = self.document.nodes[node]
+        [primitive] = self.document.meshes[spec.mesh].primitives
+        attributes, faces = primitive.attributes, self.accessor(primitive.indices).reshape(-1, 3)
+        vertices = self.accessor(attributes.POSITION).astype(float)
+        weights = self.animated(node, "weights", seconds)
+        for weight, target in zip(weights if weights is not None else [], primitive.targets or [], strict=True):
+            vertices = vertices + weight * self.accessor(target["POSITION"])
+        points = np.pad(vertices, ((0, 0), (0, 1)), constant_values=1)
+        if spec.skin is None:
+            return (points @ self.world(node, seconds).T)[:, :3], faces
+        skin, moved = self.document.skins[spec.skin], np.zeros_like(vertices)
+        binds = self.accessor(skin.inverseBindMatrices).reshape(-1, 4, 4).transpose(0, 2, 1)
+        bones = np.array([self.world(joint, seconds) for joint in skin.joints]) @ binds
+        for i in range(8):
+            if joints := getattr(attributes, f"JOINTS_{i}", None):
+                shares = self.accessor(getattr(attributes, f"WEIGHTS_{i}")).astype(float)
+                for own, share in zip(self.accessor(joints).T, shares.T, strict=True):
+                    moved += share[:, None] * np.einsum("vij,vj->vi", bones[own], points)[:, :3]
+        return moved, faces
+
+
+def _at(times: Array, values: Array, seconds: float, path: str, interpolation: str) -> Array:
+    """Clamped to the first and the last key."""
+    i = int(np.clip(np.searchsorted(times, seconds, "right") - 1, 0, len(times) - 1))
+    if interpolation == "STEP" or i == len(times) - 1 or seconds <= times[0]:
+        return np.asarray(values[i])
+    share = (seconds - times[i]) / (times[i + 1] - times[i])
+    if path == "rotation":
+        return np.asarray(Slerp([0, 1], Rotation.from_quat(values[i : i + 2]))(share).as_quat())
+    return np.asarray(values[i] + share * (values[i + 1] - values[i]))
+
+
+def write(take: Take, folder: Path, **settings: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    [path] = export_glb(take, folder, ExportSettings(**settings), lambda share: None)
+    return path
+
+
+def joints_at(scene: GltfScene, hand: str, seconds: float) -> Array:
+    return np.array([scene.world(scene.node(name, hand), seconds)[:3, 3] for name in JOINT_NAMES])
+
+
+# Frames with a hand or without, beginning and ending with one, and how far betas stray from frame to frame.
+presences = st.lists(st.booleans(), max_size=6).map(lambda there: [True, *there, True])
+
+
+@given(st.integers(0, 2**32), st.sampled_from(SIDES), presences, st.sampled_from([0.0, 0.02]))
+@settings(max_examples=10)
+def test_nodes_are_at_the_recorded_joints_in_every_frame(
+    hand_model: HandModel,
+    mano_file: Path,
+    pose_hand: PoseHand,
+    make_take: MakeTake,
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    side: Side,
+    presence: list[bool],
+    drift: float,
+) -> None:
+    hands = [pose_hand(hand_model, seed + i, side, 7, 0.5 + drift * i) for i in range(len(presence))]
+    frames = [(hand,) if there else () for hand, there in zip(hands, presence, strict=True)]
+    path = write(make_take(hand_model, frames), tmp_path_factory.mktemp("glb"), hand_model=mano_file)
+    scene = GltfScene(path)
+    for index, hand in enumerate(hands):
+        if presence[index]:
+            joints = joints_at(scene, f"hand 7 {side}", index / 30)
+            np.testing.assert_allclose(joints, hand.joints @ R_GLTF_CAMERA, atol=5e-5)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_skin_is_the_recorded_mesh_where_betas_are_steady(
+    pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path, side: Side
+) -> None:
+    hands = [pose_hand(GENERIC, seed, side) for seed in range(5)]
+    scene = GltfScene(write(make_take(GENERIC, [(hand,) for hand in hands]), tmp_path))
+    for index, hand in enumerate(hands):
+        vertices, faces = scene.mesh(scene.node(f"hand 1 {side} skin"), index / 30)
+        np.testing.assert_allclose(vertices[: len(hand.vertices)], hand.vertices @ R_GLTF_CAMERA, atol=1e-5)
+        np.testing.assert_array_equal(faces, GENERIC.faces_of(side))
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_skin_of_mano_is_the_recorded_mesh_but_for_pose_correctives(
+    mano_like: HandModel, mano_file: Path, pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path, side: Side
+) -> None:
+    plain = replace(mano_like, posedirs=np.zeros_like(mano_like.posedirs))
+    hands = [pose_hand(mano_like, seed, side) for seed in range(3)]
+    take = make_take(mano_like, [(hand,) for hand in hands])
+    scene = GltfScene(write(take, tmp_path, hand_model=mano_file))
+    for index, hand in enumerate(hands):
+        vertices, _ = scene.mesh(scene.node(f"hand 1 {side} skin"), index / 30)
+        expected = pose_hand(plain, index, side).vertices
+        np.testing.assert_allclose(vertices[:778], expected @ R_GLTF_CAMERA, atol=2e-5)
+        assert np.abs(hand.vertices - expected).max() > 1e-4
+
+
+@pytest.mark.parametrize("form", ["float32", "float16"])
+@pytest.mark.parametrize("side", SIDES)
+def test_morph_targets_are_the_recorded_meshes_also_across_stretches(
+    hand_model: HandModel, pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path, side: Side, form: str
+) -> None:
+    hands = [pose_hand(hand_model, seed % 7, side, shape=seed / 100) for seed in range(130)]
+    frames = [(hand,) if i not in (3, 5) else () for i, hand in enumerate(hands)]
+    scene = GltfScene(write(make_take(hand_model, frames, vertices=form), tmp_path, vertices=True))
+    for index in (0, 2, 4, 6, 7, 65, 66, 67, 126, 127, 129):
+        shown = shown_meshes(scene, index / 30)
+        assert len(shown) == 1
+        atol = 1e-6 if form == "float32" else 5e-4
+        np.testing.assert_allclose(shown[0], hands[index].vertices @ R_GLTF_CAMERA, atol=max(atol, 3e-5))
+    for index in (3, 5):
+        assert not shown_meshes(scene, index / 30)
+
+
+def shown_meshes(scene: GltfScene, seconds: float) -> list[Array]:
+    """Those meshes that have a size at this moment."""
+    nodes = [i for i, node in enumerate(scene.document.nodes) if node.mesh is not None]
+    meshes = [scene.mesh(node, seconds)[0] for node in nodes]
+    return [mesh for mesh in meshes if np.ptp(mesh, 0).max() > 1e-3]
+
+
+def test_hands_come_and_go(pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path) -> None:
+    there = {"hand 1 right": (0, 1, 2, 3, 4, 5), "hand 2 left": (2, 3, 5), "hand 3 left": (1,)}
+    frames = [
+        tuple(pose_hand(GENERIC, 0, name.split()[2], int(name.split()[1])) for name in there if index in there[name])
+        for index in range(6)
+    ]
+    scene = GltfScene(write(make_take(GENERIC, frames), tmp_path))
+    for name, present in there.items():
+        for index in range(6):
+            for seconds in (index / 30, (index + 0.9) / 30):  # from its frame on until the next
+                extent = np.ptp(joints_at(scene, name, seconds), 0).max()
+                assert extent > 0.05 if index in present else extent == 0
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("vertices", [False, True])
+def test_faces_and_normals_look_outwards(
+    pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path, side: Side, vertices: bool
+) -> None:
+    scene = GltfScene(write(make_take(GENERIC, [(pose_hand(GENERIC, 1, side),)]), tmp_path, vertices=vertices))
+    [node] = [i for i, node in enumerate(scene.document.nodes) if node.mesh is not None]
+    posed, faces = scene.mesh(node, 0)
+    a, b, c = posed[faces].transpose(1, 0, 2)
+    assert np.einsum("ij,ij->", a, np.cross(b, c)) > 1e-4  # six times the volume
+    [primitive] = scene.document.meshes[0].primitives
+    rest, normals = (scene.accessor(getattr(primitive.attributes, kind)) for kind in ("POSITION", "NORMAL"))
+    a, b, c = rest[faces].transpose(1, 0, 2)
+    agree = np.einsum("ij,ij->i", normals[faces[:, 0]], np.cross(b - a, c - a)) > 0
+    assert agree.mean() > 0.95
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-6)
+
+
+def test_bones_are_manos_tree_with_tips(pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path) -> None:
+    scene = GltfScene(write(make_take(GENERIC, [(pose_hand(GENERIC),)]), tmp_path))
+    [skin] = scene.document.skins
+    assert [scene.names[joint] for joint in skin.joints] == [*JOINT_NAMES, "origin"]
+    for joint, parent in zip(skin.joints, JOINT_PARENTS, strict=False):
+        assert scene.parent(joint) == (skin.joints[parent] if parent >= 0 else scene.node("hand 1 right"))
+
+
+def test_offsets_of_bones_are_animated_only_where_betas_change(
+    pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path
+) -> None:
+    moved = {}
+    for name, drift in (("steady", 0.0), ("drifting", 0.05)):
+        hands = [(pose_hand(GENERIC, seed, shape=0.5 + drift * seed),) for seed in range(3)]
+        scene = GltfScene(write(make_take(GENERIC, hands), tmp_path / name))
+        channels = scene.document.animations[0].channels
+        moved[name] = sum(channel.target.path == "translation" for channel in channels)
+    assert moved == {"steady": 1, "drifting": 21}
+
+
+def test_mano_needs_the_users_file_or_vertices(
+    mano_like: HandModel, pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path
+) -> None:
+    take = make_take(mano_like, [(pose_hand(mano_like),)])
+    with pytest.raises(HandModelError, match=r"--hand-model MANO_RIGHT\.pkl, or give --vertices"):
+        write(take, tmp_path)
+    assert write(take, tmp_path, vertices=True).exists()
+
+
+def test_a_skinned_mano_says_whose_mesh_it_contains(
+    mano_like: HandModel,
+    mano_file: Path,
+    pose_hand: PoseHand,
+    make_take: MakeTake,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = write(make_take(mano_like, [(pose_hand(mano_like),)]), tmp_path, hand_model=mano_file)
+    assert "MANO's licence" in caplog.text
+    asset = pygltflib.GLTF2().load(str(path)).asset
+    assert "Max-Planck" in asset.copyright
+    assert asset.extras["hand_model"] == "mano"
+
+
+def test_vertices_have_to_be_recorded(pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path) -> None:
+    take = make_take(GENERIC, [(pose_hand(GENERIC),)], vertices="none")
+    with pytest.raises(SourceError, match=r"record\.vertices=float32"):
+        write(take, tmp_path, vertices=True)
+    assert write(take, tmp_path).exists()
+
+
+def test_a_file_larger_than_the_format_allows_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    with (tmp_path / "spool").open("x+b", buffering=0) as spool, pytest.raises(OutputError, match="--start and --end"):
+        GltfFile(spool).column(2**28, 4)
+
+
+def test_memory_does_not_grow_with_the_recording(pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path) -> None:
+    hands = [(pose_hand(GENERIC, seed, shape=seed / 100),) for seed in range(10)]
+    peaks = []
+    for name, times in (("warm", 1), ("short", 60), ("long", 240)):
+        take = make_take(GENERIC, hands * times)
+        tracemalloc.start()
+        write(take, tmp_path / name)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < 1.2 * peaks[1]
+
+
+def test_khronos_validator_has_nothing_to_say(
+    node_packages: Path, mano_like: HandModel, mano_file: Path, pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path
+) -> None:
+    """Neither error, warning, information nor hint."""
+    files = []
+    for model in (GENERIC, mano_like):
+        frames = [
+            tuple(
+                pose_hand(model, 3 * i + track, SIDES[track % 2], track, 0.5 + 0.01 * i)
+                for track in range(3)
+                if (i + track) % 4 or track == 0
+            )
+            for i in range(70)
+        ]
+        for vertices in (False, True):
+            folder = tmp_path / f"{model.name} {vertices}"
+            files.append(write(make_take(model, frames), folder, hand_model=mano_file, vertices=vertices))
+        files.append(write(make_take(model, [(pose_hand(model),)]), tmp_path / model.name, hand_model=mano_file))
+    script = (
+        "const {validateBytes} = require('gltf-validator'), fs = require('fs');"
+        "Promise.all(process.argv.slice(1).map(f => validateBytes(new Uint8Array(fs.readFileSync(f)))))"
+        ".then(all => console.log(JSON.stringify(all.map(one => one.issues.messages))))"
+    )
+    command = ["node", "-e", script, *map(str, files)]
+    said = subprocess.run(command, cwd=node_packages, capture_output=True, text=True, check=True, timeout=100)
+    assert json.loads(said.stdout) == [[]] * len(files)
