@@ -4,14 +4,14 @@ Metres in the camera frame, pixels in the picture, as in the recording; in order
 """
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from hamba_core.skeleton import JOINT_NAMES
-from stages.export.in_time import hands_in_time
+from stages.export.in_time import in_time
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take
+from stages.export.tracks import Take, Track
 
 COLUMNS: Final = (
     "frame", "pts", "track", "side", "score",
@@ -20,18 +20,27 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
+_LINE: Final = "%d,%.6f,%d,%s,%.3f," + ",".join(["%.6f"] * 63 + ["%.2f"] * 42) + "\r\n"
+
+
 def export_csv(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
     """Write one table with all tracks."""
     path = folder / f"{take.recording.path.stem}.csv"
     rows_in_all, done = sum(track.rows for track in take.tracks), 0
-    numbers = ",".join(["%.6f"] * 63 + ["%.2f"] * 42)
     with path.open("w", newline="") as file:
         csv.writer(file).writerow(COLUMNS)
-        for hands in hands_in_time(take.tracks):
-            for track, row, _ in hands:
-                values = (*row["joints"].ravel().tolist(), *row["joints_2d"].ravel().tolist())
-                head = f"{row['frame'][0]},{row['pts'][0]:.6f},{track.id},{track.side},{row['score'][0]:.3f},"
-                file.write(head + numbers % values + "\r\n")
-                done += 1
+        for _, lines in in_time(take.tracks, _lines_of):
+            file.writelines(lines)
+            done += len(lines)
             on_progress(done / rows_in_all)
     return [path]
+
+
+def _lines_of(track: Track) -> Iterator[tuple[float, str]]:
+    for block, _ in track.blocks(vertices=False):
+        for row in block[block["valid"]]:
+            head = (row["frame"], row["pts"], track.id, track.side, row["score"])
+            yield (
+                float(row["pts"]),
+                _LINE % (*head, *row["joints"].ravel().tolist(), *row["joints_2d"].ravel().tolist()),
+            )
