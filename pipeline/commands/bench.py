@@ -3,7 +3,7 @@
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,6 +15,13 @@ def pipeline(
     clip: Annotated[Path | None, typer.Argument(help="A video file. [default: the shipped clip]")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Times that each is run.")] = 3,
     overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Draw the overlay video too.")] = False,
+    estimator: Annotated[
+        Literal["landmarks", "hamba"], typer.Option(help="hamba: end to end on the test pattern, without a bare loop.")
+    ] = "landmarks",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Hamba weights. [default: random ones of the released size]")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Seconds of the test pattern, for hamba.")] = 10.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The whole pipeline (decode, detect, track, fit, smooth, record) against a bare loop of decode and detect."""
@@ -22,6 +29,13 @@ def pipeline(
 
     from rich.console import Console
 
+    if estimator == "hamba":
+        from pipeline.benchmarks.end_to_end import measure_end_to_end
+
+        console = Console(stderr=True, quiet=json)
+        whole = measure_end_to_end(checkpoint, seconds=seconds, on_step=lambda step: console.print(step, style="dim"))
+        _print(asdict(whole), json=json)
+        return
     from pipeline.benchmarks.pipeline import measure_pipeline
     from pipeline.display import print_report
     from pipeline.settings import load_settings
@@ -98,9 +112,7 @@ def _print_table(rows: list[dict[str, object]]) -> None:
     for number, row in enumerate(rows):
         if number == 0:
             sys.stdout.write("".join(f"{name:>14}" for name in row) + "\n")
-        sys.stdout.write(
-            "".join(f"{value:14.4g}" if isinstance(value, float) else f"{value!s:>14}" for value in row.values()) + "\n"
-        )
+        sys.stdout.write("".join(f"{_short(value):>14}" for value in row.values()) + "\n")
 
 
 @app.command("publish")
@@ -129,5 +141,9 @@ def _print(numbers: dict[str, object], *, json: bool) -> None:
         return
     for name, value in numbers.items():
         if isinstance(value, dict):
-            value = "  ".join(f"{part} {number:.3g}" for part, number in value.items())
-        sys.stdout.write(f"{name:28} {value:.3g}\n" if isinstance(value, float) else f"{name:28} {value}\n")
+            value = "  ".join(f"{part} {_short(number)}" for part, number in value.items())
+        sys.stdout.write(f"{name:28} {_short(value)}\n")
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
