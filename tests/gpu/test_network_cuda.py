@@ -1,6 +1,5 @@
 """On CUDA: every scan agrees, and the network, the crops and the estimator give what they give on the CPU."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +9,11 @@ import torch
 
 import hamba_core
 from hamba_core.camera import Intrinsics
+from hamba_core.configuration import DecoderConfiguration
 from hamba_core.convolution import depthwise_3x3_silu, has_fused_convolution
-from hamba_core.scan import ScanKernel, choose_scan, selective_scan
+from hamba_core.scan import ScanKernel, SequenceScan, choose_scan, selective_scan
 from hamba_core.skeleton import Side
+from hamba_core.state_space import SS2D, fault_of_fused_scans
 from stages.hamba import HambaEstimator, NetworkSettings
 from stages.packets import Detections, Frame, FrameMeta, HandBox
 
@@ -21,17 +22,8 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 CUDA = torch.device("cuda")
 
 
-@pytest.fixture(autouse=True)
-def _plain_float32() -> Iterator[None]:
-    """No TF32, so that float32 means float32."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    yield
-    torch.backends.cudnn.allow_tf32 = before
-
-
 def scan_and_gradients(
-    kernel: ScanKernel, length: int, state: int, dtype: torch.dtype, device: str
+    kernel: SequenceScan, length: int, state: int, dtype: torch.dtype, device: str
 ) -> list[torch.Tensor]:
     random = torch.Generator().manual_seed(length + state)
     shapes = [
@@ -55,7 +47,7 @@ def scan_and_gradients(
 @pytest.mark.parametrize("length", [1, 3, 22, 192])
 @pytest.mark.parametrize("kernel", ["associative", "mamba-ssm"])
 def test_scans_agree_with_the_reference_forward_and_backward(
-    kernel: ScanKernel, length: int, state: int, dtype: torch.dtype
+    kernel: SequenceScan, length: int, state: int, dtype: torch.dtype
 ) -> None:
     if kernel == "mamba-ssm":
         pytest.importorskip("mamba_ssm")
@@ -71,7 +63,7 @@ def test_the_kernel_is_chosen_where_it_is_installed() -> None:
     try:
         import mamba_ssm  # noqa: F401
     except ImportError:
-        assert choice.kernel == "associative"
+        assert choice.kernel in ("triton", "associative")
         assert "not installed" in choice.reason
     else:
         assert choice.kernel == "mamba-ssm"
@@ -87,6 +79,20 @@ def test_the_fused_convolution_is_the_plain_one() -> None:
         torch.testing.assert_close(
             depthwise_3x3_silu(x, convolution, fused=True), depthwise_3x3_silu(x, convolution), rtol=1e-4, atol=1e-4
         )
+
+
+@pytest.mark.parametrize("state", [1, 4])
+@pytest.mark.parametrize("shape", [(1, 16, 12), (3, 16, 12), (2, 22, 1), (16, 5, 7)], ids=str)
+def test_the_triton_kernel_gives_what_the_plain_scans_give(shape: tuple[int, int, int], state: int) -> None:
+    pytest.importorskip("triton")
+    torch.manual_seed(0)
+    block = SS2D(DecoderConfiguration(depths=(1,), width=40, state=state, dt_rank=3)).requires_grad_(False)
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    block.to(CUDA)
+    x = torch.randn(*shape, 80, device=CUDA)
+    torch.testing.assert_close(block.fused_scans(x), block.plain_scans(x, "associative"), rtol=1e-3, atol=1e-3)
+    assert fault_of_fused_scans(block) is None
 
 
 @pytest.mark.parametrize("scan", ["associative", None])

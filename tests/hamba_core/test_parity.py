@@ -52,7 +52,7 @@ def answers(network: Hamba, crops: Tensor) -> dict[str, np.ndarray[Any, Any]]:
         hook.remove()
     assert output.initial is not None
     named = {**by_name(output, ""), **by_name(output.initial, "output_init_regression."), **stages}
-    return {name: tensor.float().numpy() for name, tensor in named.items()}
+    return {name: tensor.float().cpu().numpy() for name, tensor in named.items()}
 
 
 def by_name(output: HambaOutput, prefix: str) -> dict[str, Tensor]:
