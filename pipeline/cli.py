@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import bench, doctor, export, keys, play, record, run, view, web, weights
+from pipeline.commands import bench, doctor, export, info, keys, play, record, run, view, web, weights
 
 app = typer.Typer(
     name="hamba",
@@ -27,6 +27,7 @@ app.command("view")(view.view)
 app.command("web")(web.web)
 app.command("record")(record.record)
 app.command("play")(play.play)
+app.command("info")(info.info)
 app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
