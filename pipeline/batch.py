@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from pipeline.batch_display import BatchLines, outcomes_tree, print_outcomes
 from pipeline.batch_worker import Outcome, Task
 from pipeline.commands.errors import INTERRUPTED
 from pipeline.exports import missing_exports
-from pipeline.outputs import RECORDING, default_folder, holds_results
+from pipeline.outputs import RECORDING, folders_of, holds_results
 from pipeline.settings import Settings
 from stages.recording.reader import read_recording
 from stages.sources import source_for
@@ -96,7 +96,7 @@ def plan(
     _check(sources, settings, resume=resume)
     tasks: list[Task] = []
     skipped: list[Outcome] = []
-    for number, (source, folder) in enumerate(_folders(sources, out, anew=not (overwrite or resume))):
+    for number, (source, folder) in enumerate(folders_of(sources, out, anew=not (overwrite or resume))):
         task = Task(number, source, folder, settings, exports, replace=overwrite)
         if holds_results(folder) and not overwrite:
             if not resume:
@@ -130,18 +130,6 @@ def _check(sources: Sequence[str], settings: Settings, *, resume: bool) -> None:
             )
     if resume and not settings.record.enabled:
         raise ConfigurationError("--resume: expected recordings to go by, found record.enabled=false")
-
-
-def _folders(sources: Sequence[str], out: Path | None, *, anew: bool) -> Iterator[tuple[str, Path]]:
-    """Each source and its folder. Without `out`, and `anew`, none that holds results."""
-    taken: set[Path] = set()
-    for source in sources:
-        folder = first = default_folder(source, out or Path("out"), overwrite=out is not None or not anew)
-        number = 2
-        while folder in taken:
-            folder, number = first.with_name(f"{first.name}-{number}"), number + 1
-        taken.add(folder)
-        yield source, folder
 
 
 def _is_finished(folder: Path, source: str) -> bool:

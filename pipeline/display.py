@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import isnan
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -13,35 +11,31 @@ from rich.table import Table
 from stages.packets import Choice, Percentiles, SourceInfo, Status
 
 
+def live_progress(console: Console) -> Progress:
+    """What live lines are drawn in, to be started and stopped. Silent where `console` is not a terminal."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[line]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
 class LiveLine:
     """One line, redrawn: progress for files, frames/s, latency, drops and hands for all.
 
-    Silent where `console` is not a terminal. Safe to update from another thread.
+    Safe to update from another thread. Lines that share `said` tell each fallback once among them.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[line]}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task("opening", total=None, line="")
-        self._fallbacks_said: set[Choice] = set()
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+    def __init__(self, progress: Progress, said: set[Choice] | None = None) -> None:
+        self._progress = progress
+        self._task = progress.add_task("opening", total=None, line="")
+        self._fallbacks_said: set[Choice] = set() if said is None else said
 
     def opening(self, step: str) -> None:
         """What takes its time before frames flow."""

@@ -1,7 +1,7 @@
 """Where a run's files go."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +26,18 @@ def default_folder(source: str, parent: Path = Path("out"), *, overwrite: bool =
 def recording_in(path: Path) -> Path:
     """The recording that is meant by its own path, or by that of the folder that has it."""
     return path / RECORDING if path.is_dir() else path
+
+
+def folders_of(sources: Sequence[str], out: Path | None, *, anew: bool) -> Iterator[tuple[str, Path]]:
+    """Each source and its folder. Without `out`, and `anew`, none that holds results."""
+    taken: set[Path] = set()
+    for source in sources:
+        folder = first = default_folder(source, out or Path("out"), overwrite=out is not None or not anew)
+        number = 2
+        while folder in taken:
+            folder, number = first.with_name(f"{first.name}-{number}"), number + 1
+        taken.add(folder)
+        yield source, folder
 
 
 def holds_results(folder: Path) -> bool:

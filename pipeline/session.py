@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from math import isfinite
@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.assembly import assemble
-from pipeline.display import LiveLine, print_report, share_bar
+from pipeline.display import LiveLine, live_progress, print_report, share_bar
 from pipeline.exports import export_results
 from pipeline.outputs import prepare_folder, remove_empty_results
 from pipeline.runner import Runner
@@ -42,17 +42,18 @@ def run_session(
         prepare_folder(out, overwrite=overwrite)
     console = Console(stderr=True, quiet=as_json)
     exported: list[Path] = []
-    with LiveLine(console) as line:
+    with live_progress(console) as progress:
+        line = LiveLine(progress)
         runner = assemble(source, settings, out=out, on_open=line.opened, on_status=line.update, on_step=line.opening)
         try:
             run_stoppable(runner, out)
-            line.__exit__(None, None, None)
+            progress.stop()
             early = settings.mode == "offline" and runner.status().state == "stopped"
             if exports is not None and out is not None and not early:
                 with share_bar(console, "exporting") as on_progress:
                     exported = export_results(out, exports, on_progress)
         finally:
-            line.__exit__(None, None, None)
+            progress.stop()
             status = runner.report
             if status is not None and (status.frames or status.state != "failed"):
                 written = sorted({*written_in(out), *exported})
@@ -63,10 +64,15 @@ def run_session(
 
 
 def run_stoppable(runner: Runner, out: Path | None) -> None:
-    """Run to the end, or until a signal stops it; where no frame ever came, what was begun in `out` is taken away."""
+    """As `run_tidily`, or until a signal stops it."""
+    with stopped_by_signals(runner.stop):
+        run_tidily(runner, out)
+
+
+def run_tidily(runner: Runner, out: Path | None) -> None:
+    """Run to the end; where no frame ever came, what was begun in `out` is taken away."""
     try:
-        with _stopped_by_signals(runner):
-            runner.run()
+        runner.run()
     finally:
         status = runner.report
         if out is not None and (status is None or (status.state == "failed" and not status.frames)):
@@ -74,12 +80,13 @@ def run_stoppable(runner: Runner, out: Path | None) -> None:
 
 
 @contextmanager
-def _stopped_by_signals(runner: Runner) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run cleanly; a second Ctrl-C does not wait for that."""
+def stopped_by_signals(*stops: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM call these, which end runs cleanly; a second Ctrl-C does not wait for that."""
 
     def stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.default_int_handler)
-        runner.stop()
+        for stop_run in stops:
+            stop_run()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

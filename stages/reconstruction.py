@@ -103,6 +103,11 @@ class Reconstruction(Stage[Detections, FrameResult]):
         self._estimator.close()
 
 
+def uses_network(settings: ReconstructionSettings) -> bool:
+    """Whether hands are reconstructed by the network, as settings and what is configured have it."""
+    return settings.estimator != "landmarks" and _checkpoint(settings) is not None
+
+
 def shared_network(settings: ReconstructionSettings) -> SharedModel:
     """A network for several reconstructions with these settings; it is loaded when the first of them is opened.
 

@@ -23,7 +23,8 @@ def run(
         typer.Argument(
             help="A video or picture file, a folder or glob of pictures, a camera (0, /dev/video0), "
             "an address (rtsp://, http://, udp://), or synthetic: Several, or a folder or glob of videos, "
-            "are run one after another, each into a folder of its own in --out.",
+            "are run one after another, each into a folder of its own in --out; "
+            "several cameras run at once.",
             show_default=False,
         ),
     ],
@@ -104,6 +105,7 @@ def run(
     from pipeline.outputs import default_folder
     from pipeline.session import run_session
     from pipeline.settings import load_settings
+    from pipeline.together import run_together
     from stages.publishing import DEFAULT_ADDRESS
     from stages.sources import source_for
 
@@ -120,11 +122,19 @@ def run(
     }
     overrides = [f"{key}={value}" for key, value in options.items() if value is not None]
     sources = sources_of(source)
-    batch = sources != source or len(sources) > 1 or jobs is not None or resume
+    together = len(sources) > 1 and jobs is None and not resume and all(map(_is_live, sources))
+    batch = not together and (sources != source or len(sources) > 1 or jobs is not None or resume)
     name = sources[0]
-    mode = "live" if not batch and source_for(name).live else "offline"
+    mode = "live" if together or (not batch and source_for(name).live) else "offline"
     settings = load_settings(preset or mode, [*overrides, *(set_ or [])])
     exports = export_settings(export, settings, overwrite=overwrite) if export is not None else None
+    if together:
+        if view or exports is not None:
+            raise ConfigurationError(
+                "several live sources at once: expected neither --view nor --export, found one of them; start "
+                "`hamba view ADDRESS` for each, and `hamba export` afterwards"
+            )
+        return run_together(sources, settings, out=out, overwrite=overwrite, as_json=json)
     if batch:
         with _window(settings) if view else nullcontext():
             return run_batch(
@@ -152,6 +162,17 @@ def run(
         )
     # A live run has no other end than being stopped.
     return INTERRUPTED if status.state == "stopped" and settings.mode == "offline" else 0
+
+
+def _is_live(source: str) -> bool:
+    """Whether it names a live source; what is wrong with it is said when its turn comes."""
+    from hamba_core.errors import HambaError
+    from stages.sources import source_for
+
+    try:
+        return source_for(source).live
+    except HambaError:
+        return False
 
 
 def _window(settings: "Settings") -> AbstractContextManager[object]:
