@@ -64,8 +64,9 @@ def recorded_hand_model(name: str, file: Path | None) -> HandModel:
             "expected MANO for its skin and bones, found none: recordings do not hold it; "
             "name it with --hand-model MANO_RIGHT.pkl, or give --vertices, which writes the recorded meshes"
         )
-    logger.warning("The file contains MANO's mesh: MANO's licence holds for it too, wherever it goes.")
-    return read_mano(file)
+    model = read_mano(file)
+    logger.warning("The GLB file contains MANO's mesh: MANO's licence holds for it too, wherever it goes.")
+    return model
 
 
 def licence_of(name: str) -> str | None:

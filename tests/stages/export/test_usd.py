@@ -113,3 +113,21 @@ def test_without_usd_core_the_error_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "pxr", None)
     with pytest.raises(DependencyError, match=r"pip install 'hamba-stream\[usd\]'"):
         write(make_take(GENERIC, [(pose_hand(GENERIC),)]), tmp_path)
+
+
+def test_memory_does_not_grow_with_the_recording(pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path) -> None:
+    hands = [(pose_hand(GENERIC, seed),) for seed in range(4)]
+    grown = []
+    for name, times in (("warm", 64), ("short", 128), ("long", 512)):
+        take = make_take(GENERIC, hands * times)
+        (tmp_path / name).mkdir()
+        before = resident()
+        export_usd(take, tmp_path / name, ExportSettings(), lambda share: None)
+        grown.append(resident() - before)
+    assert grown[2] < 40e6  # all samples of the long one are 74 MB
+
+
+def resident() -> int:
+    """Bytes of this process's own memory, without what is mapped from files."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon")]
+    return int(line.split()[1]) * 1024
