@@ -90,7 +90,8 @@ class _Hand:
 
         self._take = take
         self._faces = take.recording.topology.faces_of(track.side)
-        place = f"/hands/{name_of(track).replace(' ', '_')}"
+        name = name_of(track).replace(" ", "_")
+        place = f"/hands/{name}"
         hand = UsdGeom.Xform.Define(stage, place)
         visibility = hand.CreateVisibilityAttr()
         visibility.Set(UsdGeom.Tokens.invisible, 0)
@@ -98,14 +99,14 @@ class _Hand:
             visibility.Set(UsdGeom.Tokens.inherited, self._code(comes))
             if goes < inf:
                 visibility.Set(UsdGeom.Tokens.invisible, self._code(goes))
-        mesh = UsdGeom.Mesh.Define(stage, f"{place}/mesh")
+        mesh = UsdGeom.Mesh.Define(stage, f"{place}/{name}_mesh")
         mesh.CreateFaceVertexCountsAttr(Vt.IntArray(len(self._faces), 3))
         mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(self._faces.astype(np.int32).ravel()))
         mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
         mesh.CreateDoubleSidedAttr(True)  # MANO's mesh is open at the wrist
         mesh.CreateDisplayColorAttr([tuple(colour)])
         mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
-        joints = UsdGeom.Points.Define(stage, f"{place}/joints")
+        joints = UsdGeom.Points.Define(stage, f"{place}/{name}_joints")
         joints.CreatePurposeAttr(UsdGeom.Tokens.guide)
         joints.CreateWidthsAttr([_JOINT_WIDTH])
         joints.SetWidthsInterpolation(UsdGeom.Tokens.constant)

@@ -54,7 +54,8 @@ def test_points_are_the_recorded_meshes_and_joints(
     frames = [(hand,) if there else () for hand, there in zip(hands, presence, strict=True)]
     stage = write(make_take(hand_model, frames, vertices=form), tmp_path_factory.mktemp("usd"))
     place = f"/hands/hand_4_{side}"
-    mesh, joints = UsdGeom.Mesh.Get(stage, f"{place}/mesh"), UsdGeom.Points.Get(stage, f"{place}/joints")
+    mesh = UsdGeom.Mesh.Get(stage, f"{place}/hand_4_{side}_mesh")
+    joints = UsdGeom.Points.Get(stage, f"{place}/hand_4_{side}_joints")
     np.testing.assert_array_equal(
         np.array(mesh.GetFaceVertexIndicesAttr().Get()).reshape(-1, 3), hand_model.faces_of(side)
     )
@@ -78,14 +79,14 @@ def test_the_stage_says_what_its_numbers_mean(pose_hand: PoseHand, make_take: Ma
     assert (stage.GetStartTimeCode(), stage.GetEndTimeCode()) == (0, 4)
     assert stage.GetDefaultPrim().GetPath() == "/hands"
     assert "Amazon" in stage.GetMetadata("comment")
-    names = stage.GetPrimAtPath("/hands/hand_1_right/joints").GetAttribute("names").Get()
+    names = stage.GetPrimAtPath("/hands/hand_1_right/hand_1_right_joints").GetAttribute("names").Get()
     assert tuple(names) == JOINT_NAMES
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_faces_and_normals_look_outwards(pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path, side: Side) -> None:
     stage = write(make_take(GENERIC, [(pose_hand(GENERIC, 0, side),)]), tmp_path)
-    mesh = UsdGeom.Mesh.Get(stage, f"/hands/hand_1_{side}/mesh")
+    mesh = UsdGeom.Mesh.Get(stage, f"/hands/hand_1_{side}/hand_1_{side}_mesh")
     points, normals = np.array(mesh.GetPointsAttr().Get(0)), np.array(mesh.GetNormalsAttr().Get(0))
     faces = np.array(mesh.GetFaceVertexIndicesAttr().Get()).reshape(-1, 3)
     a, b, c = points[faces].astype(float).transpose(1, 0, 2)
