@@ -22,11 +22,15 @@ from stages.export.tracks import Take
 def export_glb(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
     """Write one file with all tracks, skinned, or with `settings.vertices` as morph targets.
 
-    Raises HandModelError where a skin needs a hand model that is not to be had, OutputError where a file cannot be
-    written or would be too large, SourceError where there is nothing to write, or vertices
-    are needed and the recording has none.
+    Raises HandModelError where a skin needs a hand model that is not to be had, OutputError where the file would be
+    too large for the format, SourceError where there is nothing to write, or vertices are needed and there are none.
     """
     run, topology = take.recording.run, take.recording.topology
+    if settings.vertices and not all(track.vertices for track in take.tracks):
+        raise SourceError(
+            f"{take.recording.path}: expected vertices in the recording, found none; record with "
+            "record.vertices=float32, or leave --vertices out"
+        )
     model = None if settings.vertices else recorded_hand_model(run.hand_model, settings.hand_model)
     rigs = rigs_of(take)
     rows_in_all, done = sum(track.rows for track, _ in rigs), 0
@@ -36,11 +40,6 @@ def export_glb(take: Take, folder: Path, settings: ExportSettings, on_progress: 
         done += rows
         on_progress(done / rows_in_all)
 
-    if settings.vertices and not all(track.vertices for track in take.tracks):
-        raise SourceError(
-            f"{take.recording.path}: expected vertices in the recording, found none; record with "
-            "record.vertices=float32, or leave --vertices out"
-        )
     path = folder / f"{take.recording.path.stem}.glb"
     with TemporaryFile(dir=folder, buffering=0) as spool:
         file = GltfFile(spool)

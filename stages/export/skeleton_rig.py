@@ -1,9 +1,9 @@
 """A hand as bones, for the formats of animation tools: how each bone is turned and where it lies, frame by frame.
 
 There are 21 bones, one for each joint, in joint order, tips included. At rest every bone's axes are the model's own,
-so a finger bone's rotation is its `hand_pose`, and a left hand's is M R M (`docs/conventions.md`). Where a
-bone lies is taken from the recorded joints themselves: they are exact whatever betas, pose correctives and resampling
-did, and no hand model is needed.
+so a finger bone's rotation is its `hand_pose`, and a left hand's is M R M (`docs/conventions.md`). Where a bone lies is
+taken from the recorded joints themselves: they are exact whatever betas, pose correctives and resampling did, and no
+hand model is needed.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ from hamba_core.skeleton import JOINT_PARENTS, JOINTS_FROM_MODEL, Side
 from stages.export.tracks import Rows, Take, Track
 
 Array = NDArray[np.float64]
+
 R_FILE_CAMERA: Final = np.diag([1.0, -1.0, -1.0])
 """Takes the camera frame to that of the files: x right, y up, z towards the viewer."""
 

@@ -22,6 +22,7 @@ from hamba_core.hand_model import HandModel
 from hamba_core.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
 from stages.export.glb import export_glb
 from stages.export.gltf_file import GltfFile
+from stages.export.resampling import resampled
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Take
 from stages.packets import Hand
@@ -242,6 +243,18 @@ def test_faces_and_normals_look_outwards(
     agree = np.einsum("ij,ij->i", normals[faces[:, 0]], np.cross(b - a, c - a)) > 0
     assert agree.mean() > 0.95
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-6)
+
+
+def test_a_hand_that_resampling_leaves_nowhere_is_left_out(
+    pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path
+) -> None:
+    right, left = pose_hand(GENERIC), pose_hand(GENERIC, 1, "left", 2)
+    take = make_take(GENERIC, [(right,), (right, left), (right,), (right,), (right,), (left,)])
+    scene = GltfScene(write(resampled(take, 10, tmp_path / "all"), tmp_path))  # rows at frames 0 and 3
+    assert "hand 1 right" in scene.names
+    assert "hand 2 left" not in scene.names
+    with pytest.raises(SourceError, match="leave --rate out"):
+        write(resampled(make_take(GENERIC, [(), (left,), ()]), 10, tmp_path / "none"), tmp_path)
 
 
 def test_bones_are_manos_tree_with_tips(pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path) -> None:

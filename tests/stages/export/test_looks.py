@@ -1,0 +1,50 @@
+"""What scenes share: normals, and colours that tell hands apart."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hamba_core.skeleton import Side
+from stages.export.looks import linear_colours, name_of
+from stages.export.normals import vertex_normals
+from stages.export.tracks import Track
+from stages.palette import hand_colour
+
+
+def track(number: int, side: Side, first: float, last: float) -> Track:
+    return Track(number, side, 10, 0, first, last, Path())
+
+
+def test_normals_of_a_cube_point_to_its_corners() -> None:
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
+    squares = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    centres = np.array([corners[list(square)].mean(0) for square in squares])
+    faces = [(8 + i, a, b) for i, q in enumerate(squares) for a, b in zip(q, (*q[1:], q[0]), strict=True)]
+    vertices = np.concatenate([corners, centres])
+    both = np.stack([vertices, 0.01 * vertices + [1, 2, 3]])
+    expected = vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
+    np.testing.assert_allclose(vertex_normals(both, np.array(faces)), [expected, expected], atol=1e-12)
+
+
+def test_a_vertex_in_no_face_has_a_unit_normal_all_the_same() -> None:
+    normals = vertex_normals(np.eye(3)[None, [0, 1, 2, 0]], np.array([[0, 1, 2]]))
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=-1), 1)
+
+
+def test_hands_of_one_side_differ_in_colour_only_while_they_are_there_together() -> None:
+    tracks = [track(1, "left", 0, 2), track(2, "left", 1, 4), track(3, "left", 3, 5), track(4, "right", 0, 5)]
+    first, second, third, right = linear_colours(tracks)
+    assert first == third
+    assert len({tuple(first), tuple(second), tuple(right)}) == 3
+
+
+def test_colours_are_the_palettes_without_the_transfer_curve() -> None:
+    [linear] = linear_colours([track(1, "right", 0, 1)])
+    encoded = np.where(
+        np.array(linear) < 0.0031308, 12.92 * np.array(linear), 1.055 * np.array(linear) ** (1 / 2.4) - 0.055
+    )
+    np.testing.assert_allclose(255 * encoded, hand_colour("right"), atol=0.5)
+
+
+def test_a_hands_name_tells_track_and_side() -> None:
+    assert name_of(track(3, "left", 0, 1)) == "hand 3 left"
