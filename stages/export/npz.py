@@ -20,7 +20,7 @@ from stages.export.tracks import ROW, Take, Track
 RENAMED: Final = {"frame": "frames"}
 """Fields of a row that are called otherwise in the file."""
 
-_BLOCK: Final = 512  # rows
+_BLOCK: Final = 256  # rows
 
 
 def export_npz(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from hamba_core.generic_hand import load_generic_hand
 from hamba_core.hand_model import HandModel
 from hamba_core.skeleton import JOINT_NAMES, Side
 from stages.export import ExportSettings, export
-from stages.export.openxr import FLAGS, JOINTS, joints_26, radii_of
+from stages.export.joint_table import export_csv
+from stages.export.meshes import export_ply
+from stages.export.npz import export_npz
+from stages.export.openxr import FLAGS, JOINTS, export_openxr, joints_26, radii_of
+from stages.export.tracks import Take
 from stages.packets import Hand
 
 PoseHand = Callable[..., Hand]
@@ -187,3 +192,25 @@ def test_a_recording_without_vertices_has_the_generic_hands_radii(
     [hand] = json.loads(path.read_text().splitlines()[1])["hands"]
     expected = radii_of(GENERIC.rest_joints_21(np.zeros(10)), GENERIC.v_template)
     np.testing.assert_allclose(hand["radii"], expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def takes(pose_hand: PoseHand, make_take: Callable[..., Take]) -> list[Take]:
+    """A short and a long one, both longer than what is read at once."""
+    hands = (pose_hand(GENERIC, 0, "right", track_id=1), pose_hand(GENERIC, 1, "left", track_id=2))
+    return [make_take(GENERIC, [hands] * frames) for frames in (300, 900)]
+
+
+@pytest.mark.parametrize("exporter", [export_npz, export_csv, export_openxr, export_ply])
+def test_memory_does_not_grow_with_the_length(
+    exporter: Callable[..., list[Path]], takes: list[Take], tmp_path: Path
+) -> None:
+    peaks = []
+    for number, take in enumerate(takes):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        tracemalloc.start()
+        exporter(take, folder, ExportSettings(), lambda share: None)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
