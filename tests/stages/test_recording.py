@@ -383,6 +383,7 @@ def test_a_recording_survives_a_kill_but_for_the_last_second(whole: Path, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_recordings_survive_kills_at_fifty_random_moments(whole: Path, tmp_path: Path) -> None:
     moments = np.random.default_rng(0).uniform(0, 4, 50)
     ends = [kill_a_writer(whole, tmp_path / f"{i}.mcap", seconds) for i, seconds in enumerate(moments)]
