@@ -68,6 +68,17 @@ def gated() -> Iterator[Gated]:
     engine.let_go(100)
 
 
+@pytest.fixture
+def dispatcher(gated: Gated) -> Iterator[Dispatcher]:
+    """One that drives the gated engine; its thread is gone at the end."""
+    made = Dispatcher(gated)
+    yield made
+    gated.let_go(100)
+    for member in list(made._members):
+        member.close()
+    made.close_if_deserted()
+
+
 def numbered(make_crops: MakeCrops, *numbers: int, size: tuple[int, int] = (24, 32)) -> list[Crop]:
     """Crops that can be told apart by their square's x."""
     crops = make_crops(len(numbers), size=size)
@@ -78,8 +89,9 @@ def xs(answer: Answer) -> list[float]:
     return [float(x) for x in answer()[:, 0]]
 
 
-def test_what_waits_meanwhile_goes_together_a_request_of_each_in_turn(gated: Gated, make_crops: MakeCrops) -> None:
-    dispatcher = Dispatcher(gated)
+def test_what_waits_meanwhile_goes_together_a_request_of_each_in_turn(
+    gated: Gated, dispatcher: Dispatcher, make_crops: MakeCrops
+) -> None:
     busy, quiet, other = (dispatcher.join() for _ in range(3))
     first = busy.begin(numbered(make_crops, 0))
     gated.wait_for_batch()  # the engine is at work on it; what comes now has to wait
@@ -93,9 +105,8 @@ def test_what_waits_meanwhile_goes_together_a_request_of_each_in_turn(gated: Gat
 
 
 def test_a_request_that_has_no_room_any_more_is_the_first_of_the_next_batch(
-    gated: Gated, make_crops: MakeCrops
+    gated: Gated, dispatcher: Dispatcher, make_crops: MakeCrops
 ) -> None:
-    dispatcher = Dispatcher(gated)
     small, large = dispatcher.join(), dispatcher.join()
     small.begin(numbered(make_crops, 0))
     gated.wait_for_batch()
@@ -106,8 +117,7 @@ def test_a_request_that_has_no_room_any_more_is_the_first_of_the_next_batch(
     assert 10 in gated.batches[1] or gated.batches[2][0] == 10
 
 
-def test_pictures_of_one_shape_stand_together(gated: Gated, make_crops: MakeCrops) -> None:
-    dispatcher = Dispatcher(gated)
+def test_pictures_of_one_shape_stand_together(gated: Gated, dispatcher: Dispatcher, make_crops: MakeCrops) -> None:
     members = [dispatcher.join() for _ in range(4)]
     members[0].begin(numbered(make_crops, 0))
     gated.wait_for_batch()
@@ -122,8 +132,9 @@ def test_pictures_of_one_shape_stand_together(gated: Gated, make_crops: MakeCrop
     assert {tuple(sorted(gated.batches[1][:2])), tuple(sorted(gated.batches[1][2:]))} == {(0, 2), (1, 3)}
 
 
-def test_an_error_goes_to_those_whose_hands_were_in_the_batch(gated: Gated, make_crops: MakeCrops) -> None:
-    dispatcher = Dispatcher(gated)
+def test_an_error_goes_to_those_whose_hands_were_in_the_batch(
+    gated: Gated, dispatcher: Dispatcher, make_crops: MakeCrops
+) -> None:
     one, other = dispatcher.join(), dispatcher.join()
     gated.fails = DeviceError("lost")
     first = one.begin(numbered(make_crops, 0))
@@ -136,8 +147,9 @@ def test_an_error_goes_to_those_whose_hands_were_in_the_batch(gated: Gated, make
     assert xs(second) == [1]
 
 
-def test_one_that_leaves_is_forgotten_and_the_others_go_on(gated: Gated, make_crops: MakeCrops) -> None:
-    dispatcher = Dispatcher(gated)
+def test_one_that_leaves_is_forgotten_and_the_others_go_on(
+    gated: Gated, dispatcher: Dispatcher, make_crops: MakeCrops
+) -> None:
     one, other = dispatcher.join(), dispatcher.join()
     one.begin(numbered(make_crops, 0))
     gated.wait_for_batch()
