@@ -1,5 +1,6 @@
 """An export is there as a whole or not at all, and takes nobody's place unasked."""
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +61,17 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_output(recording: Path,
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
         export(recording, tmp_path / "file" / "out", ExportSettings(formats=("csv",)))
+
+
+def test_a_full_disk_is_an_error_of_the_output_and_leaves_nothing(recording: Path, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="expected to be able to write"):
+            export(recording, tmp_path, ExportSettings(formats=("csv", "npz")))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_recording_is_an_error_of_the_source(tmp_path: Path) -> None:
