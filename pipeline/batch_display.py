@@ -8,14 +8,16 @@ from typing import Any, Final, Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from pipeline.batch_worker import Outcome, State
 from pipeline.batch_worker import Progress as News
-from pipeline.display import fallback_text, status_line
+from pipeline.display import fallback_text
 from stages.packets import Choice
 
 _COLOURS: Final[dict[State, str]] = {"done": "green", "skipped": "dim", "failed": "red", "stopped": "yellow"}
+
+_RECONSTRUCTING: Final = 0.9  # of the work on a source, and the rest is exporting
 
 
 class BatchLines:
@@ -29,7 +31,6 @@ class BatchLines:
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[line]}"),
-            TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -58,14 +59,17 @@ class BatchLines:
             if choice.fallback and choice not in self._fallbacks_said:
                 self._fallbacks_said.add(choice)
                 self._console.print(fallback_text(choice), style="yellow", highlight=False, markup=False)
-        self._shares[news.number] = 1.0 if news.doing == "exporting" else news.share or 0.0
+        share = news.share or 0.0
+        self._shares[news.number] = (
+            _RECONSTRUCTING + (1 - _RECONSTRUCTING) * share if news.doing == "exporting" else _RECONSTRUCTING * share
+        )
         name = escape(Path(self._sources[news.number]).name)
         self._progress.update(
             self._running[news.number],
             description=name if news.doing == "reconstructing" else f"{news.doing} {name}",
             total=None if news.share is None else 1,
-            completed=news.share or 0.0,
-            line=status_line(news.status) if news.status else "",
+            completed=share,
+            line=f"{news.status.rate:.1f} frames/s" if news.status else "",
         )
         self._show_all()
 
