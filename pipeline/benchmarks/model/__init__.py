@@ -104,18 +104,20 @@ def measure_model(
     from pipeline.benchmarks.model.workers import worker
 
     if device == "auto":
-        device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    on = checked_device(device)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    on = checked_device("cuda:0" if device == "cuda" else device)
     cuda = on.type == "cuda"
     sizes = tuple(sorted({1, *(batches or (CUDA_BATCHES if cuda else CPU_BATCHES))}))
     shown = max(size for size in sizes if size <= 2)  # hands of a frame
     with TemporaryDirectory(prefix="hamba-bench-") as name, ExitStack() as workers:
         folder = Path(name)
-        if release is None:
-            on_step("making random weights of the released size")
-        checkpoint = release or write_random_release(folder / "release")
-        on_step("converting the checkpoint")
-        converted = convert_release(checkpoint, folder / "hamba.safetensors", mano=load_generic_hand()).path
+        with worker() as maker:  # its memory goes with it
+            if release is None:
+                on_step("making random weights of the released size")
+            checkpoint = release or maker.submit(write_random_release, folder / "release").result()
+            on_step("converting the checkpoint")
+            converting = maker.submit(convert_release, checkpoint, folder / "hamba.safetensors", load_generic_hand())
+            converted = converting.result().path
         slow, fast = measure_loading((checkpoint, converted), rounds, on_step)
         on_step("making the ways to run it ready")
         pools = {
