@@ -56,7 +56,7 @@ def run_batch(
             lines.ended(outcome)
         finished = perform_all(tasks, jobs, lines.update, ended)
     outcomes.sort(key=lambda outcome: outcome.task.number)
-    print_outcomes(console, outcomes, time.monotonic() - start)
+    print_outcomes(console, outcomes, len(sources), time.monotonic() - start)
     status = _exit_status(outcomes) if finished else INTERRUPTED
     if as_json:
         sys.stdout.write(json.dumps(outcomes_tree(outcomes, status)) + "\n")

@@ -92,11 +92,16 @@ class BatchLines:
         self._progress.update(self._all, completed=done, line=f"{self._ended}/{len(self._sources)}")
 
 
-def print_outcomes(console: Console, outcomes: Sequence[Outcome], elapsed: float) -> None:
-    """How many came out how, and of those that failed why. `elapsed` in s."""
+def print_outcomes(console: Console, outcomes: Sequence[Outcome], sources: int, elapsed: float) -> None:
+    """How many of so many sources came out how, and of those that failed why. `elapsed` in s."""
     counts = Counter(outcome.state for outcome in outcomes)
-    told = ", ".join(f"{counts[state]} {state}" for state in _COLOURS if counts[state])
-    console.print(f"[bold]{len(outcomes)} sources[/]: {told}, in {elapsed:.1f} s", highlight=False)
+    parts = [f"{counts[state]} {state}" for state in _COLOURS if counts[state]]
+    if left := sources - len(outcomes):
+        parts.append(f"{left} not begun")
+    console.print(
+        f"[bold]{sources} source{'' if sources == 1 else 's'}[/]: {', '.join(parts)}, in {elapsed:.1f} s",
+        highlight=False,
+    )
     for outcome in outcomes:
         if outcome.state == "failed":
             console.print(f"[red]failed[/] {_told(outcome)}", highlight=False, soft_wrap=True)

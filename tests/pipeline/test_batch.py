@@ -270,9 +270,9 @@ def test_people_see_a_bar_for_all_and_one_for_each_at_work_and_what_failed(tmp_p
         lines.update(Progress(0, "reconstructing", 0.5))
         lines.update(Progress(1, "opening", None))
         lines.ended(Outcome(task, "failed", "clips/a[1].mp4: it is broken"))
-    print_outcomes(console, [Outcome(task, "failed", "clips/a[1].mp4: it is broken")], 1.0)
+    print_outcomes(console, [Outcome(task, "failed", "clips/a[1].mp4: it is broken")], 2, 1.0)
     told = screen.getvalue()
-    for words in ("all sources", "a[1].mp4", "opening b.mp4", "it is broken", "1 failed"):
+    for words in ("all sources", "a[1].mp4", "opening b.mp4", "it is broken", "1 failed, 1 not begun"):
         assert words in told
 
 
