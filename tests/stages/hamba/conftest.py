@@ -1,6 +1,6 @@
 """A network that is quick and tells crops apart, for tests of what happens around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import prod
 from types import SimpleNamespace
 from typing import Any
@@ -39,6 +39,15 @@ class QuickNetwork:
 
 
 MakeCrops = Callable[..., list[Crop]]
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _one_thread() -> Iterator[None]:
+    """Tensors are small here: several threads would wait for one another, and long where the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
