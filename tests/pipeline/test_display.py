@@ -4,13 +4,13 @@ from io import StringIO
 
 from rich.console import Console
 
-from pipeline.display import LiveLine
+from pipeline.display import LiveLine, live_progress
 
 
 def shown(step: str, *, terminal: bool) -> str:
     text = StringIO()
-    with LiveLine(Console(file=text, force_terminal=terminal, width=120)) as line:
-        line.opening(step)
+    with live_progress(Console(file=text, force_terminal=terminal, width=120)) as progress:
+        LiveLine(progress).opening(step)
     return text.getvalue()
 
 
