@@ -87,7 +87,7 @@ class _Worker:
         threads = max(1, len(os.sched_getaffinity(0)) // jobs)
         program = f"from pipeline.batch_worker import main; main({theirs.fileno()})"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program],
+            [sys.executable, "-P", "-c", program],  # -P: no folder of the person's shadows ours
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # which is for the report
             pass_fds=[theirs.fileno()],

@@ -23,7 +23,7 @@ def viewer_process(
     """
     keys = [str(key) for key in (server_key, client_key) if key is not None]
     process = subprocess.Popen(
-        [sys.executable, "-m", "viewers", connectable(address), *keys],
+        [sys.executable, "-P", "-m", "viewers", connectable(address), *keys],  # -P: no folder here shadows ours
         # Closed with this process, whatever ends it: that is how the window learns of it.
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

@@ -218,6 +218,19 @@ def test_one_bad_file_stops_nothing_and_a_second_run_goes_on_where_the_first_end
     assert status.state == "ended"
 
 
+def test_a_persons_own_folders_do_not_take_the_place_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("pipeline", "stages"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('not ours')\n")
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_text("this is no video\n" * 100)
+    monkeypatch.chdir(tmp_path)
+    assert hamba("run", "a.mp4", "b.mp4", "--json", *LEAN_OPTIONS) == 2
+    assert all("expected a video" in source["reason"] for source in json.loads(capfd.readouterr().out)["sources"])
+
+
 def before_the_last_second(heard: list[Status]) -> list[Status]:
     """Of a run's states, those with frames in them that a kill now cannot undo."""
     return [status for status in heard if status.frames and status.elapsed < heard[-1].elapsed - 1.2]
