@@ -1,12 +1,14 @@
-"""Linear layers with their weights in the order that the processor's matrix kernels read them in.
+"""Linear layers for a CPU: weights in memory of their own, in the order that the faster matrix kernels read them in.
 
-oneDNN's kernels, through the operators that torch.compile uses for them. `docs/model.md` has what that gains.
+Weights are mapped from their file. The system takes a mapped file's pages from a process that was idle, a scene without
+hands say, and the next hand waits for them; a process's own memory stays. So they are copied out of the file, and on
+the way ordered for oneDNN's kernels, through the operators that torch.compile uses, where those are faster.
 """
 
 import platform
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Collection
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,29 +17,39 @@ from torch.nn import functional
 from hamba_core.configuration import RELEASED, TOKEN_COLUMNS, TOKEN_ROWS
 from hamba_core.precision import Linear
 
-_TRIALS = 8
+Shape = tuple[int, int]
+"""Of a linear layer: numbers in, numbers out."""
+
+_TRIALS = 6
+_CLEARLY = 1.03
+"""How many times as fast the one must be for the difference to be more than chance."""
 
 
 class PackedLinear(nn.Module):
     """A linear layer for inference on a CPU, with an exact GELU after it if wished. Cannot be saved or trained.
 
-    The weights are ordered at the first call, and the layer's own ones are let go then.
+    The weights are copied at the first call, `ordered` for oneDNN's kernels or as they are for torch's, and the layer's
+    own ones are let go then.
     """
 
-    def __init__(self, layer: Linear, rows: int, gelu: bool) -> None:
+    def __init__(self, layer: Linear, rows: int, *, gelu: bool, ordered: bool = True) -> None:
         super().__init__()
-        self.dtype, self.rows, self.gelu = layer.weight.dtype, rows, gelu
+        self.dtype, self.rows, self.gelu, self.ordered = layer.weight.dtype, rows, gelu, ordered
         self.plain: Tensor | None = layer.weight.detach()
         self.packed: Tensor | None = None
         self.bias = None if layer.bias is None else layer.bias.detach().clone()
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out) in the weight's dtype."""
-        if self.packed is None:
-            self.packed, self.plain = torch.ops.mkldnn._reorder_linear_weight(self.plain, self.rows), None
-        after = "gelu" if self.gelu else "none"
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(self.dtype), self.packed, self.bias, after, [], "none")
-        return y
+        if self.plain is not None:
+            order = torch.ops.mkldnn._reorder_linear_weight
+            self.packed, self.plain = order(self.plain, self.rows) if self.ordered else self.plain.clone(), None
+        if self.ordered:
+            after = "gelu" if self.gelu else "none"
+            y: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(self.dtype), self.packed, self.bias, after, [], "none")
+            return y
+        y = functional.linear(x.to(self.dtype), self.packed, self.bias)  # type: ignore[arg-type]  # set above
+        return functional.gelu(y) if self.gelu else y
 
 
 def can_pack(dtype: torch.dtype) -> bool:
@@ -50,45 +62,50 @@ def can_pack(dtype: torch.dtype) -> bool:
 
 
 class PackingChoice(NamedTuple):
-    """Whether weights are packed, and why."""
+    """What `hamba_core.load` is to pack: nothing, or all with layers of these shapes ordered for oneDNN; and why."""
 
-    packed: bool
+    packed: Literal[False] | frozenset[Shape]
     reason: str
 
 
 def choose_packing(device: torch.device, dtype: torch.dtype) -> PackingChoice:
-    """Packed where that is faster here, tried out on a block of the released backbone: about a second on a CPU.
+    """Nothing on a GPU. On a CPU both kernels are tried out on a layer of each shape: a second or two.
 
-    Which kernels are faster depends on the processor: with AVX-512 the packed ones are, by far; with AVX2 torch's own
-    can be.
+    Which is faster depends on the processor: with AVX-512 oneDNN's are, by far; with AVX2 it is one here, one there.
     """
     if device.type != "cpu":
         return PackingChoice(False, f"device {device}")
     if not can_pack(dtype):
-        return PackingChoice(False, f"oneDNN has no kernels of {dtype} for this processor")
-    width, hidden, tokens = RELEASED.backbone.width, RELEASED.backbone.mlp_width, TOKEN_ROWS * TOKEN_COLUMNS
-    shapes = ((width, 3 * width), (width, width), (width, hidden), (hidden, width))
+        return PackingChoice(frozenset(), f"oneDNN has no kernels of {dtype} for this processor")
+    shapes = _released_shapes()
+    ordered = frozenset(shape for shape in shapes if _gain(shape, dtype) > _CLEARLY)
+    return PackingChoice(
+        ordered, f"tried out here: oneDNN's are faster for {len(ordered)} of {len(shapes)} layer shapes"
+    )
+
+
+def _released_shapes() -> tuple[Shape, ...]:
+    """Those of the released network's large layers."""
+    backbone, decoder = RELEASED.backbone, RELEASED.joint_regressor
+    wide, narrow, hidden = backbone.width, decoder.width, backbone.mlp_width
+    return (
+        (wide, 3 * wide), (wide, wide), (wide, hidden), (hidden, wide),
+        (narrow, decoder.inner_width), (decoder.inner_width, narrow),
+        (narrow, decoder.mlp_width), (decoder.mlp_width, narrow),
+    )  # fmt: skip
+
+
+def _gain(shape: Shape, dtype: torch.dtype) -> float:
+    """How many times as fast oneDNN's kernel is for a hand's tokens, with the GELU of a layer that widens to an MLP."""
+    rows, gelu = TOKEN_ROWS * TOKEN_COLUMNS, shape[1] == 4 * shape[0]
     with torch.inference_mode():
-        plain = [Linear(*shape).to(dtype) for shape in shapes]
-        packed = [PackedLinear(layer, tokens, gelu=layer.out_features == hidden) for layer in plain]
-        inputs = [torch.randn(tokens, layer.in_features).to(dtype) for layer in plain]
-
-        def run_plain() -> None:
-            for layer, x in zip(plain, inputs, strict=True):
-                y = layer(x)
-                if layer.out_features == hidden:
-                    functional.gelu(y)
-
-        def run_packed() -> None:
-            for layer, x in zip(packed, inputs, strict=True):
-                layer(x)
-
-        plain_s, packed_s = _fastest(run_plain, run_packed, trials=_TRIALS)
-    ratio = plain_s / packed_s
-    return PackingChoice(ratio > 1, f"packed weights are {ratio:.2f} times as fast as torch's on this processor")
+        layer, x = Linear(*shape).to(dtype), torch.randn(rows, shape[0]).to(dtype)
+        plain, ordered = (PackedLinear(layer, rows, gelu=gelu, ordered=way) for way in (False, True))
+        plain_s, ordered_s = _fastest(lambda: plain(x), lambda: ordered(x), trials=_TRIALS)
+    return plain_s / ordered_s
 
 
-def _fastest(*ways: Callable[[], None], trials: int) -> list[float]:
+def _fastest(*ways: Callable[[], object], trials: int) -> list[float]:
     """Seconds of the fastest of so many trials of each way, taken in turns after one that does not count."""
     times: list[list[float]] = [[] for _ in ways]
     for _ in range(trials + 1):
@@ -99,15 +116,16 @@ def _fastest(*ways: Callable[[], None], trials: int) -> list[float]:
     return [min(of_way[1:]) for of_way in times]
 
 
-def pack_linear_layers(network: nn.Module, rows: int) -> None:
+def pack_linear_layers(network: nn.Module, rows: int, ordered: Collection[Shape] | None = None) -> None:
     """Replace every `Linear` in the network by a packed one; `rows` is the usual number of tokens at once.
 
-    A GELU that follows is taken into the layer before it.
+    Those of these shapes are ordered for oneDNN, or all of them. A GELU that follows is taken into the layer before it.
     """
     for module in network.modules():
         for name, layer in list(module.named_children()):
             if isinstance(layer, Linear):
                 gelu = name == "fc1" and isinstance(getattr(module, "act", None), nn.GELU)
-                setattr(module, name, PackedLinear(layer, rows, gelu))
+                order = ordered is None or (layer.in_features, layer.out_features) in ordered
+                setattr(module, name, PackedLinear(layer, rows, gelu=gelu, ordered=order))
                 if gelu:
                     module.act = nn.Identity()

@@ -21,17 +21,18 @@ needs_kernels = pytest.mark.skipif(
 
 
 @needs_kernels
+@pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)], ids=str)
 def test_a_packed_layer_gives_what_its_layer_gives(
-    dtype: torch.dtype, tolerance: float, bias: bool, gelu: bool
+    dtype: torch.dtype, tolerance: float, bias: bool, gelu: bool, ordered: bool
 ) -> None:
-    if not can_pack(dtype):
+    if ordered and not can_pack(dtype):
         pytest.skip(f"oneDNN has no kernels of {dtype} for this processor")
     torch.manual_seed(0)
     layer = Linear(48, 32, bias=bias).to(dtype)
-    packed = PackedLinear(layer, rows=6, gelu=gelu)
+    packed = PackedLinear(layer, rows=6, gelu=gelu, ordered=ordered)
     with torch.inference_mode():
         for shape in ((1, 6, 48), (3, 2, 5, 48), (0, 6, 48)):
             x = torch.randn(shape)
@@ -41,13 +42,22 @@ def test_a_packed_layer_gives_what_its_layer_gives(
             torch.testing.assert_close(found.float(), expected.float(), rtol=tolerance, atol=tolerance)
 
 
-@needs_kernels
-def test_the_layers_own_weights_are_let_go_at_the_first_call() -> None:
-    packed = PackedLinear(Linear(16, 16), rows=4, gelu=False)
+@pytest.mark.parametrize("ordered", [False, pytest.param(True, marks=needs_kernels)])
+def test_the_layers_own_weights_are_let_go_at_the_first_call(ordered: bool) -> None:
+    layer = Linear(16, 16)
+    packed = PackedLinear(layer, rows=4, gelu=False, ordered=ordered)
     assert packed.plain is not None
     with torch.inference_mode():
         packed(torch.zeros(1, 16))
     assert packed.plain is None
+    assert ordered or packed.packed.data_ptr() != layer.weight.data_ptr()  # type: ignore[union-attr]
+
+
+@needs_kernels
+def test_only_layers_of_the_chosen_shapes_are_ordered() -> None:
+    mlp = Mlp(16, 64)
+    pack_linear_layers(mlp, rows=6, ordered={(16, 64)})
+    assert [layer.ordered for layer in mlp.children() if isinstance(layer, PackedLinear)] == [True, False]
 
 
 @needs_kernels
@@ -70,21 +80,19 @@ def test_where_there_are_no_kernels_packing_is_refused(tiny_release: Path, monke
 
 
 @needs_kernels
-@pytest.mark.parametrize(("plain_s", "packed_s", "packed"), [(3.0, 2.0, True), (2.0, 3.0, False)])
-def test_weights_are_packed_where_that_is_faster(
-    plain_s: float, packed_s: float, packed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hamba_core.packing._fastest", lambda *ways, trials: [plain_s, packed_s])
+def test_layers_are_ordered_where_that_is_clearly_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    gains = {(1280, 5120): 1.2, (5120, 1280): 0.9, (1280, 1280): 1.01}
+    monkeypatch.setattr("hamba_core.packing._gain", lambda shape, dtype: gains.get(shape, 0.5))
     choice = choose_packing(torch.device("cpu"), torch.float32)
-    assert choice.packed is packed
-    assert f"{plain_s / packed_s:.2f} times" in choice.reason
+    assert choice.packed == {(1280, 5120)}
+    assert "1 of 8" in choice.reason
 
 
 def test_a_dtype_without_kernels_is_not_packed(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hamba_core.packing.can_pack", lambda dtype: False)
     monkeypatch.setattr("hamba_core.loading.can_pack", lambda dtype: False)
     assert choose_packing(torch.device("cpu"), torch.bfloat16) == (
-        False,
+        frozenset(),
         "oneDNN has no kernels of torch.bfloat16 for this processor",
     )
     with pytest.raises(ConfigurationError, match="bfloat16"):
@@ -93,11 +101,11 @@ def test_a_dtype_without_kernels_is_not_packed(tiny_release: Path, monkeypatch: 
 
 def test_both_ways_are_tried_out_on_this_processor() -> None:
     choice = choose_packing(torch.device("cpu"), torch.float32)
-    assert "times as fast" in choice.reason or not can_pack(torch.float32)
+    assert "of 8 layer shapes" in choice.reason or not can_pack(torch.float32)
 
 
 def test_nothing_is_packed_for_a_gpu() -> None:
-    assert not choose_packing(torch.device("cuda"), torch.bfloat16).packed
+    assert choose_packing(torch.device("cuda"), torch.bfloat16).packed is False
 
 
 @pytest.mark.parametrize("native", [False, True])
