@@ -1,6 +1,5 @@
 """Every way to scan gives what the recurrence says, forward and backward."""
 
-
 import numpy as np
 import pytest
 import torch
