@@ -98,8 +98,9 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome], sources: int, 
     parts = [f"{counts[state]} {state}" for state in _COLOURS if counts[state]]
     if left := sources - len(outcomes):
         parts.append(f"{left} not begun")
+    go_on = "; --resume goes on with the rest" if left or counts["stopped"] else ""
     console.print(
-        f"[bold]{sources} source{'' if sources == 1 else 's'}[/]: {', '.join(parts)}, in {elapsed:.1f} s",
+        f"[bold]{sources} source{'' if sources == 1 else 's'}[/]: {', '.join(parts)}, in {elapsed:.1f} s{go_on}",
         highlight=False,
     )
     for outcome in outcomes:

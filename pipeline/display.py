@@ -79,10 +79,13 @@ def fallback_text(choice: Choice) -> str:
     return f"{choice.subject}: {choice.chosen}. {choice.reason}"
 
 
-def print_report(console: Console, status: Status, written: Sequence[str], *, live: bool = False) -> None:
+def print_report(
+    console: Console, status: Status, written: Sequence[str], *, live: bool = False, told: bool = True
+) -> None:
     """The report of a run: what came out, what each stage took and dropped, what was chosen and why.
 
-    The reasons of fallbacks were told while it ran. Latency means something where frames come at their own time only.
+    `told`: the person has seen the run, and with it why it failed and the reasons of fallbacks. Latency means something
+    where frames come at their own time only.
     """
     ending = {"ended": "done", "stopped": "stopped", "failed": "failed"}.get(status.state, status.state)
     found = f"hands in {status.frames_with_hands} of them" if status.frames_with_hands else "no hands in them"
@@ -91,6 +94,8 @@ def print_report(console: Console, status: Status, written: Sequence[str], *, li
         f"[bold]{ending}[/]: {status.frames} frame{'' if status.frames == 1 else 's'}, {found}, "
         f"in {status.elapsed:.1f} s ({status.rate:.1f} frames/s){latency}"
     )
+    if status.reason and not told:
+        console.print(f"because {status.reason}", style="yellow", highlight=False, markup=False)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("stage")
     for name in ("frames in", "out", "p50 ms", "p95", "p99", "queue peak"):
@@ -109,10 +114,9 @@ def print_report(console: Console, status: Status, written: Sequence[str], *, li
     for error, count in status.errors.items():
         console.print(f"[yellow]{count} failed[/] {error}")
     for choice in status.choices:
-        if choice.fallback:
-            console.print(f"{choice.subject}: {choice.chosen} (see above)", style="yellow", highlight=False)
-        else:
-            console.print(f"{choice.subject}: {choice.chosen} ({choice.reason})", style="dim", highlight=False)
+        reason = "see above" if choice.fallback and told else choice.reason
+        style = "yellow" if choice.fallback else "dim"
+        console.print(f"{choice.subject}: {choice.chosen} ({reason})", style=style, highlight=False)
     for path in written:
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 

@@ -11,6 +11,7 @@ from stages.export import ExportSettings, Format, export, formats_in
 from stages.export.exporting import target_of
 from stages.recording.reader import read_recording
 
+_OF_SURFACES: Final = ("ply", "obj", "usd")
 _REREAD: Final = ("file", "image", "images", "synthetic")
 
 
@@ -19,6 +20,12 @@ def export_settings(text: str, run: Settings, *, overwrite: bool) -> ExportSetti
     formats = formats_in(text)
     if not run.record.enabled:
         raise ConfigurationError("--export: expected a recording to export from, found record.enabled=false")
+    surfaces = [form for form in formats if form in _OF_SURFACES]
+    if surfaces and run.record.vertices == "none":
+        raise ConfigurationError(
+            f"--export {','.join(surfaces)}: expected vertices in the recording, found record.vertices=none; "
+            "leave these forms or that setting out"
+        )
     model = run.reconstruct.hand_model
     return ExportSettings(
         formats=formats,

@@ -49,7 +49,12 @@ def run_session(
             run_stoppable(runner, out)
             progress.stop()
             early = settings.mode == "offline" and runner.status().state == "stopped"
-            if exports is not None and out is not None and not early:
+            if exports is not None and out is not None and early:
+                console.print(
+                    f"stopped early, and not exported: hamba export {out} --to {','.join(exports.formats)}",
+                    highlight=False, markup=False, soft_wrap=True,
+                )  # fmt: skip
+            elif exports is not None and out is not None:
                 with share_bar(console, "exporting") as on_progress:
                     exported = export_results(out, exports, on_progress)
         finally:

@@ -117,7 +117,7 @@ class Publisher(Sink):
             hint = "another program (another run?) has it" if error.errno == zmq.EADDRINUSE else str(error)
             raise OutputError(
                 f"cannot publish on {address}: expected a free address of this machine, found: {hint}; "
-                "name another, for example --address tcp://127.0.0.1:5558"
+                "publish on another, for example tcp://127.0.0.1:5558 (hamba run --address, hamba play --publish)"
             ) from error
 
     def _secure(self, server_key: Path, clients: Path | None) -> None:

@@ -26,8 +26,8 @@ HERE = Path(__file__).parent
 WITHOUT_PRIORITY = ("setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice") if os.geteuid() == 0 else ()
 CHROMIUM = (
     *WITHOUT_PRIORITY, "chromium", "--headless", "--no-sandbox", "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--virtual-time-budget=60000", "--dump-dom",
+    "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--virtual-time-budget=60000", "--dump-dom",
 )  # fmt: skip
 
 VIEWS = (

@@ -63,10 +63,24 @@ def export(
     from stages.export import formats_in
 
     path = recording_in(recording)
+    forms = formats_in(to)
+    turned = azimuth != 0 or elevation != 0 or distance is not None
+    for given, needed, options in (
+        (vertices, "glb", "--vertices"),
+        (source is not None, "mp4", "--source"),
+        (turned, "mp4", "--azimuth, --elevation and --distance"),
+    ):
+        if given and needed not in forms:
+            raise ConfigurationError(f"{options}: expected {needed} in --to, which alone they are for, found {to}")
+    if turned and source is not None:
+        raise ConfigurationError(
+            "--source: expected no --azimuth, --elevation or --distance beside it, since the video has its own view; "
+            "leave the one or the others out"
+        )
     settings = _settings(
-        formats=formats_in(to),
+        formats=forms,
         tracks=_numbers(tracks),
-        side=side,
+        side=side and side.lower(),
         start=start,
         end=end,
         rate=rate,
@@ -78,8 +92,12 @@ def export(
         distance=distance,
         overwrite=overwrite,
     )
-    with share_bar(Console(stderr=True, quiet=json), "exporting") as on_progress:
-        written = export_recording(path, out or path.parent, settings, on_progress)
+    try:
+        with share_bar(Console(stderr=True, quiet=json), "exporting") as on_progress:
+            written = export_recording(path, out or path.parent, settings, on_progress)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; forms that were finished are kept, the others left nothing\n")
+        raise
     if json:
         sys.stdout.write(json_module.dumps({"written": [str(file) for file in written]}) + "\n")
     else:

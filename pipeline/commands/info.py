@@ -29,11 +29,13 @@ def info(
     import msgspec
     from rich.console import Console
 
-    from hamba_core.errors import OutputError
+    from hamba_core.errors import ConfigurationError, OutputError
     from pipeline.display import print_report, share_bar
     from pipeline.outputs import recording_in
     from stages.recording.overview import read_overview
 
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise ConfigurationError(f"--plot: expected the name of a PNG file, found {plot}; let it end in .png")
     if plot is not None and plot.exists() and not overwrite:
         raise OutputError(f"{plot}: expected no such file yet, found one; name another with --plot, or say --overwrite")
     with share_bar(Console(stderr=True, quiet=json), "reading") as on_progress:
@@ -49,7 +51,7 @@ def info(
     _print(console, overview)
     if overview.status is not None:
         console.print()
-        print_report(console, overview.status, [], live=overview.run.source.live)
+        print_report(console, overview.status, [], live=overview.run.source.live, told=False)
     if plot is not None:
         console.print(f"wrote {plot}", markup=False)
 

@@ -122,6 +122,8 @@ def run(
     }
     overrides = [f"{key}={value}" for key, value in options.items() if value is not None]
     sources = sources_of(source)
+    if len(sources) < len(source) and all(map(_is_live, source)):
+        raise ConfigurationError(f"several live sources: expected each once, found {', '.join(source)}")
     together = len(sources) > 1 and jobs is None and not resume and all(map(_is_live, sources))
     batch = not together and (sources != source or len(sources) > 1 or jobs is not None or resume)
     name = sources[0]

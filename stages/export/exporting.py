@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from hamba_core.errors import OutputError
+from hamba_core.errors import ConfigurationError, OutputError
 from stages.export.resampling import resampled
 from stages.export.settings import ExportSettings, Format
 from stages.export.tracks import Take, take_from
@@ -46,6 +46,11 @@ def export(
     there already, HandModelError, DependencyError.
     """
     recording = read_recording(recording_path)
+    if settings.hand_model is not None and recording.run.hand_model == "generic":
+        raise ConfigurationError(
+            f"{settings.hand_model}: expected no hand model for a recording of the generic hand, which is shipped; "
+            "leave --hand-model out"
+        )
     targets = {form: folder / target_of(recording_path, form) for form in settings.formats}
     for target in targets.values():
         if target.exists() and not settings.overwrite:
@@ -57,16 +62,16 @@ def export(
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".export-", dir=folder) as name:
             work = Path(name)
-            take = take_from(recording, settings, work / "tracks", lambda share: on_progress(_READING * share))
-            if settings.rate is not None:
-                take = resampled(take, settings.rate, work / "resampled")
+            recorded = take_from(recording, settings, work / "tracks", lambda share: on_progress(_READING * share))
+            take = recorded if settings.rate is None else resampled(recorded, settings.rate, work / "resampled")
             for number, (form, target) in enumerate(targets.items()):
                 begin, part = _READING + (1 - _READING) * number / len(targets), (1 - _READING) / len(targets)
 
                 def progress(share: float, begin: float = begin, part: float = part) -> None:
                     on_progress(begin + part * share)
 
-                _write(form, take, work / form, target, settings, progress)
+                # A video shows the frames themselves.
+                _write(form, recorded if form == "mp4" else take, work / form, target, settings, progress)
     except OSError as error:
         raise output_error(folder, error) from error
     on_progress(1.0)

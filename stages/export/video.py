@@ -92,6 +92,8 @@ def _chosen(take: Take) -> Iterator[FrameResult]:
 def _over_source(take: Take, name: str) -> Iterator[FrameResult]:
     run = take.recording.run
     source = _reopened(name, run)
+    if Path(name).name != Path(run.source.name).name:
+        logger.warning("mp4: drawn over %s; recorded from %s", name, run.source.name)
     mirrored = bool(run.settings.get("detect", {}).get("mirror", False))
     try:
         source.open()

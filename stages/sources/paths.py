@@ -71,8 +71,8 @@ def pictures_in_folder(name: str) -> list[Path]:
     if not pictures:
         found = f"{len(names)} other entries, such as {names[0]}" if names else "nothing"
         raise SourceError(
-            f"{name}: expected a folder of pictures ({', '.join(sorted(SUFFIXES))}), found {found}; "
-            "a video in it is given by its own name"
+            f"{name}: expected videos or pictures ({', '.join(sorted(SUFFIXES))}) in the folder, found {found}; "
+            "folders in it are not searched"
         )
     return pictures
 

@@ -52,6 +52,11 @@ def test_options_choose_what_is_written(folder: Path, capsys: pytest.CaptureFixt
         (["--to", "npz", "--side", "lefty"], "--side: expected 'left' or 'right', found 'lefty'"),
         (["--to", "npz", "--start", "2", "--end", "1"], "not after the end"),
         (["--to", "npz", "--tracks", "77"], "none of which was chosen"),
+        (["--to", "npz", "--vertices"], "--vertices: expected glb in --to"),
+        (["--to", "npz", "--source", "clip.mp4"], "--source: expected mp4 in --to"),
+        (["--to", "csv", "--azimuth", "30"], "expected mp4 in --to"),
+        (["--to", "mp4", "--source", "clip.mp4", "--azimuth", "30"], "the video has its own view"),
+        (["--to", "glb", "--hand-model", "nope.pkl"], "expected no hand model for a recording of the generic hand"),
         (["--to", "npz", "--rate", "0"], "--rate: expected greater than 0"),
     ],
 )
