@@ -125,8 +125,8 @@ def _check(sources: Sequence[str], settings: Settings, *, resume: bool) -> None:
             continue  # its own task will fail, and say so
         if live:
             raise ConfigurationError(
-                f"{source}: expected files beside one another, found a live one; run it by itself, or with other live ones "
-                "alone, without --resume and --jobs"
+                f"{source}: expected files beside one another, found a live one; run it by itself, or with other live "
+                "ones alone, without --resume and --jobs"
             )
     if resume and not settings.record.enabled:
         raise ConfigurationError("--resume: expected recordings to go by, found record.enabled=false")
