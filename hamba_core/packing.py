@@ -1,8 +1,8 @@
 """Linear layers for a CPU: weights in memory of their own, in the order that the faster matrix kernels read them in.
 
 Weights are mapped from their file. The system may take a mapped file's pages from a process that was idle, a scene
-without hands say, and the next hand waits for them; a process's own memory stays. So they are copied out of the file, and on
-the way ordered for oneDNN's kernels, through the operators that torch.compile uses, where those are faster.
+without hands say, and the next hand waits for them; a process's own memory stays. So they are copied out of the file,
+and on the way ordered for oneDNN's kernels, through the operators that torch.compile uses, where those are faster.
 """
 
 import platform
