@@ -32,6 +32,14 @@ def choose_precision(device: torch.device) -> PrecisionChoice:
     return PrecisionChoice(torch.float32, f"the processor ({platform.machine()}) has no bfloat16 that torch uses")
 
 
+def crop_precision(products: torch.dtype) -> torch.dtype:
+    """The dtype that crops are cut in on a GPU for a network whose products are in this one.
+
+    Not bfloat16: it would hold the shares of pixels in a sample eight times as coarsely as float16 does.
+    """
+    return torch.float32 if products == torch.float32 else torch.float16
+
+
 class Linear(nn.Linear):
     """A linear layer that takes any float dtype and gives its weight's."""
 

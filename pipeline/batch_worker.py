@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hamba_core.errors import HambaError
+from pipeline.commands.errors import ABANDONED_PREFIX, with_notes
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -73,7 +74,7 @@ def perform(task: Task, tell: Callable[[Progress], None]) -> Outcome:
     except KeyboardInterrupt:
         return replace(outcome, state="stopped")
     except HambaError as error:
-        return replace(outcome, state="failed", reason="\n".join([str(error), *getattr(error, "__notes__", ())]))
+        return replace(outcome, state="failed", reason=with_notes(str(error), error))
     except Exception as error:  # noqa: BLE001 - the others of the batch go on, and the person is told
         reason = f"unexpected {type(error).__name__}: {error}; this should not happen: run it alone, with --debug"
         return replace(outcome, state="failed", reason=reason)
@@ -107,7 +108,7 @@ def _reconstructed(task: Task, tell: Callable[[Progress], None]) -> Outcome:
     except HambaError as error:
         if runner.report is None:
             raise
-        reason = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        reason = with_notes(str(error), error)
     status = runner.report or runner.status()
     written = tuple(written_in(task.folder))
     state: State = "failed" if reason else "stopped" if status.state == "stopped" else "done"
@@ -134,8 +135,6 @@ def main(handle: int) -> None:
     """Take tasks from the parent's end of this connection until it is closed."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    from pipeline.commands.errors import ABANDONED_PREFIX
-
     parent = Connection(handle)
 
     def tell(progress: Progress) -> None:

@@ -112,10 +112,11 @@ def _explanations(error: ValidationError) -> Iterator[str]:
             )
         else:
             found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
-            yield f"setting {key}: {_lower_first(problem['msg'])}{found}"
+            yield f"setting {key}: {explained(problem['msg'])}{found}"
 
 
-def _lower_first(text: str) -> str:
+def explained(text: str) -> str:
+    """What pydantic says of a wrong value, in the words of our own errors."""
     text = text.removeprefix("Value error, ").replace("Input should be", "expected")
     return text[:1].lower() + text[1:]
 

@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from hamba_core.errors import BrokenSourceError, ConfigurationError, HambaError
 from pipeline.assembly import assemble
+from pipeline.commands.errors import with_notes
 from pipeline.display import LiveLine, live_progress, print_report
 from pipeline.outputs import folders_of, prepare_folder
 from pipeline.runner import Runner
@@ -127,7 +128,7 @@ def _print(console: Console, camera: _Camera) -> None:
 
 def _reason(error: Exception) -> str:
     text = str(error) if isinstance(error, HambaError) else f"unexpected {type(error).__name__}: {error}"
-    return "\n".join([text, *getattr(error, "__notes__", ())])
+    return with_notes(text, error)
 
 
 def _tree(camera: _Camera) -> dict[str, object]:

@@ -7,7 +7,7 @@ from math import nan
 from typing import TYPE_CHECKING
 
 from stages.contract import Sink
-from stages.packets import Choice, ClockAnchor, FrameResult, Percentiles, RunInfo, Status
+from stages.packets import Choice, ClockAnchor, FrameResult, Percentiles, Status
 from stages.wire import HandsMessage
 
 if TYPE_CHECKING:
@@ -46,20 +46,9 @@ class Player:
 
     def run(self) -> Status:
         """Play to the end, or for ever; gives the last status. Ctrl-C ends it in order. Raises what the sink raises."""
-        run = self._recording.run
         clock = ClockAnchor(self._now_ns(), time.time_ns())
         try:
-            self._sink.open(
-                RunInfo(
-                    stream=run.stream,
-                    source=run.source,
-                    topology=self._recording.topology,
-                    estimator=run.estimator,
-                    clock=clock,
-                    versions=run.versions,
-                    settings=run.settings,
-                )
-            )
+            self._sink.open(replace(self._recording.run_info(), clock=clock))
             state = "ended"
             self._begin = self._next_status = self._now_ns()
             try:

@@ -55,11 +55,15 @@ def leave(status: int) -> NoReturn:
     sys.exit(status)
 
 
+def with_notes(message: str, error: Exception) -> str:
+    """What is said of an error, and the notes that came with it, a line each, but for those in the message already."""
+    return "\n".join([message, *(note for note in getattr(error, "__notes__", ()) if note not in message)])
+
+
 def _tell(error: Exception, message: str, status: int, *, debug: bool, as_json: bool) -> int:
     if debug:
         traceback.print_exception(error)
-    notes = [note for note in getattr(error, "__notes__", ()) if note not in message]
-    text = "\n".join([message, *notes])
+    text = with_notes(message, error)
     sys.stderr.write(f"error: {text}\n")
     if as_json:
         _write_json(error, text, status)

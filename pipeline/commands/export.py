@@ -107,6 +107,7 @@ def export(
 def _settings(**values: Any) -> "ExportSettings":
     from pydantic import ValidationError
 
+    from pipeline.settings import explained
     from stages.export import ExportSettings
 
     try:
@@ -114,11 +115,8 @@ def _settings(**values: Any) -> "ExportSettings":
     except ValidationError as error:
         problem = error.errors()[0]
         where = f"--{problem['loc'][0]}: " if problem["loc"] else ""
-        raise ConfigurationError(
-            where
-            + problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-            + (f", found {problem['input']!r}" if problem["loc"] else "")
-        ) from None
+        found = f", found {problem['input']!r}" if problem["loc"] else ""
+        raise ConfigurationError(where + explained(problem["msg"]) + found) from None
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:

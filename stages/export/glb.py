@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from hamba_core.errors import SourceError
 from stages.export.glb_morphed import BYTES_A_VERTEX, add_morphed_hand
 from stages.export.glb_skinned import add_skinned_hand
 from stages.export.gltf_file import Animation, GltfFile
@@ -26,11 +25,8 @@ def export_glb(take: Take, folder: Path, settings: ExportSettings, on_progress: 
     too large for the format, SourceError where there is nothing to write, or vertices are needed and there are none.
     """
     run, topology = take.recording.run, take.recording.topology
-    if settings.vertices and not all(track.vertices for track in take.tracks):
-        raise SourceError(
-            f"{take.recording.path}: expected vertices in the recording, found none; record with "
-            "record.vertices=float32, or leave --vertices out"
-        )
+    if settings.vertices:
+        take.check_vertices(", or leave --vertices out")
     model = None if settings.vertices else recorded_hand_model(run.hand_model, settings.hand_model)
     rigs = rigs_of(take)
     rows_in_all, done = sum(track.rows for track, _ in rigs), 0

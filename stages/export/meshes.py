@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.errors import SourceError
 from stages.export.normals import vertex_normals
 from stages.export.settings import ExportSettings
 from stages.export.skeleton_rig import R_FILE_CAMERA
@@ -77,13 +76,9 @@ def _export(
     vertices_in: Callable[[Array, Array, int], bytes],
     faces_in: Callable[[Faces], bytes],
 ) -> list[Path]:
+    take.check_vertices()
     count, rows_in_all = 0, sum(track.rows for track in take.tracks)
     for track in take.tracks:
-        if not track.vertices:
-            raise SourceError(
-                f"{take.recording.path}: expected vertices in the recording, found none; "
-                "record with record.vertices=float32"
-            )
         faces = take.recording.topology.faces_of(track.side)
         tail = faces_in(faces)
         place = folder / f"{track.id}-{track.side}"

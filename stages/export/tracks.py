@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hamba_core.errors import SourceError
 from hamba_core.skeleton import Side
-from stages.export.settings import ExportSettings as ExportSettings
+from stages.export.settings import ExportSettings
 from stages.packets import FloatArray, FrameMeta, Hand
 from stages.recording.reader import Recording
 
@@ -91,6 +91,14 @@ class Take:
     rate: float  # rows a second, nominal
     start: float  # s, of the first chosen frame
     end: float  # s, of the last one
+
+    def check_vertices(self, otherwise: str = "") -> None:
+        """Raises SourceError where the recording has no meshes; `otherwise` is what else there is to do."""
+        if not all(track.vertices for track in self.tracks):
+            raise SourceError(
+                f"{self.recording.path}: expected vertices in the recording, found none; record with "
+                f"record.vertices=float32{otherwise}"
+            )
 
 
 def take_from(

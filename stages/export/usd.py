@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.errors import DependencyError, OutputError, SourceError
+from hamba_core.errors import DependencyError, OutputError
 from hamba_core.skeleton import JOINT_NAMES
 from stages.export.looks import linear_colours, name_of
 from stages.export.normals import vertex_normals
@@ -36,11 +36,7 @@ def export_usd(take: Take, folder: Path, settings: ExportSettings, on_progress: 
         raise DependencyError(
             "expected the package usd-core, which writes USD, found none; pip install 'hamba-stream[usd]'"
         ) from error
-    if not all(track.vertices for track in take.tracks):
-        raise SourceError(
-            f"{take.recording.path}: expected vertices in the recording, found none; "
-            "record with record.vertices=float32"
-        )
+    take.check_vertices()
     path = folder / f"{take.recording.path.stem}.usdc"
     try:
         _write(path, take, on_progress)

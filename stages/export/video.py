@@ -19,7 +19,7 @@ from stages.export.orbit import Orbit
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Take
 from stages.overlay import Overlay
-from stages.packets import Frame, FrameResult, Image, RunInfo
+from stages.packets import Frame, FrameResult, Image
 from stages.recording.format import RecordedRun
 from stages.sources import SourceSettings, source_for
 
@@ -35,23 +35,12 @@ def export_mp4(take: Take, folder: Path, settings: ExportSettings, on_progress: 
     OutputError, DependencyError.
     """
     recording = take.recording
-    run = recording.run
     if settings.rate is not None:
         logger.warning("mp4: shows the frames as recorded; %g frames/s is for the other formats", settings.rate)
     path = folder / f"{recording.path.stem}.mp4"
     overlay = Overlay(path)
     try:
-        overlay.open(
-            RunInfo(
-                stream=run.stream,
-                source=run.source,
-                topology=recording.topology,
-                estimator=run.estimator,
-                clock=run.clock,
-                versions=run.versions,
-                settings=run.settings,
-            )
-        )
+        overlay.open(recording.run_info())
         for choice in overlay.choices():
             if choice.fallback:
                 logger.warning("%s: %s. %s", choice.subject, choice.chosen, choice.reason)

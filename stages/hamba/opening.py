@@ -12,7 +12,7 @@ from hamba_core.hand_model import HandModel
 from hamba_core.loading import checked_device, load
 from hamba_core.memory import keep_freed_memory
 from hamba_core.packing import choose_packing
-from hamba_core.precision import PrecisionChoice, choose_precision
+from hamba_core.precision import PrecisionChoice, choose_precision, crop_precision
 from stages.hamba.cuda import Cuda
 from stages.hamba.device import Cpu
 from stages.hamba.engine import DeviceEngine, Engine
@@ -75,8 +75,7 @@ def open_model(
             torch.cuda.synchronize(device)
             sizes = _sizes_up_to(live_hands or _CUDA_SIZES[-1])
             cuda = Cuda(device, spin=live_hands is not None)
-            crop_dtype = torch.float32 if precision.dtype == torch.float32 else torch.float16
-            engine = DeviceEngine(network, cuda, sizes, _CUDA_SLOTS, crop_dtype)
+            engine = DeviceEngine(network, cuda, sizes, _CUDA_SLOTS, crop_precision(precision.dtype))
         engine.open(on_step)
         engines.append(engine)
     choices = (

@@ -25,7 +25,7 @@ from mcap.stream_reader import breakup_chunk
 
 from hamba_core.errors import SourceError
 from stages import wire
-from stages.packets import FrameResult, HandTopology, Status
+from stages.packets import FrameResult, HandTopology, RunInfo, Status
 from stages.recording.format import RUN, RecordedRun
 from stages.recording.mcap_file import MAGIC
 
@@ -49,6 +49,11 @@ class Recording:
     path: Path
     run: RecordedRun
     topology: HandTopology
+
+    def run_info(self) -> RunInfo:
+        """What its sinks were told before the first frame, for sinks that it is played into."""
+        run = self.run
+        return RunInfo(run.stream, run.source, self.topology, run.estimator, run.clock, run.versions, run.settings)
 
     def messages(self, kinds: Collection[wire.Kind] = wire.KINDS) -> Iterator[Recorded]:
         """Messages of these kinds, in the order written, those that are whole. Raises WireError."""

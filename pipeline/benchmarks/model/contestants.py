@@ -22,7 +22,7 @@ from hamba_core.loading import load
 from hamba_core.memory import keep_freed_memory
 from hamba_core.network import Hamba
 from hamba_core.packing import choose_packing
-from hamba_core.precision import choose_precision
+from hamba_core.precision import choose_precision, crop_precision
 from hamba_core.square import Square
 from stages.hamba.cuda import Cuda
 from stages.hamba.device import Cpu, Device, Work
@@ -82,7 +82,7 @@ def prepare(path: Path, way: Way, device: torch.device, sizes: tuple[int, ...]) 
     if cuda:
         torch.cuda.synchronize(device)
     runs_on = Cuda(device, spin=True) if cuda else Cpu()
-    crop_dtype = torch.float32 if setup.precision == "float32" else torch.float16
+    crop_dtype = crop_precision(getattr(torch, setup.precision))
     contestant = Contestant(network, runs_on, crop_dtype, None, setup, {})
     for size in sizes:
         contestant.batches[size] = _pinned(contestant, size) if way == "default" else _plain(network, device, size)
