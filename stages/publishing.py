@@ -7,8 +7,6 @@ bounded queue is full. A loss shows as a gap in `seq`.
 import logging
 import re
 import time
-from functools import reduce
-from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,11 +32,9 @@ logger = logging.getLogger(__name__)
 
 _LINGER_MS = 500  # for the last status to leave, once the run has ended
 _JPEG_QUALITY = 80
-_REFUSALS: Final[dict[int, str]] = {
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "its public key is not in the folder publish.clients",
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "it takes this publisher for another: its --server-key is not ours",
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "it came without keys",
-}
+_REFUSALS: Final = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
 
 
 class PublishSettings(StageSettings):
@@ -83,7 +79,7 @@ class Publisher(Sink):
         self._socket: zmq.Socket[bytes] | None = None
         self._authenticator: ThreadAuthenticator | None = None
         self._handshakes: zmq.Socket[bytes] | None = None
-        self._refusals_said: set[int] = set()
+        self._refusals_said: set[str] = set()
         self._run: RunInfo | None = None
         self._seq = 0
         self._next_image_ns = 0
@@ -134,7 +130,7 @@ class Publisher(Sink):
         self._authenticator.configure_curve(domain="*", location=clients)
         self._socket.curve_publickey, self._socket.curve_secretkey = public, secret
         self._socket.curve_server = True
-        self._handshakes = self._socket.get_monitor_socket(reduce(or_, _REFUSALS))
+        self._handshakes = self._socket.get_monitor_socket(_REFUSALS)
 
     def write(self, result: FrameResult) -> None:
         """Send the hands, and the picture if its time has come."""
@@ -158,10 +154,11 @@ class Publisher(Sink):
     def _greet(self) -> None:
         """Send the model once for all those who have subscribed to it since the last time; tell of those refused."""
         while self._handshakes is not None and self._handshakes.poll(0):
-            refusal = recv_monitor_message(self._handshakes)["event"]
+            handshake = recv_monitor_message(self._handshakes)
+            refusal = _why_refused(handshake["event"], handshake["value"])
             if refusal not in self._refusals_said:  # such a client tries again every second
                 self._refusals_said.add(refusal)
-                logger.warning("publish: a client was refused: %s", _REFUSALS[refusal])
+                logger.warning("publish: a client was refused: %s", refusal)
         socket, run = self._socket, self._run
         if socket is None or run is None:
             return
@@ -203,6 +200,16 @@ class Publisher(Sink):
         if self._context is not None and self._context is not self._shared_context:
             self._context.term()
         self._socket = self._context = self._authenticator = self._handshakes = None
+
+
+def _why_refused(event: int, detail: int) -> str:
+    match event:
+        case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+            return "its public key is not in the folder publish.clients"
+        case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL if detail != zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+            return "it takes this publisher for another: its --server-key is not ours"
+        case _:  # both sides see the mismatch; where the client is the first to hang up, we only see it go
+            return "it came without keys"
 
 
 def is_local(address: str) -> bool:

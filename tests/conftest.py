@@ -320,7 +320,7 @@ def make_stage(make_run: Callable[..., RunInfo]) -> Iterator[MakeStage]:
 def until() -> Callable[..., None]:
     """until(condition, seconds) waits for what others bring about; fails if it does not come."""
 
-    def wait(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    def wait(condition: Callable[[], bool], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "it did not happen in time"

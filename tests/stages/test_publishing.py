@@ -30,7 +30,7 @@ def status(state: str = "running") -> Status:
     return Status("hands", state, "", 1.0, 1, 0, 30.0, NOTHING, (), (), {})
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 40.0) -> None:
     """Wait for what other threads bring about; fails if it does not come."""
     deadline = time.monotonic() + seconds
     while not condition():

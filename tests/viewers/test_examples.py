@@ -45,7 +45,7 @@ class Example:
     def end(self) -> None:
         """As Ctrl-C does."""
         self.process.send_signal(signal.SIGINT)
-        _, errors = self.process.communicate(timeout=20)
+        _, errors = self.process.communicate(timeout=60)
         assert (self.process.returncode, errors) == (0, b"")
 
 

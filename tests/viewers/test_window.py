@@ -50,7 +50,7 @@ class Scene:
 
     def wait(self, condition: Callable[[], bool]) -> None:
         """Let the window work until something is so."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not condition():
             assert self.window.step(), "the window was closed"
             assert time.monotonic() < until, "it did not happen in time"
