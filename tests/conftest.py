@@ -4,6 +4,7 @@ publisher to follow; a screen for windows."""
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -40,6 +41,10 @@ from stages.packets import (
 # An example that is slow because the machine is busy is no failure; pytest's own time-out is the limit.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# Ignored in a shell's background job, and then in the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeHand = Callable[..., Hand]
 MakeResult = Callable[..., FrameResult]

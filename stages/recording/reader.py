@@ -31,7 +31,9 @@ from stages.recording.mcap_file import MAGIC
 
 logger = logging.getLogger(__name__)
 
-_DAMAGE: Final = (McapError, ValueError, RuntimeError, struct.error, zstandard.ZstdError, MemoryError)
+_DAMAGE: Final = (
+    McapError, ValueError, LookupError, RuntimeError, struct.error, zstandard.ZstdError, MemoryError, OverflowError,
+)  # fmt: skip
 """What mcap and the decompressors raise on records that are cut or overwritten."""
 
 
@@ -85,7 +87,7 @@ class Recording:
         try:
             with self.path.open("rb") as file:
                 found = next(make_reader(file).iter_messages([topic], reverse=True), None)
-        except _DAMAGE:
+        except (*_DAMAGE, OSError):  # the index may lead anywhere, before the file too
             return []
         return [wire.decode_map(topic, found[2].data)] if found else []
 
