@@ -2,7 +2,7 @@
 
 import platform
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from hamba_core.graph import JOINTS
 from hamba_core.hand_model import HandModel
 from hamba_core.mano import hand_of, read_mano
 from hamba_core.network import Hamba
-from hamba_core.packing import Shape, can_pack, pack_linear_layers
+from hamba_core.packing import can_pack, pack_linear_layers
 from hamba_core.precision import reducible_parameters
 
 WeightsFile = CheckpointFile | ConvertedFile
@@ -43,7 +43,7 @@ def load(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
     *,
-    packed: bool | Collection[Shape] = False,
+    packed: bool = False,
     folded: bool = True,
 ) -> Hamba:
     """The network with its weights, ready for inference.
@@ -51,15 +51,15 @@ def load(
     `path` is a release's folder, its checkpoint, or a converted file. `mano` is the user's MANO file, folder or
     archive, or a hand read from it; without it, the hand in the converted file, or the one at its place in the release.
     `dtype` is that of the large matrix products, torch.float32 (the default, as the checkpoint has them) or
-    torch.bfloat16; all else is float32. `packed` copies the linear layers' weights into memory of their own at the
-    first call, ordered for oneDNN's matrix kernels: all of them, or those of these shapes (`choose_packing` finds out
-    which are faster). It is for a CPU only, and such a network cannot be saved, moved, compiled or trained. `folded`
-    computes once what depends on weights alone; such a network cannot be saved or trained.
+    torch.bfloat16; all else is float32. `packed` copies the linear layers' weights, at the first call, into the order
+    that oneDNN's matrix kernels read; it is for a CPU only (`choose_packing` says whether it can do that), and such a
+    network cannot be saved, moved, compiled or trained. `folded` computes once what depends on weights alone; such a
+    network cannot be saved or trained.
 
     Raises WeightsError, HandModelError, ConfigurationError, DeviceError.
     """
     device, dtype = checked_device(device), _checked_dtype(dtype)
-    if (packed and not can_pack(dtype)) or (packed is not False and device.type != "cpu"):
+    if packed and not (device.type == "cpu" and can_pack(dtype)):
         raise ConfigurationError(
             f"packed weights: expected the device cpu and an x86 processor for which oneDNN has kernels of {dtype}, "
             f"found the device {device} and the processor {platform.machine()}; load them unpacked"
@@ -67,8 +67,8 @@ def load(
     weights = open_weights(Path(path))
     network = lay_out(weights, hand_for(weights, mano))
     dtypes = tensor_dtypes(network, dtype)
-    if packed is not False:
-        _fill_packed(network, weights, dtypes, None if packed is True else packed)
+    if packed:
+        _fill_packed(network, weights, dtypes)
     else:
         _fill(network, weights, dtypes)
     if folded:
@@ -211,10 +211,8 @@ def _fill(network: Hamba, weights: WeightsFile, dtypes: Mapping[str, torch.dtype
         _put(network, name, tensors.pop(release_name(name)))
 
 
-def _fill_packed(
-    network: Hamba, weights: WeightsFile, dtypes: Mapping[str, torch.dtype], ordered: Collection[Shape] | None
-) -> None:
-    """The same, with packed linear layers, those of these shapes ordered for oneDNN, or all.
+def _fill_packed(network: Hamba, weights: WeightsFile, dtypes: Mapping[str, torch.dtype]) -> None:
+    """The same, with packed linear layers.
 
     Each block has a mapping of the file for itself, which goes when its layers are packed.
     """
@@ -227,7 +225,7 @@ def _fill_packed(
         _fill(network, weights, parts[part])
         block = network.get_submodule(part)
         rows = JOINTS + 1 if part.startswith("gss_head.") else TOKEN_ROWS * TOKEN_COLUMNS
-        pack_linear_layers(block, rows, ordered)
+        pack_linear_layers(block, rows)
         for name, tensor in block.state_dict().items():
             _put(block, name, tensor.clone())  # what is not packed would keep the mapping
 

@@ -83,7 +83,7 @@ def open_model(
         Choice("device", ", ".join(_device_name(device) for device in devices), reason),
         Choice("precision", str(precision.dtype).removeprefix("torch."), precision.reason),
         Choice("scan kernel", scan.kernel, scan.reason),
-        Choice("matrix kernels", "oneDNN and torch" if packing.packed else "torch", packing.reason),
+        Choice("matrix kernels", "oneDNN" if packing.packed else "torch", packing.reason),
         Choice("hand model", network.hand.name, str(mano) if mano else "with the weights"),
     )
     return Model(engines[0] if len(engines) == 1 else Replicas(engines), network.hand, _FRAMES[kind], choices)

@@ -66,11 +66,10 @@ def test_in_bfloat16_both_files_give_the_same(tiny_release: Path, converted: Pat
     assert_same(first, second)
 
 
-@pytest.mark.parametrize("packed", [True, frozenset()], ids=["ordered", "as they are"])
-def test_packed_weights_give_the_same_answer(
-    converted: Path, answer: hamba_core.HambaOutput, packed: bool | frozenset[tuple[int, int]]
-) -> None:
-    assert_same(hamba_core.load(converted, packed=packed)(crops()), answer, tolerance=1e-4)
+def test_packed_weights_give_the_same_answer(converted: Path, answer: hamba_core.HambaOutput) -> None:
+    if not can_pack(torch.float32):
+        pytest.skip("oneDNN has no kernels for this processor")
+    assert_same(hamba_core.load(converted, packed=True)(crops()), answer, tolerance=1e-4)
 
 
 def test_weights_are_float32_unless_asked_and_in_bfloat16_only_the_large_products_change(converted: Path) -> None:

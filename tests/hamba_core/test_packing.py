@@ -21,18 +21,17 @@ needs_kernels = pytest.mark.skipif(
 
 
 @needs_kernels
-@pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)], ids=str)
 def test_a_packed_layer_gives_what_its_layer_gives(
-    dtype: torch.dtype, tolerance: float, bias: bool, gelu: bool, ordered: bool
+    dtype: torch.dtype, tolerance: float, bias: bool, gelu: bool
 ) -> None:
-    if ordered and not can_pack(dtype):
+    if not can_pack(dtype):
         pytest.skip(f"oneDNN has no kernels of {dtype} for this processor")
     torch.manual_seed(0)
     layer = Linear(48, 32, bias=bias).to(dtype)
-    packed = PackedLinear(layer, rows=6, gelu=gelu, ordered=ordered)
+    packed = PackedLinear(layer, rows=6, gelu=gelu)
     with torch.inference_mode():
         for shape in ((1, 6, 48), (3, 2, 5, 48), (0, 6, 48)):
             x = torch.randn(shape)
@@ -42,22 +41,15 @@ def test_a_packed_layer_gives_what_its_layer_gives(
             torch.testing.assert_close(found.float(), expected.float(), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("ordered", [False, pytest.param(True, marks=needs_kernels)])
-def test_the_layers_own_weights_are_let_go_at_the_first_call(ordered: bool) -> None:
+@needs_kernels
+def test_the_layers_own_weights_are_let_go_at_the_first_call() -> None:
     layer = Linear(16, 16)
-    packed = PackedLinear(layer, rows=4, gelu=False, ordered=ordered)
+    packed = PackedLinear(layer, rows=4, gelu=False)
     with torch.inference_mode():
         before = packed(torch.ones(1, 16))
         layer.weight.zero_()
         assert packed.plain is None
         torch.testing.assert_close(packed(torch.ones(1, 16)), before)
-
-
-@needs_kernels
-def test_only_layers_of_the_chosen_shapes_are_ordered() -> None:
-    mlp = Mlp(16, 64)
-    pack_linear_layers(mlp, rows=6, ordered={(16, 64)})
-    assert [layer.ordered for layer in mlp.children() if isinstance(layer, PackedLinear)] == [True, False]
 
 
 @needs_kernels
@@ -79,33 +71,18 @@ def test_where_there_are_no_kernels_packing_is_refused(tiny_release: Path, monke
         hamba_core.load(tiny_release, packed=True)
 
 
-@needs_kernels
-def test_layers_are_ordered_where_that_is_clearly_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    gains = {(1280, 5120): 1.2, (5120, 1280): 0.9, (1280, 1280): 1.01}
-    monkeypatch.setattr("hamba_core.packing._gain", lambda shape, dtype: gains.get(shape, 0.5))
-    choice = choose_packing(torch.device("cpu"), torch.float32)
-    assert choice.packed == frozenset({(1280, 5120)})
-    assert "1 of 8" in choice.reason
-
-
 def test_a_dtype_without_kernels_is_not_packed(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hamba_core.packing.can_pack", lambda dtype: False)
     monkeypatch.setattr("hamba_core.loading.can_pack", lambda dtype: False)
-    assert choose_packing(torch.device("cpu"), torch.bfloat16) == (
-        frozenset(),
-        "oneDNN has no kernels of torch.bfloat16 for this processor",
-    )
+    choice = choose_packing(torch.device("cpu"), torch.bfloat16)
+    assert choice == (False, "oneDNN has no kernels of torch.bfloat16 for this processor")
     with pytest.raises(ConfigurationError, match="bfloat16"):
         hamba_core.load(tiny_release, dtype=torch.bfloat16, packed=True)
 
 
-def test_both_ways_are_tried_out_on_this_processor() -> None:
-    choice = choose_packing(torch.device("cpu"), torch.float32)
-    assert "of 8 layer shapes" in choice.reason or not can_pack(torch.float32)
-
-
-def test_nothing_is_packed_for_a_gpu() -> None:
-    assert choose_packing(torch.device("cuda"), torch.bfloat16).packed is False
+@pytest.mark.parametrize(("device", "packed"), [("cpu", can_pack(torch.float32)), ("cuda", False)])
+def test_weights_are_packed_on_a_cpu_that_has_the_kernels(device: str, packed: bool) -> None:
+    assert choose_packing(torch.device(device), torch.float32).packed == packed
 
 
 @pytest.mark.parametrize("native", [False, True])

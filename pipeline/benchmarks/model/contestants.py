@@ -73,8 +73,7 @@ def prepare(path: Path, way: Way, device: torch.device, sizes: tuple[int, ...]) 
         precision, packing = choose_precision(device), choose_packing(device, choose_precision(device).dtype)
         network = load(path, hand, device, precision.dtype, packed=packing.packed)
         scan = network.use_scan()
-        packed = bool(packing.packed), packing.reason
-        setup = Setup(_name(precision.dtype), precision.reason, *packed, *scan, _device_name(device), _threads())
+        setup = Setup(_name(precision.dtype), precision.reason, *packing, *scan, _device_name(device), _threads())
     else:
         network = load(path, hand, device, folded=False)
         scan = network.use_scan("reference" if way == "reference" else "associative")
