@@ -70,7 +70,8 @@ def prepare(path: Path, way: Way, device: torch.device, sizes: tuple[int, ...]) 
     hand, cuda = load_generic_hand(), device.type == "cuda"
     if way == "default":
         keep_freed_memory()
-        precision, packing = choose_precision(device), choose_packing(device, choose_precision(device).dtype)
+        precision = choose_precision(device)
+        packing = choose_packing(device, precision.dtype)
         network = load(path, hand, device, precision.dtype, packed=packing.packed)
         scan = network.use_scan()
         setup = Setup(_name(precision.dtype), precision.reason, *packing, *scan, _device_name(device), _threads())
