@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from hamba_core.checkpoint import ADVICE, CheckpointFile, find_checkpoint, first_line, some
-from hamba_core.configuration import TOKEN_COLUMNS, TOKEN_ROWS, BackboneConfiguration
+from hamba_core.configuration import BackboneConfiguration
 from hamba_core.converted import ConvertedFile
 from hamba_core.errors import ConfigurationError, DeviceError, HandModelError, WeightsError
 from hamba_core.folding import fold
-from hamba_core.graph import JOINTS
 from hamba_core.hand_model import HandModel
 from hamba_core.mano import hand_of, read_mano
 from hamba_core.network import Hamba
@@ -33,8 +32,9 @@ _RENAMED: Final = (
 )
 """How this network's parts are called in a checkpoint, where it is otherwise."""
 
-_BLOCK: Final = re.compile(r"(.+\.blocks\.\d+)\.")
-"""A transformer's or decoder's block in a tensor's name."""
+_BLOCK: Final = re.compile(r"((?!gss_head).+\.blocks\.\d+)\.")
+"""A block of the transformer or the joint regressor in a tensor's name. Those of the GSS head see too few tokens for
+packed weights to be of use."""
 
 
 def load(
@@ -224,8 +224,7 @@ def _fill_packed(network: Hamba, weights: WeightsFile, dtypes: Mapping[str, torc
     for part in parts:
         _fill(network, weights, parts[part])
         block = network.get_submodule(part)
-        rows = JOINTS + 1 if part.startswith("gss_head.") else TOKEN_ROWS * TOKEN_COLUMNS
-        pack_linear_layers(block, rows)
+        pack_linear_layers(block)
         for name, tensor in block.state_dict().items():
             _put(block, name, tensor.clone())  # what is not packed would keep the mapping
 

@@ -31,7 +31,7 @@ def test_a_packed_layer_gives_what_its_layer_gives(
         pytest.skip(f"oneDNN has no kernels of {dtype} for this processor")
     torch.manual_seed(0)
     layer = Linear(48, 32, bias=bias).to(dtype)
-    packed = PackedLinear(layer, rows=6, gelu=gelu)
+    packed = PackedLinear(layer, gelu=gelu)
     with torch.inference_mode():
         for shape in ((1, 6, 48), (3, 2, 5, 48), (0, 6, 48)):
             x = torch.randn(shape)
@@ -44,12 +44,12 @@ def test_a_packed_layer_gives_what_its_layer_gives(
 @needs_kernels
 def test_the_layers_own_weights_are_let_go_at_the_first_call() -> None:
     layer = Linear(16, 16)
-    packed = PackedLinear(layer, rows=4, gelu=False)
+    packed = PackedLinear(layer, gelu=False)
     with torch.inference_mode():
-        before = packed(torch.ones(1, 16))
+        before = packed(torch.ones(1, 1, 16))
         layer.weight.zero_()
         assert packed.plain is None
-        torch.testing.assert_close(packed(torch.ones(1, 16)), before)
+        torch.testing.assert_close(packed(torch.ones(1, 1, 16)), before)
 
 
 @needs_kernels
@@ -59,7 +59,7 @@ def test_an_mlps_gelu_goes_into_its_first_layer() -> None:
     x = torch.randn(2, 3, 16)
     with torch.inference_mode():
         expected = mlp(x)
-        pack_linear_layers(mlp, rows=6)
+        pack_linear_layers(mlp)
         assert [type(layer) for layer in mlp.children()] == [PackedLinear, nn.Identity, PackedLinear]
         torch.testing.assert_close(mlp(x), expected, rtol=1e-5, atol=1e-5)
 
