@@ -16,7 +16,7 @@ from pipeline.batch_worker import Outcome, Task
 from pipeline.commands.errors import INTERRUPTED
 from pipeline.exports import missing_exports
 from pipeline.outputs import RECORDING, folders_of, holds_results
-from pipeline.settings import Settings
+from pipeline.settings import Settings, flat_settings
 from stages.recording.reader import read_recording
 from stages.sources import source_for
 from stages.sources.paths import videos_of
@@ -90,8 +90,8 @@ def plan(
     """What is to be done, and what an earlier batch has done.
 
     Each source has the folder of its name in `out`, or in out/. To `resume` is to go by the recording in it: one whose
-    report says that its run ended is not made again, whatever the settings were. Raises ConfigurationError for what
-    cannot be in a batch, OutputError where results of something else would be lost.
+    report says that its run ended is not made again; where its settings were others, its outcome says so. Raises
+    ConfigurationError for what cannot be in a batch, OutputError where results of something else would be lost.
     """
     _check(sources, settings, resume=resume)
     tasks: list[Task] = []
@@ -111,7 +111,7 @@ def plan(
                 wanted = exports.model_copy(update={"formats": missing})
                 task = Task(number, source, folder, settings, wanted, reconstruct=False)
             else:
-                skipped.append(Outcome(task, "skipped"))
+                skipped.append(Outcome(task, "skipped", _other_settings(folder, settings)))
                 continue
         tasks.append(task)
     return tasks, skipped
@@ -152,3 +152,18 @@ def _is_finished(folder: Path, source: str) -> bool:
             "--out names another folder"
         )
     return status is not None and status.state == "ended"
+
+
+def _other_settings(folder: Path, settings: Settings) -> str:
+    """That the folder's recording was made with other settings than these, and which; empty where it was not."""
+    earlier, now = (
+        set(flat_settings(tree))
+        for tree in (
+            read_recording(folder / RECORDING).run.settings,
+            settings.model_dump(mode="json", exclude_defaults=True),
+        )
+    )
+    if earlier == now:
+        return ""
+    told = ", ".join(sorted(earlier - now)) or f"without {', '.join(sorted(now - earlier))}"
+    return f"with other settings ({told}); --overwrite makes it anew"

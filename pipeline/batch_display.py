@@ -111,7 +111,8 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome], sources: int, 
 def _told(outcome: Outcome) -> str:
     source, folder = escape(outcome.task.source), escape(str(outcome.task.folder))
     if outcome.state == "skipped":
-        return f"{source}: finished before, in {folder}"
+        how = f", [yellow]{escape(outcome.reason)}[/]" if outcome.reason else ""
+        return f"{source}: finished before, in {folder}{how}"
     frames = "" if outcome.report is None else f"{outcome.report['frames']} frames, "
     if outcome.state == "done":
         return f"{source}: {frames or 'exported, '}in {folder}"

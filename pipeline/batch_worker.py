@@ -57,7 +57,7 @@ class Outcome:
 
     task: Task
     state: State
-    reason: str = ""  # why it failed
+    reason: str = ""  # why it failed, or what is to be known of a skipped one
     report: dict[str, Any] | None = None  # the run's, as JSON has it; none where it did not get that far
     written: tuple[Path, ...] = ()
     last: bool = False  # its process is no good for another task, and ends

@@ -56,6 +56,15 @@ def load_settings(preset: str, overrides: Sequence[str] = ()) -> Settings:
         raise ConfigurationError("\n".join(_explanations(error))) from None
 
 
+def flat_settings(settings: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Each setting of a tree, as `--set` takes it."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat_settings(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}={value}"
+
+
 def _read_preset(preset: str) -> dict[str, Any]:
     if preset in PRESETS:
         text, where = (files("configs") / f"{preset}.yaml").read_text(), f"preset {preset}"

@@ -1,10 +1,10 @@
 """`hamba info`: what is in a recording."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -88,6 +88,8 @@ def _print(console: "Console", overview: "Overview") -> None:
 
 
 def _facts(overview: "Overview") -> Iterator[tuple[str, str]]:
+    from pipeline.settings import flat_settings
+
     run, source, camera = overview.run, overview.run.source, overview.run.source.camera
     ending = (
         "" if overview.ended_in_order else "; its end is missing: the run was killed, its disk was full, or it goes on"
@@ -99,7 +101,7 @@ def _facts(overview: "Overview") -> Iterator[tuple[str, str]]:
     yield "camera", f"fx {camera.fx:.1f}, fy {camera.fy:.1f}, cx {camera.cx:.1f}, cy {camera.cy:.1f} px, {measured}"
     yield "started", f"{datetime.fromtimestamp(run.clock.unix_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
     yield "estimator", f"{run.estimator}, hand model {run.hand_model} of {overview.vertices} vertices"
-    yield "settings", ", ".join(_flat(run.settings)) or "defaults"
+    yield "settings", ", ".join(flat_settings(run.settings)) or "defaults"
     yield "versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())
     left_out = [
         f"{count} {word}" for count, word in ((overview.skipped, "skipped"), (overview.lost, "damaged")) if count
@@ -109,12 +111,3 @@ def _facts(overview: "Overview") -> Iterator[tuple[str, str]]:
         f"{overview.frames} in {overview.duration:.2f} s, hands in {overview.frames_with_hands} of them"
         + "".join(f", {part}" for part in left_out),
     )
-
-
-def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    """As --set takes them."""
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}={value}"

@@ -111,7 +111,7 @@ def take_from(
     folder.mkdir(parents=True, exist_ok=True)
     frames = FrameLog(folder / "frames")
     writers: dict[tuple[int, Side], TrackWriter] = {}
-    ids: set[int] = set()
+    seen: set[tuple[int, Side]] = set()
     expected = recording.run.source.frames
     for result in recording.results():
         frame = result.frame
@@ -120,9 +120,9 @@ def take_from(
         if settings.start is not None and frame.pts < settings.start:
             continue
         for hand in result.hands:
-            ids.add(hand.track_id)
+            key = (hand.track_id, hand.side)
+            seen.add(key)
             if _is_chosen(hand, settings):
-                key = (hand.track_id, hand.side)
                 if key not in writers:
                     writers[key] = TrackWriter(folder, *key, len(hand.vertices))
                 writers[key].add(frames, frame, hand)
@@ -133,7 +133,7 @@ def take_from(
             on_progress(min(1.0, frames.count / expected) if expected else 0.0)
     tracks = tuple(writers[key].finish() for key in sorted(writers))
     if not tracks:
-        raise SourceError(_nothing(recording, settings, frames, sorted(ids)))
+        raise SourceError(_nothing(recording, settings, frames, sorted(seen)))
     on_progress(1.0)
     return Take(recording, tracks, frames.count, _rate(recording, frames), frames.first_pts, frames.last_pts)
 
@@ -257,11 +257,12 @@ def _rate(recording: Recording, frames: FrameLog) -> float:
     return (frames.count - 1) / span if span > 0 else 30.0
 
 
-def _nothing(recording: Recording, settings: ExportSettings, frames: FrameLog, ids: list[int]) -> str:
+def _nothing(recording: Recording, settings: ExportSettings, frames: FrameLog, tracks: list[tuple[int, Side]]) -> str:
     if not frames.count:
         found = "no frames" if settings.start is None and settings.end is None else "no frames between start and end"
-    elif not ids:
+    elif not tracks:
         found = "frames without any"
     else:
-        found = f"tracks {', '.join(map(str, ids[:20]))}{'...' if len(ids) > 20 else ''}, none of which was chosen"
+        names = ", ".join(f"{track} ({side})" for track, side in tracks[:20])
+        found = f"tracks {names}{'...' if len(tracks) > 20 else ''}, none of which was chosen"
     return f"{recording.path}: expected hands to export, found {found}; `hamba info` shows what is in it"

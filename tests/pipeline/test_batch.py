@@ -64,12 +64,12 @@ def no_configured_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def keep(make_run: MakeRun, make_result: MakeResult) -> Keep:
-    """keep(folder, source, state) -> folder with the recording of a run that came to this state, or was killed."""
+    """keep(folder, source, state, settings) -> folder with the recording of a run that came to this state."""
 
-    def make(folder: Path, source: str, state: str = "ended") -> Path:
-        run = make_run()
+    def make(folder: Path, source: str, state: str = "ended", *settings: str) -> Path:
+        run, used = make_run(), load_settings("offline", settings).model_dump(mode="json", exclude_defaults=True)
         recorder = Recorder(folder / RECORDING)
-        recorder.open(replace(run, source=replace(run.source, name=source)))
+        recorder.open(replace(run, source=replace(run.source, name=source), settings=used))
         recorder.write(make_result())
         nothing = Percentiles(float("nan"), float("nan"), float("nan"))
         recorder.status(Status("hands", state, "", 1.0, 1, 2, 30.0, nothing, (), (), {}))
@@ -129,10 +129,28 @@ def test_resuming_goes_by_what_the_recordings_say(tmp_path: Path, keep: Keep) ->
     (tmp_path / "empty" / RECORDING).touch()
     sources = [f"{name}.mp4" for name in ("ended", "stopped", "killed", "empty", "new")]
     tasks, skipped = plan(sources, load_settings("offline"), None, out=tmp_path, overwrite=False, resume=True)
-    assert [outcome.task.source for outcome in skipped] == ["ended.mp4"]
+    assert [(outcome.task.source, outcome.reason) for outcome in skipped] == [("ended.mp4", "")]
     assert [(task.source, task.replace) for task in tasks] == [
         ("stopped.mp4", True), ("killed.mp4", True), ("empty.mp4", True), ("new.mp4", False)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now", "told"),
+    [
+        (("detect.max_hands=1", "track.max_gap=0.3"), ("track.max_gap=0.3",), "(detect.max_hands=1)"),
+        ((), ("detect.max_hands=1",), "(without detect.max_hands=1)"),
+    ],
+)
+def test_resuming_says_of_what_it_skips_that_it_was_made_with_other_settings(
+    earlier: tuple[str, ...], now: tuple[str, ...], told: str, tmp_path: Path, keep: Keep
+) -> None:
+    keep(tmp_path / "a", "a.mp4", "ended", *earlier)
+    settings = load_settings("offline", now)
+    tasks, [outcome] = plan(["a.mp4"], settings, None, out=tmp_path, overwrite=False, resume=True)
+    assert not tasks
+    assert outcome.state == "skipped"
+    assert outcome.reason == f"with other settings {told}; --overwrite makes it anew"
 
 
 def test_resuming_makes_the_exports_that_are_missing_and_nothing_else(tmp_path: Path, keep: Keep) -> None:
