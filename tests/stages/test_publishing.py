@@ -4,7 +4,6 @@ import logging
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -23,19 +22,13 @@ from viewers.client import HandClient
 
 MakeResult = Callable[..., FrameResult]
 MakeRun = Callable[..., RunInfo]
+Until = Callable[..., None]
+Join = Callable[..., HandClient]
 NOTHING = Percentiles(nan, nan, nan)
 
 
 def status(state: str = "running") -> Status:
     return Status("hands", state, "", 1.0, 1, 0, 30.0, NOTHING, (), (), {})
-
-
-def until(condition: Callable[[], bool], seconds: float = 40.0) -> None:
-    """Wait for what other threads bring about; fails if it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -46,20 +39,25 @@ def publisher(make_run: MakeRun) -> Iterator[Publisher]:
     publisher.close()
 
 
-def join(publisher: Publisher, *, images: bool = False) -> HandClient:
-    """A client that is certainly connected: it has the model."""
-    client = HandClient(publisher.address, images=images)
+@pytest.fixture
+def join(until: Until) -> Join:
+    """join(publisher) -> a client that is certainly connected: it has the model."""
 
-    def joined() -> bool:
-        publisher.status(status())
-        client.alive  # noqa: B018 - reads what has come
-        return client.model is not None
+    def make(publisher: Publisher, *, images: bool = False) -> HandClient:
+        client = HandClient(publisher.address, images=images)
 
-    until(joined)
-    return client
+        def joined() -> bool:
+            publisher.status(status())
+            client.alive  # noqa: B018 - reads what has come
+            return client.model is not None
+
+        until(joined)
+        return client
+
+    return make
 
 
-def test_hands_arrive_as_they_were_sent(publisher: Publisher, make_result: MakeResult) -> None:
+def test_hands_arrive_as_they_were_sent(publisher: Publisher, make_result: MakeResult, join: Join) -> None:
     with join(publisher) as client:
         sent = make_result(5)
         publisher.write(sent)
@@ -71,7 +69,9 @@ def test_hands_arrive_as_they_were_sent(publisher: Publisher, make_result: MakeR
         assert client.latest() is None, "nothing new"
 
 
-def test_a_late_client_has_the_model_before_its_first_hands(publisher: Publisher, make_result: MakeResult) -> None:
+def test_a_late_client_has_the_model_before_its_first_hands(
+    publisher: Publisher, make_result: MakeResult, join: Join, until: Until
+) -> None:
     with join(publisher), HandClient(publisher.address) as late:
 
         def received() -> bool:
@@ -86,7 +86,9 @@ def test_a_late_client_has_the_model_before_its_first_hands(publisher: Publisher
         assert late.model.topology.vertices == make_result(1).hands[0].vertices.shape[0]
 
 
-def test_latest_gives_the_newest_and_stream_gives_every_one(publisher: Publisher, make_result: MakeResult) -> None:
+def test_latest_gives_the_newest_and_stream_gives_every_one(
+    publisher: Publisher, make_result: MakeResult, join: Join, until: Until
+) -> None:
     with join(publisher) as newest, join(publisher) as every:
         for index in range(50):
             publisher.write(make_result(index))
@@ -126,7 +128,9 @@ def test_a_client_that_does_not_read_costs_a_bounded_queue_and_sees_what_it_lost
     context.term()
 
 
-def test_losses_are_counted_by_the_client(publisher: Publisher, make_result: MakeResult) -> None:
+def test_losses_are_counted_by_the_client(
+    publisher: Publisher, make_result: MakeResult, join: Join, until: Until
+) -> None:
     with join(publisher) as client:
         publisher.write(make_result(0))
         publisher._seq += 7
@@ -136,7 +140,7 @@ def test_losses_are_counted_by_the_client(publisher: Publisher, make_result: Mak
 
 
 def test_clients_resume_by_themselves_when_a_publisher_is_started_anew(
-    make_run: MakeRun, make_result: MakeResult
+    make_run: MakeRun, make_result: MakeResult, join: Join, until: Until
 ) -> None:
     first = Publisher(PublishSettings(address="tcp://127.0.0.1:*"))
     first.open(make_run())
@@ -167,7 +171,9 @@ def test_an_address_in_use_is_named_with_what_to_do(publisher: Publisher, make_r
     second.close()
 
 
-def test_pictures_come_at_most_at_the_stated_width_and_rate(make_run: MakeRun, make_result: MakeResult) -> None:
+def test_pictures_come_at_most_at_the_stated_width_and_rate(
+    make_run: MakeRun, make_result: MakeResult, join: Join, until: Until
+) -> None:
     import cv2
     import numpy as np
 
@@ -248,7 +254,7 @@ class TestCurve:
         publisher.close()
 
     def test_a_known_client_gets_hands_and_others_get_nothing(
-        self, keys: Path, secured: Publisher, make_result: MakeResult
+        self, keys: Path, secured: Publisher, make_result: MakeResult, until: Until
     ) -> None:
         server_key = keys / "server/server.key"
         with (
@@ -284,7 +290,7 @@ class TestCurve:
     )
     def test_a_refusal_is_told_on_both_sides(
         self, keys: Path, secured: Publisher, caplog: pytest.LogCaptureFixture,
-        server: str | None, client: str | None, here: str, there: str,
+        until: Until, server: str | None, client: str | None, here: str, there: str,
     ) -> None:  # fmt: skip
         server_key, client_key = (keys / name if name else None for name in (server, client))
         with (
@@ -318,7 +324,7 @@ def test_a_bad_address_is_a_configuration_error() -> None:
         HandClient("nonsense")
 
 
-def test_what_is_not_of_the_protocol_is_counted_and_passed_over() -> None:
+def test_what_is_not_of_the_protocol_is_counted_and_passed_over(until: Until) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket_ = context.socket(zmq.PUB)
     port = socket_.bind_to_random_port("tcp://127.0.0.1")
