@@ -5,7 +5,6 @@ python docs/images/make_export.py out/demo/hands.glb FOLDER_WITH_NODE_MODULES   
 """
 
 import base64
-import os
 import re
 import subprocess
 import sys
@@ -20,16 +19,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+from chromium import CHROMIUM
 
 HERE = Path(__file__).parent
-# Of root's processes Chromium runs some in real time, which draw in software here and leave nothing to others.
-WITHOUT_PRIORITY = ("setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice") if os.geteuid() == 0 else ()
-CHROMIUM = (
-    *WITHOUT_PRIORITY, "chromium", "--headless", "--no-sandbox", "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--virtual-time-budget=60000", "--dump-dom",
-)  # fmt: skip
-
+PRINTED = ("--virtual-time-budget=60000", "--dump-dom")
 VIEWS = (
     ("eye=0,0.02,0.14&target=0.01,-0.035,-0.5&seconds=1.5", ""),
     ("eye=0.44,0.17,-0.06&target=0.03,-0.065,-0.53&seconds=3.4", ""),
@@ -65,7 +58,7 @@ def served(glb: Path, packages: Path) -> Iterator[str]:
 def pictures(address: str, query: str) -> list[Any]:
     """What the page shows, (H, W, 4) BGRA each."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [*CHROMIUM, f"--user-data-dir={profile}", f"{address}?file=hands.glb&{query}"]
+        command = [*CHROMIUM, *PRINTED, f"--user-data-dir={profile}", f"{address}?file=hands.glb&{query}"]
         page = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
     found = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", page)
     return [cv2.imdecode(np.frombuffer(base64.b64decode(each), np.uint8), cv2.IMREAD_UNCHANGED) for each in found]

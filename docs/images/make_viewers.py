@@ -17,6 +17,7 @@ from urllib.request import urlopen
 
 import cv2
 import numpy as np
+from chromium import CHROMIUM
 from websockets.sync.client import connect
 
 from stages.assets import CLIP
@@ -26,11 +27,7 @@ from viewers.window import HandWindow
 
 HERE = Path(__file__).parent
 ADDRESS = "tcp://127.0.0.1:5597"
-CHROMIUM = (
-    "chromium", "--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--remote-debugging-port=0", "--window-size=1000,640",
-)  # fmt: skip
+PAGE = ("--remote-debugging-port=0", "--window-size=1000,640")
 
 
 def follow(client: HandClient, step: Callable[[], object], frame: int) -> None:
@@ -83,7 +80,9 @@ def page() -> Any:
 def browser(address: str) -> Iterator[Callable[..., Any]]:
     """A browser with this page open, and how to call its DevTools."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        chromium = subprocess.Popen([*CHROMIUM, f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.DEVNULL)
+        chromium = subprocess.Popen(
+            [*CHROMIUM, *PAGE, f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.DEVNULL
+        )
         port = Path(profile) / "DevToolsActivePort"
         while not port.exists() or "\n" not in port.read_text():
             time.sleep(0.1)
