@@ -56,7 +56,7 @@ class Track:
     id: int
     side: Side
     rows: int
-    vertices: int  # V; 0 where the recording has none
+    vertices: int  # V; 0 where the recording has none, or not for all its frames
     first_pts: float  # s
     last_pts: float
     path: Path  # of the rows; the vertices' file is beside it
@@ -96,8 +96,8 @@ class Take:
         """Raises SourceError where the recording has no meshes; `otherwise` is what else there is to do."""
         if not all(track.vertices for track in self.tracks):
             raise SourceError(
-                f"{self.recording.path}: expected vertices in the recording, found none; record with "
-                f"record.vertices=float32{otherwise}"
+                f"{self.recording.path}: expected the vertices of all hands in the recording, found hands without; "
+                f"record with record.vertices=float32{otherwise}"
             )
 
 
@@ -182,6 +182,7 @@ class TrackWriter:
         self._path.touch()
         self._rows: list[Rows] = []
         self._meshes: list[FloatArray] = []
+        self._meshed = True  # in every frame so far
         self._count = 0
         self._next = -1  # of the frames, after the track's last one
         self._first_pts = self._last_pts = 0.0
@@ -197,7 +198,9 @@ class TrackWriter:
         row["valid"] = True
         for name in HAND_FIELDS:
             row[name] = getattr(hand, name)
-        self.append(row, hand.vertices[None] if len(hand.vertices) == self._vertices else self._no_meshes(1))
+        meshed = len(hand.vertices) == self._vertices
+        self._meshed &= meshed
+        self.append(row, hand.vertices[None] if meshed else self._no_meshes(1))
 
     def append(self, rows: Rows, meshes: FloatArray) -> None:
         """These rows (N,) and vertices (N, V, 3) come next."""
@@ -223,7 +226,8 @@ class TrackWriter:
     def finish(self) -> Track:
         """The track that was written."""
         self.flush()
-        return Track(self._id, self._side, self._count, self._vertices, self._first_pts, self._last_pts, self._path)
+        vertices = self._vertices if self._meshed else 0
+        return Track(self._id, self._side, self._count, vertices, self._first_pts, self._last_pts, self._path)
 
     def _no_meshes(self, count: int) -> FloatArray:
         return np.full((count, self._vertices, 3), np.nan, np.float32)

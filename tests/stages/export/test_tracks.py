@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,3 +157,12 @@ def test_nothing_that_can_be_resampled_is_an_error(hands: list[Hand], make_take:
     with pytest.raises(SourceError, match="leave --rate out"):
         resampled(make_take(GENERIC, [(), (hands[0],), (), ()], pts=[0.0, 0.05, 0.1, 0.15]), 10.0, tmp_path)
     assert resampled(take, 10.0, tmp_path / "other").tracks
+
+
+def test_a_track_that_lacks_the_vertices_of_a_frame_has_none(hands: list[Hand], make_take: MakeTake) -> None:
+    without = replace(hands[0], vertices=np.zeros((0, 3), np.float32))
+    for frames in ([(hands[0],), (without,)], [(without,), (hands[0],)]):
+        take = make_take(GENERIC, frames)
+        assert [track.vertices for track in take.tracks] == [0]
+        with pytest.raises(SourceError, match="expected the vertices of all hands"):
+            take.check_vertices()
