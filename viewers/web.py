@@ -4,6 +4,7 @@ The page has the camera frame for its world, with the camera's -y up. Whoever op
 """
 
 import io
+import logging
 import socket
 import time
 from contextlib import AbstractContextManager, redirect_stdout
@@ -73,6 +74,7 @@ class HandPage:
                 f"cannot serve a page on {host}:{port}: expected a free address of this machine, "
                 f"found: {error.strerror or error}; name another with --host or --port"
             ) from error
+        logging.getLogger("websockets.server").addFilter(_is_worth_telling)
         with _silence():
             self._server = viser.ViserServer(host=host, port=port, label="Hamba", verbose=False)
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{self._server.get_port()}"
@@ -137,6 +139,7 @@ class HandPage:
 
     def close(self) -> None:
         """Stop serving."""
+        logging.getLogger("websockets.server").addFilter(_is_worth_telling)
         with _silence():
             self._server.stop()
 
@@ -240,6 +243,11 @@ class _HandShapes:
         for shape in (self._mesh, self._bones, self._joints):
             if shape is not None:
                 shape.remove()
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """Browsers open spare connections and hang up without a word: websockets would tell each with a traceback."""
+    return record.msg != "opening handshake failed"
 
 
 def _silence() -> AbstractContextManager[object]:

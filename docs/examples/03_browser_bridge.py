@@ -8,6 +8,7 @@ and open http://127.0.0.1:8765. Browsers speak no ZeroMQ, so this passes message
 """
 
 import asyncio
+import logging
 import sys
 from contextlib import suppress
 from http import HTTPStatus
@@ -57,5 +58,7 @@ async def main(address: str = "tcp://127.0.0.1:5557", port: str = "8765") -> Non
 
 
 if __name__ == "__main__":
+    # Browsers open spare connections and hang up without a word, which is no reason for a traceback.
+    logging.getLogger("websockets.server").addFilter(lambda record: record.msg != "opening handshake failed")
     with suppress(KeyboardInterrupt):
         asyncio.run(main(*sys.argv[1:]))

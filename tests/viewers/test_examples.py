@@ -121,5 +121,6 @@ def test_03_shows_the_hands_in_a_page(
         x, y = (hand.joints_2d[inside] * scale + corner).astype(int).T
         assert inside.sum() >= 5
         assert mask[y, x].mean() > 0.9
-    one.end()
     browser.open("about:blank")
+    socket.create_connection(("127.0.0.1", port)).close()  # as browsers do with their spare connections
+    one.end()

@@ -1,8 +1,10 @@
 """The browser page, in a headless browser: what it shows is where the truth says."""
 
+import logging
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -174,6 +176,29 @@ def test_a_taken_port_is_named_with_what_to_do() -> None:
             HandPage(client, port=port)
         with pytest.raises(OutputError, match=r"cannot serve a page on 192.0.2.1:0: .*--host"):
             HandPage(client, host="192.0.2.1", port=0)
+
+
+def test_a_browsers_spare_connection_is_not_worth_a_word(
+    until: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    from viewers.web import HandPage
+
+    logger, tried = logging.getLogger("websockets.server"), threading.Event()
+
+    def see(record: logging.LogRecord) -> bool:
+        tried.set()
+        return True
+
+    with HandClient() as client:
+        page = HandPage(client, port=0)
+        logger.filters.insert(0, see)
+        try:
+            socket.create_connection(("127.0.0.1", int(page.address.rpartition(":")[2]))).close()
+            until(tried.is_set)
+        finally:
+            logger.filters.pop(0)
+            page.close()
+    assert not [record for record in caplog.records if record.name == logger.name and record.levelno >= logging.WARNING]
 
 
 def test_without_viser_it_says_what_to_install() -> None:
