@@ -38,7 +38,9 @@ def three(node_packages: Path) -> Callable[[Path, str], list[Any]]:
     assert spec
     assert spec.loader
     script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)  # as where it is run by itself
+        spec.loader.exec_module(script)
 
     def look(glb: Path, seconds: str) -> list[Any]:
         fov = degrees(2 * atan(240 / CAMERA.fy))
