@@ -107,11 +107,14 @@ def plan(
             if not _is_finished(folder, source):
                 again = exports and exports.model_copy(update={"overwrite": True})
                 task = Task(number, source, folder, settings, again, replace=True)
+            elif other := _other_settings(folder, settings):
+                skipped.append(Outcome(task, "skipped", other))
+                continue
             elif exports and (missing := missing_exports(folder, exports.formats)):
                 wanted = exports.model_copy(update={"formats": missing})
                 task = Task(number, source, folder, settings, wanted, reconstruct=False)
             else:
-                skipped.append(Outcome(task, "skipped", _other_settings(folder, settings)))
+                skipped.append(Outcome(task, "skipped"))
                 continue
         tasks.append(task)
     return tasks, skipped

@@ -3,3 +3,11 @@
 from typing import Final
 
 DEFAULT_ADDRESS: Final = "tcp://127.0.0.1:5557"
+
+HIGHEST_PORT: Final = 65535
+
+
+def has_impossible_port(address: str) -> bool:
+    """Whether the port of a TCP address is none that there is. ZeroMQ would take another one for it, without a word."""
+    port = address.rpartition(":")[2]
+    return address.startswith("tcp://") and port.isdecimal() and int(port) > HIGHEST_PORT

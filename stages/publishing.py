@@ -20,6 +20,7 @@ from zmq.utils.monitor import recv_monitor_message
 from hamba_core.errors import ConfigurationError, OutputError
 from stages import wire
 from stages.address import DEFAULT_ADDRESS as DEFAULT_ADDRESS
+from stages.address import HIGHEST_PORT, has_impossible_port
 from stages.contract import Sink
 from stages.packets import Choice, FrameResult, RunInfo, Status
 from stages.settings import StageSettings
@@ -60,6 +61,8 @@ class PublishSettings(StageSettings):
     def _is_an_address(cls, address: str | None) -> str | None:
         if address is not None and not address.startswith(("tcp://", "ipc://", "inproc://")):
             raise ValueError(f"expected an address such as {DEFAULT_ADDRESS} or ipc:///tmp/hands")
+        if address is not None and has_impossible_port(address):
+            raise ValueError(f"expected a port up to {HIGHEST_PORT}")
         return address
 
 
@@ -120,7 +123,7 @@ class Publisher(Sink):
         if self._context is None or self._socket is None:
             return
         public, secret = load_secret_key(server_key)
-        if clients is None or not clients.is_dir():
+        if clients is None or not any(clients.glob("*.key")):
             raise ConfigurationError(
                 f"publish.clients: expected a folder of public keys (*.key) that may connect, found {clients}; "
                 "make a pair for each client with `hamba keys new`"

@@ -21,7 +21,7 @@ import zmq
 
 from hamba_core.errors import ConfigurationError, WireError
 from stages import wire
-from stages.address import DEFAULT_ADDRESS
+from stages.address import DEFAULT_ADDRESS, HIGHEST_PORT, has_impossible_port
 from stages.packets import ClockAnchor
 from stages.wire import HandsMessage, ImageMessage, ModelMessage, StatusMessage
 
@@ -98,6 +98,10 @@ class HandClient:
             self._secure(server_key, client_key)
             for kind in ("model", "status", "hands", *(["image"] if images else [])):
                 self._socket.subscribe(f"{kind}/{stream}\0" if stream else f"{kind}/")
+            if has_impossible_port(address):
+                raise ConfigurationError(
+                    f"cannot connect to {address!r}: expected a port up to {HIGHEST_PORT}, as in {DEFAULT_ADDRESS}"
+                )
             self._socket.connect(address)
         except BaseException as error:
             self.close()

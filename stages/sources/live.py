@@ -192,7 +192,7 @@ class LiveSource(Source):
     def _broken(self, what: str) -> BrokenSourceError:
         return BrokenSourceError(
             f"{self._name}: expected the stream to go on, found that {what.removeprefix(f'{self._name}: ')}; "
-            f"{self._maker.given} frames, up to {self._timeline.last or 0.0:.2f} s, were read and are kept"
+            f"{self._maker.given} frames, up to {self._timeline.last or 0.0:.2f} s, were read"
         )
 
     # From here on: the reader's thread.

@@ -156,7 +156,7 @@ class VideoSource(Source):
     def _broken(self, what: str) -> BrokenSourceError:
         return BrokenSourceError(
             f"{self._text}: expected a whole video, found that {what}; {self._maker.given} frames, up to "
-            f"{self._reached:.2f} s, were read and are kept. Copy or record it again if there is a better one"
+            f"{self._reached:.2f} s, were read. Copy or record it again if there is a better one"
         )
 
 

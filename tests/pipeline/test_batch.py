@@ -147,10 +147,11 @@ def test_resuming_says_of_what_it_skips_that_it_was_made_with_other_settings(
 ) -> None:
     keep(tmp_path / "a", "a.mp4", "ended", *earlier)
     settings = load_settings("offline", now)
-    tasks, [outcome] = plan(["a.mp4"], settings, None, out=tmp_path, overwrite=False, resume=True)
-    assert not tasks
-    assert outcome.state == "skipped"
-    assert outcome.reason == f"with other settings {told}; --overwrite makes it anew"
+    for exports in (None, ExportSettings(formats=("npz",))):
+        tasks, [outcome] = plan(["a.mp4"], settings, exports, out=tmp_path, overwrite=False, resume=True)
+        assert not tasks
+        assert outcome.state == "skipped"
+        assert outcome.reason == f"with other settings {told}; --overwrite makes it anew"
 
 
 def test_resuming_makes_the_exports_that_are_missing_and_nothing_else(tmp_path: Path, keep: Keep) -> None:

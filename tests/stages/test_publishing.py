@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import zmq
 import zmq.auth
+from pydantic import ValidationError
 
 from hamba_core.errors import ConfigurationError, OutputError
 from stages import wire
@@ -315,8 +316,23 @@ class TestCurve:
         with pytest.raises(ConfigurationError, match="expected a CURVE key made by"):
             publisher.open(make_run())
         publisher.close()
+        (keys / "nobody").mkdir()
+        settings = PublishSettings(
+            address="tcp://127.0.0.1:*", server_key=keys / "server/server.key_secret", clients=keys / "nobody"
+        )
+        publisher = Publisher(settings)
+        with pytest.raises(ConfigurationError, match=r"expected a folder of public keys \(\*\.key\)"):
+            publisher.open(make_run())
+        publisher.close()
         with pytest.raises(ConfigurationError, match="CURVE needs two files"):
             HandClient(server_key=keys / "server/server.key")
+
+
+def test_a_port_that_there_is_not_is_refused_on_both_sides() -> None:
+    with pytest.raises(ValidationError, match="expected a port up to 65535"):
+        PublishSettings(address="tcp://127.0.0.1:70000")
+    with pytest.raises(ConfigurationError, match="expected a port up to 65535"):
+        HandClient("tcp://127.0.0.1:70000")
 
 
 def test_a_bad_address_is_a_configuration_error() -> None:
