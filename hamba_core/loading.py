@@ -51,10 +51,10 @@ def load(
     `path` is a release's folder, its checkpoint, or a converted file. `mano` is the user's MANO file, folder or
     archive, or a hand read from it; without it, the hand in the converted file, or the one at its place in the release.
     `dtype` is that of the large matrix products, torch.float32 (the default, as the checkpoint has them) or
-    torch.bfloat16; all else is float32. `packed` copies the linear layers' weights, at the first call, into the order
-    that oneDNN's matrix kernels read; it is for a CPU only (`choose_packing` says whether it can do that), and such a
-    network cannot be saved, moved, compiled or trained. `folded` computes once what depends on weights alone; such a
-    network cannot be saved or trained.
+    torch.bfloat16; all else is float32. `packed` copies the weights of the backbone's and the joint regressor's linear
+    layers, at the first call, into the order that oneDNN's kernels read; it is for a CPU only (`choose_packing` says
+    whether it can do that), and such a network cannot be saved, moved, compiled or trained. `folded` computes once what
+    depends on weights alone; such a network cannot be saved or trained.
 
     Raises WeightsError, HandModelError, ConfigurationError, DeviceError.
     """

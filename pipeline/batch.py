@@ -17,6 +17,7 @@ from pipeline.commands.errors import INTERRUPTED
 from pipeline.exports import missing_exports
 from pipeline.outputs import RECORDING, folders_of, holds_results
 from pipeline.settings import Settings, flat_settings
+from stages.recording.format import RecordedRun
 from stages.recording.reader import read_recording
 from stages.sources import source_for
 from stages.sources.paths import videos_of
@@ -104,18 +105,18 @@ def plan(
                     f"{folder} already holds the results of a run, and they are not overwritten: --resume goes on with "
                     "what is not finished, --overwrite makes all anew, --out names another folder"
                 )
-            if not _is_finished(folder, source):
+            run = _finished_run(folder, source)
+            if run is None:
                 again = exports and exports.model_copy(update={"overwrite": True})
                 task = Task(number, source, folder, settings, again, replace=True)
-            elif other := _other_settings(folder, settings):
-                skipped.append(Outcome(task, "skipped", other))
-                continue
-            elif exports and (missing := missing_exports(folder, exports.formats)):
+            else:
+                other = _other_settings(run, settings)
+                missing = missing_exports(folder, exports.formats) if exports else ()
+                if other or not exports or not missing:
+                    skipped.append(Outcome(task, "skipped", other))
+                    continue
                 wanted = exports.model_copy(update={"formats": missing})
                 task = Task(number, source, folder, settings, wanted, reconstruct=False)
-            else:
-                skipped.append(Outcome(task, "skipped"))
-                continue
         tasks.append(task)
     return tasks, skipped
 
@@ -135,8 +136,8 @@ def _check(sources: Sequence[str], settings: Settings, *, resume: bool) -> None:
         raise ConfigurationError("--resume: expected recordings to go by, found record.enabled=false")
 
 
-def _is_finished(folder: Path, source: str) -> bool:
-    """Whether the folder's recording says that its run ended. Raises OutputError where it is of another source."""
+def _finished_run(folder: Path, source: str) -> RecordedRun | None:
+    """The run in the folder's recording, if that says that it ended. Raises OutputError where its source is another."""
     path = folder / RECORDING
     try:
         if not path.exists():
@@ -147,25 +148,20 @@ def _is_finished(folder: Path, source: str) -> bool:
         recording = read_recording(path)
         status = recording.last_status()
     except (SourceError, WireError):
-        return False  # it was killed before anything was in it
+        return None  # it was killed before anything was in it
     recorded = recording.run.source.name
     if recorded != source and Path(recorded).resolve() != Path(source).resolve():
         raise OutputError(
             f"{folder} holds the results of {recorded}, expected those of {source}: --overwrite makes all anew, "
             "--out names another folder"
         )
-    return status is not None and status.state == "ended"
+    return recording.run if status is not None and status.state == "ended" else None
 
 
-def _other_settings(folder: Path, settings: Settings) -> str:
-    """That the folder's recording was made with other settings than these, and which; empty where it was not."""
-    earlier, now = (
-        set(flat_settings(tree))
-        for tree in (
-            read_recording(folder / RECORDING).run.settings,
-            settings.model_dump(mode="json", exclude_defaults=True),
-        )
-    )
+def _other_settings(run: RecordedRun, settings: Settings) -> str:
+    """That this run was made with other settings than these, and which; empty where it was not."""
+    earlier = set(flat_settings(run.settings))
+    now = set(flat_settings(settings.model_dump(mode="json", exclude_defaults=True)))
     if earlier == now:
         return ""
     told = ", ".join(sorted(earlier - now)) or f"without {', '.join(sorted(now - earlier))}"

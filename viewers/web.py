@@ -139,7 +139,6 @@ class HandPage:
 
     def close(self) -> None:
         """Stop serving."""
-        logging.getLogger("websockets.server").addFilter(_is_worth_telling)
         with _silence():
             self._server.stop()
 
