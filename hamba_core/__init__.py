@@ -10,14 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hamba_core.configuration import HambaConfiguration
-    from hamba_core.conversion import Conversion, convert_release
-    from hamba_core.crop import cut_crops
-    from hamba_core.full_camera import translation_in_picture
-    from hamba_core.loading import load
-    from hamba_core.mano import read_mano
-    from hamba_core.network import Hamba, HambaOutput
-    from hamba_core.square import Square, square_around
+    from hamba_core.hand.mano import read_mano
+    from hamba_core.network.configuration import HambaConfiguration
+    from hamba_core.network.hamba import Hamba, HambaOutput
+    from hamba_core.view.crop import cut_crops
+    from hamba_core.view.full_camera import translation_in_picture
+    from hamba_core.view.square import Square, square_around
+    from hamba_core.weights.conversion import Conversion, convert_release
+    from hamba_core.weights.loading import load
 
 __all__ = [
     "Conversion",
@@ -34,17 +34,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Conversion": "conversion",
-    "Hamba": "network",
-    "HambaConfiguration": "configuration",
-    "HambaOutput": "network",
-    "Square": "square",
-    "convert_release": "conversion",
-    "cut_crops": "crop",
-    "load": "loading",
-    "read_mano": "mano",
-    "square_around": "square",
-    "translation_in_picture": "full_camera",
+    "Conversion": "weights.conversion",
+    "Hamba": "network.hamba",
+    "HambaConfiguration": "network.configuration",
+    "HambaOutput": "network.hamba",
+    "Square": "view.square",
+    "convert_release": "weights.conversion",
+    "cut_crops": "view.crop",
+    "load": "weights.loading",
+    "read_mano": "hand.mano",
+    "square_around": "view.square",
+    "translation_in_picture": "view.full_camera",
 }
 
 

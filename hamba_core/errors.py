@@ -72,3 +72,9 @@ class PipelineError(HambaError):
 
 class StuckStageError(PipelineError):
     """A stage did not return in the stated time and was abandoned; the message names it."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line of bearable length."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return f"{lines[0]:.200}"

@@ -9,13 +9,13 @@ from time import monotonic_ns, time_ns
 from typing import Any
 
 from pipeline.outputs import OVERLAY, RECORDING, SUMMARY
-from pipeline.runner import Runner, SinkPolicy
+from pipeline.runtime.runner import Runner, SinkPolicy
 from pipeline.settings import Settings
 from stages.contract import Sink, Source, Stage
-from stages.detection import HandDetection
-from stages.hamba import SharedModel
+from stages.detection.detection import HandDetection
 from stages.packets import ClockAnchor, HandTopology, RunInfo, SourceInfo, Status
-from stages.reconstruction import Reconstruction
+from stages.reconstruction.hamba import SharedModel
+from stages.reconstruction.reconstruction import Reconstruction
 from stages.smoothing import Smoothing
 from stages.tracking import HandTracking
 
@@ -39,7 +39,7 @@ def assemble(
 
     `out` is an existing folder for files, or none for no files. `on_open` is told about the source once it is open,
     `on_step` what takes time until then. Runners of one process can use one `shared` network
-    (`stages.reconstruction.shared_network`). Raises ConfigurationError.
+    (`stages.reconstruction.reconstruction.shared_network`). Raises ConfigurationError.
     """
     live_hands = settings.detect.max_hands if settings.mode == "live" else None
     reconstruction = Reconstruction(settings.reconstruct, live_hands=live_hands, on_step=on_step, shared=shared)
@@ -95,7 +95,7 @@ def _sinks(settings: Settings, out: Path | None, *, stills: bool) -> list[Sink]:
         from stages.overlay import Overlay
 
         sinks.append(Overlay(out / OVERLAY, settings.overlay, stills=stills))
-    from stages.summary import Summary
+    from stages.recording.summary import Summary
 
     sinks.append(Summary(out / SUMMARY))
     return sinks

@@ -1,7 +1,7 @@
 """What flows between stages: frozen dataclasses that check themselves when they are made.
 
 Units are metres, seconds, radians and pixels; the camera frame is OpenCV's (x right, y down, z forward); joint order is
-`hamba_core.skeleton.JOINT_NAMES`; a box is (left, top, right, bottom). `repr` prints shapes, never data.
+`hamba_core.hand.skeleton.JOINT_NAMES`; a box is (left, top, right, bottom). `repr` prints shapes, never data.
 Arrays are read-only once they are in a packet: stages share them without copying.
 """
 
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hamba_core.camera import Intrinsics
 from hamba_core.errors import PacketError
-from hamba_core.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
+from hamba_core.hand.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
+from hamba_core.view.camera import Intrinsics
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]

@@ -21,7 +21,7 @@ import zmq
 
 from hamba_core.errors import ConfigurationError, WireError
 from stages import wire
-from stages.address import DEFAULT_ADDRESS, HIGHEST_PORT, has_impossible_port
+from stages.common.address import DEFAULT_ADDRESS, HIGHEST_PORT, has_impossible_port
 from stages.packets import ClockAnchor
 from stages.wire import HandsMessage, ImageMessage, ModelMessage, StatusMessage
 

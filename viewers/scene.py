@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.camera import Intrinsics
-from hamba_core.skeleton import BONES
+from hamba_core.hand.skeleton import BONES
+from hamba_core.view.camera import Intrinsics
+from stages.common.palette import JOINT_COLOURS, Colour
 from stages.packets import FrameMeta
-from stages.palette import JOINT_COLOURS, Colour
 
 Points = NDArray[np.float64]
 Pairs = NDArray[np.int64]

@@ -7,8 +7,8 @@ python docs/examples/01_print_joints.py  # [ADDRESS]
 import sys
 from contextlib import suppress
 
-from hamba_core.skeleton import FINGERS, JOINT_NAMES
-from stages.address import DEFAULT_ADDRESS
+from hamba_core.hand.skeleton import FINGERS, JOINT_NAMES
+from stages.common.address import DEFAULT_ADDRESS
 from viewers.client import HandClient
 
 TIPS = [JOINT_NAMES.index(f"{finger}_4") for finger in FINGERS]

@@ -12,8 +12,8 @@ from contextlib import suppress
 
 import numpy as np
 
-from hamba_core.skeleton import JOINT_NAMES
-from stages.address import DEFAULT_ADDRESS
+from hamba_core.hand.skeleton import JOINT_NAMES
+from stages.common.address import DEFAULT_ADDRESS
 from stages.packets import Hand
 from viewers.client import HandClient
 

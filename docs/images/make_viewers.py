@@ -22,8 +22,8 @@ from websockets.sync.client import connect
 
 from stages.assets import CLIP
 from viewers.client import HandClient
-from viewers.web import HandPage
-from viewers.window import HandWindow
+from viewers.web.web import HandPage
+from viewers.window.window import HandWindow
 
 HERE = Path(__file__).parent
 ADDRESS = "tcp://127.0.0.1:5597"
@@ -33,7 +33,7 @@ PAGE = ("--remote-debugging-port=0", "--window-size=1000,640")
 def follow(client: HandClient, step: Callable[[], object], frame: int) -> None:
     """Run the clip until this frame of it is shown, with its picture."""
     run = subprocess.Popen(
-        [sys.executable, "-c", "from pipeline.cli import main; main()", "run", str(CLIP), "--preset", "live",
+        [sys.executable, "-c", "from pipeline.commands.cli import main; main()", "run", str(CLIP), "--preset", "live",
          "--address", ADDRESS, "--set", "publish.images=true"],
         stderr=subprocess.DEVNULL,
     )  # fmt: skip

@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from pipeline.assembly import assemble
-from pipeline.overhead import measure_runtime_overhead
+from pipeline.benchmarks.overhead import measure_runtime_overhead
 from pipeline.settings import Settings
 from stages.assets import HAND_LANDMARKER
-from stages.native_log import chatter_held_back
+from stages.common.native_log import chatter_held_back
 from stages.packets import Status
 from stages.sources import source_for
 

@@ -37,8 +37,8 @@ def pipeline(
         _print(asdict(whole), json=json)
         return
     from pipeline.benchmarks.pipeline import measure_pipeline
-    from pipeline.display import print_report
     from pipeline.settings import load_settings
+    from pipeline.terminal.display import print_report
     from stages.assets import CLIP
 
     console = Console(stderr=True, quiet=json)

@@ -57,8 +57,8 @@ def export(
     """Write a recording's hands as arrays, animated scenes, meshes, tables or video."""
     from rich.console import Console
 
-    from pipeline.display import share_bar
     from pipeline.outputs import recording_in
+    from pipeline.terminal.display import share_bar
     from stages.export import export as export_recording
     from stages.export import formats_in
 

@@ -30,8 +30,8 @@ def info(
     from rich.console import Console
 
     from hamba_core.errors import ConfigurationError, OutputError
-    from pipeline.display import print_report, share_bar
     from pipeline.outputs import recording_in
+    from pipeline.terminal.display import print_report, share_bar
     from stages.recording.overview import read_overview
 
     if plot is not None and plot.suffix.lower() != ".png":
@@ -41,7 +41,7 @@ def info(
     with share_bar(Console(stderr=True, quiet=json), "reading") as on_progress:
         overview = read_overview(recording_in(recording), on_progress)
     if plot is not None:
-        from stages.recording.timeline import plot_timeline
+        from stages.recording.timeline_plot import plot_timeline
 
         plot_timeline(overview, plot)
     if json:

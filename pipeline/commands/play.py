@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stages.address import DEFAULT_ADDRESS
+from stages.common.address import DEFAULT_ADDRESS
 
 
 def play(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.options import Address, ClientKey, ServerKey
-from stages.address import DEFAULT_ADDRESS
+from stages.common.address import DEFAULT_ADDRESS
 
 
 def record(
@@ -25,12 +25,12 @@ def record(
 
     from rich.console import Console
 
-    from pipeline.display import print_report
     from pipeline.outputs import prepare_folder
-    from pipeline.remote_recording import RemoteRecorder
-    from pipeline.session import report_tree
+    from pipeline.terminal.display import print_report
+    from pipeline.terminal.session import report_tree
     from viewers.client import HandClient
-    from viewers.terminal import TerminalLine
+    from viewers.remote_recorder import RemoteRecorder
+    from viewers.terminal_line import TerminalLine
     from viewers.watch import Watch
 
     prepare_folder(out, overwrite=overwrite)

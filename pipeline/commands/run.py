@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hamba_core.errors import ConfigurationError
-from pipeline.commands.errors import INTERRUPTED
+from pipeline.terminal.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -100,12 +100,12 @@ def run(
 
     With --jobs or --resume, one source goes by the rules of several too.
     """
-    from pipeline.batch import run_batch, sources_of
-    from pipeline.exports import export_settings
+    from pipeline.batch.batch import run_batch, sources_of
+    from pipeline.batch.multi_camera import run_together
     from pipeline.outputs import default_folder
-    from pipeline.session import run_session
     from pipeline.settings import load_settings
-    from pipeline.together import run_together
+    from pipeline.terminal.run_exports import export_settings
+    from pipeline.terminal.session import run_session
     from stages.publishing import DEFAULT_ADDRESS
     from stages.sources import source_for
 
@@ -178,7 +178,7 @@ def _is_live(source: str) -> bool:
 
 
 def _window(settings: "Settings") -> AbstractContextManager[object]:
-    from viewers.launch import viewer_process
+    from viewers.window.launch import viewer_process
 
     if settings.publish.address is None or settings.publish.server_key is not None:
         found = "--no-publish" if settings.publish.address is None else "publish.server_key"
@@ -193,8 +193,8 @@ def demo(
     json: Json = False,
 ) -> int:
     """Reconstruct the hands of the shipped clip, with shipped parts alone, into a folder to look at."""
-    from pipeline.session import run_session
     from pipeline.settings import load_settings
+    from pipeline.terminal.session import run_session
     from stages.assets import CLIP
     from stages.sources import source_for
 

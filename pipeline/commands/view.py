@@ -3,14 +3,14 @@
 from contextlib import suppress
 
 from pipeline.commands.options import Address, ClientKey, ServerKey
-from stages.address import DEFAULT_ADDRESS
+from stages.common.address import DEFAULT_ADDRESS
 
 
 def view(address: Address = DEFAULT_ADDRESS, server_key: ServerKey = None, client_key: ClientKey = None) -> None:
     """Show published hands in a window: through the camera or from anywhere. Press H in it for its keys."""
     from viewers.client import HandClient
-    from viewers.terminal import TerminalLine
-    from viewers.window import HandWindow
+    from viewers.terminal_line import TerminalLine
+    from viewers.window.window import HandWindow
 
     with (
         suppress(KeyboardInterrupt),

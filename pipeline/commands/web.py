@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.options import Address, ClientKey, ServerKey
-from stages.address import DEFAULT_ADDRESS
+from stages.common.address import DEFAULT_ADDRESS
 
 
 def web(
@@ -20,8 +20,8 @@ def web(
 ) -> None:
     """Show published hands in a browser: on a machine without a screen, a phone or a tablet."""
     from viewers.client import HandClient
-    from viewers.terminal import TerminalLine
-    from viewers.web import HandPage
+    from viewers.terminal_line import TerminalLine
+    from viewers.web.web import HandPage
 
     with (
         suppress(KeyboardInterrupt),

@@ -6,7 +6,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from stages.outputs import write_whole
+from stages.common.files import write_whole
 from stages.overlay.drawing import draw_label
 from stages.packets import Image
 

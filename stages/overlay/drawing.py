@@ -5,9 +5,9 @@ from typing import Final
 import cv2
 import numpy as np
 
-from hamba_core.skeleton import BONES
+from hamba_core.hand.skeleton import BONES
+from stages.common.palette import BONE_COLOURS, JOINT_COLOURS, Colour
 from stages.packets import FloatArray, Image
-from stages.palette import BONE_COLOURS, JOINT_COLOURS, Colour
 
 _OUTLINE: Final[Colour] = (24, 24, 28)
 _SHIFT: Final = 4  # bits of a coordinate below the pixel

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from hamba_core.camera import Intrinsics
 from hamba_core.errors import DependencyError, PipelineError
+from hamba_core.view.camera import Intrinsics
+from stages.common.files import create, write_whole
+from stages.common.palette import HandColours
 from stages.contract import Sink
-from stages.outputs import create, write_whole
 from stages.packets import Choice, FrameMeta, FrameResult, HandTopology, Image, RunInfo
-from stages.palette import HandColours
 from stages.settings import StageSettings
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.camera import Intrinsics
+from hamba_core.view.camera import Intrinsics
+from stages.common.palette import Colour
 from stages.packets import FloatArray, Image, IntArray
-from stages.palette import Colour
 
 OPACITY: Final = 0.85  # so that the fit can be judged by the hand below
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from hamba_core.errors import DependencyError, OutputError
-from stages.outputs import output_error
+from stages.common.files import output_error
 from stages.packets import Choice, Image
 
 ENCODERS: Final[dict[str, dict[str, str]]] = {

@@ -37,7 +37,7 @@ from mcap.records import (
 )
 
 from hamba_core.errors import OutputError
-from stages.outputs import create, output_error
+from stages.common.files import create, output_error
 
 MAGIC: Final = b"\x89MCAP0\r\n"
 FLUSH_SECONDS: Final = 0.5

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 from pydantic import Field
 
-from hamba_core.camera import Intrinsics
 from hamba_core.errors import PipelineError
+from hamba_core.view.camera import Intrinsics
 from stages import wire
+from stages.common.palette import HandColours
 from stages.contract import Sink
 from stages.packets import FrameMeta, FrameResult, RunInfo, Status
-from stages.palette import HandColours
 from stages.recording.format import LIBRARY, REPORT, RUN, SUMMARY, RecordedRun, run_json, status_json
 from stages.settings import StageSettings
 

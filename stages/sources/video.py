@@ -14,13 +14,13 @@ import av
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
-from stages.sources.decoding import NoVideoError, VideoDecoder, open_container, open_decoder, reason_of
+from stages.sources.decoding.decoding import NoVideoError, VideoDecoder, open_container, open_decoder, reason_of
+from stages.sources.decoding.pixels import PixelConverter
 from stages.sources.framing import FrameMaker
 from stages.sources.headers import gif_size
 from stages.sources.paths import readable_file
-from stages.sources.pixels import PixelConverter
 from stages.sources.settings import SourceSettings
-from stages.sources.timeline import Timeline
+from stages.sources.timestamps import Timeline
 
 
 class VideoSource(Source):

@@ -4,16 +4,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.camera import Intrinsics
+from hamba_core.view.camera import Intrinsics
 from stages.packets import Image
 from stages.synthetic.exposure import Exposure
-from stages.synthetic.lighting import Lighting
-from stages.synthetic.mesh import HandMesh, Surface
-from stages.synthetic.noise import FloatArray, Noise
-from stages.synthetic.raycasting import Hits, IntArray, RayScene
-from stages.synthetic.scenery import Scenery
-from stages.synthetic.skin import Skin
-from stages.synthetic.texture import Texture
+from stages.synthetic.scene.scenery import Scenery
+from stages.synthetic.surfaces.lighting import Lighting
+from stages.synthetic.surfaces.mesh import HandMesh, Surface
+from stages.synthetic.surfaces.noise import FloatArray, Noise
+from stages.synthetic.surfaces.raycasting import Hits, IntArray, RayScene
+from stages.synthetic.surfaces.skin import Skin
+from stages.synthetic.surfaces.texture import Texture
 
 SUBPIXELS = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
 """Where edge pixels are sampled: a rotated grid."""

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from hamba_core.camera import Intrinsics
-from hamba_core.hand_model import HandModel
-from hamba_core.skeleton import Side
+from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand.skeleton import Side
+from hamba_core.view.camera import Intrinsics
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -108,7 +108,7 @@ def _vectors(matrices: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def load_truth(path: Path) -> ClipTruth:
-    """The truth that `make_clip` wrote beside its clip."""
+    """The truth that `make/clip.py` wrote beside its clip."""
     with np.load(path, allow_pickle=False) as data:
         vectors = data["rotations"]
         matrices = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().astype(np.float32)

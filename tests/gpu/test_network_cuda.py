@@ -8,14 +8,14 @@ import pytest
 import torch
 
 import hamba_core
-from hamba_core.camera import Intrinsics
-from hamba_core.configuration import DecoderConfiguration
-from hamba_core.convolution import depthwise_3x3_silu, has_fused_convolution
-from hamba_core.scan import ScanKernel, SequenceScan, choose_scan, selective_scan
-from hamba_core.skeleton import Side
-from hamba_core.state_space import SS2D, fault_of_fused_scans
-from stages.hamba import HambaEstimator, NetworkSettings
+from hamba_core.hand.skeleton import Side
+from hamba_core.network.configuration import DecoderConfiguration
+from hamba_core.network.state_space.blocks import SS2D, fault_of_fused_scans
+from hamba_core.network.state_space.convolution import depthwise_3x3_silu, has_fused_convolution
+from hamba_core.network.state_space.scan import ScanKernel, SequenceScan, choose_scan, selective_scan
+from hamba_core.view.camera import Intrinsics
 from stages.packets import Detections, Frame, FrameMeta, HandBox
+from stages.reconstruction.hamba import HambaEstimator, NetworkSettings
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hamba_core.hand.rotations import exp_so3
 from hamba_core.metrics import mpjpe, pa_mpjpe, procrustes_aligned
-from hamba_core.rotations import exp_so3
 
 
 def _points(seed: int, count: int = 21) -> np.ndarray:

@@ -51,9 +51,9 @@ sys.meta_path.insert(0, Hidden())
 RECONSTRUCT = """
 import numpy as np
 from pathlib import Path
-from hamba_core.camera import Intrinsics
+from hamba_core.view.camera import Intrinsics
 from stages.packets import Detections, Frame, FrameMeta, HandBox
-from stages.reconstruction import Reconstruction, ReconstructionSettings
+from stages.reconstruction.reconstruction import Reconstruction, ReconstructionSettings
 stage = Reconstruction(ReconstructionSettings(checkpoint=Path(sys.argv[1])))
 stage.open()
 picture = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hamba_core.camera import Intrinsics
 from hamba_core.errors import PacketError
+from hamba_core.view.camera import Intrinsics
 from stages.packets import Frame, FrameMeta, HandBox, HandTopology
 
 CAMERA = Intrinsics(600, 600, 320, 240)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hamba_core.camera import Intrinsics
-from hamba_core.skeleton import SIDES, Side
+from hamba_core.hand.skeleton import SIDES, Side
+from hamba_core.view.camera import Intrinsics
+from stages.common.proximity import hand_size, tight_box
 from stages.packets import Detections, Frame, FrameMeta, HandBox
-from stages.proximity import hand_size, tight_box
 from stages.tracking import HandTracking, TrackingSettings
 
 Array = NDArray[np.float64]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.common.palette import hand_colour
 from stages.packets import FrameResult, Hand
-from stages.palette import hand_colour
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 

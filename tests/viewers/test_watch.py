@@ -12,7 +12,7 @@ from rich.console import Console
 from stages.packets import ClockAnchor, FrameResult, RunInfo
 from viewers import client as client_module
 from viewers.client import HandClient
-from viewers.terminal import TerminalLine
+from viewers.terminal_line import TerminalLine
 from viewers.watch import Following, Watch
 
 MakeStage = Callable[..., Any]

@@ -94,10 +94,10 @@ def measure_model(
     """
     import torch
 
-    from hamba_core.conversion import convert_release
-    from hamba_core.generic_hand import load_generic_hand
-    from hamba_core.loading import checked_device, open_weights
-    from hamba_core.random_release import write_random_release
+    from hamba_core.hand.generic_hand import load_generic_hand
+    from hamba_core.weights.conversion import convert_release
+    from hamba_core.weights.loading import checked_device, open_weights
+    from hamba_core.weights.random_release import write_random_release
     from pipeline.benchmarks.model import breakdown, contestants
     from pipeline.benchmarks.model.floor import measure_floor
     from pipeline.benchmarks.model.loading import measure_loading

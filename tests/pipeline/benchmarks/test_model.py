@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from hamba_core.configuration import RELEASED, BackboneConfiguration, DecoderConfiguration, HambaConfiguration
-from hamba_core.generic_hand import load_generic_hand
-from hamba_core.loading import load
-from hamba_core.random_release import write_random_release
+from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.network.configuration import RELEASED, BackboneConfiguration, DecoderConfiguration, HambaConfiguration
+from hamba_core.weights.loading import load
+from hamba_core.weights.random_release import write_random_release
 from pipeline.benchmarks.model import measure_model
 from pipeline.benchmarks.model.floor import Floor, flop_per_hand, weights_bytes
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cli import app
-from pipeline.commands.errors import run_app
+from pipeline.commands.cli import app
+from pipeline.terminal.errors import run_app
 from stages.packets import FrameResult, RunInfo
 from stages.recording import Recorder
 

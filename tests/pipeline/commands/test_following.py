@@ -30,7 +30,7 @@ class Command:
     def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
         ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments],
+            [sys.executable, "-c", "from pipeline.commands.cli import main; main()", *arguments],
             stdin=theirs,
             stdout=subprocess.PIPE,
             stderr=theirs,

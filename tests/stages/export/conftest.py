@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hamba_core.camera import Intrinsics
-from hamba_core.generic_hand import load_generic_hand
-from hamba_core.hand_model import HandModel
-from hamba_core.mano import read_mano
-from hamba_core.rotations import exp_so3
-from hamba_core.skeleton import Side
+from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand.mano import read_mano
+from hamba_core.hand.rotations import exp_so3
+from hamba_core.hand.skeleton import Side
+from hamba_core.view.camera import Intrinsics
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take, take_from
+from stages.export.tracks.tracks import Take, take_from
 from stages.packets import FrameMeta, FrameResult, Hand, HandTopology, RunInfo
 from stages.recording import Recorder, RecordingSettings
 from stages.recording.reader import read_recording

@@ -11,15 +11,15 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
-from hamba_core.generic_hand import load_generic_hand
-from hamba_core.hand_model import HandModel
-from hamba_core.skeleton import JOINT_NAMES, Side
+from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand.skeleton import JOINT_NAMES, Side
 from stages.export import ExportSettings, export
-from stages.export.joint_table import export_csv
-from stages.export.meshes import export_ply
-from stages.export.npz import export_npz
-from stages.export.openxr import FLAGS, JOINTS, export_openxr, joints_26, radii_of
-from stages.export.tracks import Take
+from stages.export.formats.joint_table import export_csv
+from stages.export.formats.mesh_files import export_ply
+from stages.export.formats.npz import export_npz
+from stages.export.formats.openxr import FLAGS, JOINTS, export_openxr, joints_26, radii_of
+from stages.export.tracks.tracks import Take
 from stages.packets import Hand
 
 PoseHand = Callable[..., Hand]

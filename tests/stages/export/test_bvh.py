@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from hamba_core.generic_hand import load_generic_hand
-from hamba_core.hand_model import HandModel
-from hamba_core.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
-from stages.export.bvh import export_bvh
+from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
+from stages.export.formats.bvh import export_bvh
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take
+from stages.export.tracks.tracks import Take
 from stages.packets import Hand
 
 Array = NDArray[np.float64]

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from hamba_core.errors import ConfigurationError, OutputError, SourceError
-from hamba_core.generic_hand import load_generic_hand
+from hamba_core.hand.generic_hand import load_generic_hand
 from stages.export import FORMATS, ExportSettings, export, formats_in
-from stages.export.exporting import target_of
+from stages.export.dispatch import target_of
 from stages.packets import Hand
 
 GENERIC = load_generic_hand()

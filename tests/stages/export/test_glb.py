@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from hamba_core.errors import HandModelError, OutputError, SourceError
-from hamba_core.generic_hand import load_generic_hand
-from hamba_core.hand_model import HandModel
-from hamba_core.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
-from stages.export.glb import export_glb
-from stages.export.gltf_file import GltfFile
-from stages.export.resampling import resampled
+from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
+from stages.export.formats.glb.glb_file import export_glb
+from stages.export.formats.glb.gltf_file import GltfFile
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take
+from stages.export.tracks.resampling import resampled
+from stages.export.tracks.tracks import Take
 from stages.packets import Hand
 
 Array = NDArray[np.float64]

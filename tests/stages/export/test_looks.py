@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hamba_core.skeleton import Side
-from stages.export.looks import linear_colours, name_of
-from stages.export.normals import vertex_normals
-from stages.export.tracks import Track
-from stages.palette import hand_colour
+from hamba_core.hand.skeleton import Side
+from stages.common.palette import hand_colour
+from stages.export.rig.looks import linear_colours, name_of
+from stages.export.rig.normals import vertex_normals
+from stages.export.tracks.tracks import Track
 
 
 def track(number: int, side: Side, first: float, last: float) -> Track:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hamba_core.camera import Intrinsics
-from hamba_core.generic_hand import load_generic_hand
-from stages.export.glb import export_glb
+from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.view.camera import Intrinsics
+from stages.export.formats.glb.glb_file import export_glb
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take
+from stages.export.tracks.tracks import Take
 from stages.packets import Hand
 
 PoseHand = Callable[..., Hand]

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hamba_core.errors import SourceError
-from hamba_core.generic_hand import load_generic_hand
-from hamba_core.rotations import angle_between
-from stages.export.in_time import in_time
-from stages.export.resampling import resampled
+from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand.rotations import angle_between
 from stages.export.settings import ExportSettings
-from stages.export.tracks import HAND_FIELDS, Take, Track
+from stages.export.tracks.merge_by_time import in_time
+from stages.export.tracks.resampling import resampled
+from stages.export.tracks.tracks import HAND_FIELDS, Take, Track
 from stages.packets import Hand
 
 PoseHand = Callable[..., Hand]

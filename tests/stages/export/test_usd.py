@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hamba_core.errors import DependencyError, OutputError, SourceError
-from hamba_core.generic_hand import load_generic_hand
-from hamba_core.hand_model import HandModel
-from hamba_core.skeleton import JOINT_NAMES, SIDES, Side
+from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand.skeleton import JOINT_NAMES, SIDES, Side
+from stages.export.formats.usd import export_usd
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take
-from stages.export.usd import export_usd
+from stages.export.tracks.tracks import Take
 from stages.packets import Hand
 
 pytest.importorskip("pxr", reason="needs usd-core (pip install 'hamba-stream[usd]')")

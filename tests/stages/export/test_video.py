@@ -12,8 +12,8 @@ import pytest
 
 from hamba_core.errors import ConfigurationError, SourceError
 from stages.export import ExportSettings, export
-from stages.export.orbit import Orbit
-from stages.export.tracks import Take
+from stages.export.formats.orbit import Orbit
+from stages.export.tracks.tracks import Take
 from stages.packets import FloatArray, FrameResult, Image, RunInfo
 from stages.recording import Recorder
 from stages.sources import source_for
@@ -141,7 +141,7 @@ def joints_of(take: Take) -> FloatArray:
 
 @pytest.fixture
 def take(record: Record, tmp_path: Path) -> Take:
-    from stages.export.tracks import take_from
+    from stages.export.tracks.tracks import take_from
     from stages.recording.reader import read_recording
 
     return take_from(read_recording(record(hands=1)), ExportSettings(), tmp_path / "tracks", lambda share: None)

@@ -11,7 +11,7 @@ from stages.contract import Source
 from stages.packets import Frame, SourceInfo
 from stages.sources import SourceSettings, source_for
 from stages.sources.images import ImagesSource
-from stages.sources.live import LiveSource
+from stages.sources.live.live_source import LiveSource
 from stages.sources.pacing import PacedSource
 from stages.sources.video import VideoSource
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.sources.decoding.orientation import UPRIGHT, Orientation
 from stages.sources.headers import HEAD_BYTES, gif_size, still_header, still_kind
-from stages.sources.orientation import UPRIGHT, Orientation
 
 PICTURE = np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hamba_core.camera import Intrinsics
 from hamba_core.errors import ConfigurationError
+from hamba_core.view.camera import Intrinsics
 from stages.packets import Image
 from stages.sources import SourceSettings
 from stages.sources.intrinsics import CameraModel, load_calibration

@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from hamba_core.generic_hand import load_generic_hand
+from hamba_core.hand.generic_hand import load_generic_hand
 from stages.packets import Image
 from stages.synthetic import ClipTruth, SyntheticSource, load_truth
-from stages.synthetic.make_clip import CLIP, SETTINGS, TRUTH
+from stages.synthetic.make.clip import CLIP, SETTINGS, TRUTH
 
 ASSETS = Path(__file__).parents[3] / "stages" / "assets"
 
@@ -53,7 +53,7 @@ def test_the_clip_is_what_the_source_draws_today(pictures: list[Image], truth: C
     for number in (0, 101, 202):
         drawn = source._opened().picture(number / SETTINGS.fps)
         assert np.abs(drawn.astype(int) - pictures[number]).mean() < 4, (
-            "make the clip again: stages.synthetic.make_clip"
+            "make the clip again: stages.synthetic.make.clip"
         )
         for hand, exact in enumerate(source.truth(number / SETTINGS.fps)):
             np.testing.assert_allclose(truth.joints[number, hand], exact.joints, atol=1e-6)

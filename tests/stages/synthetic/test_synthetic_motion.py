@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from hamba_core.camera import Intrinsics
-from hamba_core.generic_hand import load_generic_hand
-from hamba_core.hand_model import MIRROR, PosedHand
-from hamba_core.skeleton import MODEL_JOINT_NAMES, SIDES, Side
-from stages.synthetic.gestures import hand_pose, make_gestures
-from stages.synthetic.motion import CYCLE, Choreography, HandState, View, palm_basis
+from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand.hand_model import MIRROR, PosedHand
+from hamba_core.hand.skeleton import MODEL_JOINT_NAMES, SIDES, Side
+from hamba_core.view.camera import Intrinsics
+from stages.synthetic.motion.gestures import hand_pose, make_gestures
+from stages.synthetic.motion.motion import CYCLE, Choreography, HandState, View, palm_basis
 
 MODEL = load_generic_hand()
 SIZE = (640, 480)

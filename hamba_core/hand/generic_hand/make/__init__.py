@@ -1,0 +1,1 @@
+"""Scripts that made `generic_hand.npz`. The product does not import them."""

@@ -1,0 +1,278 @@
+"""Read the user's own MANO file: `MANO_RIGHT.pkl`, an `.npz` with its keys, a folder, or the archive it comes in.
+
+Romero, Tzionas and Black, "Embodied Hands", SIGGRAPH Asia 2017. The pickle is Python 2's, and some of its arrays are
+wrapped in classes of chumpy, a package that no longer imports. It is read with nothing of it executed: only arrays
+are made, and whatever else a pickle may name is refused.
+"""
+
+import contextlib
+import hashlib
+import io
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from hamba_core.errors import HandModelError
+from hamba_core.hand.anatomy import default_joint_limits, flexion_axes
+from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, MODEL_PARENTS
+
+TIPS: Final = (744, 320, 443, 554, 671)
+"""Vertices of MANO's mesh at the tips of thumb, index, middle, ring and little finger."""
+
+_VERTICES, _FACES = 778, 1538
+_SHAPES: Final[Mapping[str, tuple[int, ...]]] = {
+    "v_template": (_VERTICES, 3),
+    "shapedirs": (_VERTICES, 3, 10),
+    "posedirs": (_VERTICES, 3, 135),
+    "J_regressor": (16, _VERTICES),
+    "kintree_table": (2, 16),
+    "weights": (_VERTICES, 16),
+    "f": (_FACES, 3),
+}
+_FILE_NAME = "MANO_RIGHT.pkl"
+_LARGEST_FILE = 64 * 1024 * 1024
+_ADVICE = "get MANO_RIGHT.pkl from https://mano.is.tue.mpg.de (docs/model.md)"
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def read_mano(path: Path) -> HandModel:
+    """The right hand in this file, folder or archive. Raises HandModelError.
+
+    What was read from a pickle is kept as `.npz` in the user's cache folder, under the pickle's hash.
+    """
+    if path.is_dir():
+        path = _find(path)
+    try:
+        data = path.read_bytes() if path.stat().st_size <= _LARGEST_FILE * 4 else b""
+    except OSError as error:
+        raise HandModelError(f"{path}: expected a MANO file, found: {error.strerror}; {_ADVICE}") from error
+    if path.suffix == ".zip":
+        data = _unzip(path, data)
+    elif path.suffix == ".npz":
+        return hand_of(_read_npz(path, data), path)
+    if not 0 < len(data) <= _LARGEST_FILE:
+        raise HandModelError(f"{path}: expected a MANO file of a few MB, found {len(data)} bytes; {_ADVICE}")
+    cached = user_cache_path("hamba-stream") / f"mano-{hashlib.sha256(data).hexdigest()[:32]}.npz"
+    with contextlib.suppress(OSError, HandModelError):
+        return hand_of(_read_npz(cached, cached.read_bytes()), cached)
+    arrays = _read_pickle(path, data)
+    hand = hand_of(arrays, path)
+    with contextlib.suppress(OSError):  # without a cache the pickle is read again, which takes a moment longer
+        _write_npz(cached, arrays)
+    return hand
+
+
+def _find(folder: Path) -> Path:
+    """The right hand's file in a folder, directly or where the archive has it when unpacked."""
+    inside = (".", "models", "mano", "mano_v1_2/models", "data/mano")
+    candidates = [folder / place / name for place in inside for name in (_FILE_NAME, "MANO_RIGHT.npz")]
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is None:
+        raise HandModelError(
+            f"{folder}: expected {_FILE_NAME} in it, or in {', '.join(inside[1:])}; found neither; {_ADVICE}"
+        )
+    return found
+
+
+def _unzip(path: Path, data: bytes) -> bytes:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = [entry for entry in archive.infolist() if Path(entry.filename).name == _FILE_NAME]
+            if not entries:
+                raise HandModelError(f"{path}: expected {_FILE_NAME} in the archive, found none; {_ADVICE}")
+            if entries[0].file_size > _LARGEST_FILE:
+                raise HandModelError(f"{path}: expected {_FILE_NAME} of a few MB, found {entries[0].file_size} bytes")
+            return archive.read(entries[0])
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+        raise HandModelError(f"{path}: expected MANO's archive, found: {error}; download it again") from error
+
+
+def _read_npz(path: Path, data: bytes) -> Arrays:
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {name: archive[name] for name in _SHAPES if name in archive}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise HandModelError(f"{path}: expected arrays with MANO's names in .npz, found: {error}; {_ADVICE}") from error
+
+
+def _write_npz(path: Path, arrays: Arrays) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
+        try:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.close()
+            Path(file.name).replace(path)  # at once: a reader sees the whole file or none
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                Path(file.name).unlink()
+
+
+def hand_of(arrays: Mapping[str, Any], path: Path) -> HandModel:
+    """The right hand that these arrays of MANO's names are; `path` is named in errors. Raises HandModelError."""
+    if missing := [name for name in _SHAPES if name not in arrays]:
+        raise HandModelError(f"{path}: expected MANO's arrays, found no {', '.join(missing)}; {_ADVICE}")
+    for name, shape in _SHAPES.items():
+        array = arrays[name]
+        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.kind not in "fiu":
+            found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+            raise HandModelError(f"{path}: expected {name} to be numbers {shape}, found {found}; {_ADVICE}")
+    parents = arrays["kintree_table"][0].astype(np.int64)[1:]
+    if parents.tolist() != list(MODEL_PARENTS[1:]):
+        raise HandModelError(
+            f"{path}: expected MANO's joint tree {MODEL_PARENTS[1:]}, found {parents.tolist()}; {_ADVICE}"
+        )
+    v_template, shapedirs, posedirs, regressor, weights = (
+        np.ascontiguousarray(arrays[name], np.float64)
+        for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
+    )
+    for name, rows in (("weights", weights), ("J_regressor", regressor)):
+        if not np.allclose(rows.sum(1), 1, atol=1e-3):
+            raise HandModelError(f"{path}: expected each row of {name} to sum to 1, found another sum; {_ADVICE}")
+    rest = np.concatenate([regressor @ v_template, v_template[list(TIPS)]])[list(JOINTS_FROM_MODEL)]
+    return HandModel(
+        name="mano",
+        v_template=v_template,
+        shapedirs=shapedirs,
+        posedirs=posedirs,
+        j_regressor=regressor,
+        weights=weights,
+        faces=arrays["f"].astype(np.int64),
+        tips=np.array(TIPS),
+        flexion_axes=flexion_axes(rest),
+        joint_limits=default_joint_limits(),
+    )
+
+
+def arrays_of(hand: HandModel) -> Arrays:
+    """The inverse of `hand_of`."""
+    return {
+        "v_template": hand.v_template,
+        "shapedirs": hand.shapedirs,
+        "posedirs": hand.posedirs,
+        "J_regressor": hand.j_regressor,
+        "kintree_table": np.array([MODEL_PARENTS, range(16)], np.int64),
+        "weights": hand.weights,
+        "f": hand.faces,
+    }
+
+
+def _read_pickle(path: Path, data: bytes) -> Arrays:
+    try:
+        content = _Unpickler(io.BytesIO(data), encoding="latin1").load()
+    except HandModelError as error:
+        raise HandModelError(f"{path}: {error}") from None
+    except Exception as error:
+        raise HandModelError(f"{path}: expected a pickle like MANO_RIGHT.pkl, found: {error!r}; {_ADVICE}") from error
+    if not isinstance(content, dict):
+        raise HandModelError(f"{path}: expected a dict of arrays, found {type(content).__name__}; {_ADVICE}")
+    try:
+        return {name: _plain(content[name]) for name in _SHAPES if name in content}
+    except (AttributeError, TypeError, ValueError, IndexError) as error:
+        raise HandModelError(f"{path}: expected arrays with MANO's names, found: {error!r}; {_ADVICE}") from error
+
+
+def _plain(value: Any) -> NDArray[Any]:
+    return value.array() if isinstance(value, _StandIn) else np.asarray(value)
+
+
+class _StandIn:
+    """Holds what a pickle says of an object, as attributes, and nothing of the object's own behaviour."""
+
+    def array(self) -> NDArray[Any]:
+        raise TypeError(f"{type(self).__name__} holds no array")
+
+
+class _Ch(_StandIn):
+    """chumpy.ch.Ch: an array."""
+
+    x: Any
+
+    def array(self) -> NDArray[Any]:
+        return _plain(self.x)
+
+
+class _Select(_StandIn):
+    """chumpy.reordering.Select: elements of an array in another shape."""
+
+    a: Any
+    idxs: Any
+    preferred_shape: Any
+
+    def array(self) -> NDArray[Any]:
+        chosen: NDArray[Any] = _plain(self.a).ravel()[_plain(self.idxs)]
+        return chosen.reshape(tuple(self.preferred_shape))
+
+
+class _CscMatrix(_StandIn):
+    """scipy.sparse.csc_matrix. SciPy itself trusts the indices, which come out of the file here."""
+
+    data: Any
+    indices: Any
+    indptr: Any
+    _shape: Any
+
+    def array(self) -> NDArray[Any]:
+        rows, columns = (int(n) for n in self._shape)
+        if rows * columns > _VERTICES * _VERTICES:
+            raise ValueError(f"a sparse matrix of {rows} x {columns}")
+        dense = np.zeros((rows, columns))
+        column = np.repeat(np.arange(columns), np.diff(self.indptr))
+        np.add.at(dense, (self.indices, column), self.data)
+        return dense
+
+
+def _new(cls: type, base: type, state: object) -> object:
+    """copyreg._reconstructor, for stand-ins alone."""
+    if not (isinstance(cls, type) and issubclass(cls, _StandIn) and base is object and state is None):
+        raise HandModelError(f"expected arrays alone, found an object of {cls!r}; refused; {_ADVICE}")
+    return cls()
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    """_codecs.encode, as Python 3 writes bytes for Python 2."""
+    if encoding not in ("latin1", "latin-1"):
+        raise HandModelError(f"expected bytes written as latin1, found {encoding!r}; refused; {_ADVICE}")
+    return text.encode("latin1")
+
+
+def _numpy(module: str, name: str) -> Callable[..., Any]:
+    value: Callable[..., Any] = getattr(import_module(f"numpy._core.{module}"), name)
+    return value
+
+
+_ALLOWED: Final[Mapping[tuple[str, str], Any]] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    **{
+        (f"numpy.{core}.{module}", name): _numpy(module, name)
+        for core in ("core", "_core")
+        for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))
+    },
+    **{(f"scipy.sparse.{module}", "csc_matrix"): _CscMatrix for module in ("csc", "_csc")},
+    ("chumpy.ch", "Ch"): _Ch,
+    ("chumpy.reordering", "Select"): _Select,
+    **{(module, "_reconstructor"): _new for module in ("copyreg", "copy_reg")},
+    **{(module, "object"): object for module in ("builtins", "__builtin__")},
+    ("_codecs", "encode"): _encode,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise HandModelError(
+                f"expected arrays of NumPy, SciPy and chumpy alone, found {module}.{name}; refused, nothing was "
+                f"executed; {_ADVICE}"
+            ) from None

@@ -1,0 +1,1 @@
+"""The Hamba network, as in the paper's figure: backbone, joint regressor, token sampler, GSS head."""

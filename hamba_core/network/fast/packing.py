@@ -1,0 +1,81 @@
+"""Linear layers for a CPU: weights copied once into the order that oneDNN's kernels read them in.
+
+Torch's own product of few tokens and a large matrix orders the weights anew at every call. Here that is done once,
+through the operators that torch.compile uses; the copy also stays in memory, where a mapped file's pages may go. A
+layer is computed as a 1 x 1 convolution over its picture's tokens: of oneDNN's kernels that one is the fastest.
+"""
+
+import platform
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hamba_core.network.configuration import TOKEN_COLUMNS, TOKEN_ROWS
+from hamba_core.network.precision import Linear
+
+_POINTWISE = ([0, 0], [1, 1], [1, 1], 1)
+"""A convolution's padding, strides, dilation and groups, where it is a product for each token alone."""
+
+
+class PackedLinear(nn.Module):
+    """A linear layer for inference on a CPU, with an exact GELU after it if wished. Cannot be saved or trained.
+
+    The weights are ordered at the first call, and the layer's own ones are let go then. The order is the one for the
+    backbone's number of tokens a picture; with another number of them it is as right, and may be slow.
+    """
+
+    def __init__(self, layer: Linear, *, gelu: bool) -> None:
+        super().__init__()
+        self.dtype, self.after = layer.weight.dtype, "gelu" if gelu else "none"
+        self.plain: Tensor | None = layer.weight.detach()
+        self.packed: Tensor | None = None
+        self.bias = None if layer.bias is None else layer.bias.detach().clone()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, ..., in) -> (B, ..., out) in the weight's dtype."""
+        if self.plain is not None:
+            kernel, pictures = self.plain[:, :, None, None], [1, self.plain.shape[1], TOKEN_ROWS * TOKEN_COLUMNS, 1]
+            self.packed = torch.ops.mkldnn._reorder_convolution_weight(kernel, *_POINTWISE, pictures)
+            self.plain = None
+        tokens = x.to(self.dtype).flatten(1, -2)[:, :, None].permute(0, 3, 1, 2)  # (B, in, tokens, 1)
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            tokens, self.packed, self.bias, *_POINTWISE, self.after, [], "none"
+        )
+        return y[..., 0].mT.reshape(*x.shape[:-1], y.shape[1])
+
+
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this processor and this build of torch have the kernels for weights of this dtype."""
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not (x86 and onednn and hasattr(torch.ops.mkldnn, "_convolution_pointwise")):
+        return False
+    return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+class PackingChoice(NamedTuple):
+    """Whether `hamba_core.load` is to pack, and why."""
+
+    packed: bool
+    reason: str
+
+
+def choose_packing(device: torch.device, dtype: torch.dtype) -> PackingChoice:
+    """Pack on a CPU that has the kernels: `hamba bench model` measures what that gains."""
+    if device.type != "cpu":
+        return PackingChoice(False, f"device {device}")
+    if not can_pack(dtype):
+        return PackingChoice(False, f"oneDNN has no kernels of {dtype} for this processor")
+    return PackingChoice(True, "oneDNN's kernels, weights ordered for them once")
+
+
+def pack_linear_layers(network: nn.Module) -> None:
+    """Replace every `Linear` in the network by a packed one. A GELU that follows is taken into the layer before it."""
+    for module in network.modules():
+        for name, layer in list(module.named_children()):
+            if isinstance(layer, Linear):
+                gelu = name == "fc1" and isinstance(getattr(module, "act", None), nn.GELU)
+                setattr(module, name, PackedLinear(layer, gelu=gelu))
+                if gelu:
+                    module.act = nn.Identity()

@@ -1,0 +1,111 @@
+"""From a square in a picture to the network's input: cut out, scaled to 256 px, normalised.
+
+By taps: each sample is made of the few pixels that it needs. On a GPU `crop_matrices` takes the
+same samples.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hamba_core.hand.skeleton import Side
+from hamba_core.network.configuration import CROP_SIZE
+from hamba_core.view.crop_matrices import crop_by_products
+from hamba_core.view.square import Square
+
+
+def cut_crops(
+    image: Tensor,
+    squares: Sequence[Square],
+    sides: Sequence[Side],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Tensor:
+    """Cut squares out of a picture (H, W, 3) uint8 RGB: (B, 3, 256, 256), float32, normalised, on the picture's device.
+
+    Left hands are mirrored. Where a crop is much smaller than what it shows, the picture is blurred first
+    (Gaussian, sigma = (d - 1) / 2 where d = side / 512 is above 1.1); outside the picture is black.
+    """
+    if not squares:
+        return torch.empty(0, 3, CROP_SIZE, CROP_SIZE, device=image.device)
+    crops = torch.stack([_cut(image, square, side == "left") for square, side in zip(squares, sides, strict=True)])
+    return _normalised(crops, *(torch.tensor(v, dtype=torch.float32, device=image.device) for v in (mean, std)))
+
+
+def cut_batch(
+    pictures: Tensor,
+    squares: Tensor,
+    mirrored: Tensor,
+    which: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """The same for several pictures (N, H, W, 3) of one shape, and for everything on one device.
+
+    `squares` (B, 3) are x, y and side; `mirrored` (B,) bool is true of left hands; `which` (B,) int64 is each hand's
+    picture; `mean` and `std` (3,). On a GPU nothing is read back and shapes depend on those of what is given alone: it
+    can be captured in a CUDA graph. There `dtype` is that of the products; in float16, for a network of reduced
+    precision, numbers are within a thousandth of the range of grey.
+    """
+    if pictures.device.type != "cpu":
+        return _normalised(crop_by_products(pictures, squares, mirrored, which, dtype), mean, std)
+    hands = zip(squares.tolist(), mirrored.tolist(), which.tolist(), strict=True)
+    crops = [_cut(pictures[picture], Square(*square), mirror) for square, mirror, picture in hands]
+    return _normalised(torch.stack(crops), mean, std)
+
+
+def _normalised(crops: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    return (crops / 255 - mean[:, None, None]) / std[:, None, None]
+
+
+def _cut(image: Tensor, square: Square, mirrored: bool) -> Tensor:
+    """(3, 256, 256), 0..255. The map has no rotation, so rows and columns are resampled one after the other."""
+    height, width = image.shape[:2]
+    step = square.side / CROP_SIZE
+    places = (torch.arange(CROP_SIZE, dtype=torch.float64) - CROP_SIZE / 2) * step
+    # A picture's first pixel has its middle at 0.5.
+    rows, row_shares = _taps(square.y - 0.5 + places, height, step)
+    columns, column_shares = _taps(square.x - 0.5 + (-places if mirrored else places), width, step)
+    left, right = int(columns.min()), int(columns.max()) + 1
+    resampled = _mix(image[:, left:right], rows, row_shares)  # (256, right - left, 3)
+    return _mix(resampled.transpose(0, 1), columns - left, column_shares).permute(2, 1, 0)
+
+
+def _mix(lines: Tensor, taps: Tensor, shares: Tensor) -> Tensor:
+    """Mix lines (n, ...): each of 256 new ones is the sum of its taps (256, T) in their shares (256, T)."""
+    taps, shares = taps.to(lines.device), shares.to(lines.device)
+    mixed = torch.zeros(len(taps), *lines.shape[1:], device=lines.device)
+    for tap, share in zip(taps.unbind(1), shares.unbind(1), strict=True):
+        mixed.addcmul_(lines[tap].float(), share[:, None, None])
+    return mixed
+
+
+def _taps(places: Tensor, length: int, step: float) -> tuple[Tensor, Tensor]:
+    """Which pixels along one side of a picture make up a sample at each of 256 places, and in which shares: (256, T).
+
+    A bilinear sample of the blurred picture: two neighbours, each a Gaussian mean of pixels, of which those beyond
+    the border repeat the last one. Samples beyond the border are black.
+    """
+    kernel = _blur_kernel(step)
+    reach = len(kernel) // 2
+    below = places.floor()
+    fraction = places - below
+    neighbours = torch.stack([below, below + 1], 1).long()  # (256, 2)
+    weights = torch.stack([1 - fraction, fraction], 1) * ((neighbours >= 0) & (neighbours < length))
+    shares = torch.zeros(len(places), len(kernel) + 1, dtype=torch.float64)
+    shares[:, :-1] += weights[:, :1] * kernel
+    shares[:, 1:] += weights[:, 1:] * kernel
+    pixels = neighbours[:, :1] + torch.arange(-reach, reach + 2)
+    return pixels.clamp(0, length - 1), shares.float()
+
+
+def _blur_kernel(step: float) -> Tensor:
+    """Weights of a Gaussian over neighbouring pixels, cut at four sigma; a single 1 where no blur is needed."""
+    if step / 2 <= 1.1:
+        return torch.ones(1, dtype=torch.float64)
+    sigma = (step / 2 - 1) / 2
+    reach = int(4 * sigma + 0.5)
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma) ** 2)
+    return weights / weights.sum()

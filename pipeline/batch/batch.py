@@ -1,0 +1,168 @@
+"""Many sources, one after another or some at once: each in a folder of its own, whatever becomes of the others."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from hamba_core.errors import BrokenSourceError, ConfigurationError, HambaError, OutputError, SourceError, WireError
+from pipeline.batch.display import BatchLines, outcomes_tree, print_outcomes
+from pipeline.batch.process_pool import perform_all
+from pipeline.batch.worker import Outcome, Task
+from pipeline.outputs import RECORDING, folders_of, holds_results
+from pipeline.settings import Settings, flat_settings
+from pipeline.terminal.errors import INTERRUPTED
+from pipeline.terminal.run_exports import missing_exports
+from stages.recording.format import RecordedRun
+from stages.recording.reader import read_recording
+from stages.sources import source_for
+from stages.sources.paths import videos_of
+
+if TYPE_CHECKING:
+    from stages.export import ExportSettings
+
+
+def run_batch(
+    sources: Sequence[str],
+    settings: Settings,
+    exports: "ExportSettings | None" = None,
+    *,
+    out: Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    jobs: int = 1,
+    as_json: bool = False,
+) -> int:
+    """Run all sources and report: lines for people on standard error, JSON on standard output if asked.
+
+    Gives the exit status: 0 where nothing failed, 3 where something did and the rest is done, 2 where nothing is done,
+    130 after Ctrl-C. Raises what `plan` raises, before any work.
+    """
+    if jobs > 1 and settings.publish.address is not None:
+        raise ConfigurationError("--jobs: expected one job where hands are published, since all would share an address")
+    tasks, outcomes = plan(sources, settings, exports, out=out, overwrite=overwrite, resume=resume)
+    start = time.monotonic()
+    console = Console(stderr=True, quiet=as_json)
+    with BatchLines(console, sources) as lines:
+
+        def ended(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            lines.ended(outcome)
+
+        for outcome in outcomes:
+            lines.ended(outcome)
+        finished = perform_all(tasks, jobs, lines.update, ended)
+    outcomes.sort(key=lambda outcome: outcome.task.number)
+    print_outcomes(console, outcomes, len(sources), time.monotonic() - start)
+    status = _exit_status(outcomes) if finished else INTERRUPTED
+    if as_json:
+        sys.stdout.write(json.dumps(outcomes_tree(outcomes, status)) + "\n")
+    return status
+
+
+def _exit_status(outcomes: Sequence[Outcome]) -> int:
+    states = {outcome.state for outcome in outcomes}
+    if "failed" not in states:
+        return 0
+    return BrokenSourceError.exit_status if states & {"done", "skipped"} else HambaError.exit_status
+
+
+def sources_of(names: Sequence[str]) -> list[str]:
+    """Every source that is named, once; a folder of videos, or a pattern that matches some, is each of them."""
+    found: dict[str, None] = {}
+    for name in names:
+        found.update(dict.fromkeys([str(path) for path in videos_of(name)] or [name]))
+    return list(found)
+
+
+def plan(
+    sources: Sequence[str],
+    settings: Settings,
+    exports: "ExportSettings | None",
+    *,
+    out: Path | None,
+    overwrite: bool,
+    resume: bool,
+) -> tuple[list[Task], list[Outcome]]:
+    """What is to be done, and what an earlier batch has done.
+
+    Each source has the folder of its name in `out`, or in out/. To `resume` is to go by the recording in it: one whose
+    report says that its run ended is not made again; where its settings were others, its outcome says so. Raises
+    ConfigurationError for what cannot be in a batch, OutputError where results of something else would be lost.
+    """
+    _check(sources, settings, resume=resume)
+    tasks: list[Task] = []
+    skipped: list[Outcome] = []
+    for number, (source, folder) in enumerate(folders_of(sources, out, anew=not (overwrite or resume))):
+        task = Task(number, source, folder, settings, exports, replace=overwrite)
+        if holds_results(folder) and not overwrite:
+            if not resume:
+                raise OutputError(
+                    f"{folder} already holds the results of a run, and they are not overwritten: --resume goes on with "
+                    "what is not finished, --overwrite makes all anew, --out names another folder"
+                )
+            run = _finished_run(folder, source)
+            if run is None:
+                again = exports and exports.model_copy(update={"overwrite": True})
+                task = Task(number, source, folder, settings, again, replace=True)
+            else:
+                other = _other_settings(run, settings)
+                missing = missing_exports(folder, exports.formats) if exports else ()
+                if other or not exports or not missing:
+                    skipped.append(Outcome(task, "skipped", other))
+                    continue
+                wanted = exports.model_copy(update={"formats": missing})
+                task = Task(number, source, folder, settings, wanted, reconstruct=False)
+        tasks.append(task)
+    return tasks, skipped
+
+
+def _check(sources: Sequence[str], settings: Settings, *, resume: bool) -> None:
+    for source in sources:
+        try:
+            live = source_for(source).live
+        except HambaError:
+            continue  # its own task will fail, and say so
+        if live:
+            raise ConfigurationError(
+                f"{source}: expected files beside one another, found a live one; run it by itself, or with other live "
+                "ones alone, without --resume and --jobs"
+            )
+    if resume and not settings.record.enabled:
+        raise ConfigurationError("--resume: expected recordings to go by, found record.enabled=false")
+
+
+def _finished_run(folder: Path, source: str) -> RecordedRun | None:
+    """The run in the folder's recording, if that says that it ended. Raises OutputError where its source is another."""
+    path = folder / RECORDING
+    try:
+        if not path.exists():
+            raise OutputError(
+                f"{folder} holds results without a recording, so that nothing tells whether they are finished: "
+                "--overwrite makes all anew, --out names another folder"
+            )
+        recording = read_recording(path)
+        status = recording.last_status()
+    except (SourceError, WireError):
+        return None  # it was killed before anything was in it
+    recorded = recording.run.source.name
+    if recorded != source and Path(recorded).resolve() != Path(source).resolve():
+        raise OutputError(
+            f"{folder} holds the results of {recorded}, expected those of {source}: --overwrite makes all anew, "
+            "--out names another folder"
+        )
+    return recording.run if status is not None and status.state == "ended" else None
+
+
+def _other_settings(run: RecordedRun, settings: Settings) -> str:
+    """That this run was made with other settings than these, and which; empty where it was not."""
+    earlier = set(flat_settings(run.settings))
+    now = set(flat_settings(settings.model_dump(mode="json", exclude_defaults=True)))
+    if earlier == now:
+        return ""
+    told = ", ".join(sorted(earlier - now)) or f"without {', '.join(sorted(now - earlier))}"
+    return f"with other settings ({told}); --overwrite makes it anew"

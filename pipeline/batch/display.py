@@ -1,0 +1,139 @@
+"""What a person at a terminal sees of a batch: a bar for all, one for each source at work, and what came of each."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+
+from pipeline.batch.worker import Outcome, State
+from pipeline.batch.worker import Progress as News
+from pipeline.terminal.display import fallback_text
+from stages.packets import Choice
+
+_COLOURS: Final[dict[State, str]] = {"done": "green", "skipped": "dim", "failed": "red", "stopped": "yellow"}
+
+_RECONSTRUCTING: Final = 0.9  # of the work on a source, and the rest is exporting
+
+
+class BatchLines:
+    """Redrawn while a batch goes on; where `console` is no terminal, a line for each source that has ended."""
+
+    def __init__(self, console: Console, sources: Sequence[str]) -> None:
+        self._console = console
+        self._sources = sources
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[line]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._all = self._progress.add_task("all sources", total=len(sources), line="")
+        self._running: dict[int, TaskID] = {}
+        self._shares: dict[int, float] = {}
+        self._ended = 0
+        self._fallbacks_said: set[Choice] = set()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def update(self, news: News) -> None:
+        """Show how far a source is, and each fallback once, for good."""
+        if news.number not in self._running:
+            self._running[news.number] = self._progress.add_task("", total=1, line="")
+        for choice in news.status.choices if news.status else ():
+            if choice.fallback and choice not in self._fallbacks_said:
+                self._fallbacks_said.add(choice)
+                self._console.print(fallback_text(choice), style="yellow", highlight=False, markup=False)
+        share = news.share or 0.0
+        self._shares[news.number] = (
+            _RECONSTRUCTING + (1 - _RECONSTRUCTING) * share if news.doing == "exporting" else _RECONSTRUCTING * share
+        )
+        name = escape(Path(self._sources[news.number]).name)
+        self._progress.update(
+            self._running[news.number],
+            description=name if news.doing == "reconstructing" else f"{news.doing} {name}",
+            total=None if news.share is None else 1,
+            completed=share,
+            line=f"{news.status.rate:.1f} frames/s" if news.status else "",
+        )
+        self._show_all()
+
+    def ended(self, outcome: Outcome) -> None:
+        """Say what came of a source, for good."""
+        number = outcome.task.number
+        if number in self._running:
+            self._progress.remove_task(self._running.pop(number))
+        self._shares.pop(number, None)
+        self._ended += 1
+        self._console.print(
+            f"[{self._ended}/{len(self._sources)}] [{_COLOURS[outcome.state]}]{outcome.state}[/] {_told(outcome)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        self._show_all()
+
+    def _show_all(self) -> None:
+        done = self._ended + sum(self._shares.values())
+        self._progress.update(self._all, completed=done, line=f"{self._ended}/{len(self._sources)}")
+
+
+def print_outcomes(console: Console, outcomes: Sequence[Outcome], sources: int, elapsed: float) -> None:
+    """How many of so many sources came out how, and of those that failed why. `elapsed` in s."""
+    counts = Counter(outcome.state for outcome in outcomes)
+    parts = [f"{counts[state]} {state}" for state in _COLOURS if counts[state]]
+    if left := sources - len(outcomes):
+        parts.append(f"{left} not begun")
+    go_on = "; --resume goes on with the rest" if left or counts["stopped"] else ""
+    console.print(
+        f"[bold]{sources} source{'' if sources == 1 else 's'}[/]: {', '.join(parts)}, in {elapsed:.1f} s{go_on}",
+        highlight=False,
+    )
+    for outcome in outcomes:
+        if outcome.state == "failed":
+            console.print(f"[red]failed[/] {_told(outcome)}", highlight=False, soft_wrap=True)
+
+
+def _told(outcome: Outcome) -> str:
+    source, folder = escape(outcome.task.source), escape(str(outcome.task.folder))
+    if outcome.state == "skipped":
+        how = f", [yellow]{escape(outcome.reason)}[/]" if outcome.reason else ""
+        return f"{source}: finished before, in {folder}{how}"
+    frames = "" if outcome.report is None else f"{outcome.report['frames']} frames, "
+    if outcome.state == "done":
+        return f"{source}: {frames or 'exported, '}in {folder}"
+    kept = f" ({frames}kept in {folder})" if frames and outcome.written else ""
+    reason = escape(outcome.reason.removeprefix(f"{outcome.task.source}: "))
+    return f"{source}: {reason}{kept}" if reason else f"{source}{kept}"
+
+
+def outcomes_tree(outcomes: Sequence[Outcome], exit_status: int) -> dict[str, Any]:
+    """All outcomes as JSON has them; a source's `report` is null where its run never began, or was not needed."""
+    return {
+        "sources": [
+            {
+                "source": outcome.task.source,
+                "folder": str(outcome.task.folder),
+                "state": outcome.state,
+                "reason": outcome.reason,
+                "written": [str(path) for path in outcome.written],
+                "report": outcome.report,
+            }
+            for outcome in outcomes
+        ],
+        "exit_status": exit_status,
+    }

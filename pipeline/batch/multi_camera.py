@@ -1,0 +1,142 @@
+"""Several cameras at once: a run for each, side by side in one process, so that they share the network.
+
+Hands of all cameras go through the network together (`stages.reconstruction.hamba.sharing`). Each camera is a stream of
+its own, with a number behind its name, published on an address of its own: the given one, and the ports after it.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+from rich.console import Console
+from rich.markup import escape
+
+from hamba_core.errors import BrokenSourceError, ConfigurationError, HambaError
+from pipeline.assembly import assemble
+from pipeline.outputs import folders_of, prepare_folder
+from pipeline.runtime.runner import Runner
+from pipeline.settings import Settings
+from pipeline.terminal.display import LiveLine, live_progress, print_report
+from pipeline.terminal.errors import with_notes
+from pipeline.terminal.session import report_tree, run_tidily, stopped_by_signals, written_in
+from stages.packets import Choice
+from stages.reconstruction.reconstruction import shared_network, uses_network
+from stages.sources import source_for
+
+_TCP = re.compile(r"(tcp://.*:)(\d+)")
+
+
+@dataclass(eq=False)
+class _Camera:
+    name: str
+    settings: Settings
+    out: Path | None
+    runner: Runner
+    error: Exception | None = None
+
+    def run(self) -> None:
+        """Run to the end; what it raises is kept."""
+        try:
+            run_tidily(self.runner, self.out)
+        except Exception as error:  # noqa: BLE001 - told at the end; the other cameras go on
+            self.error = error
+
+
+def run_together(
+    sources: Sequence[str],
+    settings: Settings,
+    *,
+    out: Path | None = None,
+    overwrite: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Run all until the last has ended, or Ctrl-C; a table for each on standard error, or JSON on standard output.
+
+    Files go into a folder of each source's name in `out`. Gives the exit status: 0 where nothing failed, 3 where some
+    did, 2 where all did. Raises ConfigurationError, SourceError, OutputError, before any work.
+    """
+    if settings.mode != "live":
+        raise ConfigurationError("several live sources at once: expected live mode, found offline; say --preset live")
+    console = Console(stderr=True, quiet=as_json)
+    shared = shared_network(settings.reconstruct) if uses_network(settings.reconstruct) else None
+    folders = (
+        [folder for _, folder in folders_of(sources, out, anew=False)] if out is not None else [None] * len(sources)
+    )
+    for folder in folders:
+        if folder is not None:
+            prepare_folder(folder, overwrite=overwrite)
+    said: set[Choice] = set()
+    cameras = []
+    with live_progress(console) as progress:
+        for number, (name, folder) in enumerate(zip(sources, folders, strict=True)):
+            own, line = _settings_of(settings, number), LiveLine(progress, said)
+            source = source_for(name, own.source, stream=own.stream)
+            runner = assemble(
+                source, own, out=folder, on_open=line.opened, on_status=line.update, on_step=line.opening, shared=shared
+            )  # fmt: skip
+            cameras.append(_Camera(name, own, folder, runner))
+        threads = [Thread(target=camera.run, name=camera.name, daemon=True) for camera in cameras]
+        with stopped_by_signals(*(camera.runner.stop for camera in cameras)):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    status = _exit_status(cameras)
+    for camera in cameras:
+        _print(console, camera)
+    if as_json:
+        sys.stdout.write(json.dumps({"sources": [_tree(camera) for camera in cameras], "exit_status": status}) + "\n")
+    return status
+
+
+def _settings_of(settings: Settings, number: int) -> Settings:
+    """The same with a stream's name, and an address if any, of its own."""
+    address = settings.publish.address
+    publish = settings.publish.model_copy(update={"address": address and address_after(address, number)})
+    return settings.model_copy(update={"stream": f"{settings.stream[:60]}-{number + 1}", "publish": publish})
+
+
+def address_after(address: str, number: int) -> str:
+    """The address for the camera of this number, counted from 0: so many ports on, or with the number behind it."""
+    if number == 0 or address.endswith(":*"):
+        return address
+    if found := _TCP.fullmatch(address):
+        return f"{found[1]}{int(found[2]) + number}"
+    return f"{address}-{number + 1}"
+
+
+def _exit_status(cameras: Sequence[_Camera]) -> int:
+    failed = [camera for camera in cameras if camera.error is not None]
+    if not failed:
+        return 0
+    return HambaError.exit_status if len(failed) == len(cameras) else BrokenSourceError.exit_status
+
+
+def _print(console: Console, camera: _Camera) -> None:
+    settings, report = camera.settings, camera.runner.report
+    where = f" on {settings.publish.address}" if settings.publish.address else ""
+    console.print(f"\n[bold]{escape(camera.name)}[/], stream {settings.stream}{where}", highlight=False)
+    if report is not None and report.frames:
+        print_report(console, report, [str(path) for path in written_in(camera.out)], live=True)
+    if camera.error is not None:
+        console.print(f"[red]failed[/] {escape(_reason(camera.error))}", highlight=False, soft_wrap=True)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error) if isinstance(error, HambaError) else f"unexpected {type(error).__name__}: {error}"
+    return with_notes(text, error)
+
+
+def _tree(camera: _Camera) -> dict[str, object]:
+    report = camera.runner.report
+    return {
+        "source": camera.name,
+        "stream": camera.settings.stream,
+        "address": camera.settings.publish.address,
+        "error": None if camera.error is None else _reason(camera.error),
+        "report": None if report is None else report_tree(report, written_in(camera.out)),
+    }

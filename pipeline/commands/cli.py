@@ -1,0 +1,65 @@
+"""The `hamba` command.
+
+Nothing heavy is imported here: each command imports what it needs when it is called, so that `hamba --help` is quick.
+"""
+
+import os
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.commands import bench, doctor, export, info, keys, play, record, run, view, web, weights
+
+app = typer.Typer(
+    name="hamba",
+    help="Live 3D hands from any camera or video.",
+    epilog="--debug, anywhere, shows the traceback of an error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("demo")(run.demo)
+app.command("view")(view.view)
+app.command("web")(web.web)
+app.command("record")(record.record)
+app.command("play")(play.play)
+app.command("info")(info.info)
+app.command("export")(export.export)
+app.command("doctor")(doctor.doctor)
+app.add_typer(bench.app, name="bench")
+app.add_typer(keys.app, name="keys")
+app.add_typer(weights.app, name="weights")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"hamba-stream {version('hamba-stream')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the command: errors of ours become a message and an exit status, never a traceback."""
+    # Before NumPy is loaded: its matrices here are small, and BLAS threads that wait for the next one spin, which takes
+    # the processor from the detector.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # A shell's background jobs are started with SIGINT ignored; SIGTERM ends the viewers as cleanly as Ctrl-C does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from pipeline.terminal.errors import leave, run_app
+
+    leave(run_app(app, sys.argv[1:]))

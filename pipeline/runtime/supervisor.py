@@ -1,0 +1,233 @@
+"""Leads the parts of a run through it: opens them, lets frames flow, winds the run down, gives up what is stuck.
+
+It works in the thread that called `Runner.run`, by looking at where every part is whenever the bell rings, and doing
+what is due. Nothing depends on how often it looks or on what it saw before, so an interrupted look is simply repeated.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+from hamba_core.errors import PipelineError, StuckStageError
+from pipeline.runtime.channel import DISCARDED
+from pipeline.runtime.worker import Failure, Shared, Worker
+from pipeline.runtime.workers import SinkWorker, SourceWorker, StageWorker
+from stages.packets import HandTopology, RunInfo, SourceInfo, Status
+
+STATUS_INTERVAL_NS = 1_000_000_000
+
+
+class Conductor:
+    """One run's parts and where they are."""
+
+    def __init__(
+        self,
+        source: SourceWorker,
+        stages: Sequence[StageWorker],
+        sinks: Sequence[SinkWorker],
+        shared: Shared,
+        *,
+        grace_ns: int,
+        stall_ns: int,
+        run_info: Callable[[SourceInfo, HandTopology], RunInfo],
+        on_status: Callable[[Status], None] | None,
+    ) -> None:
+        self._source, self._stages, self._sinks = source, stages, sinks
+        self._line: list[Worker] = [source, *stages]
+        self._workers: list[Worker] = [*self._line, *sinks]
+        self._shared = shared
+        self._clock, self._telemetry = shared.clock, shared.telemetry
+        self._grace_ns, self._stall_ns = grace_ns, stall_ns
+        self._run_info, self._on_status = run_info, on_status
+        self._info: RunInfo | None = None
+        self._next_status_ns = self._clock.now_ns() + STATUS_INTERVAL_NS
+        self._stop_asked = self._stop_seen = False
+        self._failures_seen = self._endings_seen = 0
+        self.error: BaseException | None = None
+        """The first exception of the run."""
+        self.state, self.reason = "ended", "the source ended"
+        """How the run ends, as far as is known."""
+
+    def stop(self) -> None:
+        """Ask for the end, from any thread or a signal handler."""
+        self._stop_asked = True
+        self._shared.bell.ring()
+
+    def conduct(self) -> None:
+        """Lead the run to its end: every part that was opened is closed or abandoned."""
+        while not self._look():
+            self._clock.wait_until(self._shared.bell, min(self._next_status_ns, self._give_up_stuck()))
+        for worker in self._workers:
+            if worker.closed:
+                worker.join()
+
+    @property
+    def abandoned(self) -> tuple[str, ...]:
+        """Names of the parts that were given up."""
+        return tuple(worker.name for worker in self._workers if worker.abandoned)
+
+    def interrupt(self, error: BaseException) -> None:
+        """Something was raised in the conductor's own thread: record it and ask for the end."""
+        if self.error is None and isinstance(error, KeyboardInterrupt):
+            self.error, self.state, self.reason = error, "stopped", "interrupted"
+        else:
+            self._record("the runner", error)
+        self.stop()
+
+    def status(self, state: str, reason: str = "") -> Status:
+        """The state of the run in numbers."""
+        choices = tuple(chain.from_iterable(worker.choices for worker in self._workers))
+        return self._telemetry.status(state, reason, choices)
+
+    def tell(self, status: Status) -> None:
+        """Call `on_status`; not again after it has raised."""
+        on_status, self._on_status = self._on_status, None
+        if on_status is not None:
+            on_status(status)
+            self._on_status = on_status
+
+    def _look(self) -> bool:
+        """Do what is due; whether the run is over."""
+        shared = self._shared
+        # Where the parts are is read before what they reported, because a part reports first and moves on then.
+        line_over = all(worker.over for worker in self._line)
+        sinks_done = all(sink.over or sink.worked for sink in self._sinks)
+        over = all(worker.over for worker in self._workers)
+        self._read_reports()
+        if shared.finish and not shared.go.is_set():
+            shared.cancelled = True
+            shared.go.set()
+        if not shared.go.is_set():
+            self._open_up()
+        elif line_over and sinks_done:
+            if not shared.final.is_set():
+                self._telemetry.end()
+                shared.final_status = self.status(self.state, self.reason)
+                shared.final.set()
+            if over:
+                return True
+        self._tick()
+        return False
+
+    def _open_up(self) -> None:
+        """Source and stages first, all at once; then the sinks, who are told about them; then frames flow."""
+        for worker in self._line:
+            if not worker.started:
+                worker.start()
+        if not all(worker.opened for worker in self._line):
+            return
+        if self._info is None:
+            self._info = self._make_run_info()
+        for sink in self._sinks:
+            if not sink.started:
+                sink.run_info = self._info
+                sink.start()
+        if all(sink.opened for sink in self._sinks):
+            self._telemetry.start()
+            self._shared.go.set()
+
+    def _make_run_info(self) -> RunInfo:
+        topology = next((stage.topology for stage in self._stages if stage.topology is not None), None)
+        if topology is None or self._source.info is None:
+            names = ", ".join(stage.name for stage in self._stages)
+            raise PipelineError(
+                f"expected one of the stages ({names}) to give the hand model's topology, found none that does; "
+                "put a stage into the line that reconstructs hands"
+            )
+        return self._run_info(self._source.info, topology)
+
+    def _read_reports(self) -> None:
+        if self._stop_asked and not self._stop_seen:
+            self._stop_seen = True
+            if self.state == "ended" and not self._source.worked:
+                self.state, self.reason = "stopped", "stop was asked for"
+            self._wind_down(self._workers)
+        while self._failures_seen < len(self._shared.failures):
+            self._handle_failure(self._shared.failures[self._failures_seen])
+            self._failures_seen += 1
+        while self._endings_seen < len(self._shared.endings):
+            self._handle_ending(self._shared.endings[self._endings_seen])
+            self._endings_seen += 1
+
+    def _handle_failure(self, failure: Failure) -> None:
+        worker = failure.worker
+        self._record(worker.name, failure.error)
+        if failure.at_work and not (worker is self._source and worker.opened):
+            self._discard_before(worker)
+            self._wind_down(self._workers)
+
+    def _handle_ending(self, worker: Worker) -> None:
+        """A part raised EndOfStream. Those whose work is of no more use are hurried, the others take their time."""
+        if self.state == "ended":
+            self.reason = f"{worker.name} needed no more"
+        if worker in self._line:
+            self._discard_before(worker)
+            self._wind_down(self._line[: self._line.index(worker)])
+        else:
+            self._wind_down([self._source])
+
+    def _wind_down(self, hurried: Sequence[Worker]) -> None:
+        """No new frames; the calls of `hurried` parts have the grace time from now on."""
+        self._shared.finish = True
+        now = self._clock.now_ns()
+        for worker in hurried:
+            if worker.hurry_ns is None:
+                worker.hurry_ns = now
+
+    def _discard_before(self, worker: Worker) -> None:
+        """Drop what waits for this part, or for one before it in the line (all of the line for a sink)."""
+        count = self._line.index(worker) if worker in self._line else len(self._stages)
+        for stage in self._stages[:count]:
+            if stage.inbox is not None:
+                stage.inbox.abort(DISCARDED)
+
+    def _give_up_stuck(self) -> int:
+        """Abandon a part whose call has taken too long; when it is time to look again (ns)."""
+        now = self._clock.now_ns()
+        look_again = now + self._stall_ns
+        for worker in self._workers:
+            since = worker.since
+            if since is None or worker.over:
+                continue
+            if worker.hurry_ns is not None:
+                begin, limit, when = max(since, worker.hurry_ns), self._grace_ns, " once the run was ending"
+            elif worker.doing != "open":
+                begin, limit, when = since, self._stall_ns, ""
+            else:
+                continue
+            if now < begin + limit:
+                look_again = min(look_again, begin + limit)
+                continue
+            error = StuckStageError(
+                f"{worker.name}: expected {worker.doing} to return within {limit / 1e9:g} s{when}, found it still at "
+                f"{worker.where()}; it was abandoned. If it is only slow, raise "
+                f"runtime.{'grace' if when else 'stall'}"
+            )
+            if worker.abandon(since):
+                self._record(worker.name, error)
+                self._discard_before(worker)
+                self._wind_down(self._workers)
+                return now
+        return look_again
+
+    def _tick(self) -> None:
+        """Once a second: new numbers for `on_status` and every sink."""
+        now = self._clock.now_ns()
+        if now < self._next_status_ns:
+            return
+        self._next_status_ns = now + STATUS_INTERVAL_NS
+        flowing = self._shared.go.is_set() and not self._shared.final.is_set()
+        if flowing:
+            self._telemetry.tick()
+        status = self.status("running")
+        if flowing:
+            for sink in self._sinks:
+                sink.tell(status)
+        self.tell(status)
+
+    def _record(self, name: str, error: BaseException) -> None:
+        """The first error is the run's; the others are notes on it."""
+        text = f"{name}: {type(error).__name__}: {error}"
+        if self.error is None:
+            self.error, self.state, self.reason = error, "failed", text
+        elif error is not self.error:
+            self.error.add_note(f"after that, {text}")

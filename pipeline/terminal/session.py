@@ -1,0 +1,122 @@
+"""One run as a person starts it: opened, shown while it goes, stopped by Ctrl-C, reported at its end."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from pipeline.assembly import assemble
+from pipeline.outputs import prepare_folder, remove_empty_results
+from pipeline.runtime.runner import Runner
+from pipeline.settings import Settings
+from pipeline.terminal.display import LiveLine, live_progress, print_report, share_bar
+from pipeline.terminal.run_exports import export_results
+from stages.contract import Source
+from stages.export import ExportSettings
+from stages.packets import Status
+
+
+def run_session(
+    source: Source,
+    settings: Settings,
+    *,
+    out: Path | None = None,
+    exports: ExportSettings | None = None,
+    overwrite: bool = False,
+    as_json: bool = False,
+) -> Status:
+    """Run to the end, export into `out` what is asked for, and report: a table on standard error, or JSON on standard
+    output.
+
+    An offline run that was stopped is not exported. Raises what the run or the export raised, after the report.
+    """
+    if out is not None:
+        prepare_folder(out, overwrite=overwrite)
+    console = Console(stderr=True, quiet=as_json)
+    exported: list[Path] = []
+    with live_progress(console) as progress:
+        line = LiveLine(progress)
+        runner = assemble(source, settings, out=out, on_open=line.opened, on_status=line.update, on_step=line.opening)
+        try:
+            run_stoppable(runner, out)
+            progress.stop()
+            early = settings.mode == "offline" and runner.status().state == "stopped"
+            if exports is not None and out is not None and early:
+                console.print(
+                    f"stopped early, and not exported: hamba export {out} --to {','.join(exports.formats)}",
+                    highlight=False, markup=False, soft_wrap=True,
+                )  # fmt: skip
+            elif exports is not None and out is not None:
+                with share_bar(console, "exporting") as on_progress:
+                    exported = export_results(out, exports, on_progress)
+        finally:
+            progress.stop()
+            status = runner.report
+            if status is not None and (status.frames or status.state != "failed"):
+                written = sorted({*written_in(out), *exported})
+                print_report(console, status, [str(path) for path in written], live=settings.mode == "live")
+                if as_json:
+                    sys.stdout.write(json.dumps(report_tree(status, written)) + "\n")
+    return status or runner.status()
+
+
+def run_stoppable(runner: Runner, out: Path | None) -> None:
+    """As `run_tidily`, or until a signal stops it."""
+    with stopped_by_signals(runner.stop):
+        run_tidily(runner, out)
+
+
+def run_tidily(runner: Runner, out: Path | None) -> None:
+    """Run to the end; where no frame ever came, what was begun in `out` is taken away."""
+    try:
+        runner.run()
+    finally:
+        status = runner.report
+        if out is not None and (status is None or (status.state == "failed" and not status.frames)):
+            remove_empty_results(out)
+
+
+@contextmanager
+def stopped_by_signals(*stops: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM call these, which end runs cleanly; a second Ctrl-C does not wait for that."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.default_int_handler)
+        for stop_run in stops:
+            stop_run()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def written_in(out: Path | None) -> list[Path]:
+    """The files of a run, in the order of their names."""
+    return sorted(path for path in out.iterdir() if path.is_file()) if out is not None and out.is_dir() else []
+
+
+def report_tree(status: Status, written: list[Path]) -> dict[str, Any]:
+    """The report as JSON has it: NaN and infinity are null."""
+    tree = _plain(asdict(status))
+    return {**tree, "written": [str(path) for path in written]}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value

@@ -1,0 +1,1 @@
+"""What several stages use: files, colours, addresses, distances between hands."""

@@ -1,0 +1,97 @@
+"""One recording, any number of forms: what `hamba export` does."""
+
+import shutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from hamba_core.errors import ConfigurationError, OutputError
+from stages.common.files import output_error
+from stages.export.settings import ExportSettings, Format
+from stages.export.tracks.resampling import resampled
+from stages.export.tracks.tracks import Take, take_from
+from stages.recording.reader import read_recording
+
+_EXPORTERS: Final[dict[Format, tuple[str, str]]] = {
+    "npz": ("npz", "{}.npz"),
+    "csv": ("joint_table", "{}.csv"),
+    "openxr": ("openxr", "{}.openxr.jsonl"),
+    "glb": ("glb.glb_file", "{}.glb"),
+    "usd": ("usd", "{}.usdc"),
+    "bvh": ("bvh", "{}-bvh"),
+    "ply": ("mesh_files", "{}-ply"),
+    "obj": ("mesh_files", "{}-obj"),
+    "mp4": ("video", "{}.mp4"),
+}
+"""For each form the module in `formats` that has its `export_<form>`, and the name of the file or folder it becomes.
+
+An exporter is given the folder to write into, which is its own: what it leaves half done is nobody's.
+"""
+
+_READING: Final = 0.3  # of the progress
+
+
+def export(
+    recording_path: Path,
+    folder: Path,
+    settings: ExportSettings,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> list[Path]:
+    """Write the recording's hands into `folder`, in all forms of the settings; gives the new files and folders.
+
+    Each is there as a whole or not at all. `on_progress` is told the share that is done, 0 to 1. Raises SourceError
+    where the recording cannot be read or lacks what a form needs, OutputError where something cannot be written or is
+    there already, HandModelError, DependencyError.
+    """
+    recording = read_recording(recording_path)
+    if settings.hand_model is not None and recording.run.hand_model == "generic":
+        raise ConfigurationError(
+            f"{settings.hand_model}: expected no hand model for a recording of the generic hand, which is shipped; "
+            "leave --hand-model out"
+        )
+    targets = {form: folder / target_of(recording_path, form) for form in settings.formats}
+    for target in targets.values():
+        if target.exists() and not settings.overwrite:
+            raise OutputError(
+                f"{target}: expected no such file yet, found one, and it is not overwritten; "
+                "name another folder with --out, or say --overwrite"
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".export-", dir=folder) as name:
+            work = Path(name)
+            recorded = take_from(recording, settings, work / "tracks", lambda share: on_progress(_READING * share))
+            take = recorded if settings.rate is None else resampled(recorded, settings.rate, work / "resampled")
+            for number, (form, target) in enumerate(targets.items()):
+                begin, part = _READING + (1 - _READING) * number / len(targets), (1 - _READING) / len(targets)
+
+                def progress(share: float, begin: float = begin, part: float = part) -> None:
+                    on_progress(begin + part * share)
+
+                # A video shows the frames themselves.
+                _write(form, recorded if form == "mp4" else take, work / form, target, settings, progress)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    on_progress(1.0)
+    return list(targets.values())
+
+
+def target_of(recording_path: Path, form: Format) -> str:
+    """The name of the file or folder that a recording becomes."""
+    return _EXPORTERS[form][1].format(recording_path.stem)
+
+
+def _write(
+    form: Format, take: Take, work: Path, target: Path, settings: ExportSettings, on_progress: Callable[[float], None]
+) -> None:
+    exporter: Any = getattr(import_module(f"stages.export.formats.{_EXPORTERS[form][0]}"), f"export_{form}")
+    work.mkdir()
+    written: list[Path] = exporter(take, work, settings, on_progress)
+    if target.is_dir():
+        shutil.rmtree(target)
+    if written == [work / target.name]:
+        written[0].replace(target)
+    else:
+        work.replace(target)

@@ -1,0 +1,1 @@
+"""GLB: a skinned or a morphed mesh with its animation."""

@@ -1,0 +1,46 @@
+"""Joints as a table, one line a hand a frame, for spreadsheets and data frames: CSV.
+
+Metres in the camera frame, pixels in the picture, as in the recording; in order of time.
+"""
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from hamba_core.hand.skeleton import JOINT_NAMES
+from stages.export.settings import ExportSettings
+from stages.export.tracks.merge_by_time import in_time
+from stages.export.tracks.tracks import Take, Track
+
+COLUMNS: Final = (
+    "frame", "pts", "track", "side", "score",
+    *(f"{joint}_{axis}" for joint in JOINT_NAMES for axis in ("x", "y", "z")),
+    *(f"{joint}_{axis}_px" for joint in JOINT_NAMES for axis in ("x", "y")),
+)  # fmt: skip
+
+
+_LINE: Final = "%d,%.6f,%d,%s,%.3f," + ",".join(["%.6f"] * 63 + ["%.2f"] * 42) + "\r\n"
+
+
+def export_csv(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
+    """Write one table with all tracks."""
+    path = folder / f"{take.recording.path.stem}.csv"
+    rows_in_all, done = sum(track.rows for track in take.tracks), 0
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerow(COLUMNS)
+        for _, lines in in_time(take.tracks, _lines_of):
+            file.writelines(lines)
+            done += len(lines)
+            on_progress(done / rows_in_all)
+    return [path]
+
+
+def _lines_of(track: Track) -> Iterator[tuple[float, str]]:
+    for block, _ in track.blocks(vertices=False):
+        for row in block[block["valid"]]:
+            head = (row["frame"], row["pts"], track.id, track.side, row["score"])
+            yield (
+                float(row["pts"]),
+                _LINE % (*head, *row["joints"].ravel().tolist(), *row["joints_2d"].ravel().tolist()),
+            )

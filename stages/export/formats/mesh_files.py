@@ -1,0 +1,94 @@
+"""Hands as sequences of meshes, PLY or OBJ: a file for each hand of each frame, with the normals of its vertices.
+
+Metres, y up, as in the other scene files; `docs/formats.md` has the names.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.export.rig.normals import vertex_normals
+from stages.export.rig.skeleton_rig import R_FILE_CAMERA
+from stages.export.settings import ExportSettings
+from stages.export.tracks.tracks import Take
+
+Array = NDArray[np.floating]
+Faces = NDArray[np.integer]
+
+_BLOCK: Final = 32  # rows; the normals take several times the memory of the meshes, and fit a processor's cache
+
+_PLY_FACE: Final = np.dtype([("count", "u1"), ("corners", "<i4", 3)])
+
+
+def export_ply(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
+    """Write binary PLY files. Raises SourceError where the recording has no vertices."""
+    return _export(take, folder, on_progress, "ply", ply_vertices, ply_faces)
+
+
+def export_obj(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
+    """Write OBJ files. Raises SourceError where the recording has no vertices."""
+    return _export(take, folder, on_progress, "obj", obj_vertices, obj_faces)
+
+
+def ply_vertices(vertices: Array, normals: Array, faces: int) -> bytes:
+    """Header and vertices (V, 3) with normals (V, 3), float32, of a binary PLY file with so many faces."""
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        "comment hamba-stream: metres, y up",
+        f"element vertex {len(vertices)}",
+        *(f"property float {name}" for name in ("x", "y", "z", "nx", "ny", "nz")),
+        f"element face {faces}",
+        "property list uchar int vertex_indices",
+        "end_header\n",
+    ]
+    return "\n".join(header).encode() + np.concatenate([vertices, normals], 1).astype("<f4").tobytes()
+
+
+def ply_faces(faces: Faces) -> bytes:
+    """What follows them: the faces (F, 3)."""
+    records = np.empty(len(faces), _PLY_FACE)
+    records["count"], records["corners"] = 3, faces
+    return records.tobytes()
+
+
+def obj_vertices(vertices: Array, normals: Array, faces: int) -> bytes:
+    """The beginning of an OBJ file: vertices (V, 3), to a thousandth of a millimetre, and normals (V, 3)."""
+    points, directions = "v %.6f %.6f %.6f\n" * len(vertices), "vn %.4f %.4f %.4f\n" * len(normals)
+    text = points % tuple(vertices.ravel().tolist()) + directions % tuple(normals.ravel().tolist())
+    return b"# hamba-stream: metres, y up\n" + text.encode()
+
+
+def obj_faces(faces: Faces) -> bytes:
+    """Its end: the faces (F, 3)."""
+    corners = np.repeat(faces + 1, 2, 1)  # OBJ counts from 1; a vertex and its normal have the same number
+    return ("f %d//%d %d//%d %d//%d\n" * len(faces) % tuple(corners.ravel().tolist())).encode()
+
+
+def _export(
+    take: Take,
+    folder: Path,
+    on_progress: Callable[[float], None],
+    ending: str,
+    vertices_in: Callable[[Array, Array, int], bytes],
+    faces_in: Callable[[Faces], bytes],
+) -> list[Path]:
+    take.check_vertices()
+    count, rows_in_all = 0, sum(track.rows for track in take.tracks)
+    for track in take.tracks:
+        faces = take.recording.topology.faces_of(track.side)
+        tail = faces_in(faces)
+        place = folder / f"{track.id}-{track.side}"
+        place.mkdir(parents=True)
+        for rows, meshes in track.blocks(_BLOCK):
+            there = np.flatnonzero(rows["valid"])
+            points = meshes[there] @ R_FILE_CAMERA
+            normals = vertex_normals(points, faces)
+            for number, mesh, directions in zip(rows["frame"][there].tolist(), points, normals, strict=True):
+                (place / f"{number:06}.{ending}").write_bytes(vertices_in(mesh, directions, len(faces)) + tail)
+            count += len(rows)
+            on_progress(count / rows_in_all)
+    return [folder]

@@ -1,0 +1,81 @@
+"""Hands as NumPy arrays: one .npz, which any NumPy opens without unpickling anything.
+
+Everything is as in the recording: metres, pixels, the camera frame. The arrays are written piece by piece, so that
+memory stays flat; they are not packed, since floating-point numbers hardly shrink and would take minutes.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+from zipfile import ZIP_STORED, ZipFile
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from hamba_core.hand.skeleton import JOINT_NAMES
+from stages.export.settings import ExportSettings
+from stages.export.tracks.tracks import ROW, Take, Track
+
+RENAMED: Final = {"frame": "frames"}
+"""Fields of a row that are called otherwise in the file."""
+
+_BLOCK: Final = 256  # rows
+
+
+def export_npz(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
+    """Write one file with all tracks: `<track>_<side>/<field>`, and what is said once."""
+    path = folder / f"{take.recording.path.stem}.npz"
+    with ZipFile(path, "w", ZIP_STORED, allowZip64=True) as archive:
+        for name, array in _said_once(take).items():
+            with archive.open(f"{name}.npy", "w") as member:
+                npy.write_array(member, array, allow_pickle=False)
+        arrays = [(track, name) for track in take.tracks for name in (*(ROW.names or ()), "vertices")]
+        for number, (track, name) in enumerate(arrays):
+            member_name = f"{name_of(track)}/{RENAMED.get(name, name)}.npy"
+            with archive.open(member_name, "w", force_zip64=True) as member:
+                _write_column(member, track, name)
+            on_progress((number + 1) / len(arrays))
+    return [path]
+
+
+def name_of(track: Track) -> str:
+    """As in "3_left"."""
+    return f"{track.id}_{track.side}"
+
+
+def _said_once(take: Take) -> dict[str, NDArray[Any]]:
+    run, topology = take.recording.run, take.recording.topology
+    return {
+        "tracks": np.array([name_of(track) for track in take.tracks]),
+        "joint_names": np.array(JOINT_NAMES),
+        "joint_parents": np.array(topology.joint_parents),
+        "faces_right": topology.faces_right,
+        "faces_left": topology.faces_left,
+        "rate": np.array(take.rate),
+        "hand_model": np.array(run.hand_model),
+        "estimator": np.array(run.estimator),
+        "source": np.array(run.source.name),
+        "size": np.array([run.source.width, run.source.height]),
+        "camera_estimated": np.array(run.source.camera.estimated),
+    }
+
+
+def _write_column(member: "BinaryIO | Any", track: Track, name: str) -> None:
+    """One field of all rows, as an .npy file."""
+    if name == "vertices":
+        dtype, shape = np.dtype("<f4"), (track.vertices, 3)
+    else:
+        dtype, shape = ROW[name].base, ROW[name].shape
+    header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": (track.rows, *shape)}
+    npy.write_array_header_1_0(member, header)
+    for block in _column(track, name):
+        member.write(np.ascontiguousarray(block, dtype).tobytes())
+
+
+def _column(track: Track, name: str) -> Iterator[NDArray[Any]]:
+    for start in range(0, track.rows, _BLOCK):
+        if name == "vertices":
+            yield track.read_vertices(start, start + _BLOCK)
+        else:
+            yield track.read(start, start + _BLOCK)[name]

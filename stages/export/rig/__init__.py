@@ -1,0 +1,1 @@
+"""A hand as animators have it: rest pose, bones, normals, looks."""

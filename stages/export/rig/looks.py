@@ -1,0 +1,30 @@
+"""What a scene calls each hand, and its colour."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stages.common.palette import hand_colour
+from stages.export.tracks.tracks import Track
+
+
+def name_of(track: Track) -> str:
+    """As in "hand 1 left"."""
+    return f"hand {track.id} {track.side}"
+
+
+def linear_colours(tracks: Sequence[Track]) -> list[list[float]]:
+    """A colour for each track by its side, linear RGB 0..1. Hands of one side that are there together differ."""
+    colours, ranks = [], [0] * len(tracks)
+    for i, track in enumerate(tracks):
+        taken = {ranks[j] for j, other in enumerate(tracks[:i]) if other.side == track.side and _meet(track, other)}
+        ranks[i] = next(rank for rank in range(i + 1) if rank not in taken)
+        encoded = np.array(hand_colour(track.side, ranks[i])) / 255
+        # IEC 61966-2-1, the transfer function of sRGB.
+        linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+        colours.append(linear.round(4).tolist())
+    return colours
+
+
+def _meet(one: Track, other: Track) -> bool:
+    return one.first_pts <= other.last_pts and other.first_pts <= one.last_pts

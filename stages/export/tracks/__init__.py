@@ -1,0 +1,1 @@
+"""Hands of a recording as tracks over time: read, resampled, merged."""

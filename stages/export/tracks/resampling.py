@@ -1,0 +1,89 @@
+"""Tracks at a fixed rate: rotations along the shortest way between two rows, everything else along a straight line."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hamba_core.errors import SourceError
+from hamba_core.hand.rotations import slerp
+from stages.export.tracks.tracks import HAND_FIELDS, ROW, Rows, Take, Track, TrackWriter
+from stages.packets import FloatArray
+
+_LONGEST_STEP: Final = 0.25
+"""s; what lies farther apart is not joined, though no frame between them was recorded without the hand."""
+
+_SAME: Final = 1e-6  # s, within which a row stands for its own moment
+_BLOCK: Final = 256  # rows
+_ROTATIONS: Final = ("global_orient", "hand_pose")
+
+
+def resampled(take: Take, rate: float, folder: Path) -> Take:
+    """The same take with `rate` rows a second, at the same moments in all tracks, in files in this folder.
+
+    The moments are the take's start and every 1 / rate seconds from there; a row's `frame` counts them. A row between
+    two of which one is without the hand is without it too.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tracks = tuple(_resample(track, take.start, rate, folder) for track in take.tracks)
+    kept = tuple(track for track in tracks if _is_ever_there(track))
+    if not kept:
+        raise SourceError(
+            f"{take.recording.path}: expected a hand that is there for some frames on end, found none; leave --rate out"
+        )
+    frames = int((take.end - take.start) * rate + _SAME) + 1
+    return replace(take, tracks=kept, frames=frames, rate=rate, end=take.start + (frames - 1) / rate)
+
+
+def _is_ever_there(track: Track) -> bool:
+    return any(rows["valid"].any() for rows, _ in track.blocks(vertices=False))
+
+
+def _resample(track: Track, start: float, rate: float, folder: Path) -> Track:
+    pts = np.concatenate([rows["pts"] for rows, _ in track.blocks(vertices=False)])
+    first = int(np.ceil((track.first_pts - start) * rate - _SAME))
+    last = int(np.floor((track.last_pts - start) * rate + _SAME))
+    writer = TrackWriter(folder, track.id, track.side, track.vertices)
+    for block in range(first, last + 1, _BLOCK):
+        ticks = np.arange(block, min(last + 1, block + _BLOCK))
+        times = start + ticks / rate
+        before = np.clip(np.searchsorted(pts, times + _SAME, "right") - 1, 0, None)
+        after = np.where(np.abs(times - pts[before]) <= _SAME, before, np.minimum(before + 1, len(pts) - 1))
+        base, stop = int(before[0]), int(after[-1]) + 1
+        rows, vertices = track.read(base, stop), track.read_vertices(base, stop)
+        between, meshes = _between(rows, vertices, before - base, after - base, times)
+        between["frame"] = ticks
+        writer.append(between, meshes)
+    return writer.finish()
+
+
+def _between(
+    rows: Rows, vertices: FloatArray, before: NDArray[np.intp], after: NDArray[np.intp], times: NDArray[np.float64]
+) -> tuple[Rows, FloatArray]:
+    """Rows and vertices at these times (N,), each between two of the given ones."""
+    a, b = rows[before], rows[after]
+    span = b["pts"] - a["pts"]
+    fraction = np.divide(times - a["pts"], span, out=np.zeros_like(times), where=span > 0).clip(0, 1)
+    nearer = np.where(fraction < 0.5, before, after)
+    result = np.zeros(len(times), ROW)
+    result["camera"], result["pts"] = rows["camera"][nearer], times
+    there = a["valid"] & b["valid"] & (span <= _LONGEST_STEP)
+    result["valid"] = there
+    for name in HAND_FIELDS:
+        result[name] = np.nan
+        if name in _ROTATIONS:
+            shares = fraction[there].reshape(-1, *[1] * (a[name].ndim - 3))
+            result[name][there] = slerp(a[name][there], b[name][there], shares)
+        else:
+            result[name][there] = _mixed(a[name], b[name], fraction)[there]
+    meshes = _mixed(vertices[before], vertices[after], fraction)
+    meshes[~there] = np.nan
+    return result, meshes
+
+
+def _mixed(a: FloatArray, b: FloatArray, fraction: NDArray[np.float64]) -> FloatArray:
+    shares = fraction.reshape(-1, *[1] * (a.ndim - 1)).astype(np.float32)
+    mixed: FloatArray = a + (b - a) * shares
+    return mixed

@@ -1,0 +1,272 @@
+"""A recording's hands, track by track, as arrays on disk: what every exporter reads.
+
+A recording has all hands of a frame together and may be hours long. It is read once, and each track's rows go to files
+of its own, from which any part can be had: memory does not grow with the recording's length.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hamba_core.errors import SourceError
+from hamba_core.hand.skeleton import Side
+from stages.export.settings import ExportSettings
+from stages.packets import FloatArray, FrameMeta, Hand
+from stages.recording.reader import Recording
+
+ROW: Final = np.dtype(
+    [
+        ("frame", "<i8"),  # the source's count; of resampled rows, theirs
+        ("pts", "<f8"),  # s
+        ("camera", "<f4", 4),  # fx, fy, cx, cy, px
+        ("valid", "?"),  # whether the hand is there; all that follows is NaN where it is not
+        ("score", "<f4"),
+        ("box", "<f4", 4),
+        ("global_orient", "<f4", (3, 3)),
+        ("hand_pose", "<f4", (15, 3, 3)),
+        ("betas", "<f4", 10),
+        ("translation", "<f4", 3),
+        ("joints", "<f4", (21, 3)),
+        ("joints_2d", "<f4", (21, 2)),
+    ]
+)
+"""One hand in one frame; fields as in `packets.Hand`."""
+
+HAND_FIELDS: Final = tuple(name for name in ROW.names or () if name not in ("frame", "pts", "camera", "valid"))
+
+_NO_HAND: Final = np.zeros(1, ROW)
+for _field in HAND_FIELDS:
+    _NO_HAND[_field] = np.nan
+
+_BUFFERED: Final = 256  # rows of a track that are kept back, so that files are opened seldom
+_BLOCK: Final = 256  # rows
+
+Rows = NDArray[Any]
+"""Structured, of dtype `ROW`."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """A hand from its first frame to its last: a row for each frame between, also for those without it."""
+
+    id: int
+    side: Side
+    rows: int
+    vertices: int  # V; 0 where the recording has none, or not for all its frames
+    first_pts: float  # s
+    last_pts: float
+    path: Path  # of the rows; the vertices' file is beside it
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows start..stop, of dtype `ROW`."""
+        return np.fromfile(self.path, ROW, max(0, stop - start), offset=start * ROW.itemsize)
+
+    def read_vertices(self, start: int, stop: int) -> FloatArray:
+        """Vertices (N, V, 3) m of rows start..stop; NaN where the hand is not there."""
+        numbers = 3 * self.vertices
+        count = max(0, min(stop, self.rows) - start)
+        if not numbers:
+            return np.empty((count, 0, 3), np.float32)
+        read = np.fromfile(_vertices_of(self.path), "<f4", count * numbers, offset=start * numbers * 4)
+        return read.reshape(-1, self.vertices, 3)
+
+    def blocks(self, size: int = _BLOCK, *, vertices: bool = True) -> Iterator[tuple[Rows, FloatArray]]:
+        """All rows and their vertices, so many at a time; (N, 0, 3) vertices where none are wanted."""
+        for start in range(0, self.rows, size):
+            rows = self.read(start, start + size)
+            yield rows, self.read_vertices(start, start + size) if vertices else np.empty((len(rows), 0, 3), np.float32)
+
+
+@dataclass(frozen=True)
+class Take:
+    """What of a recording is exported. Its tracks are there as long as the folder that they were put into."""
+
+    recording: Recording
+    tracks: tuple[Track, ...]
+    frames: int  # chosen, with hands or without
+    rate: float  # rows a second, nominal
+    start: float  # s, of the first chosen frame
+    end: float  # s, of the last one
+
+    def check_vertices(self, otherwise: str = "") -> None:
+        """Raises SourceError where the recording has no meshes; `otherwise` is what else there is to do."""
+        if not all(track.vertices for track in self.tracks):
+            raise SourceError(
+                f"{self.recording.path}: expected the vertices of all hands in the recording, found hands without; "
+                f"record with record.vertices=float32{otherwise}"
+            )
+
+
+def take_from(
+    recording: Recording, settings: ExportSettings, folder: Path, on_progress: Callable[[float], None]
+) -> Take:
+    """Read a recording's chosen hands into files in this folder.
+
+    Raises SourceError where there is no hand among what was chosen, WireError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = FrameLog(folder / "frames")
+    writers: dict[tuple[int, Side], TrackWriter] = {}
+    seen: set[tuple[int, Side]] = set()
+    expected = recording.run.source.frames
+    for result in recording.results():
+        frame = result.frame
+        if settings.end is not None and frame.pts > settings.end:
+            break
+        if settings.start is not None and frame.pts < settings.start:
+            continue
+        for hand in result.hands:
+            key = (hand.track_id, hand.side)
+            seen.add(key)
+            if _is_chosen(hand, settings):
+                if key not in writers:
+                    writers[key] = TrackWriter(folder, *key, len(hand.vertices))
+                writers[key].add(frames, frame, hand)
+        frames.add(frame)
+        if frames.count % _BUFFERED == 0:
+            for writer in writers.values():
+                writer.flush()
+            on_progress(min(1.0, frames.count / expected) if expected else 0.0)
+    tracks = tuple(writers[key].finish() for key in sorted(writers))
+    if not tracks:
+        raise SourceError(_nothing(recording, settings, frames, sorted(seen)))
+    on_progress(1.0)
+    return Take(recording, tracks, frames.count, _rate(recording, frames), frames.first_pts, frames.last_pts)
+
+
+class FrameLog:
+    """The frames read so far, on disk: a hand that comes back has rows for the frames it was away."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._waiting: list[Rows] = []
+        self._written = 0
+        self.first_pts = self.last_pts = 0.0
+
+    @property
+    def count(self) -> int:
+        """How many frames."""
+        return self._written + len(self._waiting)
+
+    def add(self, frame: FrameMeta) -> None:
+        """One more."""
+        if not self.count:
+            self.first_pts = frame.pts
+        self.last_pts = frame.pts
+        self._waiting.append(empty_row(frame))
+        if len(self._waiting) == _BUFFERED:
+            self._flush()
+
+    def rows(self, start: int, stop: int) -> Rows:
+        """Frames start..stop of those added, as rows without a hand."""
+        self._flush()
+        return np.fromfile(self._path, ROW, stop - start, offset=start * ROW.itemsize)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            _append(self._path, np.concatenate(self._waiting))
+            self._written += len(self._waiting)
+            self._waiting = []
+
+
+class TrackWriter:
+    """Puts one track's rows into its files."""
+
+    def __init__(self, folder: Path, track_id: int, side: Side, vertices: int) -> None:
+        self._id, self._side, self._vertices = track_id, side, vertices
+        self._path = folder / f"track-{track_id}-{side}"
+        self._path.touch()
+        self._rows: list[Rows] = []
+        self._meshes: list[FloatArray] = []
+        self._meshed = True  # in every frame so far
+        self._count = 0
+        self._next = -1  # of the frames, after the track's last one
+        self._first_pts = self._last_pts = 0.0
+
+    def add(self, frames: FrameLog, frame: FrameMeta, hand: Hand) -> None:
+        """A hand of the frame that comes next in `frames`."""
+        at = frames.count
+        for start in range(self._next, at, _BLOCK) if self._next >= 0 else ():
+            away = frames.rows(start, min(at, start + _BLOCK))
+            self.append(away, self._no_meshes(len(away)))
+        self._next = at + 1
+        row = empty_row(frame)
+        row["valid"] = True
+        for name in HAND_FIELDS:
+            row[name] = getattr(hand, name)
+        meshed = len(hand.vertices) == self._vertices
+        self._meshed &= meshed
+        self.append(row, hand.vertices[None] if meshed else self._no_meshes(1))
+
+    def append(self, rows: Rows, meshes: FloatArray) -> None:
+        """These rows (N,) and vertices (N, V, 3) come next."""
+        if not len(rows):
+            return
+        if not self._count:
+            self._first_pts = float(rows["pts"][0])
+        self._last_pts = float(rows["pts"][-1])
+        self._count += len(rows)
+        self._rows.append(rows)
+        self._meshes.append(meshes)
+        if len(rows) > 1 or len(self._rows) >= _BUFFERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._rows:
+            _append(self._path, np.concatenate(self._rows))
+            if self._vertices:
+                _append(_vertices_of(self._path), np.concatenate(self._meshes).astype("<f4", copy=False))
+            self._rows, self._meshes = [], []
+
+    def finish(self) -> Track:
+        """The track that was written."""
+        self.flush()
+        vertices = self._vertices if self._meshed else 0
+        return Track(self._id, self._side, self._count, vertices, self._first_pts, self._last_pts, self._path)
+
+    def _no_meshes(self, count: int) -> FloatArray:
+        return np.full((count, self._vertices, 3), np.nan, np.float32)
+
+
+def empty_row(frame: FrameMeta) -> Rows:
+    """A row (1,) without a hand."""
+    row, camera = _NO_HAND.copy(), frame.camera
+    row["frame"], row["pts"], row["camera"] = frame.index, frame.pts, (camera.fx, camera.fy, camera.cx, camera.cy)
+    return row
+
+
+def _append(path: Path, array: NDArray[Any]) -> None:
+    with path.open("ab") as file:
+        file.write(array.tobytes())
+
+
+def _vertices_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.vertices")
+
+
+def _is_chosen(hand: Hand, settings: ExportSettings) -> bool:
+    return (settings.tracks is None or hand.track_id in settings.tracks) and settings.side in (None, hand.side)
+
+
+def _rate(recording: Recording, frames: FrameLog) -> float:
+    """The source's nominal rate, else the measured one."""
+    if recording.run.source.fps:
+        return recording.run.source.fps
+    span = frames.last_pts - frames.first_pts
+    return (frames.count - 1) / span if span > 0 else 30.0
+
+
+def _nothing(recording: Recording, settings: ExportSettings, frames: FrameLog, tracks: list[tuple[int, Side]]) -> str:
+    if not frames.count:
+        found = "no frames" if settings.start is None and settings.end is None else "no frames between start and end"
+    elif not tracks:
+        found = "frames without any"
+    else:
+        names = ", ".join(f"{track} ({side})" for track, side in tracks[:20])
+        found = f"tracks {names}{'...' if len(tracks) > 20 else ''}, none of which was chosen"
+    return f"{recording.path}: expected hands to export, found {found}; `hamba info` shows what is in it"

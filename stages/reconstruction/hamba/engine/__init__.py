@@ -1,0 +1,1 @@
+"""The network kept busy on a device: batches in slots, graphs and streams on a GPU."""

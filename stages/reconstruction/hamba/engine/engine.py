@@ -1,0 +1,273 @@
+"""Crops through the network on one device, in batches of a few fixed sizes, several of them under way at once.
+
+What happens to a batch: its pictures and squares are written to a slot's pinned buffers and uploaded; the crops are cut
+on the device, go through the network, and the answers are put into one buffer; that is read back. Each step waits for
+the event of the one before, and the host for the last one only. A slot is written to again when its read-back is done.
+
+Where the device captures graphs, the network is captured for each slot and size when the engine is opened. Cutting
+depends on the pictures' shape: it is captured when pictures of one shape come a second time, since in a folder no two
+may be alike.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from hamba_core.errors import DeviceError, PipelineError, first_line
+from hamba_core.network.hamba import Hamba
+from hamba_core.view.crop import cut_batch
+from stages.packets import Choice
+from stages.reconstruction.hamba.engine.device import Device, Event, Work
+from stages.reconstruction.hamba.engine.rows import row_width, write_rows
+from stages.reconstruction.hamba.engine.slots import Answer, Crop, Pending, Slot, in_batches
+
+log = logging.getLogger(__name__)
+
+
+class Engine(Protocol):
+    """Whatever takes crops to rows: one device, several, or one that is shared."""
+
+    @property
+    def in_flight(self) -> int:
+        """Calls of `begin` that gain from being under way at once."""
+
+    @property
+    def largest(self) -> int:
+        """Most hands that go through the network at once."""
+
+    def begin(self, crops: Sequence[Crop]) -> Answer:
+        """Start on any number of crops. Raises DeviceError, and so does the answer."""
+
+    def choices(self) -> tuple[Choice, ...]:
+        """How it works, and what became of it."""
+
+    def close(self) -> None:
+        """Free it, with whatever is under way."""
+
+
+class DeviceEngine:
+    """One network on one device. Used from one thread at a time.
+
+    `sizes` are those of its batches, ascending: a batch is filled up to the next one. `slots` batches can be under way.
+    `crop_dtype` is that of the products that cut crops on a GPU. Out of memory, it goes on with smaller batches, said
+    in the log and in `choices`.
+    """
+
+    def __init__(
+        self,
+        network: Hamba,
+        device: Device,
+        sizes: Sequence[int],
+        slots: int,
+        crop_dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._network, self._device, self._crop_dtype = network, device, crop_dtype
+        self._sizes, self._wanted, self._count = tuple(sizes), sizes[-1], slots
+        self._width = row_width(len(network.hand.v_template))
+        self._slots: list[Slot] = []
+        self._turn = 0
+        self._not_captured = ""  # why
+        self._lost: DeviceError | None = None
+        mean, std = network.configuration.mean, network.configuration.std
+        self._mean, self._std = (torch.tensor(v, dtype=torch.float32, device=device.torch_device) for v in (mean, std))
+
+    @property
+    def in_flight(self) -> int:
+        """The number of slots."""
+        return self._count
+
+    @property
+    def largest(self) -> int:
+        """Most hands in a batch."""
+        return self._sizes[-1]
+
+    def open(self, on_step: Callable[[str], None] = lambda step: None) -> None:
+        """Make the slots, capture graphs, run everything once. `on_step` is told of what takes time.
+
+        Raises DeviceError.
+        """
+        with self._device_errors(), torch.inference_mode():
+            while (shortage := self._build(on_step)) is not None:
+                self._shrink(shortage)
+
+    def begin(self, crops: Sequence[Crop]) -> Answer:
+        """Start on any number of crops, in as many batches as they need. Raises DeviceError, and so does the answer."""
+        if not self._slots:
+            raise PipelineError("the hamba engine: expected open to be called first, found it closed; open it")
+        answers = [self._begin_batch(batch) for batch in in_batches(crops, self.largest)]
+        if len(answers) == 1:
+            return answers[0]
+        return lambda: np.concatenate([np.empty((0, self._width), np.float32), *(answer() for answer in answers)])
+
+    def choices(self) -> tuple[Choice, ...]:
+        """Batches and graphs."""
+        place = self._device.torch_device
+        if self.largest < self._wanted:
+            reason = f"the memory of {place} did not suffice for {self._wanted}"
+        else:
+            reason = f"crops are cut on {place}"
+        under_way = f"{self._count} under way at once" if self._count > 1 else "one after the other"
+        hands = f"up to {self.largest} hands, {under_way}"
+        batches = Choice("batches", hands, reason, fallback=self.largest < self._wanted)
+        if not self._device.graphs:
+            return (batches,)
+        if self._not_captured:
+            return batches, Choice("CUDA graphs", "none", f"capture failed: {self._not_captured}", fallback=True)
+        return batches, Choice("CUDA graphs", f"of {', '.join(map(str, self._sizes))} hands", f"on {place}")
+
+    def close(self) -> None:
+        """Wait for what is under way, and free everything."""
+        with suppress(DeviceError):
+            self._finish_all()
+        self._slots = []
+
+    def _build(self, on_step: Callable[[str], None]) -> str | None:
+        """Make the slots and try each size, the largest first; what was missing, if memory did not suffice."""
+        try:
+            for _ in range(self._count):
+                slot = Slot(self._device, self.largest, self._width)
+                self._device.run("compute", slot.crops.zero_)
+                self._slots.append(slot)
+            for size in reversed(self._sizes if self._device.graphs else self._sizes[:1]):
+                for number, slot in enumerate(self._slots, 1):
+                    if self._device.graphs:
+                        on_step(f"capturing the network for {size} hands, {number} of {self._count}")
+                        slot.networks[size] = self._captured(partial(self._run_network, slot, size))
+                    self._device.run("compute", self._network_run(slot, size)).synchronize()
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            return first_line(error)
+        return None
+
+    def _shrink(self, shortage: str) -> None:
+        """Halve the batches and begin anew without slots. Raises DeviceError where there is nothing to halve."""
+        self._finish_all()
+        self._slots, self._turn = [], 0
+        self._device.clear()
+        largest = self.largest
+        self._sizes = tuple(size for size in self._sizes if size <= largest // 2)
+        if not self._sizes:
+            self._lost = DeviceError(
+                f"{self._device.torch_device}: expected room for one hand, found: {shortage}; free some of its memory, "
+                "or run on another device with reconstruct.device"
+            )
+            raise self._lost
+        log.warning("%s: %s; on with batches of %d hands", self._device.torch_device, shortage, self.largest)
+
+    def _begin_batch(self, crops: Sequence[Crop]) -> Answer:
+        with self._device_errors(), torch.inference_mode():
+            shortage = None
+            try:
+                return self._launch(crops)
+            except RuntimeError as error:  # its traceback holds tensors: they are let go before there is more room
+                if not _is_out_of_memory(error):
+                    raise
+                shortage = first_line(error)
+            while shortage is not None:
+                self._shrink(shortage)
+                shortage = self._build(lambda step: None)
+            return self.begin(crops)
+
+    def _launch(self, crops: Sequence[Crop]) -> Pending:
+        """Put one batch onto the streams."""
+        slot = self._slots[self._turn]
+        self._turn = (self._turn + 1) % self._count
+        if slot.pending is not None:
+            slot.pending()
+        size = next(size for size in self._sizes if size >= len(crops))
+        pictures = slot.fill(self._device, crops, size)
+        cut, network, run = self._cut_run(slot, size), self._network_run(slot, size), self._device.run
+
+        def compute() -> None:
+            cut()
+            network()
+
+        uploaded = run("upload", partial(slot.upload, pictures, size))
+        computed = run("compute", compute, uploaded)
+        read = run("read-back", partial(slot.rows.read_back, size), computed)
+        slot.pending = Pending(slot, len(crops), partial(self._wait, read))
+        return slot.pending
+
+    def _wait(self, event: Event) -> None:
+        with self._device_errors():
+            event.synchronize()
+
+    def _finish_all(self) -> None:
+        for slot in self._slots:
+            if slot.pending is not None:
+                slot.pending()
+
+    def _cut_run(self, slot: Slot, size: int) -> Work:
+        """What cuts this slot's crops: a graph once its pictures keep their shape."""
+        plain = partial(self._cut, slot, size)
+        if size not in slot.cuts:
+            slot.cuts[size] = None
+            return plain
+        if (cut := slot.cuts[size]) is None:
+            height, width = slot.pictures.host.shape[1:3]
+            log.info("capturing the crops of %d hands in pictures of %d x %d", size, width, height)
+            cut = slot.cuts[size] = self._captured(plain)
+        return cut
+
+    def _network_run(self, slot: Slot, size: int) -> Work:
+        return slot.networks.get(size) or partial(self._run_network, slot, size)
+
+    def _cut(self, slot: Slot, size: int) -> None:
+        places = slot.places.device[:size]
+        hands = places[:, :3], places[:, 3] > 0, places[:, 4].long()
+        slot.crops[:size].copy_(cut_batch(slot.pictures.device, *hands, self._mean, self._std, self._crop_dtype))
+
+    def _run_network(self, slot: Slot, size: int) -> None:
+        write_rows(self._network(slot.crops[:size]), slot.rows.device[:size])
+
+    def _captured(self, work: Work) -> Work:
+        """Captured where that is possible; said once where it is not."""
+        if self._not_captured:
+            return work
+        try:
+            return self._device.capture(work)
+        except RuntimeError as error:
+            if _is_out_of_memory(error):
+                raise
+            self._not_captured = first_line(error)
+            log.warning(
+                "%s: capturing a CUDA graph failed, on without: %s", self._device.torch_device, self._not_captured
+            )
+            return work
+
+    @contextmanager
+    def _device_errors(self) -> Iterator[None]:
+        """A lost device is a DeviceError, from now on without asking it again."""
+        if self._lost is not None:
+            raise self._lost
+        try:
+            yield
+        except RuntimeError as error:
+            if not _is_of_device(error):
+                raise
+            self._lost = DeviceError(
+                f"{self._device.torch_device}: expected it to go on working, found: {first_line(error)}; this process "
+                "cannot use it any more: look at it with nvidia-smi and start again, or run with reconstruct.device=cpu"
+            )
+            raise self._lost from error
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Of the device, or of memory that can be pinned; also where that ended a capture, which fails by itself then."""
+    while error is not None:
+        pinning = isinstance(error, torch.AcceleratorError) and "out of memory" in str(error)
+        if pinning or isinstance(error, torch.OutOfMemoryError):
+            return True
+        error = error.__context__
+    return False
+
+
+def _is_of_device(error: RuntimeError) -> bool:
+    """Not ours, but CUDA's or one of its libraries'."""
+    return isinstance(error, torch.AcceleratorError) or any(name in str(error) for name in ("CUDA", "CUBLAS", "CUDNN"))

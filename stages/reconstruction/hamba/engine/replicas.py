@@ -1,0 +1,39 @@
+"""The network on several devices: what is begun goes to one after the other."""
+
+from collections.abc import Sequence
+from itertools import chain, cycle
+
+from stages.packets import Choice
+from stages.reconstruction.hamba.engine.engine import Engine
+from stages.reconstruction.hamba.engine.slots import Answer, Crop
+
+
+class Replicas:
+    """An engine of several engines. Answers are the caller's to wait for, in the order that it began them in."""
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self._engines = engines
+        self._turns = cycle(engines)
+
+    @property
+    def in_flight(self) -> int:
+        """Of all of them."""
+        return sum(engine.in_flight for engine in self._engines)
+
+    @property
+    def largest(self) -> int:
+        """Most hands in a batch that any of them takes."""
+        return min(engine.largest for engine in self._engines)
+
+    def begin(self, crops: Sequence[Crop]) -> Answer:
+        """Start on the next device. Raises DeviceError, and so does the answer."""
+        return next(self._turns).begin(crops)
+
+    def choices(self) -> tuple[Choice, ...]:
+        """Those of each."""
+        return tuple(chain.from_iterable(engine.choices() for engine in self._engines))
+
+    def close(self) -> None:
+        """Free all of them."""
+        for engine in self._engines:
+            engine.close()

@@ -1,0 +1,45 @@
+"""The network's answer as one row of numbers a hand, so that it comes back from the device in one copy."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hamba_core.network.hamba import HambaOutput
+
+Array = NDArray[np.float32]
+
+
+class Seen(NamedTuple):
+    """The network's answer for one crop: a right hand."""
+
+    camera: Array  # (3,)
+    global_orient: Array  # (3, 3)
+    hand_pose: Array  # (15, 3, 3)
+    betas: Array  # (10,)
+    joints: Array  # (21, 3) m
+    vertices: Array  # (V, 3) m
+
+
+_SHAPES = ((3,), (3, 3), (15, 3, 3), (10,), (21, 3), (-1, 3))
+_ENDS = np.cumsum([np.prod(shape) for shape in _SHAPES[:-1]])
+
+
+def row_width(vertices: int) -> int:
+    """Numbers in a row, for a hand model of so many vertices."""
+    return int(_ENDS[-1]) + 3 * vertices
+
+
+def write_rows(output: "HambaOutput", rows: "Tensor") -> None:
+    """Put the answer for B crops into rows (B, `row_width`)."""
+    import torch
+
+    torch.cat([getattr(output, name).flatten(1) for name in Seen._fields], 1, out=rows)
+
+
+def read_row(row: Array) -> Seen:
+    """The answer in one row; views of it."""
+    return Seen(*(part.reshape(shape) for part, shape in zip(np.split(row, _ENDS), _SHAPES, strict=True)))

@@ -1,0 +1,222 @@
+"""Tracked boxes to hands, by the Hamba network."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hamba_core.errors import PipelineError
+from hamba_core.hand.hand_model import HandModel
+from hamba_core.view.square import square_around
+from stages.common.proximity import tight_box
+from stages.packets import Choice, Detections, Frame, Hand, HandBox, HandTopology
+from stages.reconstruction.hamba.engine.rows import read_row
+from stages.reconstruction.hamba.hands import View, hand_in_picture
+from stages.reconstruction.hamba.settings import NetworkSettings
+from stages.reconstruction.hamba.sharing import SharedModel
+
+if TYPE_CHECKING:
+    from stages.reconstruction.hamba.engine.slots import Answer
+    from stages.reconstruction.hamba.opening import Model
+
+FORGET_AFTER: Final = 60
+"""Frames without a hand after which its last place is forgotten."""
+
+log = logging.getLogger(__name__)
+
+
+class HambaEstimator:
+    """Cuts a crop for each tracked box, runs the network on all of them at once, and puts the hands into the picture.
+
+    A box that tracking gave no id yet is passed over. Where a box is not the detector's own but a guess
+    (`HandBox.seen` is false), the crop is cut around the joints that the network itself last found for that track; if
+    they are still under way, they are waited for. A hand that the network puts behind the camera is left out of its
+    frame, counted in `left_out`, and the first of them is logged.
+
+    `live_hands` is how many hands a frame has at most where each frame is waited for; without it, what counts is how
+    many hands come through. `on_step` is told what takes time while it opens. With a `shared` model, that one is used,
+    whatever else is given.
+    """
+
+    name = "hamba"
+    batch = 16
+    in_flight = 1
+
+    def __init__(
+        self,
+        checkpoint: Path,
+        mano: Path | None = None,
+        settings: NetworkSettings | None = None,
+        *,
+        live_hands: int | None = None,
+        on_step: Callable[[str], None] = lambda step: None,
+        shared: SharedModel | None = None,
+    ) -> None:
+        self._checkpoint, self._mano, self._settings = checkpoint, mano, settings or NetworkSettings()
+        self._live_hands, self._on_step, self._shared = live_hands, on_step, shared
+        self._model: Model | None = None
+        self._hand: HandModel | None = None
+        self._choices: tuple[Choice, ...] = ()
+        self._under_way: deque[_Run] = deque()
+        self._places: dict[int, _Place] = {}
+        self._frames = 0
+        self.left_out = 0
+        """Hands left out so far."""
+
+    def open(self) -> None:
+        """Load the network. Raises WeightsError, HandModelError, ConfigurationError, DeviceError, DependencyError."""
+        if self._shared is not None:
+            self._model = self._shared.join()
+        else:
+            from stages.reconstruction.hamba.opening import open_model
+
+            self._model = open_model(
+                self._checkpoint, self._mano, self._settings, live_hands=self._live_hands, on_step=self._on_step
+            )
+        self._hand = self._model.hand
+        self.batch, self.in_flight = self._model.frames, self._model.engine.in_flight
+
+    def close(self) -> None:
+        """Let the network go, with what is under way."""
+        model, self._model = self._model, None
+        if model is not None:
+            self._choices = (*model.choices, *model.engine.choices())
+            model.engine.close()
+        self._under_way.clear()
+        self._places.clear()
+
+    def choices(self) -> tuple[Choice, ...]:
+        """Weights, device, precision, kernels, hand model, batches and graphs; empty before `open`."""
+        model = self._model
+        return self._choices if model is None else (*model.choices, *model.engine.choices())
+
+    def hand_model(self) -> HandModel:
+        """The user's MANO hand, after `open`, and after `close` too: the stages behind still have hands to pass on."""
+        if self._hand is None:
+            raise _not_open()
+        return self._hand
+
+    def topology(self) -> HandTopology:
+        """That of the hand model."""
+        hand = self.hand_model()
+        right, left = (hand.faces_of(side).astype(np.int32) for side in ("right", "left"))
+        return HandTopology(hand.name, len(hand.v_template), right, left)
+
+    def reconstruct(self, detections: Sequence[Detections]) -> list[tuple[Hand, ...]]:
+        """The hands of each frame; frames in order of time. Hands of several frames go through the network together."""
+        return self.begin(detections)()
+
+    def begin(self, detections: Sequence[Detections]) -> Callable[[], list[tuple[Hand, ...]]]:
+        """Start on these frames; what it gives waits for the hands of each. Frames in order of time, also over calls.
+
+        Raises DeviceError, and so does the waiting.
+        """
+        hands: list[list[Hand]] = [[] for _ in detections]
+        runs: list[_Run] = []
+        waiting: list[View] = []
+        for place, packet in enumerate(detections):
+            self._frames += 1
+            guessed = {box.track_id for box in packet.boxes if not box.seen}
+            if any(view.track_id in guessed for view in waiting):
+                runs.append(self._start(waiting, hands))
+                waiting = []
+            if any(view.track_id in guessed for run in self._under_way for view in run.views):
+                # Where this hand is now, the network says from a frame that is still under way.
+                self._settle(self._under_way[-1])
+            waiting += [
+                self._view(place, packet.frame, box, box.track_id) for box in packet.boxes if box.track_id is not None
+            ]
+        if waiting:
+            runs.append(self._start(waiting, hands))
+        self._forget()
+
+        def finish() -> list[tuple[Hand, ...]]:
+            for run in runs:
+                self._settle(run)
+                if run.error is not None:
+                    raise run.error
+            return [tuple(of_frame) for of_frame in hands]
+
+        return finish
+
+    def _view(self, place: int, frame: Frame, box: HandBox, track_id: int) -> View:
+        """Where to look for a hand."""
+        last = self._places.get(track_id)
+        if last is not None and not box.seen:
+            box = replace(box, box=last.box)
+        return View(place, self._frames, frame, box, track_id, square_around(box.box, self._settings.rescale))
+
+    def _start(self, views: Sequence[View], hands: list[list[Hand]]) -> "_Run":
+        """Put these on their way; their hands will be put with those of their frames."""
+        from stages.reconstruction.hamba.engine.slots import Crop
+
+        if self._model is None:
+            raise _not_open()
+        sane = []
+        for view in views:
+            if view.can_be_cut:
+                sane.append(view)
+            else:
+                self._leave_out(view)
+        crops = [Crop(view.frame.image, view.square, view.box.side == "left") for view in sane]
+        run = _Run(sane, hands, self._model.engine.begin(crops))
+        self._under_way.append(run)
+        return run
+
+    def _settle(self, last: "_Run") -> None:
+        """Wait for what is under way up to this run, which may have been waited for already."""
+        while last in self._under_way:
+            run = self._under_way.popleft()
+            try:
+                rows = run.answer()
+            except Exception as error:  # noqa: BLE001 - it belongs to those who wait for this run
+                run.error = error
+                continue
+            for view, row in zip(run.views, rows, strict=True):
+                hand = hand_in_picture(view, read_row(row))
+                if hand is None:
+                    self._leave_out(view)
+                    continue
+                run.hands[view.place].append(hand)
+                self._places[view.track_id] = _Place(tight_box(hand.joints_2d).astype(np.float32), view.number)
+
+    def _forget(self) -> None:
+        ended = [track for track, place in self._places.items() if self._frames - place.frame > FORGET_AFTER]
+        for track in ended:
+            del self._places[track]
+
+    def _leave_out(self, view: View) -> None:
+        self.left_out += 1
+        if self.left_out == 1:
+            log.warning(
+                "hamba: the %s hand of track %s is left out: its box is far larger than the picture, or the network "
+                "puts it behind the camera; more are only counted",
+                view.box.side,
+                view.track_id,
+            )
+
+
+class _Place(NamedTuple):
+    """Where the network last found a track's hand."""
+
+    box: NDArray[np.float32]  # (4,) px
+    frame: int
+
+
+@dataclass(eq=False)
+class _Run:
+    """Hands on their way through the network."""
+
+    views: Sequence[View]
+    hands: list[list[Hand]]  # of each frame of the call that began it
+    answer: "Answer"
+    error: Exception | None = None
+
+
+def _not_open() -> PipelineError:
+    return PipelineError("the hamba estimator: expected open to be called first, found it closed; open it")

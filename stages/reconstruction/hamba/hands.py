@@ -1,0 +1,56 @@
+"""From the network's answer for a crop to the real hand in the picture's camera."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from hamba_core.hand.hand_model import MIRROR
+from hamba_core.view.full_camera import translation_in_picture
+from hamba_core.view.square import Square
+from stages.packets import Frame, Hand, HandBox
+from stages.reconstruction.hamba.engine.rows import Seen
+
+_LARGEST_CROP: Final = 8.0
+"""In sizes of the picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One hand in one frame."""
+
+    place: int  # of the frame among those given at once
+    number: int  # of the frame among all so far
+    frame: Frame
+    box: HandBox
+    track_id: int
+    square: Square
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Its crop is no more than some times as large as the picture."""
+        meta = self.frame.meta
+        return self.square.side <= _LARGEST_CROP * max(meta.width, meta.height)
+
+
+def hand_in_picture(view: View, seen: Seen) -> Hand | None:
+    """The real hand in the picture's camera; none where a part of it would not be in front of it."""
+    camera, side = view.frame.meta.camera, view.box.side
+    translation = translation_in_picture(seen.camera, view.square, side, camera)
+    mirror = MIRROR if side == "left" else np.eye(3)
+    joints, vertices = (points.astype(np.float64) @ mirror + translation for points in (seen.joints, seen.vertices))
+    if not (np.isfinite(vertices).all() and vertices[:, 2].min() > 0):
+        return None
+    return Hand(
+        track_id=view.track_id,
+        side=side,
+        score=view.box.score,
+        box=view.box.box,
+        global_orient=seen.global_orient,
+        hand_pose=seen.hand_pose,
+        betas=seen.betas,
+        translation=translation.astype(np.float32),
+        joints=joints.astype(np.float32),
+        joints_2d=camera.project(joints).astype(np.float32),
+        vertices=vertices.astype(np.float32),
+    )

@@ -1,0 +1,217 @@
+"""Tracked boxes to hands, by fitting a hand model to the detector's joints."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hamba_core.hand.hand_model import MIRROR, HandModel
+from hamba_core.hand.rotations import exp_so3
+from hamba_core.view.camera import Intrinsics
+from stages.packets import Choice, Detections, Hand, HandBox, HandTopology
+from stages.reconstruction.landmarks.fingers import Fingers
+from stages.reconstruction.landmarks.fit import LandmarkFit, Landmarks
+from stages.reconstruction.landmarks.shape import RunningLengths, ShapeFromLengths, span_lengths
+
+Array = NDArray[np.float64]
+
+FORGET_AFTER = 60
+"""Frames without a hand after which its track's shape is forgotten."""
+
+# What no hand in a picture goes beyond; landmarks and fits that do are left out.
+SCALE = (1 / 3, 3.0)  # 3D landmarks relative to the model
+LEAST_VIEW = 1e-3  # rays that the hand spans: under a pixel in a picture of 640
+WIDEST_VIEW = 10.0  # rays: 84 degrees off the optical axis
+DEPTH = (0.05, 20.0)  # m
+WORST_ERROR = 0.2  # mean distance of the fitted landmarks from those seen, as a share of the hand's span
+
+log = logging.getLogger(__name__)
+
+
+class LandmarksEstimator:
+    """Fits `model` to the landmarks of each tracked hand.
+
+    It remembers a shape for each track, and forgets it `FORGET_AFTER` frames after the hand was last seen. A box that
+    tracking gave no id yet is passed over. A hand whose landmarks make no sane fit (all in one point, far outside the
+    picture, no pose within the joints' limits near them) is left out of its frame, counted in `left_out`, and the
+    first of them is logged.
+    """
+
+    name = "landmarks"
+    batch = 16
+    in_flight = 1
+
+    def __init__(self, model: HandModel, offsets: Array | None = None) -> None:
+        self._model = model
+        self._offsets = np.zeros((21, 3)) if offsets is None else offsets
+        self._fingers = Fingers(model, self._offsets)
+        self._fit = LandmarkFit(self._fingers, self._offsets)
+        self._shape = ShapeFromLengths(model, self._offsets)
+        self._tracks: dict[int, _Track] = {}
+        self._frames = 0
+        self.left_out = 0
+        """Hands left out so far."""
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks it remembers."""
+        return len(self._tracks)
+
+    def open(self) -> None:
+        """Nothing to load: the model was given."""
+
+    def close(self) -> None:
+        """Forget the tracks; say how many hands were left out."""
+        self._tracks.clear()
+        if self.left_out:
+            log.info("landmarks: %d hands were left out in all", self.left_out)
+
+    def choices(self) -> tuple[Choice, ...]:
+        """The hand model, and what is assumed of its size."""
+        return (
+            Choice("hand model", self._model.name, "reconstruct.hand_model"),
+            Choice("hand size", "near the model's mean", "one camera cannot measure it; distances scale with it"),
+        )
+
+    def hand_model(self) -> HandModel:
+        """The hand model that is fitted."""
+        return self._model
+
+    def topology(self) -> HandTopology:
+        """That of the hand model."""
+        model = self._model
+        faces = {side: model.faces_of(side).astype(np.int32) for side in ("right", "left")}
+        return HandTopology(model.name, len(model.v_template), faces["right"], faces["left"])
+
+    def reconstruct(self, detections: Sequence[Detections]) -> list[tuple[Hand, ...]]:
+        """The hands of each frame; frames in order of time. Many at once cost less than one after another."""
+        views = [view for place, frame in enumerate(detections) for view in self._views(place, frame)]
+        hands: list[list[Hand]] = [[] for _ in detections]
+        for view, hand in zip(views, self._fitted(views) if views else (), strict=True):
+            if hand is None:
+                self._leave_out(view.box)
+            else:
+                hands[view.place].append(hand)
+        return [tuple(of_frame) for of_frame in hands]
+
+    def begin(self, detections: Sequence[Detections]) -> Callable[[], list[tuple[Hand, ...]]]:
+        """`reconstruct`, at once."""
+        hands = self.reconstruct(detections)
+        return lambda: hands
+
+    def _views(self, place: int, detections: Detections) -> "list[_View]":
+        """The hands of one frame that look sane, their tracks' shapes brought up to date."""
+        self._frames += 1
+        views = []
+        for box in detections.boxes:
+            if box.track_id is None:
+                continue
+            rays, points = _as_right_hand(box, detections.frame.meta.camera)
+            lengths = span_lengths(points)
+            scale = self._shape.mean_lengths.sum() / max(lengths.sum(), 1e-9)
+            spread = np.ptp(rays, axis=0).max()
+            if not (SCALE[0] < scale < SCALE[1] and spread > LEAST_VIEW and np.abs(rays).max() < WIDEST_VIEW):
+                self._leave_out(box)
+                continue
+            track = self._tracks.get(box.track_id)
+            if track is None:
+                track = self._tracks[box.track_id] = _Track(RunningLengths(lengths), self._frames)
+            else:
+                if box.seen:
+                    track.lengths.add(lengths, self._shape.NOISE)
+                track.last_seen = self._frames
+            betas = self._shape.betas(track.lengths)
+            rest = self._model.rest_joints_21(betas)
+            model_lengths = span_lengths(rest + self._offsets)
+            # The detector's scale is a guess that changes from frame to frame; the track's shape is steady.
+            points *= (model_lengths @ lengths) / (lengths @ lengths)
+            views.append(_View(place, box.track_id, box, detections.frame.meta.camera, rays, points, betas, rest))
+        ended = [key for key, track in self._tracks.items() if self._frames - track.last_seen > FORGET_AFTER]
+        for key in ended:
+            del self._tracks[key]
+        return views
+
+    def _fitted(self, views: "list[_View]") -> "list[Hand | None]":
+        """A hand for each view; none where the fit is not sane."""
+        rest = np.stack([view.rest for view in views])
+        landmarks = Landmarks(np.stack([view.rays for view in views]), np.stack([view.points for view in views]))
+        fit = self._fit.fit(landmarks, rest - rest[:, :1])
+        poses = self._fingers.hand_pose(fit.angles)
+        spans = np.ptp(landmarks.rays, axis=1).max(1)
+        sane = (fit.ray_error < WORST_ERROR * spans) & (fit.wrist[:, 2] > DEPTH[0]) & (fit.wrist[:, 2] < DEPTH[1])
+        return [
+            self._hand(view, fit.global_orient[i], poses[i], fit.wrist[i] - view.rest[0]) if sane[i] else None
+            for i, view in enumerate(views)
+        ]
+
+    def _hand(self, view: "_View", global_orient: Array, hand_pose: Array, translation: Array) -> Hand | None:
+        """The packet, from parameters of a right hand; none where a part of it is not in front of the camera."""
+        box, betas = view.box, view.betas
+        if box.side == "left":
+            translation = MIRROR @ translation
+        posed = self._model.pose(global_orient, hand_pose, betas, translation, box.side)
+        if posed.vertices[:, 2].min() <= 0:
+            return None
+        return Hand(
+            track_id=view.track_id,
+            side=box.side,
+            score=box.score,
+            box=box.box,
+            global_orient=global_orient.astype(np.float32),
+            hand_pose=hand_pose.astype(np.float32),
+            betas=betas.astype(np.float32),
+            translation=translation.astype(np.float32),
+            joints=posed.joints.astype(np.float32),
+            joints_2d=view.camera.project(posed.joints).astype(np.float32),
+            vertices=posed.vertices.astype(np.float32),
+        )
+
+    def _leave_out(self, box: HandBox) -> None:
+        self.left_out += 1
+        if self.left_out == 1:
+            log.warning(
+                "landmarks: the %s hand of track %s is left out, its landmarks are no hand's; more are only counted",
+                box.side,
+                box.track_id,
+            )
+
+
+@dataclass
+class _Track:
+    """What is remembered of a track."""
+
+    lengths: RunningLengths
+    last_seen: int
+
+
+class _View(NamedTuple):
+    """One hand in one frame, as a right hand."""
+
+    place: int  # of the frame among those given
+    track_id: int
+    box: HandBox
+    camera: Intrinsics
+    rays: Array  # (21, 2)
+    points: Array  # (21, 3) m, camera-aligned axes, any origin
+    betas: Array  # (10,)
+    rest: Array  # (21, 3) m
+
+
+def _as_right_hand(box: HandBox, camera: Intrinsics) -> tuple[Array, Array]:
+    """Rays (21, 2) and 3D landmarks (21, 3) along the camera's axes; mirrored if it is a left hand.
+
+    The detector sees a cut-out of the picture as if it looked straight at it, so its axes are those of a camera turned
+    towards the hand: they are turned back here.
+    """
+    rays = camera.rays(box.joints_2d)[:, :2]
+    points = box.joints_world.astype(np.float64)
+    if box.side == "left":
+        rays[:, 0] *= -1
+        points[:, 0] *= -1
+    x, y = rays.mean(0)
+    off_axis = np.hypot(x, y)
+    turn = exp_so3(np.array([-y, x, 0.0]) * (np.arctan(off_axis) / max(off_axis, 1e-9)))
+    return rays, points @ turn.T

@@ -1,0 +1,29 @@
+"""Where MediaPipe sees a joint, relative to where the hand model has it.
+
+A detector's landmarks lie where people point in pictures: the wrist in its crease, a knuckle near the skin, a tip in
+the nail. A model's joints are the centres that bones turn about, and its tips lie on the skin. The difference was
+measured on synthetic hands by `make/offsets.py`, for the generic hand; for others it is not known and taken as none.
+"""
+
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hamba_core.hand.hand_model import HandModel
+
+Array = NDArray[np.float64]
+
+OFFSETS_FILE = "generic_offsets.txt"
+
+
+def landmark_offsets(model: HandModel) -> Array:
+    """Offsets (21, 3), metres, rest pose axes, from joints to landmarks; each turns with the bone that ends there.
+
+    The shipped ones of the generic hand, none for another model.
+    """
+    if model.name != "generic":
+        return np.zeros((21, 3))
+    with (files(__package__) / OFFSETS_FILE).open() as file:
+        offsets: Array = np.loadtxt(file, usecols=(1, 2, 3)) / 1000
+    return offsets

@@ -1,0 +1,182 @@
+"""Reconstruct: tracked boxes to hands, by the estimator that settings ask for."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from hamba_core.errors import ConfigurationError
+from hamba_core.hand.hand_model import HandModel
+from stages.contract import Stage
+from stages.packets import Choice, Detections, FrameResult, HandTopology
+from stages.reconstruction.estimator import Estimator
+from stages.reconstruction.hamba import HambaEstimator, NetworkSettings, SharedModel
+
+if TYPE_CHECKING:
+    from stages.reconstruction.hamba.opening import Model
+
+CHECKPOINT_VARIABLE = "HAMBA_CHECKPOINT"
+"""Environment variable that names a checkpoint where settings do not."""
+
+
+class ReconstructionSettings(NetworkSettings):
+    """How hands are reconstructed; how the network is run, where it is."""
+
+    estimator: Literal["auto", "hamba", "landmarks"] = Field(
+        "auto",
+        description="hamba: the network; landmarks: the hand model fitted to the detector's joints; "
+        "auto: hamba if a checkpoint is configured, else landmarks",
+    )
+    checkpoint: Path | None = Field(
+        None,
+        description="Hamba release folder, checkpoint or converted file; without it, what HAMBA_CHECKPOINT names",
+    )
+    hand_model: str = Field("generic", description="generic, or the path of your own MANO file")
+
+
+class Reconstruction(Stage[Detections, FrameResult]):
+    """Holds the estimator and puts its hands into results.
+
+    `live_hands` is how many hands a frame has at most where each frame is waited for. `on_step` is told what takes time
+    while it opens. Several of them can use one `shared` network.
+    """
+
+    name = "reconstruct"
+
+    def __init__(
+        self,
+        settings: ReconstructionSettings,
+        *,
+        live_hands: int | None = None,
+        on_step: Callable[[str], None] = lambda step: None,
+        shared: SharedModel | None = None,
+    ) -> None:
+        def hamba(checkpoint: Path) -> Estimator:
+            mano = _own_hand_model(settings)
+            return HambaEstimator(checkpoint, mano, settings, live_hands=live_hands, on_step=on_step, shared=shared)
+
+        self._choice, self._estimator = _estimator(settings, hamba)
+        self.batch = self._estimator.batch
+
+    def open(self) -> None:
+        """Load the estimator. Raises ConfigurationError, WeightsError, HandModelError, DeviceError."""
+        self._estimator.open()
+        self.batch, self.in_flight = self._estimator.batch, self._estimator.in_flight
+
+    def process(self, packet: Detections) -> FrameResult:
+        """The hands of one frame."""
+        return self.begin([packet])()[0]
+
+    def process_many(self, packets: Sequence[Detections]) -> list[FrameResult]:
+        """The hands of several frames, in order of time."""
+        return self.begin(packets)()
+
+    def begin(self, packets: Sequence[Detections]) -> Callable[[], list[FrameResult]]:
+        """Start on several frames, in order of time, also over calls."""
+        finish = self._estimator.begin(packets)
+        return lambda: [
+            FrameResult(packet.frame.meta, of_frame, image=packet.frame.image)
+            for packet, of_frame in zip(packets, finish(), strict=True)
+        ]
+
+    def choices(self) -> tuple[Choice, ...]:
+        """The estimator in use and why, and its own choices."""
+        return (self._choice, *self._estimator.choices())
+
+    @property
+    def estimator(self) -> str:
+        """The name of the estimator in use."""
+        return self._estimator.name
+
+    def hand_model(self) -> HandModel:
+        """The hand model that the hands are posed with, after `open`."""
+        return self._estimator.hand_model()
+
+    def topology(self) -> HandTopology:
+        """That of the estimator's hand model."""
+        return self._estimator.topology()
+
+    def close(self) -> None:
+        """Free the estimator."""
+        self._estimator.close()
+
+
+def uses_network(settings: ReconstructionSettings) -> bool:
+    """Whether hands are reconstructed by the network, as settings and what is configured have it."""
+    return settings.estimator != "landmarks" and _checkpoint(settings) is not None
+
+
+def shared_network(settings: ReconstructionSettings) -> SharedModel:
+    """A network for several reconstructions with these settings; it is loaded when the first of them is opened.
+
+    Raises ConfigurationError if no checkpoint is configured.
+    """
+    configured = _checkpoint(settings)
+    if configured is None:
+        raise _no_checkpoint()
+    checkpoint = configured[0]
+
+    def open_it() -> "Model":
+        from stages.reconstruction.hamba.opening import open_model
+
+        return open_model(checkpoint, _own_hand_model(settings), settings)
+
+    return SharedModel(open_it)
+
+
+def _estimator(settings: ReconstructionSettings, hamba: Callable[[Path], Estimator]) -> tuple[Choice, Estimator]:
+    """The estimator that settings ask for, not open yet, and why it is that one."""
+    configured = _checkpoint(settings)
+    wanted = settings.estimator
+    if wanted == "landmarks":
+        return Choice("estimator", "landmarks", "configured"), _landmarks(settings)
+    if configured is None and wanted == "auto":
+        reason = (
+            "no Hamba checkpoint is configured; to use the network, get the released checkpoint (docs/model.md) and "
+            f"name it with --checkpoint, reconstruct.checkpoint or {CHECKPOINT_VARIABLE}"
+        )
+        return Choice("estimator", "landmarks", reason, fallback=True), _landmarks(settings)
+    if configured is None:
+        raise _no_checkpoint()
+    checkpoint, origin = configured
+    return Choice("estimator", "hamba", f"checkpoint {checkpoint} from {origin}"), hamba(checkpoint)
+
+
+def _checkpoint(settings: ReconstructionSettings) -> tuple[Path, str] | None:
+    """The configured checkpoint and where it was configured."""
+    if settings.checkpoint is not None:
+        return settings.checkpoint, "settings"
+    from_environment = os.environ.get(CHECKPOINT_VARIABLE)
+    return (Path(from_environment), CHECKPOINT_VARIABLE) if from_environment else None
+
+
+def _landmarks(settings: ReconstructionSettings) -> Estimator:
+    from stages.reconstruction.landmarks.estimator import LandmarksEstimator
+    from stages.reconstruction.landmarks.offsets import landmark_offsets
+
+    model = _hand_model(settings.hand_model)
+    return LandmarksEstimator(model, landmark_offsets(model))
+
+
+def _hand_model(name: str) -> HandModel:
+    if name == "generic":
+        from hamba_core.hand.generic_hand import load_generic_hand
+
+        return load_generic_hand()
+    from hamba_core.hand.mano import read_mano
+
+    return read_mano(Path(name))
+
+
+def _own_hand_model(settings: ReconstructionSettings) -> Path | None:
+    """The user's MANO file, for the network, which goes without the generic hand."""
+    return None if settings.hand_model == "generic" else Path(settings.hand_model)
+
+
+def _no_checkpoint() -> ConfigurationError:
+    return ConfigurationError(
+        "estimator hamba: expected a checkpoint in --checkpoint, reconstruct.checkpoint or "
+        f"{CHECKPOINT_VARIABLE}, found none; get the released one (docs/model.md), or use the estimator landmarks"
+    )

@@ -1,0 +1,114 @@
+"""Summary: what happened in a run, as `summary.json`, for programs and people who do not want the recording."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.common.files import create, write_whole
+from stages.contract import Sink
+from stages.packets import FrameResult, RunInfo, Status
+
+
+@dataclass
+class _Track:
+    frames: int = 0
+    first_pts: float = math.nan
+    last_pts: float = math.nan
+    score_sum: float = 0.0
+
+
+class Summary(Sink):
+    """Writes a JSON file at `path`, which must not exist, when the run ends. A run that is killed leaves none."""
+
+    name = "summary"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._run: RunInfo | None = None
+        self._status: Status | None = None
+        self._frames = self._with_hands = 0
+        self._first_pts = self._last_pts = math.nan
+        self._tracks: defaultdict[tuple[int, str], _Track] = defaultdict(_Track)
+
+    def open(self, run: RunInfo) -> None:
+        # Whether it can be written shows now, not after an hour of work.
+        create(self._path).close()
+        self._path.unlink()
+        self._run = run
+
+    def write(self, result: FrameResult) -> None:
+        pts = result.frame.pts
+        if not self._frames:
+            self._first_pts = pts
+        self._last_pts = pts
+        self._frames += 1
+        self._with_hands += bool(result.hands)
+        for hand in result.hands:
+            track = self._tracks[hand.track_id, hand.side]
+            if not track.frames:
+                track.first_pts = pts
+            track.last_pts = pts
+            track.frames += 1
+            track.score_sum += hand.score
+
+    def status(self, status: Status) -> None:
+        self._status = status
+
+    def close(self) -> None:
+        if self._run is None:
+            return
+        content = _plain(self._content(self._run))
+        self._run = None
+        write_whole(self._path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+
+    def _content(self, run: RunInfo) -> dict[str, Any]:
+        status = self._status
+        tracks = [
+            {
+                "id": track_id,
+                "side": side,
+                "frames": track.frames,
+                "first_pts": track.first_pts,
+                "last_pts": track.last_pts,
+                "mean_score": track.score_sum / track.frames,
+            }
+            for (track_id, side), track in self._tracks.items()
+        ]
+        return {
+            "state": status.state if status else "running",
+            "reason": status.reason if status else "",
+            "stream": run.stream,
+            "source": asdict(run.source),
+            "estimator": run.estimator,
+            "hand_model": {"name": run.topology.name, "vertices": run.topology.vertices},
+            "started_unix_ns": run.clock.unix_ns,
+            "frames": self._frames,
+            "frames_with_hands": self._with_hands,
+            "first_pts": self._first_pts,
+            "last_pts": self._last_pts,
+            "tracks": tracks,
+            "run": asdict(status) if status else None,
+            "versions": run.versions,
+            "settings": run.settings,
+        }
+
+
+def _plain(value: Any) -> Any:
+    """The same in JSON's types; null for what is not a finite number."""
+    match value:
+        case bool() | int() | str() | None:
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _ if hasattr(value, "item"):
+            return _plain(value.item())  # a NumPy number
+        case _:
+            return str(value)

@@ -1,0 +1,1 @@
+"""From encoded packets to RGB pictures: decoders, pixel formats, orientation, wide colour."""

@@ -1,0 +1,1 @@
+"""Sources that come at their own time: cameras and network streams."""

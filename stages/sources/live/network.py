@@ -1,0 +1,129 @@
+"""A stream, or a file, at an address on the network."""
+
+import logging
+import re
+import time
+from collections.abc import Generator
+from urllib.parse import urlsplit, urlunsplit
+
+import av
+from av.container import InputContainer
+
+from hamba_core.errors import SourceError
+from stages.packets import Choice
+from stages.sources.decoding.decoding import VideoDecoder, open_container, open_decoder, reason_of
+from stages.sources.decoding.pixels import PixelConverter
+from stages.sources.live.live_source import LiveSource, Picture, Session
+from stages.sources.settings import SourceSettings
+
+logger = logging.getLogger(__name__)
+
+SCHEMES = frozenset(("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt"))
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_OPTIONS = {
+    # Over TCP no packet is lost; where a camera speaks only UDP, that is tried next.
+    "rtsp": {"rtsp_flags": "prefer_tcp"},
+    "rtsps": {"rtsp_flags": "prefer_tcp"},
+    # A burst that overruns the buffer costs pictures, not the connection.
+    "udp": {"overrun_nonfatal": "1", "fifo_size": "50000"},
+    # Ask for the rest of a file when the connection breaks.
+    "http": {"reconnect": "1", "reconnect_delay_max": "4"},
+    "https": {"reconnect": "1", "reconnect_delay_max": "4"},
+}
+
+
+def scheme_of(text: str) -> str | None:
+    """The scheme of an address, in small letters; none if it is none."""
+    match = _ADDRESS.match(text)
+    return match.group(1).lower() if match else None
+
+
+def network_source(text: str, settings: SourceSettings, stream: str) -> LiveSource:
+    """Frames from an address. What has no end is live, and opened again when it drops; a file is read once.
+
+    Passwords in the address are not shown anywhere.
+    """
+    shown = without_password(text)
+    return LiveSource(shown, "network", lambda: NetworkSession(text, shown, settings), settings, stream)
+
+
+def without_password(address: str) -> str:
+    """The address with its password, if it has one, as stars."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return address
+    head, at, host = parts.netloc.rpartition("@")
+    if not at or ":" not in head:
+        return address
+    user = head.partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+
+
+class NetworkSession(Session):
+    """One connection. Raises SourceError where it cannot be made."""
+
+    def __init__(self, address: str, shown: str, settings: SourceSettings) -> None:
+        self._shown = shown
+        self._pixels = PixelConverter(settings.max_side)
+        scheme = scheme_of(address) or ""
+        timeout = (settings.open_timeout, settings.read_timeout)
+        started = time.monotonic()
+        try:
+            self._container = open_container(address, settings, options=_OPTIONS.get(scheme), timeout=timeout)
+        except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
+            reason = reason_of(error)
+            if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.open_timeout:
+                reason = f"that nothing came within {settings.open_timeout:g} s"
+            raise SourceError(
+                f"{shown}: expected a video stream, found {reason}; is the address right, and the camera or server on?"
+            ) from (error if shown == address else None)  # FFmpeg's own words have the password in them
+        try:
+            self._decoder: VideoDecoder = open_decoder(self._container, settings, live=True)
+        except SourceError as error:
+            self._container.close()
+            raise SourceError(f"{shown}: {error}") from error
+        decoder = self._decoder
+        self._timeout = settings.read_timeout
+        self.live = scheme not in ("http", "https") or not _has_end(self._container)
+        self.rate = decoder.rate
+        self.expected = None if self.live else decoder.frame_count
+
+    def pictures(self) -> Generator[Picture]:
+        """Pictures as they arrive."""
+        decoder = self._decoder
+        first = reached = None
+        try:
+            for frame in decoder.frames():
+                captured_ns = time.monotonic_ns()
+                if frame.time is not None:
+                    first = frame.time if first is None else first
+                    reached = frame.time
+                yield Picture(self._pixels.picture(frame, decoder.pixel_aspect), frame.time, captured_ns)
+        except (av.FFmpegError, OSError) as error:
+            if isinstance(error, av.error.ExitError):
+                raise SourceError(f"nothing came within {self._timeout:g} s") from error
+            raise SourceError(reason_of(error)) from error
+        if not self.live and first is not None and reached is not None:
+            missing = decoder.missing(reached - first + (1 / decoder.rate if decoder.rate else 0.0))
+            if missing is not None:
+                raise SourceError(missing)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._container.close()
+
+    def choices(self) -> tuple[Choice, ...]:
+        """Decoder, and what of this connection was damaged."""
+        damage = self._decoder.damage()
+        decoder = Choice("decoder", self._decoder.description, "the stream's codec")
+        return (decoder,) if damage is None else (decoder, damage)
+
+
+def _has_end(container: InputContainer) -> bool:
+    """Whether what is at an address of the web is a file, of known length, rather than a stream."""
+    if container.duration:
+        return True
+    # The length of a playlist says nothing of the stream, and some cameras claim one.
+    return container.format.name not in ("hls", "dash", "mpjpeg") and container.size > 0

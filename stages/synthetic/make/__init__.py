@@ -1,0 +1,1 @@
+"""The script that made the shipped clip and its truth. The product does not import it."""

@@ -1,0 +1,1 @@
+"""How the hands of the test pattern move."""

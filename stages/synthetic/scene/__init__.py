@@ -1,0 +1,1 @@
+"""Where the hands of the test pattern are: a desk in a room."""

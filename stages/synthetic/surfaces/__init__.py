@@ -1,0 +1,1 @@
+"""What the hands of the test pattern look like: meshes, skin, light."""

@@ -1,0 +1,108 @@
+"""The surface that is drawn: a hand model's mesh, smoothed, with a forearm and a sleeve grown from its wrist.
+
+The model's own vertices stay exactly where the model puts them; between them the surface is rounded by curved
+PN triangles (Vlachos et al., "Curved PN triangles", I3D 2001), sampled once along each edge.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from hamba_core.hand.hand_model import HandModel
+from stages.synthetic.motion.arm import WRIST_CUT, Arm
+from stages.synthetic.motion.motion import HandState, palm_basis
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A posed surface."""
+
+    vertices: Array  # (V, 3) m
+    normals: Array  # (V, 3) unit, outwards
+
+
+class HandMesh:
+    """One hand's surface: its topology and how to pose it.
+
+    Vertices are those of the model, then of the arm, then one for each edge between them.
+    """
+
+    def __init__(self, model: HandModel, betas: Array, rng: np.random.Generator) -> None:
+        rest = model.rest_joints_21(betas)
+        self._palm = palm_basis(rest)
+        shaped = (model.v_template + model.shapedirs @ betas - rest[0]) @ self._palm
+        own = model.faces[(shaped[model.faces, 1] > -WRIST_CUT).any(1)]
+        rim = _boundary_loop(own)
+        self._arm = Arm(shaped[rim], rim, len(shaped), rng)
+        self._coarse_faces = np.concatenate([own, self._arm.skin_faces, self._arm.sleeve_faces])
+        self.skin_faces = len(own), len(own) + len(self._arm.skin_faces)
+        """Coarse faces before the first number are the model's, before the second the forearm's, then the sleeve's."""
+        self.coarse_vertices = len(shaped) + len(self._arm.rest)
+        a, b, c = self._coarse_faces.T
+        edges = np.sort(np.stack([np.concatenate([a, b, c]), np.concatenate([b, c, a])], 1), 1)
+        self.edges, which = np.unique(edges, axis=0, return_inverse=True)
+        """(E, 2) coarse vertices: vertex `coarse_vertices + e` of the surface lies between those of edge e."""
+        ab, bc, ca = which.reshape(3, -1) + self.coarse_vertices
+        self.faces = np.stack([a, ab, ca, ab, b, bc, ca, bc, c, ab, bc, ca], 1).reshape(-1, 3)
+        """(F, 3), four for each coarse face, wound outwards for a right hand."""
+        self.coarse_of_face = np.repeat(np.arange(len(a)), 4)
+        self.vertices = self.coarse_vertices + len(self.edges)
+        self._coarse_incidence = _incidence(self._coarse_faces, self.coarse_vertices)
+        self._incidence = _incidence(self.faces, self.vertices)
+        self.rest = self._rounded(np.concatenate([shaped, self._arm.rest]), 1.0)
+        """At rest, in palm coordinates: towards the thumb's side, the fingers and out of the palm."""
+        on_wrist = np.zeros((len(self._arm.rest), 16))
+        on_wrist[:, 0] = 1
+        weights = np.concatenate([model.weights, on_wrist])
+        self.weights = np.concatenate([weights, weights[self.edges].mean(1)])
+        """(V, 16) skinning weights; the arm's are the wrist's."""
+
+    def pose(self, hand_vertices: Array, state: HandState) -> Surface:
+        """The surface, in the camera frame, for the model's posed vertices (V, 3) of this state."""
+        coarse = np.concatenate([hand_vertices, self._arm.pose(state, self._palm)])
+        return self._rounded(coarse, -1.0 if state.side == "left" else 1.0)
+
+    def _rounded(self, coarse: Array, outwards: float) -> Surface:
+        """Add a vertex for each edge, on the PN triangles' cubic curve over it; `outwards` is -1 if wound inwards."""
+        normals = _normals(coarse, self._coarse_faces, self._coarse_incidence)
+        a, b = self.edges.T
+        span = coarse[b] - coarse[a]
+        rise_a = np.einsum("ij,ij->i", span, normals[a])[:, None] * normals[a]
+        rise_b = np.einsum("ij,ij->i", -span, normals[b])[:, None] * normals[b]
+        vertices = np.concatenate([coarse, (coarse[a] + coarse[b]) / 2 - (rise_a + rise_b) / 8])
+        return Surface(vertices, outwards * _normals(vertices, self.faces, self._incidence))
+
+
+def _boundary_loop(faces: IntArray) -> IntArray:
+    """Vertices of the longest open border, in the faces' direction."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    known = {(a, b) for a, b in edges.tolist()}
+    following = {a: b for a, b in known if (b, a) not in known}
+    loops = []
+    while following:
+        loop = [min(following)]
+        while (after := following.pop(loop[-1], None)) is not None and after != loop[0]:
+            loop.append(after)
+        loops.append(loop)
+    return np.array(max(loops, key=len))
+
+
+def _incidence(faces: IntArray, vertices: int) -> csr_array:
+    """Sparse (V, F) matrix: which faces meet at a vertex."""
+    columns = np.repeat(np.arange(len(faces)), 3)
+    return csr_array((np.ones(faces.size), (faces.ravel(), columns)), shape=(vertices, len(faces)))
+
+
+def _normals(vertices: Array, faces: IntArray, incidence: csr_array) -> Array:
+    """Unit normals (V, 3), faces weighted by their area."""
+    a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
+    u, v = b - a, c - a
+    crossed = np.stack([u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1], u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2],
+                        u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]], 1)  # fmt: skip
+    total = incidence @ crossed
+    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))

@@ -1,0 +1,91 @@
+"""The scans' Triton kernel without a GPU: interpreted, compiled, and not used where it fails."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import hamba_core
+from hamba_core.errors import DependencyError
+from hamba_core.network.configuration import DecoderConfiguration
+from hamba_core.network.state_space.blocks import SS2D, fault_of_fused_scans
+from hamba_core.network.state_space.scan import ScanChoice, choose_scan
+
+triton = pytest.importorskip("triton")
+
+INTERPRETED = """
+import torch
+from hamba_core.network.configuration import DecoderConfiguration
+from hamba_core.network.state_space.blocks import SS2D
+for (height, width), state, width_of_map, batch in (((16, 12), 1, 16, 2), ((22, 1), 1, 10, 1), ((3, 5), 4, 16, 3)):
+    torch.manual_seed(0)
+    block = SS2D(DecoderConfiguration(depths=(1,), width=width_of_map, state=state, dt_rank=2))
+    for parameter in block.parameters():
+        parameter.data = torch.randn(parameter.shape) * 0.5
+    x = torch.randn(batch, height, width, 2 * width_of_map)
+    with torch.inference_mode():
+        found, expected = block.fused_scans(x), block.plain_scans(x, "reference")
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert expected.abs().max() > 1
+print("equal")
+"""
+
+
+def block() -> SS2D:
+    module = SS2D(DecoderConfiguration(depths=(1,), width=16, state=1, dt_rank=1))
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter.data, generator=torch.Generator().manual_seed(0))
+    return module.requires_grad_(False)
+
+
+def test_the_interpreted_kernel_gives_what_the_plain_scans_give() -> None:
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    run = subprocess.run([sys.executable, "-c", INTERPRETED], capture_output=True, text=True, env=environment)
+    assert run.stdout == "equal\n", run.stderr
+
+
+@pytest.mark.parametrize("state", [1, 4])
+def test_the_kernel_compiles_for_gpus_since_ampere_without_spilling_registers(state: int, tmp_path: Path) -> None:
+    from triton.backends.compiler import GPUTarget  # type: ignore[import-untyped]
+    from triton.backends.nvidia import driver  # type: ignore[import-untyped]
+    from triton.compiler import ASTSource  # type: ignore[import-untyped]
+
+    from hamba_core.network.state_space.cross_scan import _scan
+
+    constants = {"STATE": state, "PLACES": 256, "CHANNELS": 8}
+    types = {name: "*fp32" if name.endswith("_at") else "i32" for name in _scan.arg_names}
+    source = ASTSource(_scan, {**types, **dict.fromkeys(constants, "constexpr")}, constants)
+    options = {"num_warps": 8, "enable_fp_fusion": True}
+    for architecture in (80, 90):
+        compiled = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
+        tool = Path(driver.__file__).parent / "bin" / "cuobjdump"
+        binary = tmp_path / "kernel.cubin"
+        binary.write_bytes(compiled.asm["cubin"])
+        usage = subprocess.run([tool, "-res-usage", binary], capture_output=True, text=True)
+        assert "LOCAL:0" in usage.stdout + usage.stderr
+
+
+def test_the_kernel_is_not_used_where_it_fails(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Triton's kernel failed" in (fault_of_fused_scans(block()) or "")  # there is no GPU in this test
+    network = hamba_core.load(tiny_release)
+    monkeypatch.setattr("hamba_core.network.hamba.choose_scan", lambda device, wanted: ScanChoice("triton", "a test"))
+    choice = network.use_scan()
+    assert choice.kernel == "associative"
+    assert "Triton's kernel failed" in choice.reason
+    network(torch.zeros(1, 3, 256, 256))
+
+
+def test_a_kernel_that_computes_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = block()
+    monkeypatch.setattr(SS2D, "fused_scans", lambda self, x: self.plain_scans(x, "associative") * 1.01)
+    assert "off by 1.0e-02" in (fault_of_fused_scans(module) or "")
+    monkeypatch.setattr(SS2D, "fused_scans", lambda self, x: self.plain_scans(x, "reference"))
+    assert fault_of_fused_scans(module) is None
+
+
+def test_triton_is_refused_on_a_cpu() -> None:
+    with pytest.raises(DependencyError, match="found device cpu; use the associative scan"):
+        choose_scan(torch.device("cpu"), "triton")

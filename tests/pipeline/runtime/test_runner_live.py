@@ -1,0 +1,180 @@
+"""Live runs: what is dropped, what is kept, what a failing frame does."""
+
+import logging
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+import pytest
+
+from pipeline.runtime.runner import RuntimeSettings, SinkPolicy
+from stages.packets import Frame
+
+if TYPE_CHECKING:
+    from tests.pipeline.conftest import Rig
+
+
+def test_a_slow_stage_gets_the_newest_frame_and_the_entrance_drops_the_others(rig: "Rig") -> None:
+    rig.build(count=200, mode="live", settings=RuntimeSettings(in_flight=2))
+
+    def slow(index: int) -> None:
+        received = rig.stage_status("source").received
+        rig.until(lambda: rig.stage_status("source").received >= min(200, received + 20))
+
+    rig.stages[1].on("process", slow)
+    report = rig.finish()
+    rig.check(report)
+    s0, s1, s2 = (stage for stage in report.stages if stage.name in ("s0", "s1", "s2"))
+    assert s0.dropped["replaced by newer"] > 150
+    assert not s1.dropped
+    assert not s2.dropped
+    assert report.frames == s0.emitted
+    assert rig.sinks[0].indices[-1] == 199  # the last frame is the newest there will be
+
+
+@pytest.mark.parametrize("in_flight", [1, 2, 4])
+def test_no_more_frames_are_in_the_line_than_allowed(rig: "Rig", in_flight: int) -> None:
+    rig.build(count=300, mode="live", settings=RuntimeSettings(in_flight=in_flight))
+    entered: list[int] = []
+    most: list[int] = []
+
+    def enter(index: int) -> None:
+        entered.append(index)
+        most.append(len(entered) - rig.status().frames)
+
+    rig.stages[0].on("process", enter)
+    rig.check(rig.finish())
+    assert 1 <= max(most) <= in_flight
+
+
+def test_a_frame_that_aged_in_the_line_gives_way_to_a_newer_one(rig: "Rig") -> None:
+    rig.build(count=10**9, mode="live", settings=RuntimeSettings(in_flight=3, max_age=0.5))
+
+    def hang(index: int) -> None:
+        if not rig.happened.is_set():
+            rig.until(lambda: rig.stage_status("s1").queue_depth == 2)
+            rig.happened.set()
+            rig.advance(1)
+
+    rig.stages[1].on("process", hang)
+    rig.start()
+    rig.until(lambda: len(rig.sinks[0].results) > 3)
+    rig.runner.stop()
+    report = rig.finish()
+    rig.check(report)
+    dropped = next(stage for stage in report.stages if stage.name == "s1").dropped
+    assert set(dropped) == {"too old"}  # the older of those two, and perhaps one that was at the entrance meanwhile
+
+
+def test_a_blocked_sink_slows_nobody_and_drops_the_oldest(rig: "Rig") -> None:
+    policies = {"k0": SinkPolicy("latest", 1), "k1": SinkPolicy("latest", 64)}
+    rig.build(count=60, mode="live", sink_policies=policies)
+    # Frames come one at a time, so that no stage drops any.
+    rig.source.on("frame", lambda index: rig.until(lambda: len(rig.sinks[1].results) >= index))
+    rig.sinks[0].on("write", lambda index: None if rig.happened.is_set() else rig.block())
+    rig.start()
+    rig.until(lambda: len(rig.sinks[1].results) == 60)
+    assert rig.sinks[0].indices == []
+    rig.released.set()
+    report = rig.finish()
+    rig.check(report)
+    assert rig.sinks[1].indices == list(range(60))
+    assert len(rig.sinks[0].indices) == 2
+    assert rig.sinks[0].indices[-1] == 59
+    assert next(stage for stage in report.stages if stage.name == "k0").dropped == {"replaced by newer": 58}
+
+
+def test_failing_frames_are_counted_and_logged_once_a_kind(rig: "Rig", caplog: pytest.LogCaptureFixture) -> None:
+    rig.build(count=20, eager=0, mode="live")
+
+    def fail(index: int) -> None:
+        if index % 2:
+            raise ValueError(index) if index % 4 == 1 else KeyError(index)
+
+    rig.stages[1].on("process", fail)
+    with caplog.at_level(logging.WARNING, "pipeline"):
+        report = rig.finish()
+    rig.check(report)
+    assert rig.error is None
+    assert report.state == "ended"
+    assert report.errors == {"s1: ValueError": 5, "s1: KeyError": 5}
+    assert rig.sinks[0].indices == list(range(0, 20, 2))
+    assert len(caplog.records) == 2
+
+
+def test_a_failing_write_costs_that_sink_a_frame_and_nobody_else(rig: "Rig") -> None:
+    rig.build(count=20, eager=0, mode="live")
+
+    def fail(index: int) -> None:
+        if index == 3:
+            raise OSError("busy")
+
+    rig.sinks[0].on("write", fail)
+    report = rig.finish()
+    rig.check(report)
+    assert report.errors == {"k0: OSError": 1}
+    assert rig.sinks[0].indices == [i for i in range(20) if i != 3]
+    assert rig.sinks[1].indices == list(range(20))
+
+
+@pytest.mark.parametrize("name", ["s0", "s2", "k1"])
+def test_too_many_failures_in_a_row_end_the_run_with_the_last_one(rig: "Rig", name: str) -> None:
+    rig.build(count=100, eager=0, mode="live", settings=RuntimeSettings(max_consecutive_failures=5))
+    errors: list[Exception] = []
+
+    def fail(index: int) -> None:
+        # Four failures in a row are forgiven, again and again; from frame 51 on every one fails.
+        if index > 50 or index % 5:
+            errors.append(ValueError(index))
+            raise errors[-1]
+
+    rig.part(name).on("write" if name == "k1" else "process", fail)
+    report = rig.finish()
+    rig.check(report)
+    assert rig.error is errors[-1]
+    assert errors[-1].args == (55,)
+    assert report.state == "failed"
+    assert "gave up after 5 failures in a row" in rig.error.__notes__[0]
+    rig.check_sinks_were_told("failed")
+
+
+def test_news_that_a_sink_fails_on_are_an_error_like_others(rig: "Rig") -> None:
+    rig.build(count=10**9, eager=0, mode="live")
+
+    def fail(index: int) -> None:
+        if not rig.happened.is_set():
+            rig.happened.set()
+            raise ValueError
+
+    rig.sinks[0].on("status", fail)
+    rig.start()
+    rig.until(lambda: len(rig.sinks[0].results) > 3)
+    rig.advance(1)
+    rig.until(rig.happened.is_set)
+    rig.runner.stop()
+    report = rig.finish()
+    rig.check(report)
+    assert rig.error is None
+    assert report.errors == {"k0: ValueError": 1}
+
+
+def test_memory_stays_bounded_while_a_stage_and_a_sink_are_slow(rig: "Rig") -> None:
+    rig.build(count=3000, mode="live", settings=RuntimeSettings(capacity=4, in_flight=2))
+    alive: WeakSet[Frame] = WeakSet()
+    most: list[int] = []
+    make_frame = rig.frame
+
+    def frame(index: int) -> Frame:
+        made = make_frame(index)
+        alive.add(made)
+        return made
+
+    def look(index: int) -> None:
+        received = rig.stage_status("source").received
+        rig.until(lambda: rig.stage_status("source").received >= min(3000, received + 500))
+        most.append(len(alive))
+
+    rig.frame = frame  # type: ignore[method-assign]
+    rig.stages[0].on("process", look)
+    rig.check(rig.finish())
+    # In the hands of the source and of its generator, at the entrance, and in the line. Results hold no frames.
+    assert 1 <= max(most) <= 2 + 1 + 2

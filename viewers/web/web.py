@@ -1,0 +1,254 @@
+"""The live viewer in a browser: a page with the hands that a pipeline publishes, in 3D (viser).
+
+The page has the camera frame for its world, with the camera's -y up. Whoever opens it later sees the whole scene.
+"""
+
+import io
+import logging
+import socket
+import time
+from contextlib import AbstractContextManager, redirect_stdout
+from typing import Any
+
+import numpy as np
+
+from hamba_core.errors import DependencyError, OutputError
+from stages.common.palette import Colour, HandColours
+from stages.packets import FrameMeta, FrameResult, Hand, HandTopology
+from stages.wire import ImageMessage
+from viewers.client import HandClient
+from viewers.scene import (
+    BONE_FACES,
+    CAMERA_COLOR,
+    FREE_VIEW_EYE,
+    FRUSTUM_DEPTH,
+    GRID_COLOR,
+    JOINT_COLOR_ROWS,
+    LOOKS,
+    MIDDLE,
+    PICTURE_DEPTH,
+    Look,
+    bone_tubes,
+    camera_frustum,
+    closed,
+    ground_grid,
+    other_camera,
+    picture_corners,
+)
+from viewers.watch import Following, Watch
+
+try:
+    import viser
+except ImportError as error:
+    raise DependencyError(
+        f"the browser viewer needs viser, found: {error}; install it with: pip install 'hamba-stream[web]'"
+    ) from error
+
+_SHORTEST = 1 / 40  # seconds between two frames, so that a phone keeps up
+_NUMBERS_EVERY = 0.25  # seconds
+
+
+class HandPage:
+    """Serves a page that follows a `HandClient`. Call `step` in a loop; `close` at the end.
+
+    Raises OutputError where the port is taken.
+    """
+
+    def __init__(self, client: HandClient, *, host: str = "127.0.0.1", port: int = 8080) -> None:
+        self.client = client
+        self.watch = Watch(client)
+        self._following = Following(client)
+        self._hands: dict[int, _HandShapes] = {}
+        self._colors = HandColours()
+        self._model: HandTopology | None = None
+        self._frame: FrameMeta | None = None
+        self._result: FrameResult | None = None
+        self._look: Look = "mesh"
+        self._picture: Any = None
+        self._next_show = self._next_numbers = 0.0
+        try:
+            # viser would take the next free port without a word, and wait for ever for an address of another machine.
+            socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        except OSError as error:
+            raise OutputError(
+                f"cannot serve a page on {host}:{port}: expected a free address of this machine, "
+                f"found: {error.strerror or error}; name another with --host or --port"
+            ) from error
+        logging.getLogger("websockets.server").addFilter(_is_worth_telling)
+        with _silence():
+            self._server = viser.ViserServer(host=host, port=port, label="Hamba", verbose=False)
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{self._server.get_port()}"
+        self.is_local = host in {"localhost", "::1"} or host.startswith("127.")
+        self._furnish()
+
+    def _furnish(self) -> None:
+        server = self._server
+        server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, control_layout="floating")
+        server.scene.set_up_direction("-y")
+        server.initial_camera.position = FREE_VIEW_EYE
+        server.initial_camera.look_at = MIDDLE
+        server.initial_camera.fov = np.radians(50)
+        ends, pairs = ground_grid()
+        server.scene.add_line_segments("/ground", ends[pairs], GRID_COLOR, thickness=0.0015)
+        self._numbers = server.gui.add_markdown("")
+        self._look_choice = server.gui.add_dropdown("hands", LOOKS, initial_value="mesh")
+        view = server.gui.add_button_group("view", ("camera", "free"))
+
+        @view.on_click
+        def _(event: Any) -> None:
+            if event.client is not None:
+                self._set_view(event.client.camera, event.target.value)
+
+    def _set_view(self, camera: Any, view: str) -> None:
+        """Of the browser that asked alone."""
+        frame = self._frame
+        through = view == "camera" and frame is not None
+        camera.near = FRUSTUM_DEPTH + 0.005 if through else 0.01  # the frustum's own lines would frame the page
+        camera.up_direction = (0.0, -1.0, 0.0)
+        camera.position = (0.0, 0.0, 0.0) if through else FREE_VIEW_EYE
+        camera.look_at = (0.0, 0.0, MIDDLE[2]) if through else MIDDLE
+        if through and frame is not None:
+            # The whole picture fits into the page, whichever of the two is wider.
+            tangent = max(frame.height / 2 / frame.camera.fy, frame.width / 2 / frame.camera.fx / camera.aspect)
+            camera.fov = 2 * np.arctan(tangent)
+        else:
+            camera.fov = np.radians(50)
+
+    def step(self) -> None:
+        """Show what is newest. Waits 50 ms for news at most."""
+        early = self._next_show - time.monotonic()
+        if early > 0:
+            time.sleep(early)
+        message, picture = self._following.next(timeout=0.05)
+        with self._server.atomic():
+            if self._look_choice.value != self._look:
+                self._look = self._look_choice.value
+                if self._result is not None and self._hands:
+                    self._show(self._result)
+            if message is not None:
+                self._next_show = time.monotonic() + _SHORTEST
+                self._show(message.result)
+                self.watch.shown(message)
+            elif self._hands and not self.client.alive:
+                self._keep_only(())
+            if picture is not None:
+                self._show_picture(picture)
+        if time.monotonic() >= self._next_numbers:
+            self._next_numbers = time.monotonic() + _NUMBERS_EVERY
+            self._numbers.content = self._table()
+
+    def close(self) -> None:
+        """Stop serving."""
+        with _silence():
+            self._server.stop()
+
+    def _table(self) -> str:
+        numbers = self.watch.numbers()
+        latency = "unknown" if numbers.latency is None else f"{numbers.latency:.0f} ms"
+        rows = {
+            "publisher": numbers.words,
+            "frames/s": f"{numbers.rate:.1f}",
+            "latency": latency,
+            "hands": numbers.hands,
+            "lost": numbers.lost,
+        }
+        return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+
+    def _show(self, result: FrameResult) -> None:
+        self._result = result
+        model = self.client.model
+        if model is not None and model.topology is not self._model:
+            self._model = model.topology
+            self._keep_only(())
+        if other_camera(self._frame, result.frame):
+            self._frame = frame = result.frame
+            ends, pairs = camera_frustum(frame.camera, frame.width, frame.height)
+            self._server.scene.add_line_segments("/camera", ends[pairs], CAMERA_COLOR, thickness=0.0015)
+            self._drop_picture()
+        self._keep_only(tuple(hand.track_id for hand in result.hands))
+        for hand, color in zip(result.hands, self._colors.of(result.hands), strict=True):
+            shapes = self._hands.get(hand.track_id)
+            if shapes is None or not shapes.fits(hand, color):
+                if shapes is not None:
+                    shapes.remove()
+                shapes = self._hands[hand.track_id] = _HandShapes(self._server, hand, self._model, color)
+            shapes.update(hand, self._look)
+
+    def _keep_only(self, track_ids: tuple[int, ...]) -> None:
+        for track_id in self._hands.keys() - set(track_ids):
+            self._hands.pop(track_id).remove()
+
+    def _show_picture(self, message: ImageMessage) -> None:
+        import cv2
+
+        decoded = cv2.imdecode(np.frombuffer(message.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if decoded is None:
+            return
+        image = np.asarray(decoded, np.uint8)
+        if self._picture is None:
+            frame = message.frame
+            corners = picture_corners(frame.camera, frame.width, frame.height, PICTURE_DEPTH)
+            width, height = (corners[2] - corners[0])[:2]
+            self._picture = self._server.scene.add_image(
+                "/picture", image, width, height, format="jpeg", jpeg_quality=80, position=corners.mean(0),
+                cast_shadow=False, receive_shadow=False,
+            )  # fmt: skip
+        else:
+            self._picture.image = image
+
+    def _drop_picture(self) -> None:
+        if self._picture is not None:
+            self._picture.remove()
+            self._picture = None
+
+
+class _HandShapes:
+    """What the page has of one track: mesh, bones and joints, of which the look shows some."""
+
+    def __init__(self, server: "viser.ViserServer", hand: Hand, model: HandTopology | None, color: Colour) -> None:
+        if model is None or len(hand.vertices) != model.vertices:
+            model = None
+        self._fits = (hand.side, len(hand.vertices), color)
+        name, scene = f"/hands/{hand.track_id}", server.scene
+        self._mesh = None
+        if model is not None:
+            faces = closed(model.faces_of(hand.side))
+            self._mesh = scene.add_mesh_simple(f"{name}/mesh", hand.vertices, faces, color=color)
+        self._bones = scene.add_mesh_simple(f"{name}/bones", bone_tubes(hand.joints), BONE_FACES, color=color)
+        self._joints = scene.add_point_cloud(
+            f"{name}/joints", hand.joints, JOINT_COLOR_ROWS,
+            point_size=0.007, point_shape="circle", precision="float32",
+        )  # fmt: skip
+
+    def fits(self, hand: Hand, color: Colour) -> bool:
+        """Whether `update` can take this hand."""
+        return self._fits == (hand.side, len(hand.vertices), color)
+
+    def update(self, hand: Hand, look: Look) -> None:
+        """Take the hand's shape. A hand that came without vertices is a skeleton in every look."""
+        skeleton = look == "skeleton" or self._mesh is None
+        self._bones.visible = self._joints.visible = skeleton
+        if skeleton:
+            self._bones.vertices = np.asarray(bone_tubes(hand.joints), np.float32)
+            self._joints.points = hand.joints
+        if self._mesh is not None:
+            self._mesh.visible = not skeleton
+            self._mesh.wireframe = look == "wireframe"
+            if not skeleton:
+                self._mesh.vertices = hand.vertices
+
+    def remove(self) -> None:
+        """Take the hand from the page."""
+        for shape in (self._mesh, self._bones, self._joints):
+            if shape is not None:
+                shape.remove()
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """Browsers open spare connections and hang up without a word: websockets would tell each with a traceback."""
+    return record.msg != "opening handshake failed"
+
+
+def _silence() -> AbstractContextManager[object]:
+    """viser prints what only its own users want to know."""
+    return redirect_stdout(io.StringIO())

@@ -1,0 +1,1 @@
+"""The Open3D window, and how to open it as a process of its own."""

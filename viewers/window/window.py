@@ -1,0 +1,298 @@
+"""The live viewer: a window with the hands that a pipeline publishes, in 3D (Open3D).
+
+Two views: through the camera, over its picture where pictures are published, and from anywhere. A person at the window
+presses H for help.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import open3d as o3d
+
+from hamba_core.errors import DeviceError
+from hamba_core.view.camera import Intrinsics
+from stages.common.palette import Colour, HandColours
+from stages.packets import FrameMeta, FrameResult, Hand, HandTopology
+from stages.wire import ImageMessage
+from viewers.client import HandClient
+from viewers.scene import (
+    BACKGROUND,
+    CAMERA_COLOR,
+    FREE_VIEW_EYE,
+    GRID_COLOR,
+    LOOKS,
+    MIDDLE,
+    Look,
+    camera_frustum,
+    ground_grid,
+    look_at,
+    other_camera,
+)
+from viewers.watch import Following, Watch
+from viewers.window.screen import screen
+from viewers.window.shapes import HandShapes, HungPicture, lines, points
+
+View = Literal["camera", "free"]
+
+HELP = """keys    H this help      V through the camera / from anywhere    M mesh / wireframe / skeleton
+        S screenshot     R reset the view                        Q or Esc quit
+mouse   drag to turn, Shift-drag or wheel button to move, wheel to zoom"""
+
+_SHORTEST = 1 / 75
+"""Seconds between two frames: faster, no screen shows them."""
+
+_SHORTEST_IF_SLOW = 1 / 40
+"""As much where drawing is slow, for want of a GPU: it would take the processor from the pipeline."""
+
+_SLOW = 1 / 100
+"""Drawing that takes more seconds than this is slow."""
+
+_ESCAPE = 256
+
+
+class HandWindow:
+    """A window that follows a `HandClient`. Call `step` in a loop from the thread that made it; `close` at the end.
+
+    `say` is given what the person asked to be told (help, a screenshot's path); screenshots go to that folder.
+    Raises DeviceError where no window can be opened.
+    """
+
+    def __init__(
+        self,
+        client: HandClient,
+        *,
+        width: int = 800,
+        height: int = 600,
+        screenshots: Path = Path(),
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.client = client
+        self.watch = Watch(client)
+        self._following = Following(client)
+        self.view: View = "camera"
+        self.look: Look = "mesh"
+        self._say = say
+        self._screenshots = screenshots
+        self._size = (width, height)
+        self._hands: dict[int, tuple[HandShapes, tuple[Any, ...]]] = {}  # by track: its shapes, and those in the scene
+        self._colors = HandColours()
+        self._result: FrameResult | None = None
+        self._model: HandTopology | None = None
+        self._frame: FrameMeta | None = None
+        self._frustum: Any = None
+        self._picture: HungPicture | None = None
+        self._running = True
+        self._next_show = 0.0
+        self._drawing = 0.0  # s a frame, smoothed
+        o3d.utility.set_verbosity_level(o3d.utility.VerbosityLevel.Error)
+        self._visualizer = o3d.visualization.VisualizerWithKeyCallback()
+        with screen() as found:
+            # Without a screen Open3D would draw where nobody sees it.
+            if not found or not self._visualizer.create_window("Hamba", width, height):
+                raise DeviceError(
+                    "cannot open a window: expected a screen with OpenGL, found none. On a machine without a screen, "
+                    "use `hamba web`"
+                )
+        options = self._visualizer.get_render_option()
+        options.background_color = np.array(BACKGROUND) / 255
+        options.mesh_shade_option = o3d.visualization.MeshShadeOption.Color  # Open3D's name for smooth shading
+        options.mesh_show_back_face = False  # meshes are closed, and it takes a third off the drawing
+        options.point_size = 8.0
+        options.line_width = 3.0
+        self._grid = lines(*ground_grid(), GRID_COLOR)
+        # The mouse turns the view about the middle of the first box that Open3D is shown; without one nothing shows.
+        region = o3d.geometry.PointCloud(points(np.add(MIDDLE, [[-0.2], [0.2]])))
+        self._visualizer.add_geometry(region)
+        self._remove(region)
+        for key, action in self._actions().items():
+            self._visualizer.register_key_callback(key, _key(action))
+        self.reset_view()
+
+    def _actions(self) -> dict[int, Callable[[], None]]:
+        return {
+            ord("H"): lambda: self._say(HELP),
+            ord("V"): self.switch_view,
+            ord("M"): self.switch_look,
+            ord("R"): self.reset_view,
+            ord("S"): self._take_screenshot,
+            ord("Q"): self.stop,
+            _ESCAPE: self.stop,
+        }
+
+    def step(self) -> bool:
+        """Show what is newest and let the window work; False once it was closed. Waits 10 ms for news at most."""
+        # Messages are left to wait while it is too early to show them, so that the one that is shown is the newest.
+        early = self._next_show - time.monotonic()
+        if early > 0:
+            time.sleep(min(early, 0.01))
+        message, picture = self._following.next(timeout=0.01) if early <= 0 else (None, None)
+        if message is not None:
+            self._show(message.result)
+        if picture is not None:
+            self._show_picture(picture)
+        if message is None and self._hands and not self.client.alive:
+            self._keep_only(())
+        before = time.monotonic()
+        # Drawing is in poll_events, and only where something has changed.
+        if not self._visualizer.poll_events():
+            self._running = False
+        self._follow_size()
+        if message is not None:
+            self.watch.shown(message)
+            self._drawing += 0.1 * (time.monotonic() - before - self._drawing)
+            self._next_show = before + (_SHORTEST if self._drawing < _SLOW else _SHORTEST_IF_SLOW)
+        return self._running
+
+    def close(self) -> None:
+        """Close the window."""
+        self._visualizer.destroy_window()
+
+    def stop(self) -> None:
+        """Make the next `step` return False."""
+        self._running = False
+
+    def switch_view(self) -> None:
+        """Through the camera, or from anywhere."""
+        self.view = "free" if self.view == "camera" else "camera"
+        self.reset_view()
+
+    def switch_look(self) -> None:
+        """Mesh, wireframe, skeleton."""
+        self.look = LOOKS[(LOOKS.index(self.look) + 1) % len(LOOKS)]
+        if self._result is not None and self._hands:
+            self._show_hands(self._result.hands)
+        self._visualizer.update_renderer()
+
+    def reset_view(self) -> None:
+        """Look through the camera, or from above its right shoulder."""
+        control = self._visualizer.get_view_control()
+        for aid in (self._grid, self._frustum):  # in the way of a view through the camera
+            if aid is not None:
+                self._remove(aid)
+                if self.view == "free":
+                    self._add(aid)
+        control.set_constant_z_near(0.01)
+        control.set_constant_z_far(20.0)
+        parameters = o3d.camera.PinholeCameraParameters()
+        parameters.intrinsic = self._window_camera()
+        parameters.extrinsic = np.eye(4) if self.view == "camera" else look_at(FREE_VIEW_EYE, MIDDLE)
+        control.convert_from_pinhole_camera_parameters(parameters, allow_arbitrary=True)
+        self._visualizer.update_renderer()
+
+    def screenshot(self, path: Path) -> None:
+        """Write what the window shows as a PNG file."""
+        self._visualizer.capture_screen_image(path, do_render=True)
+
+    def _take_screenshot(self) -> None:
+        path = self._screenshots / time.strftime("hamba-%Y%m%d-%H%M%S.png")
+        self.screenshot(path)
+        self._say(f"wrote {path}")
+
+    def _follow_size(self) -> None:
+        """The view through the camera fills the window, whatever size the person gives it."""
+        seen = self._visualizer.get_view_control().convert_to_pinhole_camera_parameters().intrinsic
+        if (seen.width, seen.height) != self._size:
+            self._size = (seen.width, seen.height)
+            if self.view == "camera":
+                self.reset_view()
+
+    def _window_camera(self) -> Any:
+        """Through the camera, what fills the window as far as the picture's shape allows."""
+        window_width, window_height = self._size
+        frame = self._frame if self.view == "camera" else None
+        camera = frame.camera if frame else Intrinsics.estimate(window_width, window_height)
+        width, height = (frame.width, frame.height) if frame else self._size
+        scale = min(window_width / width, window_height / height)
+        left, top = (window_width - width * scale) / 2, (window_height - height * scale) / 2
+        # Open3D takes (0, 0) as the middle of the first pixel.
+        return o3d.camera.PinholeCameraIntrinsic(
+            window_width,
+            window_height,
+            camera.fx * scale,
+            camera.fy * scale,
+            camera.cx * scale + left - 0.5,
+            camera.cy * scale + top - 0.5,
+        )
+
+    def _show(self, result: FrameResult) -> None:
+        self._result = result
+        model = self.client.model
+        if model is not None and model.topology is not self._model:
+            self._model = model.topology
+            self._keep_only(())
+        if other_camera(self._frame, result.frame):
+            self._frame = result.frame
+            self._replace_camera(result.frame)
+        self._keep_only(tuple(hand.track_id for hand in result.hands))
+        self._show_hands(result.hands)
+        self._visualizer.update_renderer()
+
+    def _show_hands(self, hands: tuple[Hand, ...]) -> None:
+        for hand, color in zip(hands, self._colors.of(hands), strict=True):
+            self._show_hand(hand, color)
+
+    def _show_hand(self, hand: Hand, color: Colour) -> None:
+        shapes, in_scene = self._hands.get(hand.track_id) or (HandShapes(), ())
+        shapes.update(hand, self._model, color, self.look)
+        parts = shapes.parts(self.look)
+        if parts == in_scene:
+            for part in parts:
+                self._visualizer.update_geometry(part)
+            return
+        for part in in_scene:
+            self._remove(part)
+        for part in parts:
+            self._add(part)
+        self._hands[hand.track_id] = (shapes, parts)
+
+    def _keep_only(self, track_ids: tuple[int, ...]) -> None:
+        gone = self._hands.keys() - set(track_ids)
+        for track_id in gone:
+            for part in self._hands.pop(track_id)[1]:
+                self._remove(part)
+        if gone:
+            self._visualizer.update_renderer()
+
+    def _replace_camera(self, frame: FrameMeta) -> None:
+        if self._frustum is not None:
+            self._remove(self._frustum)
+        self._frustum = lines(*camera_frustum(frame.camera, frame.width, frame.height), CAMERA_COLOR)
+        if self._picture is not None:
+            self._remove(self._picture.mesh)
+            self._picture = None
+        if self.view == "camera":
+            self.reset_view()
+        else:
+            self._add(self._frustum)
+
+    def _show_picture(self, message: ImageMessage) -> None:
+        import cv2
+
+        decoded = cv2.imdecode(np.frombuffer(message.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if decoded is None:
+            return
+        picture = self._picture or HungPicture(message.frame)
+        picture.show(np.asarray(decoded, np.uint8))
+        if self._picture is None:
+            self._picture = picture
+            self._add(picture.mesh)
+        else:
+            self._visualizer.update_geometry(picture.mesh)
+        self._visualizer.update_renderer()
+
+    def _add(self, geometry: Any) -> None:
+        self._visualizer.add_geometry(geometry, reset_bounding_box=False)
+
+    def _remove(self, geometry: Any) -> None:
+        self._visualizer.remove_geometry(geometry, reset_bounding_box=False)
+
+
+def _key(action: Callable[[], None]) -> Callable[[Any], bool]:
+    def pressed(_: Any) -> bool:
+        action()
+        return True
+
+    return pressed
