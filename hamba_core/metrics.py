@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.rotations import nearest_rotation
+from hamba_core.hand import nearest_rotation
 
 Array = NDArray[np.float64]
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from time import monotonic_ns, time_ns
 from typing import Any
 
-from pipeline.outputs import OVERLAY, RECORDING, SUMMARY
-from pipeline.runtime.runner import Runner, SinkPolicy
+from pipeline.outputs import OVERLAY, SUMMARY
+from pipeline.runtime import Runner, SinkPolicy
 from pipeline.settings import Settings
 from stages.contract import Sink, Source, Stage
-from stages.detection.detection import HandDetection
+from stages.detection import HandDetection
 from stages.packets import ClockAnchor, HandTopology, RunInfo, SourceInfo, Status
+from stages.reconstruction import Reconstruction
 from stages.reconstruction.hamba import SharedModel
-from stages.reconstruction.reconstruction import Reconstruction
+from stages.recording import RECORDING
 from stages.smoothing import Smoothing
 from stages.tracking import HandTracking
 
@@ -95,7 +96,7 @@ def _sinks(settings: Settings, out: Path | None, *, stills: bool) -> list[Sink]:
         from stages.overlay import Overlay
 
         sinks.append(Overlay(out / OVERLAY, settings.overlay, stills=stills))
-    from stages.recording.summary import Summary
+    from stages.recording import Summary
 
     sinks.append(Summary(out / SUMMARY))
     return sinks

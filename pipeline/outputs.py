@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from hamba_core.errors import OutputError
+from stages.recording import RECORDING
 
-RECORDING = "hands.mcap"
 OVERLAY = "overlay.mp4"
 SUMMARY = "summary.json"
 _RESULTS = (RECORDING, OVERLAY, "overlay-*.jpg", "preview.png", SUMMARY)

@@ -10,11 +10,11 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from hamba_core.errors import ConfigurationError
-from pipeline.runtime.runner import RuntimeSettings
-from stages.detection.detection import DetectionSettings
+from pipeline.runtime import RuntimeSettings
+from stages.detection import DetectionSettings
 from stages.overlay import OverlaySettings
 from stages.publishing import PublishSettings
-from stages.reconstruction.reconstruction import ReconstructionSettings
+from stages.reconstruction import ReconstructionSettings
 from stages.recording import RecordingSettings
 from stages.settings import StageSettings
 from stages.smoothing import SmoothingSettings

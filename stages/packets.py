@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hamba_core.errors import PacketError
-from hamba_core.hand.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
+from hamba_core.view import Intrinsics
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]

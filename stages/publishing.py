@@ -19,8 +19,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from hamba_core.errors import ConfigurationError, OutputError
 from stages import wire
-from stages.common.address import DEFAULT_ADDRESS as DEFAULT_ADDRESS
-from stages.common.address import HIGHEST_PORT, has_impossible_port
+from stages.common.address import DEFAULT_ADDRESS as DEFAULT_ADDRESS, HIGHEST_PORT, has_impossible_port
 from stages.contract import Sink
 from stages.packets import Choice, FrameResult, RunInfo, Status
 from stages.settings import StageSettings

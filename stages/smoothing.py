@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.rotations import exp_so3, log_so3, nearest_rotation
-from hamba_core.hand.skeleton import Side
+from hamba_core.hand import HandModel, Side, exp_so3, log_so3, nearest_rotation
 from stages.contract import Stage
 from stages.packets import FrameMeta, FrameResult, Hand
 from stages.settings import StageSettings

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hamba_core.hand.skeleton import Side
+from hamba_core.hand import Side
 from stages.common.proximity import PALM, box_overlap, joint_distance, tight_box
 from stages.contract import Stage
 from stages.packets import Detections, FrameMeta, HandBox

@@ -20,10 +20,8 @@ import pytest
 from hypothesis import settings
 from numpy.typing import ArrayLike
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.rotations import exp_so3
-from hamba_core.hand.skeleton import Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import Side, exp_so3, load_generic_hand
+from hamba_core.view import Intrinsics
 from stages.packets import (
     ClockAnchor,
     FloatArray,
@@ -244,7 +242,7 @@ def make_release(write_mano: Callable[..., Path]) -> MakeRelease:
     ) -> Path:
         import torch
 
-        from hamba_core.network.configuration import BackboneConfiguration, DecoderConfiguration, HambaConfiguration
+        from hamba_core.network import BackboneConfiguration, DecoderConfiguration, HambaConfiguration
         from hamba_core.weights.random_release import random_tensors, write_release
 
         decoder = DecoderConfiguration(depths=(1, 2), width=16, state=state, dt_rank=1)

@@ -11,7 +11,7 @@ from stages.packets import Choice, ClockAnchor, FrameResult, Percentiles, Status
 from stages.wire import HandsMessage
 
 if TYPE_CHECKING:
-    from stages.recording.reader import Recording
+    from stages.recording import Recording
 
 _STATUS_EVERY_NS = 1_000_000_000
 _LONGEST_SLEEP_NS = 100_000_000

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 
-from pipeline.outputs import RECORDING
 from stages.packets import ClockAnchor, FrameResult, Percentiles, RunInfo, SourceInfo, StageStatus, Status
-from stages.recording import Recorder
+from stages.recording import RECORDING, Recorder
 from stages.wire import HandsMessage, StatusMessage
 from viewers.client import HandClient
 

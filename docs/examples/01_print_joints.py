@@ -7,7 +7,7 @@ python docs/examples/01_print_joints.py  # [ADDRESS]
 import sys
 from contextlib import suppress
 
-from hamba_core.hand.skeleton import FINGERS, JOINT_NAMES
+from hamba_core.hand import FINGERS, JOINT_NAMES
 from stages.common.address import DEFAULT_ADDRESS
 from viewers.client import HandClient
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from hamba_core.hand.skeleton import JOINT_NAMES
+from hamba_core.hand import JOINT_NAMES
 from stages.common.address import DEFAULT_ADDRESS
 from stages.packets import Hand
 from viewers.client import HandClient

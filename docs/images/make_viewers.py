@@ -22,8 +22,8 @@ from websockets.sync.client import connect
 
 from stages.assets import CLIP
 from viewers.client import HandClient
-from viewers.web.web import HandPage
-from viewers.window.window import HandWindow
+from viewers.web import HandPage
+from viewers.window import HandWindow
 
 HERE = Path(__file__).parent
 ADDRESS = "tcp://127.0.0.1:5597"

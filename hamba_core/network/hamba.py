@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from hamba_core.hand.hand_layer import HandLayer
-from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand import HandLayer, HandModel
 from hamba_core.network.backbone import Backbone
 from hamba_core.network.configuration import CROP_SIZE, HambaConfiguration
-from hamba_core.network.heads.graph import SemanticGraphConvolution
-from hamba_core.network.heads.gss_head import GSSHead
-from hamba_core.network.heads.joint_regressor import JointRegressor
-from hamba_core.network.heads.readout import HandParameters
+from hamba_core.network.heads import GSSHead, HandParameters, JointRegressor, SemanticGraphConvolution
 from hamba_core.network.precision import Conv1d, Conv2d, Linear
-from hamba_core.network.state_space.blocks import SS2D, fault_of_fused_scans
-from hamba_core.network.state_space.scan import ScanChoice, ScanKernel, choose_scan
+from hamba_core.network.state_space import SS2D, ScanChoice, ScanKernel, choose_scan, fault_of_fused_scans
 from hamba_core.network.token_sampler import TokenSampler
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hamba_core.hand.skeleton import Side
-from hamba_core.network.configuration import CROP_SIZE
+from hamba_core.hand import Side
+from hamba_core.network import CROP_SIZE
 from hamba_core.view.crop_matrices import crop_by_products
 from hamba_core.view.square import Square
 

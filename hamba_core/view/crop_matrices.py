@@ -7,7 +7,7 @@ which pixels make up a sample is a matrix over a whole side of the picture, most
 import torch
 from torch import Tensor
 
-from hamba_core.network.configuration import CROP_SIZE
+from hamba_core.network import CROP_SIZE
 
 
 def crop_by_products(

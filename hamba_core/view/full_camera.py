@@ -7,7 +7,7 @@ picture's camera sees it in the crop's place and size.
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.skeleton import Side
+from hamba_core.hand import Side
 from hamba_core.view.camera import Intrinsics
 from hamba_core.view.square import Square
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hamba_core.network.configuration import TOKEN_COLUMNS, TOKEN_ROWS
+from hamba_core.network import TOKEN_COLUMNS, TOKEN_ROWS
 
 RESCALE: Final = 2.0
 """How much larger than the hand's box the crop is, in the release."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hamba_core.errors import WeightsError, first_line
-from hamba_core.network.configuration import RELEASED, read_configuration
+from hamba_core.network import RELEASED, read_configuration
 
 ADVICE: Final = "give a Hamba release's folder, its .ckpt, or a file made by hamba weights import (docs/model.md)"
 

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from hamba_core.errors import HandModelError, OutputError, WeightsError
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.mano import arrays_of
+from hamba_core.hand import HandModel, arrays_of, load_generic_hand
 from hamba_core.weights.loading import WeightsFile, hand_for, lay_out, open_weights, release_name, tensor_dtypes
 from hamba_core.weights.weights_file import BFLOAT16, HAND, ConvertedFile, Entry, write_converted
 

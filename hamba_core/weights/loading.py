@@ -11,12 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from hamba_core.errors import ConfigurationError, DeviceError, HandModelError, WeightsError, first_line
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.mano import hand_of, read_mano
-from hamba_core.network.configuration import BackboneConfiguration
-from hamba_core.network.fast.folding import fold
-from hamba_core.network.fast.packing import can_pack, pack_linear_layers
-from hamba_core.network.hamba import Hamba, reducible_parameters
+from hamba_core.hand import HandModel, hand_of, read_mano
+from hamba_core.network import BackboneConfiguration, Hamba, can_pack, fold, pack_linear_layers, reducible_parameters
 from hamba_core.weights.checkpoint import ADVICE, CheckpointFile, find_checkpoint, some
 from hamba_core.weights.weights_file import ConvertedFile
 

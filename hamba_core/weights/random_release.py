@@ -8,9 +8,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.network.configuration import RELEASED, DecoderConfiguration, HambaConfiguration
-from hamba_core.network.hamba import Hamba
+from hamba_core.hand import load_generic_hand
+from hamba_core.network import RELEASED, DecoderConfiguration, Hamba, HambaConfiguration
 from hamba_core.weights.loading import release_name, weights_of
 
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hamba_core.errors import ConfigurationError, OutputError, WeightsError, first_line
-from hamba_core.network.configuration import HambaConfiguration
+from hamba_core.network import HambaConfiguration
 
 FORMAT: Final = "hamba-stream weights 1"
 """Written into the file."""

@@ -1,1 +1,5 @@
 """Many sources: one after another, some at once, or live side by side."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,12 +13,10 @@ from hamba_core.errors import BrokenSourceError, ConfigurationError, HambaError,
 from pipeline.batch.display import BatchLines, outcomes_tree, print_outcomes
 from pipeline.batch.process_pool import perform_all
 from pipeline.batch.worker import Outcome, Task
-from pipeline.outputs import RECORDING, folders_of, holds_results
+from pipeline.outputs import folders_of, holds_results
 from pipeline.settings import Settings, flat_settings
-from pipeline.terminal.errors import INTERRUPTED
-from pipeline.terminal.run_exports import missing_exports
-from stages.recording.format import RecordedRun
-from stages.recording.reader import read_recording
+from pipeline.terminal import INTERRUPTED, missing_exports
+from stages.recording import RECORDING, RecordedRun, read_recording
 from stages.sources import source_for
 from stages.sources.paths import videos_of
 

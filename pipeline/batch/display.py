@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
-from pipeline.batch.worker import Outcome, State
-from pipeline.batch.worker import Progress as News
-from pipeline.terminal.display import fallback_text
+from pipeline.batch.worker import Outcome, Progress as News, State
+from pipeline.terminal import fallback_text
 from stages.packets import Choice
 
 _COLOURS: Final[dict[State, str]] = {"done": "green", "skipped": "dim", "failed": "red", "stopped": "yellow"}

@@ -18,13 +18,20 @@ from rich.markup import escape
 from hamba_core.errors import BrokenSourceError, ConfigurationError, HambaError
 from pipeline.assembly import assemble
 from pipeline.outputs import folders_of, prepare_folder
-from pipeline.runtime.runner import Runner
+from pipeline.runtime import Runner
 from pipeline.settings import Settings
-from pipeline.terminal.display import LiveLine, live_progress, print_report
-from pipeline.terminal.errors import with_notes
-from pipeline.terminal.session import report_tree, run_tidily, stopped_by_signals, written_in
+from pipeline.terminal import (
+    LiveLine,
+    live_progress,
+    print_report,
+    report_tree,
+    run_tidily,
+    stopped_by_signals,
+    with_notes,
+    written_in,
+)
 from stages.packets import Choice
-from stages.reconstruction.reconstruction import shared_network, uses_network
+from stages.reconstruction import shared_network, uses_network
 from stages.sources import source_for
 
 _TCP = re.compile(r"(tcp://.*:)(\d+)")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hamba_core.errors import HambaError
-from pipeline.terminal.errors import ABANDONED_PREFIX, with_notes
+from pipeline.terminal import ABANDONED_PREFIX, with_notes
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -84,7 +84,7 @@ def perform(task: Task, tell: Callable[[Progress], None]) -> Outcome:
 def _reconstructed(task: Task, tell: Callable[[Progress], None]) -> Outcome:
     from pipeline.assembly import assemble
     from pipeline.outputs import prepare_folder
-    from pipeline.terminal.session import report_tree, run_stoppable, written_in
+    from pipeline.terminal import report_tree, run_stoppable, written_in
     from stages.packets import SourceInfo
     from stages.sources import source_for
 
@@ -116,7 +116,7 @@ def _reconstructed(task: Task, tell: Callable[[Progress], None]) -> Outcome:
 
 
 def _exported(task: Task, tell: Callable[[Progress], None]) -> list[Path]:
-    from pipeline.terminal.run_exports import export_results
+    from pipeline.terminal import export_results
 
     told = 0.0
 

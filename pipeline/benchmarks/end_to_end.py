@@ -68,9 +68,8 @@ def measure_end_to_end(
 
 
 def _random_weights(folder: Path, on_step: Callable[[str], None]) -> Path:
-    from hamba_core.hand.generic_hand import load_generic_hand
-    from hamba_core.weights.conversion import convert_release
-    from hamba_core.weights.random_release import write_random_release
+    from hamba_core.hand import load_generic_hand
+    from hamba_core.weights import convert_release, write_random_release
 
     on_step("making random weights of the released size")
     release = write_random_release(folder / "release")

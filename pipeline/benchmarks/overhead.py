@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hamba_core.view.camera import Intrinsics
-from pipeline.runtime.runner import Runner
+from hamba_core.view import Intrinsics
+from pipeline.runtime import Runner
 from stages.contract import Sink, Source, Stage
 from stages.packets import ClockAnchor, Frame, FrameMeta, FrameResult, HandTopology, RunInfo, SourceInfo
 

@@ -15,8 +15,8 @@ from threading import Thread
 import numpy as np
 import zmq
 
-from hamba_core.hand.skeleton import Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import Side
+from hamba_core.view import Intrinsics
 from stages import wire
 from stages.packets import ClockAnchor, FrameMeta, FrameResult, Hand, HandTopology, Percentiles, RunInfo, SourceInfo
 from stages.publishing import Publisher, PublishSettings

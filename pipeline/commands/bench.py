@@ -38,7 +38,7 @@ def pipeline(
         return
     from pipeline.benchmarks.pipeline import measure_pipeline
     from pipeline.settings import load_settings
-    from pipeline.terminal.display import print_report
+    from pipeline.terminal import print_report
     from stages.assets import CLIP
 
     console = Console(stderr=True, quiet=json)

@@ -60,6 +60,6 @@ def main() -> None:
     # A shell's background jobs are started with SIGINT ignored; SIGTERM ends the viewers as cleanly as Ctrl-C does.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    from pipeline.terminal.errors import leave, run_app
+    from pipeline.terminal import leave, run_app
 
     leave(run_app(app, sys.argv[1:]))

@@ -106,7 +106,7 @@ def _optional_packages() -> Iterator[Finding]:
 
 
 def _shipped_parts() -> Iterator[Finding]:
-    from hamba_core.hand.generic_hand import load_generic_hand
+    from hamba_core.hand import load_generic_hand
     from stages.assets import CLIP, HAND_LANDMARKER
 
     hand = load_generic_hand()

@@ -58,9 +58,8 @@ def export(
     from rich.console import Console
 
     from pipeline.outputs import recording_in
-    from pipeline.terminal.display import share_bar
-    from stages.export import export as export_recording
-    from stages.export import formats_in
+    from pipeline.terminal import share_bar
+    from stages.export import export as export_recording, formats_in
 
     path = recording_in(recording)
     forms = formats_in(to)

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stages.recording.overview import Overview
+    from stages.recording import Overview
 
 
 def info(
@@ -31,8 +31,8 @@ def info(
 
     from hamba_core.errors import ConfigurationError, OutputError
     from pipeline.outputs import recording_in
-    from pipeline.terminal.display import print_report, share_bar
-    from stages.recording.overview import read_overview
+    from pipeline.terminal import print_report, share_bar
+    from stages.recording import read_overview
 
     if plot is not None and plot.suffix.lower() != ".png":
         raise ConfigurationError(f"--plot: expected the name of a PNG file, found {plot}; let it end in .png")
@@ -41,7 +41,7 @@ def info(
     with share_bar(Console(stderr=True, quiet=json), "reading") as on_progress:
         overview = read_overview(recording_in(recording), on_progress)
     if plot is not None:
-        from stages.recording.timeline_plot import plot_timeline
+        from stages.recording import plot_timeline
 
         plot_timeline(overview, plot)
     if json:
@@ -60,7 +60,7 @@ def _print(console: "Console", overview: "Overview") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from stages.recording.overview import mean_of
+    from stages.recording import mean_of
 
     facts = Table(box=None, pad_edge=False, show_header=False)
     facts.add_column(style="dim", no_wrap=True)

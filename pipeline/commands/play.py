@@ -22,7 +22,7 @@ def play(
     from hamba_core.errors import ConfigurationError
     from pipeline.outputs import recording_in
     from stages.publishing import Publisher, PublishSettings
-    from stages.recording.reader import read_recording
+    from stages.recording import read_recording
     from viewers.player import Player
 
     if not 0.01 <= rate <= 100:

@@ -26,8 +26,7 @@ def record(
     from rich.console import Console
 
     from pipeline.outputs import prepare_folder
-    from pipeline.terminal.display import print_report
-    from pipeline.terminal.session import report_tree
+    from pipeline.terminal import print_report, report_tree
     from viewers.client import HandClient
     from viewers.remote_recorder import RemoteRecorder
     from viewers.terminal_line import TerminalLine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hamba_core.errors import ConfigurationError
-from pipeline.terminal.errors import INTERRUPTED
+from pipeline.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -100,12 +100,10 @@ def run(
 
     With --jobs or --resume, one source goes by the rules of several too.
     """
-    from pipeline.batch.batch import run_batch, sources_of
-    from pipeline.batch.multi_camera import run_together
+    from pipeline.batch import run_batch, run_together, sources_of
     from pipeline.outputs import default_folder
     from pipeline.settings import load_settings
-    from pipeline.terminal.run_exports import export_settings
-    from pipeline.terminal.session import run_session
+    from pipeline.terminal import export_settings, run_session
     from stages.publishing import DEFAULT_ADDRESS
     from stages.sources import source_for
 
@@ -178,7 +176,7 @@ def _is_live(source: str) -> bool:
 
 
 def _window(settings: "Settings") -> AbstractContextManager[object]:
-    from viewers.window.launch import viewer_process
+    from viewers.window import viewer_process
 
     if settings.publish.address is None or settings.publish.server_key is not None:
         found = "--no-publish" if settings.publish.address is None else "publish.server_key"
@@ -194,7 +192,7 @@ def demo(
 ) -> int:
     """Reconstruct the hands of the shipped clip, with shipped parts alone, into a folder to look at."""
     from pipeline.settings import load_settings
-    from pipeline.terminal.session import run_session
+    from pipeline.terminal import run_session
     from stages.assets import CLIP
     from stages.sources import source_for
 

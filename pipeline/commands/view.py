@@ -10,7 +10,7 @@ def view(address: Address = DEFAULT_ADDRESS, server_key: ServerKey = None, clien
     """Show published hands in a window: through the camera or from anywhere. Press H in it for its keys."""
     from viewers.client import HandClient
     from viewers.terminal_line import TerminalLine
-    from viewers.window.window import HandWindow
+    from viewers.window import HandWindow
 
     with (
         suppress(KeyboardInterrupt),

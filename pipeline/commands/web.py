@@ -21,7 +21,7 @@ def web(
     """Show published hands in a browser: on a machine without a screen, a phone or a tablet."""
     from viewers.client import HandClient
     from viewers.terminal_line import TerminalLine
-    from viewers.web.web import HandPage
+    from viewers.web import HandPage
 
     with (
         suppress(KeyboardInterrupt),

@@ -27,7 +27,7 @@ def import_(
     from rich.console import Console
 
     from hamba_core import convert_release
-    from pipeline.terminal.display import share_bar
+    from pipeline.terminal import share_bar
 
     with share_bar(Console(stderr=True), "converting") as on_progress:
         made = convert_release(release, to, mano, on_progress)

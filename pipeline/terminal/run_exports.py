@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from hamba_core.errors import ConfigurationError
-from pipeline.outputs import RECORDING
 from pipeline.settings import Settings
-from stages.export import ExportSettings, Format, export, formats_in
-from stages.export.dispatch import target_of
-from stages.recording.reader import read_recording
+from stages.export import ExportSettings, Format, export, formats_in, target_of
+from stages.recording import RECORDING, read_recording
 
 _OF_SURFACES: Final = ("ply", "obj", "usd")
 _REREAD: Final = ("file", "image", "images", "synthetic")

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pipeline.assembly import assemble
 from pipeline.outputs import prepare_folder, remove_empty_results
-from pipeline.runtime.runner import Runner
+from pipeline.runtime import Runner
 from pipeline.settings import Settings
 from pipeline.terminal.display import LiveLine, live_progress, print_report, share_bar
 from pipeline.terminal.run_exports import export_results

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Final
 
-from hamba_core.hand.skeleton import BONES, JOINT_NAMES, Side
+from hamba_core.hand import BONES, JOINT_NAMES, Side
 from stages.packets import Hand
 
 Colour = tuple[int, int, int]

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from hamba_core.errors import DependencyError, WeightsError
-from hamba_core.hand.skeleton import Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import Side
+from hamba_core.view import Intrinsics
 from stages.assets import HAND_LANDMARKER
 from stages.common.native_log import chatter_held_back
 from stages.common.proximity import joint_distance, tight_box

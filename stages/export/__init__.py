@@ -1,6 +1,5 @@
 """Export: a recording's hands in the forms that other programs read. `docs/formats.md` describes each of them."""
 
-from stages.export.dispatch import export
-from stages.export.settings import FORMATS, ExportSettings, Format, formats_in
+import lazy_loader
 
-__all__ = ["FORMATS", "ExportSettings", "Format", "export", "formats_in"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,9 +10,8 @@ from typing import Any, Final
 from hamba_core.errors import ConfigurationError, OutputError
 from stages.common.files import output_error
 from stages.export.settings import ExportSettings, Format
-from stages.export.tracks.resampling import resampled
-from stages.export.tracks.tracks import Take, take_from
-from stages.recording.reader import read_recording
+from stages.export.tracks import Take, resampled, take_from
+from stages.recording import read_recording
 
 _EXPORTERS: Final[dict[Format, tuple[str, str]]] = {
     "npz": ("npz", "{}.npz"),

@@ -8,7 +8,7 @@ from typing import Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from hamba_core.errors import ConfigurationError
-from hamba_core.hand.skeleton import Side
+from hamba_core.hand import Side
 from stages.settings import StageSettings
 
 Format = Literal["npz", "csv", "openxr", "glb", "usd", "bvh", "ply", "obj", "mp4"]

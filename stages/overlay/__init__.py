@@ -1,5 +1,5 @@
 """Overlay: a video of the source with its hands drawn over it."""
 
-from stages.overlay.overlay import Overlay, OverlaySettings
+import lazy_loader
 
-__all__ = ["Overlay", "OverlaySettings"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,7 +5,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from hamba_core.hand.skeleton import BONES
+from hamba_core.hand import BONES
 from stages.common.palette import BONE_COLOURS, JOINT_COLOURS, Colour
 from stages.packets import FloatArray, Image
 

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from hamba_core.errors import DependencyError, PipelineError
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.common.files import create, write_whole
 from stages.common.palette import HandColours
 from stages.contract import Sink

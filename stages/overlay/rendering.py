@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.common.palette import Colour
 from stages.packets import FloatArray, Image, IntArray
 

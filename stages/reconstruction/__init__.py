@@ -1,1 +1,5 @@
 """Reconstruct: from tracked boxes to hands, by an estimator: the Hamba network or a fit to landmarks."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand import HandModel
 from stages.packets import Choice, Detections, Hand, HandTopology
 
 

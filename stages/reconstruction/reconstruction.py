@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from hamba_core.errors import ConfigurationError
-from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand import HandModel
 from stages.contract import Stage
 from stages.packets import Choice, Detections, FrameResult, HandTopology
 from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.hamba import HambaEstimator, NetworkSettings, SharedModel
 
 if TYPE_CHECKING:
-    from stages.reconstruction.hamba.opening import Model
+    from stages.reconstruction.hamba import Model
 
 CHECKPOINT_VARIABLE = "HAMBA_CHECKPOINT"
 """Environment variable that names a checkpoint where settings do not."""
@@ -119,7 +119,7 @@ def shared_network(settings: ReconstructionSettings) -> SharedModel:
     checkpoint = configured[0]
 
     def open_it() -> "Model":
-        from stages.reconstruction.hamba.opening import open_model
+        from stages.reconstruction.hamba import open_model
 
         return open_model(checkpoint, _own_hand_model(settings), settings)
 
@@ -153,8 +153,7 @@ def _checkpoint(settings: ReconstructionSettings) -> tuple[Path, str] | None:
 
 
 def _landmarks(settings: ReconstructionSettings) -> Estimator:
-    from stages.reconstruction.landmarks.estimator import LandmarksEstimator
-    from stages.reconstruction.landmarks.offsets import landmark_offsets
+    from stages.reconstruction.landmarks import LandmarksEstimator, landmark_offsets
 
     model = _hand_model(settings.hand_model)
     return LandmarksEstimator(model, landmark_offsets(model))
@@ -162,10 +161,10 @@ def _landmarks(settings: ReconstructionSettings) -> Estimator:
 
 def _hand_model(name: str) -> HandModel:
     if name == "generic":
-        from hamba_core.hand.generic_hand import load_generic_hand
+        from hamba_core.hand import load_generic_hand
 
         return load_generic_hand()
-    from hamba_core.hand.mano import read_mano
+    from hamba_core.hand import read_mano
 
     return read_mano(Path(name))
 

@@ -1,5 +1,5 @@
 """Record: everything into one MCAP file, and read it back (`stages.recording.reader`)."""
 
-from stages.recording.recorder import Recorder, RecordingSettings
+import lazy_loader
 
-__all__ = ["Recorder", "RecordingSettings"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,6 +9,8 @@ import msgspec
 from stages.packets import ClockAnchor, RunInfo, SourceInfo, Status
 
 LIBRARY: Final = "hamba-stream"
+RECORDING: Final = "hands.mcap"
+"""The name of a run's recording."""
 RUN: Final = "run.json"
 """Attachment: the `RecordedRun`. Written first."""
 REPORT: Final = "report.json"

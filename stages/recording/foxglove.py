@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.skeleton import BONES
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import BONES
+from hamba_core.view import Intrinsics
 from stages.common.palette import JOINT_COLOURS, Colour
 from stages.packets import FloatArray, FrameResult, Hand, HandTopology, IntArray
 

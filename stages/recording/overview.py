@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.skeleton import Side
+from hamba_core.hand import Side
 from stages import wire
 from stages.packets import FloatArray, Hand, Status
 from stages.recording.format import RecordedRun

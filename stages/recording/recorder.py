@@ -13,7 +13,7 @@ import msgspec
 from pydantic import Field
 
 from hamba_core.errors import PipelineError
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages import wire
 from stages.common.palette import HandColours
 from stages.contract import Sink

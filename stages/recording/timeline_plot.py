@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import DependencyError
-from hamba_core.hand.skeleton import Side
+from hamba_core.hand import Side
 from stages.common.files import write_whole
 from stages.common.palette import hand_colour
 from stages.packets import FloatArray

@@ -56,11 +56,11 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
 
         return synthetic_source(text, stream=stream)
     if (text.isascii() and text.isdecimal()) or _DEVICE.fullmatch(text):
-        from stages.sources.live.camera import camera_source
+        from stages.sources.live import camera_source
 
         return camera_source(text, settings, stream)
     if not paths.exists(text):
-        from stages.sources.live.network import SCHEMES, network_source, scheme_of
+        from stages.sources.live import SCHEMES, network_source, scheme_of
 
         scheme = scheme_of(text)
         if scheme == "file":

@@ -2,7 +2,7 @@
 
 import logging
 
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.packets import Choice, Frame, FrameMeta, Image
 from stages.sources.intrinsics import CameraModel
 from stages.sources.settings import SourceSettings

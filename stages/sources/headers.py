@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import unpack_from
 
-from stages.sources.decoding.orientation import UPRIGHT, Orientation
+from stages.sources.decoding import UPRIGHT, Orientation
 
 SUFFIXES = frozenset(
     {

@@ -16,8 +16,7 @@ import av
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
-from stages.sources.decoding.decoding import open_container, open_decoder, reason_of
-from stages.sources.decoding.pixels import PixelConverter, orientation_of
+from stages.sources.decoding import PixelConverter, open_container, open_decoder, orientation_of, reason_of
 from stages.sources.framing import FrameMaker
 from stages.sources.headers import HEAD_BYTES, StillHeader, still_header, still_kind
 from stages.sources.paths import readable_file

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import ConfigurationError
-from hamba_core.view.camera import ESTIMATED_FIELD_OF_VIEW, Intrinsics
+from hamba_core.view import ESTIMATED_FIELD_OF_VIEW, Intrinsics
 from stages.packets import Choice, Image
 from stages.sources.settings import SourceSettings
 

@@ -14,8 +14,7 @@ import av
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
-from stages.sources.decoding.decoding import NoVideoError, VideoDecoder, open_container, open_decoder, reason_of
-from stages.sources.decoding.pixels import PixelConverter
+from stages.sources.decoding import NoVideoError, PixelConverter, VideoDecoder, open_container, open_decoder, reason_of
 from stages.sources.framing import FrameMaker
 from stages.sources.headers import gif_size
 from stages.sources.paths import readable_file

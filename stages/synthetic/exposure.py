@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.packets import Image
-from stages.synthetic.surfaces.noise import FloatArray
+from stages.synthetic.surfaces import FloatArray
 
 BRIGHTEST = 1.6
 """Linear light that still differs from white."""

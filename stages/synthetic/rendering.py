@@ -4,16 +4,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.packets import Image
 from stages.synthetic.exposure import Exposure
-from stages.synthetic.scene.scenery import Scenery
-from stages.synthetic.surfaces.lighting import Lighting
-from stages.synthetic.surfaces.mesh import HandMesh, Surface
-from stages.synthetic.surfaces.noise import FloatArray, Noise
-from stages.synthetic.surfaces.raycasting import Hits, IntArray, RayScene
-from stages.synthetic.surfaces.skin import Skin
-from stages.synthetic.surfaces.texture import Texture
+from stages.synthetic.scene import Scenery
+from stages.synthetic.surfaces import (
+    FloatArray,
+    HandMesh,
+    Hits,
+    IntArray,
+    Lighting,
+    Noise,
+    RayScene,
+    Skin,
+    Surface,
+    Texture,
+)
 
 SUBPIXELS = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
 """Where edge pixels are sampled: a rotated grid."""

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.skeleton import Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import HandModel, Side
+from hamba_core.view import Intrinsics
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

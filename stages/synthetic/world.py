@@ -3,19 +3,24 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.anatomy import MODEL_JOINTS_IN_21, joint_axes
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import MIRROR, PosedHand
-from hamba_core.hand.skeleton import FINGERS, JOINT_NAMES, SIDES, Side
-from hamba_core.view.camera import ESTIMATED_FIELD_OF_VIEW, Intrinsics
+from hamba_core.hand import (
+    FINGERS,
+    JOINT_NAMES,
+    MIRROR,
+    MODEL_JOINTS_IN_21,
+    SIDES,
+    PosedHand,
+    Side,
+    joint_axes,
+    load_generic_hand,
+)
+from hamba_core.view import ESTIMATED_FIELD_OF_VIEW, Intrinsics
 from stages.packets import Image
-from stages.synthetic.motion.motion import Choreography, HandState, palm_basis, stage_distance
+from stages.synthetic.motion import Choreography, HandState, palm_basis, stage_distance
 from stages.synthetic.rendering import Renderer
-from stages.synthetic.scene.scenery import make_scenery
+from stages.synthetic.scene import make_scenery
 from stages.synthetic.settings import SyntheticSettings
-from stages.synthetic.surfaces.mesh import HandMesh, Surface
-from stages.synthetic.surfaces.raycasting import RayScene
-from stages.synthetic.surfaces.skin import Skin
+from stages.synthetic.surfaces import HandMesh, RayScene, Skin, Surface
 from stages.synthetic.truth import HandTruth
 
 Array = NDArray[np.float64]

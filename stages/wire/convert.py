@@ -6,8 +6,8 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from hamba_core.errors import WireError
-from hamba_core.hand.skeleton import JOINT_NAMES
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import JOINT_NAMES
+from hamba_core.view import Intrinsics
 from stages import packets
 from stages.packets import ClockAnchor, FrameMeta, FrameResult, HandTopology
 from stages.wire import maps

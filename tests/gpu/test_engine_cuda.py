@@ -9,12 +9,10 @@ import pytest
 import torch
 
 import hamba_core
-from hamba_core.network.hamba import Hamba
-from hamba_core.view.crop import cut_batch
-from stages.reconstruction.hamba.engine.cuda import Cuda
-from stages.reconstruction.hamba.engine.engine import DeviceEngine
+from hamba_core.network import Hamba
+from hamba_core.view import cut_batch
+from stages.reconstruction.hamba import Crop, Cuda, DeviceEngine
 from stages.reconstruction.hamba.engine.rows import Array, row_width, write_rows
-from stages.reconstruction.hamba.engine.slots import Crop
 from tests.stages.reconstruction.hamba.conftest import MakeCrops, make_crops
 
 __all__ = ["make_crops"]

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import hamba_core
-from hamba_core.hand.skeleton import Side
-from hamba_core.network.configuration import DecoderConfiguration
+from hamba_core.hand import Side
+from hamba_core.network import DecoderConfiguration
 from hamba_core.network.state_space.blocks import SS2D, fault_of_fused_scans
 from hamba_core.network.state_space.convolution import depthwise_3x3_silu, has_fused_convolution
 from hamba_core.network.state_space.scan import ScanKernel, SequenceScan, choose_scan, selective_scan
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.packets import Detections, Frame, FrameMeta, HandBox
 from stages.reconstruction.hamba import HambaEstimator, NetworkSettings
 

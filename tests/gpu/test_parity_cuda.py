@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import hamba_core
-from hamba_core.view.crop import cut_batch
+from hamba_core.view import cut_batch
 from tests.hamba_core.network.test_parity import TOLERANCE, answers, relative_errors, vertex_error
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from hamba_core.hand.rotations import exp_so3
+from hamba_core.hand import exp_so3
 from hamba_core.metrics import mpjpe, pa_mpjpe, procrustes_aligned
 
 

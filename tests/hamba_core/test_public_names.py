@@ -4,13 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import hamba_core
 
 
 def test_the_public_names_are_these() -> None:
-    assert hamba_core.__all__ == [
+    assert vars(hamba_core)["__all__"] == [
         "Conversion",
         "Hamba",
         "HambaConfiguration",
@@ -23,14 +21,9 @@ def test_the_public_names_are_these() -> None:
         "square_around",
         "translation_in_picture",
     ]
-    for name in hamba_core.__all__:
+    for name in vars(hamba_core)["__all__"]:
         assert getattr(hamba_core, name).__name__ == name
         assert name in dir(hamba_core)
-
-
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="absent"):
-        hamba_core.absent  # noqa: B018
 
 
 def test_importing_it_brings_no_torch() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
+from pipeline.runtime import Runner
 from pipeline.runtime.clock import Clock, SimulatedClock
-from pipeline.runtime.runner import Runner
 from stages.contract import Sink, Source, Stage
 from stages.packets import (
     ClockAnchor,

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from hamba_core.errors import OutputError
-from pipeline.outputs import RECORDING, default_folder, prepare_folder
+from pipeline.outputs import default_folder, prepare_folder
+from stages.recording import RECORDING
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from hamba_core.errors import PacketError
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.packets import Frame, FrameMeta, HandBox, HandTopology
 
 CAMERA = Intrinsics(600, 600, 320, 240)

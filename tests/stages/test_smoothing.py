@@ -5,15 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import MIRROR
+from hamba_core.hand import MIRROR, SIDES, Side, load_generic_hand
 from hamba_core.hand.rotations import angle_between, exp_so3, log_so3
-from hamba_core.hand.skeleton import SIDES, Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.assets import CLIP_TRUTH
 from stages.common.proximity import tight_box
 from stages.packets import FrameMeta, FrameResult, Hand

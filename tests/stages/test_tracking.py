@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 
-from hamba_core.hand.skeleton import SIDES, Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import SIDES, Side
+from hamba_core.view import Intrinsics
 from stages.common.proximity import hand_size, tight_box
 from stages.packets import Detections, Frame, FrameMeta, HandBox
 from stages.tracking import HandTracking, TrackingSettings

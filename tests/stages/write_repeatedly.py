@@ -16,8 +16,7 @@ import numpy as np
 from hamba_core.errors import OutputError
 from stages.overlay import Overlay
 from stages.packets import Percentiles, RunInfo, Status
-from stages.recording import Recorder
-from stages.recording.reader import read_recording
+from stages.recording import Recorder, read_recording
 
 
 def main(kind: str, source: Path, out: Path, frames: int | None = None, limit: int | None = None) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -8,8 +8,7 @@ import pytest
 
 from stages.contract import Sink
 from stages.packets import FrameResult, RunInfo, Status
-from stages.recording import Recorder
-from stages.recording.reader import Recording, read_recording
+from stages.recording import Recorder, Recording, read_recording
 from viewers.player import Player
 
 MakeResult = Callable[..., FrameResult]

@@ -12,7 +12,7 @@ import pytest
 
 from hamba_core.errors import OutputError
 from stages.packets import ClockAnchor, FrameResult
-from stages.recording.reader import read_recording
+from stages.recording import read_recording
 from viewers.client import HandClient
 from viewers.remote_recorder import RemoteRecorder, RemoteRecording
 

@@ -13,7 +13,7 @@ import numpy as np
 import open3d as o3d
 
 from hamba_core.errors import DeviceError
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.common.palette import Colour, HandColours
 from stages.packets import FrameMeta, FrameResult, Hand, HandTopology
 from stages.wire import ImageMessage

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from hamba_core.network.backbone import Backbone
-from hamba_core.network.heads.graph import GraphLayer
-from hamba_core.network.heads.gss_head import GSSDecoder
-from hamba_core.network.state_space.blocks import SS2D
+from hamba_core.network.heads import GraphLayer, GSSDecoder
+from hamba_core.network.state_space import SS2D
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 

@@ -7,7 +7,7 @@ for each joint.
 import torch
 from torch import Tensor, nn
 
-from hamba_core.hand.skeleton import BONES, JOINT_NAMES
+from hamba_core.hand import BONES, JOINT_NAMES
 
 JOINTS = len(JOINT_NAMES)
 EDGES = tuple(sorted([*BONES, *((child, parent) for parent, child in BONES)]))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from hamba_core.network.configuration import DecoderConfiguration
 from hamba_core.network.heads.graph import JOINTS, GraphLayer
 from hamba_core.network.heads.readout import HandParameters, Readout
-from hamba_core.network.state_space.blocks import VSSDecoder
+from hamba_core.network.state_space import VSSDecoder
 
 
 class GSSDecoder(VSSDecoder):

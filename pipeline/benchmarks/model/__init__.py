@@ -94,10 +94,8 @@ def measure_model(
     """
     import torch
 
-    from hamba_core.hand.generic_hand import load_generic_hand
-    from hamba_core.weights.conversion import convert_release
-    from hamba_core.weights.loading import checked_device, open_weights
-    from hamba_core.weights.random_release import write_random_release
+    from hamba_core.hand import load_generic_hand
+    from hamba_core.weights import checked_device, convert_release, open_weights, write_random_release
     from pipeline.benchmarks.model import breakdown, contestants
     from pipeline.benchmarks.model.floor import measure_floor
     from pipeline.benchmarks.model.loading import measure_loading

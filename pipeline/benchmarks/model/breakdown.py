@@ -6,7 +6,7 @@ from functools import partial
 import torch
 
 from pipeline.benchmarks.model.contestants import filled_slot, prepared
-from stages.reconstruction.hamba.engine.device import Stream, Work
+from stages.reconstruction.hamba import Stream, Work
 
 _REPETITIONS = 10
 """In one graph, so that what is timed is the device's work and not its start."""

@@ -16,19 +16,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.network.fast.allocator import keep_freed_memory
-from hamba_core.network.fast.packing import choose_packing
-from hamba_core.network.hamba import Hamba
-from hamba_core.network.precision import choose_precision, crop_precision
-from hamba_core.view.crop import cut_batch
-from hamba_core.view.square import Square
-from hamba_core.weights.loading import load
-from stages.reconstruction.hamba.engine.cuda import Cuda
-from stages.reconstruction.hamba.engine.device import Cpu, Device, Work
-from stages.reconstruction.hamba.engine.engine import DeviceEngine
-from stages.reconstruction.hamba.engine.rows import row_width, write_rows
-from stages.reconstruction.hamba.engine.slots import Crop, Slot
+from hamba_core.hand import load_generic_hand
+from hamba_core.network import Hamba, choose_packing, choose_precision, crop_precision, keep_freed_memory
+from hamba_core.view import Square, cut_batch
+from hamba_core.weights import load
+from stages.reconstruction.hamba import Cpu, Crop, Cuda, Device, DeviceEngine, Slot, Work, row_width, write_rows
 
 Way = Literal["reference", "eager", "default"]
 WAYS: tuple[Way, ...] = ("reference", "eager", "default")

@@ -12,11 +12,9 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.network.configuration import CROP_SIZE, HambaConfiguration
-from hamba_core.network.hamba import Hamba
-from hamba_core.network.heads.graph import JOINTS
-from hamba_core.weights.loading import tensor_dtypes, weights_of
+from hamba_core.hand import load_generic_hand
+from hamba_core.network import CROP_SIZE, JOINTS, Hamba, HambaConfiguration
+from hamba_core.weights import tensor_dtypes, weights_of
 
 _TRIALS = 5
 

@@ -36,13 +36,9 @@ def _probe(path: Path) -> Probe:
     """Load as a run does, and run one hand."""
     import torch
 
-    from hamba_core.hand.generic_hand import load_generic_hand
-    from hamba_core.hand.hand_layer import HandLayer
-    from hamba_core.network.fast.allocator import keep_freed_memory
-    from hamba_core.network.fast.packing import choose_packing
-    from hamba_core.network.hamba import Hamba
-    from hamba_core.network.precision import choose_precision
-    from hamba_core.weights.loading import load, tensor_dtypes, weights_of
+    from hamba_core.hand import HandLayer, load_generic_hand
+    from hamba_core.network import Hamba, choose_packing, choose_precision, keep_freed_memory
+    from hamba_core.weights import load, tensor_dtypes, weights_of
 
     cpu = torch.device("cpu")
     dtype = choose_precision(cpu).dtype

@@ -13,12 +13,10 @@ from typing import Final, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.rotations import euler_zxy
-from hamba_core.hand.skeleton import JOINT_NAMES, JOINT_PARENTS
-from stages.export.rig.looks import name_of
-from stages.export.rig.skeleton_rig import TURNING, Array, Rig, poses_of, rigs_of
+from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, euler_zxy
+from stages.export.rig import TURNING, Array, Rig, name_of, poses_of, rigs_of
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Take, Track
+from stages.export.tracks import Take, Track
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from hamba_core.hand.skeleton import JOINT_NAMES
+from hamba_core.hand import JOINT_NAMES
 from stages.export.settings import ExportSettings
-from stages.export.tracks.merge_by_time import in_time
-from stages.export.tracks.tracks import Take, Track
+from stages.export.tracks import Take, Track, in_time
 
 COLUMNS: Final = (
     "frame", "pts", "track", "side", "score",

@@ -10,10 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.export.rig.normals import vertex_normals
-from stages.export.rig.skeleton_rig import R_FILE_CAMERA
+from stages.export.rig import R_FILE_CAMERA, vertex_normals
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Take
+from stages.export.tracks import Take
 
 Array = NDArray[np.floating]
 Faces = NDArray[np.integer]

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from hamba_core.hand.skeleton import JOINT_NAMES
+from hamba_core.hand import JOINT_NAMES
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import ROW, Take, Track
+from stages.export.tracks import ROW, Take, Track
 
 RENAMED: Final = {"frame": "frames"}
 """Fields of a row that are called otherwise in the file."""

@@ -12,15 +12,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.anatomy import flexion_axes
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import MIRROR
-from hamba_core.hand.rotations import to_quaternion
-from hamba_core.hand.skeleton import FINGERS, JOINT_NAMES, JOINT_PARENTS, MODEL_JOINT_NAMES, Side
-from stages.export.rig.skeleton_rig import R_FILE_CAMERA, bone_poses
+from hamba_core.hand import (
+    FINGERS,
+    JOINT_NAMES,
+    JOINT_PARENTS,
+    MIRROR,
+    MODEL_JOINT_NAMES,
+    Side,
+    flexion_axes,
+    load_generic_hand,
+    to_quaternion,
+)
+from stages.export.rig import R_FILE_CAMERA, bone_poses
 from stages.export.settings import ExportSettings
-from stages.export.tracks.merge_by_time import in_time
-from stages.export.tracks.tracks import Take, Track
+from stages.export.tracks import Take, Track, in_time
 
 Array = NDArray[np.float64]
 

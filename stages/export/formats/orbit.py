@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.rotations import exp_so3
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import exp_so3
+from hamba_core.view import Intrinsics
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Track
+from stages.export.tracks import Track
 from stages.packets import FloatArray, FrameMeta, FrameResult, Hand, Image
 
 _NEAREST: Final = 0.02  # m; a hand that reaches nearer to the camera, or behind it, is not drawn

@@ -13,13 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import DependencyError, OutputError
-from hamba_core.hand.skeleton import JOINT_NAMES
-from stages.export.rig.looks import linear_colours, name_of
-from stages.export.rig.normals import vertex_normals
-from stages.export.rig.rest_hand import licence_of
-from stages.export.rig.skeleton_rig import R_FILE_CAMERA, Rig, rigs_of, spans_of
+from hamba_core.hand import JOINT_NAMES
+from stages.export.rig import R_FILE_CAMERA, Rig, licence_of, linear_colours, name_of, rigs_of, spans_of, vertex_normals
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Take, Track
+from stages.export.tracks import Take, Track
 
 _JOINT_WIDTH: Final = 0.008  # m
 

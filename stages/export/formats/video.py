@@ -17,10 +17,10 @@ from hamba_core.errors import ConfigurationError, SourceError
 from stages.contract import Source
 from stages.export.formats.orbit import Orbit
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Take
+from stages.export.tracks import Take
 from stages.overlay import Overlay
 from stages.packets import Frame, FrameResult, Image
-from stages.recording.format import RecordedRun
+from stages.recording import RecordedRun
 from stages.sources import SourceSettings, source_for
 
 logger = logging.getLogger(__name__)

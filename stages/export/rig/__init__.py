@@ -1,1 +1,5 @@
 """A hand as animators have it: rest pose, bones, normals, looks."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stages.common.palette import hand_colour
-from stages.export.tracks.tracks import Track
+from stages.export.tracks import Track
 
 
 def name_of(track: Track) -> str:

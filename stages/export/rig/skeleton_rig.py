@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import SourceError
-from hamba_core.hand.hand_model import MIRROR
-from hamba_core.hand.skeleton import JOINT_PARENTS, JOINTS_FROM_MODEL, Side
-from stages.export.tracks.tracks import Rows, Take, Track
+from hamba_core.hand import JOINT_PARENTS, JOINTS_FROM_MODEL, MIRROR, Side
+from stages.export.tracks import Rows, Take, Track
 
 Array = NDArray[np.float64]
 

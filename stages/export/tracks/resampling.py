@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import SourceError
-from hamba_core.hand.rotations import slerp
+from hamba_core.hand import slerp
 from stages.export.tracks.tracks import HAND_FIELDS, ROW, Rows, Take, Track, TrackWriter
 from stages.packets import FloatArray
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import SourceError
-from hamba_core.hand.skeleton import Side
+from hamba_core.hand import Side
 from stages.export.settings import ExportSettings
 from stages.packets import FloatArray, FrameMeta, Hand
-from stages.recording.reader import Recording
+from stages.recording import Recording
 
 ROW: Final = np.dtype(
     [

@@ -5,8 +5,6 @@ in batches that travel in `slots`; `device` is what it needs of a device, `cuda`
 `sharing` lets several estimators use one network. `hands` and `rows` are what comes out.
 """
 
-from stages.reconstruction.hamba.estimator import HambaEstimator
-from stages.reconstruction.hamba.settings import NetworkSettings
-from stages.reconstruction.hamba.sharing import SharedModel
+import lazy_loader
 
-__all__ = ["HambaEstimator", "NetworkSettings", "SharedModel"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

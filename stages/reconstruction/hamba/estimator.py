@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import PipelineError
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.view.square import square_around
+from hamba_core.hand import HandModel
+from hamba_core.view import square_around
 from stages.common.proximity import tight_box
 from stages.packets import Choice, Detections, Frame, Hand, HandBox, HandTopology
-from stages.reconstruction.hamba.engine.rows import read_row
+from stages.reconstruction.hamba.engine import read_row
 from stages.reconstruction.hamba.hands import View, hand_in_picture
 from stages.reconstruction.hamba.settings import NetworkSettings
 from stages.reconstruction.hamba.sharing import SharedModel
 
 if TYPE_CHECKING:
-    from stages.reconstruction.hamba.engine.slots import Answer
+    from stages.reconstruction.hamba.engine import Answer
     from stages.reconstruction.hamba.opening import Model
 
 FORGET_AFTER: Final = 60
@@ -153,7 +153,7 @@ class HambaEstimator:
 
     def _start(self, views: Sequence[View], hands: list[list[Hand]]) -> "_Run":
         """Put these on their way; their hands will be put with those of their frames."""
-        from stages.reconstruction.hamba.engine.slots import Crop
+        from stages.reconstruction.hamba.engine import Crop
 
         if self._model is None:
             raise _not_open()

@@ -5,11 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from hamba_core.hand.hand_model import MIRROR
-from hamba_core.view.full_camera import translation_in_picture
-from hamba_core.view.square import Square
+from hamba_core.hand import MIRROR
+from hamba_core.view import Square, translation_in_picture
 from stages.packets import Frame, Hand, HandBox
-from stages.reconstruction.hamba.engine.rows import Seen
+from stages.reconstruction.hamba.engine import Seen
 
 _LARGEST_CROP: Final = 8.0
 """In sizes of the picture."""

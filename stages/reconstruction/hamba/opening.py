@@ -8,16 +8,11 @@ from typing import Final
 import torch
 
 from hamba_core.errors import DeviceError
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.network.fast.allocator import keep_freed_memory
-from hamba_core.network.fast.packing import choose_packing
-from hamba_core.network.precision import PrecisionChoice, choose_precision, crop_precision
-from hamba_core.weights.loading import checked_device, load
+from hamba_core.hand import HandModel
+from hamba_core.network import PrecisionChoice, choose_packing, choose_precision, crop_precision, keep_freed_memory
+from hamba_core.weights import checked_device, load
 from stages.packets import Choice
-from stages.reconstruction.hamba.engine.cuda import Cuda
-from stages.reconstruction.hamba.engine.device import Cpu
-from stages.reconstruction.hamba.engine.engine import DeviceEngine, Engine
-from stages.reconstruction.hamba.engine.replicas import Replicas
+from stages.reconstruction.hamba.engine import Cpu, Cuda, DeviceEngine, Engine, Replicas
 from stages.reconstruction.hamba.settings import NetworkSettings
 
 _CPU_SIZES: Final = tuple(range(1, 9))

@@ -15,9 +15,7 @@ from hamba_core.errors import PipelineError
 from stages.packets import Choice
 
 if TYPE_CHECKING:
-    from stages.reconstruction.hamba.engine.engine import Engine
-    from stages.reconstruction.hamba.engine.rows import Array
-    from stages.reconstruction.hamba.engine.slots import Answer, Crop
+    from stages.reconstruction.hamba.engine import Answer, Array, Crop, Engine
     from stages.reconstruction.hamba.opening import Model
 
 

@@ -3,3 +3,7 @@
 `estimator` takes tracked boxes to hands; `shape` finds betas from bone lengths along a track; `fingers` is the
 kinematics; `fit` is the fit itself.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

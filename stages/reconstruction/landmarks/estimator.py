@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.hand_model import MIRROR, HandModel
-from hamba_core.hand.rotations import exp_so3
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import MIRROR, HandModel, exp_so3
+from hamba_core.view import Intrinsics
 from stages.packets import Choice, Detections, Hand, HandBox, HandTopology
 from stages.reconstruction.landmarks.fingers import Fingers
 from stages.reconstruction.landmarks.fit import LandmarkFit, Landmarks

@@ -11,9 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.rotations import hat
-from hamba_core.hand.skeleton import JOINTS_FROM_MODEL
+from hamba_core.hand import JOINTS_FROM_MODEL, HandModel, hat
 
 Array = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.rotations import exp_so3, hat, nearest_rotation
+from hamba_core.hand import exp_so3, hat, nearest_rotation
 from stages.reconstruction.landmarks.fingers import Fingers, PosedFingers
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand import HandModel
 
 Array = NDArray[np.float64]
 

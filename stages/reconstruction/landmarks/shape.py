@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.skeleton import BONES
+from hamba_core.hand import BONES, HandModel
 
 Array = NDArray[np.float64]
 

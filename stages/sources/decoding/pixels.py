@@ -6,8 +6,7 @@ from typing import cast
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideData
-from av.sidedata.sidedata import Type as SideDataType
+from av.sidedata.sidedata import SideData, Type as SideDataType
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from hamba_core.errors import SourceError

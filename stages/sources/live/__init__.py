@@ -1,1 +1,5 @@
 """Sources that come at their own time: cameras and network streams."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,8 +16,7 @@ import numpy as np
 
 from hamba_core.errors import SourceError
 from stages.packets import Choice
-from stages.sources.decoding.decoding import open_container, open_decoder, reason_of
-from stages.sources.decoding.pixels import PixelConverter
+from stages.sources.decoding import PixelConverter, open_container, open_decoder, reason_of
 from stages.sources.live.live_source import LiveSource, Picture, Session
 from stages.sources.settings import SourceSettings
 

@@ -11,8 +11,7 @@ from av.container import InputContainer
 
 from hamba_core.errors import SourceError
 from stages.packets import Choice
-from stages.sources.decoding.decoding import VideoDecoder, open_container, open_decoder, reason_of
-from stages.sources.decoding.pixels import PixelConverter
+from stages.sources.decoding import PixelConverter, VideoDecoder, open_container, open_decoder, reason_of
 from stages.sources.live.live_source import LiveSource, Picture, Session
 from stages.sources.settings import SourceSettings
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import av
 
-from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand import load_generic_hand
 from stages.synthetic.settings import SyntheticSettings
 from stages.synthetic.source import SyntheticSource
 from stages.synthetic.truth import ClipTruth

@@ -1,1 +1,5 @@
 """How the hands of the test pattern move."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from hamba_core.hand.hand_model import MIRROR
+from hamba_core.hand import MIRROR
 from stages.synthetic.motion.motion import HandState
 
 Array = NDArray[np.float64]

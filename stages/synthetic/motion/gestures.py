@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from hamba_core.hand.anatomy import joint_axes
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.skeleton import JOINT_NAMES, MODEL_FINGERS, MODEL_JOINT_NAMES
+from hamba_core.hand import JOINT_NAMES, MODEL_FINGERS, MODEL_JOINT_NAMES, HandModel, joint_axes
 
 Array = NDArray[np.float64]
 Bend = tuple[float, float, float, float]

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from hamba_core.hand.hand_model import MIRROR, HandModel
-from hamba_core.hand.skeleton import JOINT_NAMES, Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import JOINT_NAMES, MIRROR, HandModel, Side
+from hamba_core.view import Intrinsics
 from stages.synthetic.motion.gestures import hand_pose, make_gestures
 
 Array = NDArray[np.float64]

@@ -1,1 +1,5 @@
 """Where the hands of the test pattern are: a desk in a room."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

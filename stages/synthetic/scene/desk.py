@@ -6,10 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.view.camera import Intrinsics
-from stages.synthetic.surfaces.lighting import Lights
-from stages.synthetic.surfaces.noise import FloatArray, Noise
-from stages.synthetic.surfaces.skin import linear
+from hamba_core.view import Intrinsics
+from stages.synthetic.surfaces import FloatArray, Lights, Noise, linear
 
 Array = NDArray[np.float64]
 

@@ -4,9 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.synthetic.surfaces.lighting import Lights
-from stages.synthetic.surfaces.noise import FloatArray
-from stages.synthetic.surfaces.skin import linear
+from stages.synthetic.surfaces import FloatArray, Lights, linear
 
 WALLS = ((206, 200, 188), (176, 190, 196), (190, 198, 180), (214, 196, 178), (150, 164, 178))
 BOOKS = ((132, 52, 44), (44, 82, 112), (196, 162, 92), (70, 96, 74), (222, 212, 192), (88, 66, 96), (38, 42, 50))

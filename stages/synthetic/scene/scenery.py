@@ -4,13 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamba_core.view.camera import Intrinsics
-from stages.synthetic.motion.motion import View
+from hamba_core.view import Intrinsics
+from stages.synthetic.motion import View
 from stages.synthetic.scene.desk import Plane, desk_lights, desk_picture, desk_plane
 from stages.synthetic.scene.room import room_lights, room_picture
-from stages.synthetic.surfaces.lighting import Lights
-from stages.synthetic.surfaces.noise import FloatArray
-from stages.synthetic.surfaces.skin import TONES, linear
+from stages.synthetic.surfaces import TONES, FloatArray, Lights, linear
 
 FABRICS = ((46, 66, 92), (122, 40, 44), (64, 84, 64), (176, 168, 152), (52, 52, 56), (196, 140, 62), (92, 74, 104))
 """sRGB colours of sleeves."""

@@ -1,1 +1,5 @@
 """What the hands of the test pattern look like: meshes, skin, light."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

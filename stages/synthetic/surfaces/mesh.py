@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from hamba_core.hand.hand_model import HandModel
-from stages.synthetic.motion.arm import WRIST_CUT, Arm
-from stages.synthetic.motion.motion import HandState, palm_basis
+from hamba_core.hand import HandModel
+from stages.synthetic.motion import WRIST_CUT, Arm, HandState, palm_basis
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]

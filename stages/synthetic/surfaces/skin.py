@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from hamba_core.hand.anatomy import MODEL_JOINTS_IN_21, joint_axes
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.skeleton import FINGERS, JOINT_NAMES, MODEL_JOINT_NAMES
-from stages.synthetic.motion.motion import palm_basis
+from hamba_core.hand import FINGERS, JOINT_NAMES, MODEL_JOINT_NAMES, MODEL_JOINTS_IN_21, HandModel, joint_axes
+from stages.synthetic.motion import palm_basis
 from stages.synthetic.surfaces.noise import FloatArray, Noise
 
 Array = NDArray[np.float64]

@@ -6,12 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from hamba_core import generic_hand
+from hamba_core.hand import generic_hand
 from hamba_core.hand.generic_hand import SHAPE_DIRECTIONS, load_generic_hand
 from hamba_core.hand.generic_hand.make.shape_directions import UNIT
 from hamba_core.hand.hand_model import Array, IntArray

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from hamba_core.hand.skeleton import Side
+from hamba_core.hand import Side
 from hamba_core.view.camera import Intrinsics
 from hamba_core.view.crop import cut_batch, cut_crops
 from hamba_core.view.crop_matrices import crop_by_products

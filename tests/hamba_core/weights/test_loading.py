@@ -16,7 +16,7 @@ import torch
 
 import hamba_core
 from hamba_core.errors import ConfigurationError, DeviceError, HandModelError, OutputError, WeightsError
-from hamba_core.network.fast.packing import can_pack
+from hamba_core.network import can_pack
 
 MakeRelease = Callable[..., Path]
 FIELDS = ("camera", "translation", "global_orient", "hand_pose", "betas", "joints", "vertices", "joints_2d")

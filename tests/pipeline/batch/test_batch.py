@@ -23,14 +23,13 @@ from pipeline.batch.display import BatchLines, print_outcomes
 from pipeline.batch.process_pool import perform_all
 from pipeline.batch.worker import Outcome, Progress, Task
 from pipeline.commands.cli import app
-from pipeline.outputs import OVERLAY, RECORDING, SUMMARY
+from pipeline.outputs import OVERLAY, SUMMARY
 from pipeline.settings import load_settings
-from pipeline.terminal.errors import run_app
+from pipeline.terminal import run_app
 from stages.assets import CLIP
 from stages.export import ExportSettings
 from stages.packets import FrameResult, Percentiles, RunInfo, Status
-from stages.recording import Recorder
-from stages.recording.reader import read_recording
+from stages.recording import RECORDING, Recorder, read_recording
 
 LEAN = ["reconstruct.estimator=landmarks", "overlay.enabled=false"]
 LEAN_OPTIONS = ["--estimator", "landmarks", "--no-overlay"]

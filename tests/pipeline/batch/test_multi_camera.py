@@ -12,7 +12,7 @@ import pytest
 from hamba_core.errors import ConfigurationError
 from pipeline.batch.multi_camera import address_after, run_together
 from pipeline.settings import load_settings
-from stages.recording.reader import read_recording
+from stages.recording import read_recording
 
 FIRST, SECOND = (f"synthetic:?live=1&seconds=2&width=160&height=120&hands=1&seed={seed}" for seed in (0, 1))
 

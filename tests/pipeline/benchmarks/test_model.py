@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.network.configuration import RELEASED, BackboneConfiguration, DecoderConfiguration, HambaConfiguration
-from hamba_core.weights.loading import load
-from hamba_core.weights.random_release import write_random_release
+from hamba_core.hand import load_generic_hand
+from hamba_core.network import RELEASED, BackboneConfiguration, DecoderConfiguration, HambaConfiguration
+from hamba_core.weights import load, write_random_release
 from pipeline.benchmarks.model import measure_model
 from pipeline.benchmarks.model.floor import Floor, flop_per_hand, weights_bytes
 

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from pipeline.commands.cli import app
-from pipeline.outputs import OVERLAY, RECORDING, SUMMARY
-from pipeline.terminal.errors import run_app
+from pipeline.outputs import OVERLAY, SUMMARY
+from pipeline.terminal import run_app
 from stages.assets import CLIP
-from stages.recording.reader import read_recording
+from stages.recording import RECORDING, read_recording
 from stages.wire import HandsMessage
 
 HAMBA = [sys.executable, "-c", "from pipeline.commands.cli import main; main()"]

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from stages.packets import FrameResult, RunInfo
-from stages.recording import Recorder
-from stages.recording.reader import read_recording
+from stages.recording import Recorder, read_recording
 from viewers.client import HandClient
 
 MakeStage = Callable[..., Any]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.commands.cli import app
-from pipeline.terminal.errors import run_app
+from pipeline.terminal import run_app
 from stages.packets import FrameResult, RunInfo
 from stages.recording import Recorder
 

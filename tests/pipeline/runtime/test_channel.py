@@ -8,8 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pipeline.runtime.channel import ABANDONED, DISCARDED, OUTDATED, REPLACED, Channel
 from pipeline.runtime.clock import SimulatedClock

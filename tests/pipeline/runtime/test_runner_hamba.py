@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hamba_core.errors import DeviceError
-from hamba_core.view.camera import Intrinsics
-from hamba_core.weights.loading import load
+from hamba_core.view import Intrinsics
+from hamba_core.weights import load
 from pipeline.runtime.runner import Mode, Runner, RuntimeSettings
 from stages.contract import Sink, Source, Stage
 from stages.packets import (
@@ -25,10 +25,8 @@ from stages.packets import (
     RunInfo,
     SourceInfo,
 )
-from stages.reconstruction.hamba.engine.device import Cpu
-from stages.reconstruction.hamba.engine.engine import DeviceEngine
-from stages.reconstruction.hamba.opening import Model
-from stages.reconstruction.reconstruction import Reconstruction, ReconstructionSettings, shared_network
+from stages.reconstruction import Reconstruction, ReconstructionSettings, shared_network
+from stages.reconstruction.hamba import Cpu, DeviceEngine, Model
 from tests.stages.reconstruction.hamba.simulated import Simulated
 
 FRAMES = 12

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pipeline.runtime.clock import MonotonicClock
 from pipeline.runtime.runner import RuntimeSettings, SinkPolicy

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from mcap.reader import make_reader
 
-from pipeline.outputs import RECORDING
-from stages.recording.reader import read_recording
+from stages.recording import RECORDING, read_recording
 
 IN_SMALL_DISK = """
 set -e

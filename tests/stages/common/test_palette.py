@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hamba_core.hand.skeleton import BONES, JOINT_NAMES
+from hamba_core.hand import BONES, JOINT_NAMES
 from stages.common.palette import BONE_COLOURS, JOINT_COLOURS, WRIST_COLOUR, HandColours, hand_colour
 from stages.packets import Hand
 

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import stages.detection.detection
 from hamba_core.errors import DependencyError, SourceError, WeightsError
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.assets import HAND_LANDMARKER
 from stages.assets.make.hand_landmarker import make_task_file
 from stages.detection.detection import DetectionSettings, HandDetection, without_duplicates

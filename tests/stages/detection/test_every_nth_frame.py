@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.common.proximity import tight_box
 from stages.detection.detection import DetectionSettings, HandDetection
 from stages.packets import Detections, Frame, FrameMeta, HandBox

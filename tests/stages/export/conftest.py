@@ -9,17 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.mano import read_mano
-from hamba_core.hand.rotations import exp_so3
-from hamba_core.hand.skeleton import Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import HandModel, Side, exp_so3, load_generic_hand, read_mano
+from hamba_core.view import Intrinsics
 from stages.export.settings import ExportSettings
 from stages.export.tracks.tracks import Take, take_from
 from stages.packets import FrameMeta, FrameResult, Hand, HandTopology, RunInfo
-from stages.recording import Recorder, RecordingSettings
-from stages.recording.reader import read_recording
+from stages.recording import Recorder, RecordingSettings, read_recording
 
 PoseHand = Callable[..., Hand]
 MakeRecording = Callable[..., Path]

@@ -11,9 +11,7 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.skeleton import JOINT_NAMES, Side
+from hamba_core.hand import JOINT_NAMES, HandModel, Side, load_generic_hand
 from stages.export import ExportSettings, export
 from stages.export.formats.joint_table import export_csv
 from stages.export.formats.mesh_files import export_ply

@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
+from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side, load_generic_hand
 from stages.export.formats.bvh import export_bvh
 from stages.export.settings import ExportSettings
 from stages.export.tracks.tracks import Take

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from hamba_core.errors import ConfigurationError, OutputError, SourceError
-from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand import load_generic_hand
 from stages.export import FORMATS, ExportSettings, export, formats_in
 from stages.export.dispatch import target_of
 from stages.packets import Hand

@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 import pygltflib
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from hamba_core.errors import HandModelError, OutputError, SourceError
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.skeleton import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
+from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side, load_generic_hand
 from stages.export.formats.glb.glb_file import export_glb
 from stages.export.formats.glb.gltf_file import GltfFile
 from stages.export.settings import ExportSettings

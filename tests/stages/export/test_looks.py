@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hamba_core.hand.skeleton import Side
+from hamba_core.hand import Side
 from stages.common.palette import hand_colour
 from stages.export.rig.looks import linear_colours, name_of
 from stages.export.rig.normals import vertex_normals

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import load_generic_hand
+from hamba_core.view import Intrinsics
 from stages.export.formats.glb.glb_file import export_glb
 from stages.export.settings import ExportSettings
 from stages.export.tracks.tracks import Take

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from hamba_core.errors import SourceError
-from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand import load_generic_hand
 from hamba_core.hand.rotations import angle_between
 from stages.export.settings import ExportSettings
 from stages.export.tracks.merge_by_time import in_time

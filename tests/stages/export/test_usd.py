@@ -7,13 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from hamba_core.errors import DependencyError, OutputError, SourceError
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.skeleton import JOINT_NAMES, SIDES, Side
+from hamba_core.hand import JOINT_NAMES, SIDES, HandModel, Side, load_generic_hand
 from stages.export.formats.usd import export_usd
 from stages.export.settings import ExportSettings
 from stages.export.tracks.tracks import Take

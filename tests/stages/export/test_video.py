@@ -142,7 +142,7 @@ def joints_of(take: Take) -> FloatArray:
 @pytest.fixture
 def take(record: Record, tmp_path: Path) -> Take:
     from stages.export.tracks.tracks import take_from
-    from stages.recording.reader import read_recording
+    from stages.recording import read_recording
 
     return take_from(read_recording(record(hands=1)), ExportSettings(), tmp_path / "tracks", lambda share: None)
 

@@ -7,7 +7,7 @@ import open3d as o3d
 import pytest
 from numpy.typing import NDArray
 
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.overlay.rendering import Mesh, draw_meshes, view_of
 from stages.packets import Hand, HandTopology
 

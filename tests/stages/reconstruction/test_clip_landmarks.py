@@ -8,7 +8,7 @@ import pytest
 from hamba_core.metrics import mpjpe, pa_mpjpe
 from stages.assets import CLIP, CLIP_TRUTH
 from stages.common.proximity import joint_distance
-from stages.detection.detection import HandDetection
+from stages.detection import HandDetection
 from stages.packets import Hand, HandBox
 from stages.reconstruction.reconstruction import Reconstruction, ReconstructionSettings
 from stages.sources import source_for

@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from hamba_core.errors import ConfigurationError, HambaError
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import load_generic_hand
+from hamba_core.view import Intrinsics
 from stages.packets import Detections, Frame, FrameMeta, HandBox
 from stages.reconstruction.reconstruction import CHECKPOINT_VARIABLE, Reconstruction, ReconstructionSettings
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from stages.sources.decoding.orientation import UPRIGHT, Orientation
 from stages.sources.headers import HEAD_BYTES, gif_size, still_header, still_kind

@@ -4,7 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.contract import Source
 from stages.packets import Choice, Frame, FrameMeta, SourceInfo
 from stages.sources.pacing import SLACK, PacedSource

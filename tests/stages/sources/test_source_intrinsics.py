@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hamba_core.errors import ConfigurationError
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.packets import Image
 from stages.sources import SourceSettings
 from stages.sources.intrinsics import CameraModel, load_calibration

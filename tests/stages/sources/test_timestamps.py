@@ -1,8 +1,7 @@
 from itertools import accumulate, pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from stages.sources.timestamps import JUMP, Timeline
 

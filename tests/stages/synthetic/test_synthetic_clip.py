@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand import load_generic_hand
 from stages.packets import Image
 from stages.synthetic import ClipTruth, SyntheticSource, load_truth
 from stages.synthetic.make.clip import CLIP, SETTINGS, TRUTH

@@ -4,15 +4,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import MIRROR, PosedHand
-from hamba_core.hand.skeleton import MODEL_JOINT_NAMES, SIDES, Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import MIRROR, MODEL_JOINT_NAMES, SIDES, PosedHand, Side, load_generic_hand
+from hamba_core.view import Intrinsics
 from stages.synthetic.motion.gestures import hand_pose, make_gestures
 from stages.synthetic.motion.motion import CYCLE, Choreography, HandState, View, palm_basis
 

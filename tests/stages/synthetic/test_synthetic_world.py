@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hamba_core.hand.skeleton import JOINT_NAMES
+from hamba_core.hand import JOINT_NAMES
 from stages.packets import Image
 from stages.synthetic import HandTruth, SyntheticSettings
 from stages.synthetic.world import World

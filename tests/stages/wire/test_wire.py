@@ -10,12 +10,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hamba_core.errors import WireError
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages import wire
 from stages.packets import (
     Choice,

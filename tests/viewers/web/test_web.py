@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hamba_core.errors import OutputError
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.common.palette import hand_colour
 from stages.packets import FrameResult, Hand, HandTopology
 from viewers.client import HandClient

@@ -11,11 +11,9 @@ from tempfile import TemporaryFile
 from stages.export.formats.glb.gltf_file import Animation, GltfFile
 from stages.export.formats.glb.morphed import BYTES_A_VERTEX, add_morphed_hand
 from stages.export.formats.glb.skinned import add_skinned_hand
-from stages.export.rig.looks import linear_colours, name_of
-from stages.export.rig.rest_hand import licence_of, recorded_hand_model
-from stages.export.rig.skeleton_rig import rigs_of
+from stages.export.rig import licence_of, linear_colours, name_of, recorded_hand_model, rigs_of
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Take
+from stages.export.tracks import Take
 
 
 def export_glb(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:

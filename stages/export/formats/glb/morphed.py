@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.export.formats.glb.gltf_file import INDICES, VERTEX_DATA, Animation, GltfFile
-from stages.export.rig.normals import vertex_normals
-from stages.export.rig.skeleton_rig import R_FILE_CAMERA, Rig, spans_of
-from stages.export.tracks.tracks import Take, Track
+from stages.export.rig import R_FILE_CAMERA, Rig, spans_of, vertex_normals
+from stages.export.tracks import Take, Track
 
 _STRETCH: Final = 60
 """Targets of a mesh. Graphics cards take at least 256."""

@@ -8,14 +8,21 @@ from typing import Final
 
 import numpy as np
 
-from hamba_core.hand.hand_model import HandModel
-from hamba_core.hand.rotations import to_quaternion
-from hamba_core.hand.skeleton import JOINT_NAMES, JOINT_PARENTS
+from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, HandModel, to_quaternion
 from stages.export.formats.glb.gltf_file import INDICES, VERTEX_DATA, Animation, GltfFile
-from stages.export.rig.normals import vertex_normals
-from stages.export.rig.rest_hand import RestHand, rest_hand
-from stages.export.rig.skeleton_rig import TURNING, Array, BonePoses, Rig, bone_poses, poses_of, spans_of
-from stages.export.tracks.tracks import Take, Track
+from stages.export.rig import (
+    TURNING,
+    Array,
+    BonePoses,
+    RestHand,
+    Rig,
+    bone_poses,
+    poses_of,
+    rest_hand,
+    spans_of,
+    vertex_normals,
+)
+from stages.export.tracks import Take, Track
 
 _MARGIN: Final = np.array([[-0.05], [0.05]])
 """Metres that a mesh may reach beyond its joints."""

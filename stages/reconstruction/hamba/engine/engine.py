@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from hamba_core.errors import DeviceError, PipelineError, first_line
-from hamba_core.network.hamba import Hamba
-from hamba_core.view.crop import cut_batch
+from hamba_core.network import Hamba
+from hamba_core.view import cut_batch
 from stages.packets import Choice
 from stages.reconstruction.hamba.engine.device import Device, Event, Work
 from stages.reconstruction.hamba.engine.rows import row_width, write_rows

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hamba_core.network.hamba import HambaOutput
+    from hamba_core.network import HambaOutput
 
 Array = NDArray[np.float32]
 

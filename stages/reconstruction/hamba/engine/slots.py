@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hamba_core.network.configuration import CROP_SIZE
-from hamba_core.view.square import Square
+from hamba_core.network import CROP_SIZE
+from hamba_core.view import Square
 from stages.packets import Image
 from stages.reconstruction.hamba.engine.device import Buffer, Device, Work
 from stages.reconstruction.hamba.engine.rows import Array

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.skeleton import JOINT_NAMES
-from hamba_core.view.camera import Intrinsics
-from stages.detection.detection import DetectionSettings, HandDetection
+from hamba_core.hand import JOINT_NAMES
+from hamba_core.view import Intrinsics
+from stages.detection import DetectionSettings, HandDetection
 from stages.packets import HandBox
 from stages.reconstruction.landmarks.fingers import FINGER_JOINTS
 from stages.reconstruction.landmarks.offsets import OFFSETS_FILE

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hamba_core.hand.skeleton import JOINT_PARENTS
+from hamba_core.hand import JOINT_PARENTS
 from hamba_core.network.heads.graph import EDGES, GraphLayer, SemanticGraphConvolution
 
 

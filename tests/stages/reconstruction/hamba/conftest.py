@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hamba_core.network.hamba import HambaOutput
-from hamba_core.view.square import Square
+from hamba_core.network import HambaOutput
+from hamba_core.view import Square
 from stages.packets import Image
 from stages.reconstruction.hamba.engine.slots import Crop
 

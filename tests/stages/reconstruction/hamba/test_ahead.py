@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from hamba_core.errors import DeviceError
-from hamba_core.view.camera import Intrinsics
-from hamba_core.weights.loading import load
+from hamba_core.view import Intrinsics
+from hamba_core.weights import load
 from stages.common.proximity import tight_box
 from stages.packets import Detections, Frame, FrameMeta, Hand, HandBox
 from stages.reconstruction.hamba import HambaEstimator

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from hamba_core.errors import DeviceError, PipelineError
 from stages.reconstruction.hamba.engine.device import Cpu

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hamba_core.errors import ConfigurationError, PipelineError, WeightsError
-from hamba_core.hand.hand_model import MIRROR
-from hamba_core.hand.skeleton import Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import MIRROR, Side
+from hamba_core.view import Intrinsics
 from stages.common.proximity import tight_box
 from stages.packets import Detections, Frame, FrameMeta, Hand, HandBox, Image
 from stages.reconstruction.hamba.estimator import FORGET_AFTER, HambaEstimator

@@ -5,11 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import PosedHand
-from hamba_core.hand.rotations import exp_so3
-from hamba_core.hand.skeleton import Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import PosedHand, Side, exp_so3, load_generic_hand
+from hamba_core.view import Intrinsics
 from stages.packets import Detections, Frame, FrameMeta, HandBox
 from stages.reconstruction.landmarks.fingers import FINGER_JOINTS, Fingers
 

@@ -4,11 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from hamba_core.hand.anatomy import joint_axes
-from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand import joint_axes, load_generic_hand
 from stages.reconstruction.landmarks.fingers import FINGER_JOINTS, Fingers
 
 Array = np.ndarray

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand import load_generic_hand
 from hamba_core.hand.rotations import angle_between, exp_so3
 from stages.reconstruction.landmarks.fingers import Fingers
 from stages.reconstruction.landmarks.fit import Fit, LandmarkFit, Landmarks, translation_from_rays

@@ -6,14 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import MIRROR, PosedHand
-from hamba_core.hand.skeleton import SIDES, Side
+from hamba_core.hand import MIRROR, SIDES, PosedHand, Side, load_generic_hand
 from hamba_core.metrics import mpjpe, pa_mpjpe
-from hamba_core.view.camera import Intrinsics
+from hamba_core.view import Intrinsics
 from stages.packets import Detections, Hand, HandBox
 from stages.reconstruction.landmarks.estimator import FORGET_AFTER, LandmarksEstimator
 from stages.reconstruction.landmarks.fingers import FINGER_JOINTS, Fingers

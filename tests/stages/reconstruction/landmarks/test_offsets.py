@@ -5,10 +5,8 @@ from importlib.resources import files
 
 import numpy as np
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.rotations import exp_so3
-from hamba_core.hand.skeleton import JOINT_NAMES, SIDES, Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import JOINT_NAMES, SIDES, Side, exp_so3, load_generic_hand
+from hamba_core.view import Intrinsics
 from stages.packets import HandBox
 from stages.reconstruction.landmarks.fingers import Fingers
 from stages.reconstruction.landmarks.make.offsets import equations, solve

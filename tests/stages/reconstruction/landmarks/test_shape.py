@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.rotations import exp_so3
+from hamba_core.hand import exp_so3, load_generic_hand
 from stages.reconstruction.landmarks.shape import RunningLengths, ShapeFromLengths, span_lengths
 
 MODEL = load_generic_hand()

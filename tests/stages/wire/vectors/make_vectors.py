@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from hamba_core.hand.skeleton import Side
-from hamba_core.view.camera import Intrinsics
+from hamba_core.hand import Side
+from hamba_core.view import Intrinsics
 from stages import wire
 from stages.packets import (
     Choice,

@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import HandModelError
-from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import MIRROR, HandModel
-from hamba_core.hand.mano import read_mano
-from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, Side
+from hamba_core.hand import JOINTS_FROM_MODEL, MIRROR, HandModel, Side, load_generic_hand, read_mano
 
 Array = NDArray[np.float64]
 

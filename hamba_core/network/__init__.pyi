@@ -1,0 +1,24 @@
+from .configuration import (
+    CROP_SIZE as CROP_SIZE,
+    RELEASED as RELEASED,
+    TOKEN_COLUMNS as TOKEN_COLUMNS,
+    TOKEN_ROWS as TOKEN_ROWS,
+    BackboneConfiguration as BackboneConfiguration,
+    DecoderConfiguration as DecoderConfiguration,
+    HambaConfiguration as HambaConfiguration,
+    read_configuration as read_configuration,
+)
+from .fast.allocator import keep_freed_memory as keep_freed_memory
+from .fast.folding import fold as fold
+from .fast.packing import (
+    can_pack as can_pack,
+    choose_packing as choose_packing,
+    pack_linear_layers as pack_linear_layers,
+)
+from .hamba import Hamba as Hamba, HambaOutput as HambaOutput, reducible_parameters as reducible_parameters
+from .heads.graph import JOINTS as JOINTS
+from .precision import (
+    PrecisionChoice as PrecisionChoice,
+    choose_precision as choose_precision,
+    crop_precision as crop_precision,
+)

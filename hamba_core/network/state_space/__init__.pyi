@@ -1,0 +1,2 @@
+from .blocks import SS2D as SS2D, VSSDecoder as VSSDecoder, fault_of_fused_scans as fault_of_fused_scans
+from .scan import ScanChoice as ScanChoice, ScanKernel as ScanKernel, choose_scan as choose_scan

@@ -1,0 +1,9 @@
+from .conversion import Conversion as Conversion, convert_release as convert_release
+from .loading import (
+    checked_device as checked_device,
+    load as load,
+    open_weights as open_weights,
+    tensor_dtypes as tensor_dtypes,
+    weights_of as weights_of,
+)
+from .random_release import write_random_release as write_random_release

@@ -1,0 +1,1 @@
+from .runner import Runner as Runner, RuntimeSettings as RuntimeSettings, SinkPolicy as SinkPolicy

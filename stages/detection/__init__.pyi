@@ -1,0 +1,1 @@
+from .detection import DetectionSettings as DetectionSettings, HandDetection as HandDetection

@@ -1,0 +1,1 @@
+from .overlay import Overlay as Overlay, OverlaySettings as OverlaySettings

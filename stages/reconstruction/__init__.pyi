@@ -1,0 +1,6 @@
+from .reconstruction import (
+    Reconstruction as Reconstruction,
+    ReconstructionSettings as ReconstructionSettings,
+    shared_network as shared_network,
+    uses_network as uses_network,
+)

@@ -1,0 +1,2 @@
+from .estimator import LandmarksEstimator as LandmarksEstimator
+from .offsets import landmark_offsets as landmark_offsets

@@ -1,0 +1,9 @@
+from .decoding import (
+    NoVideoError as NoVideoError,
+    VideoDecoder as VideoDecoder,
+    open_container as open_container,
+    open_decoder as open_decoder,
+    reason_of as reason_of,
+)
+from .orientation import UPRIGHT as UPRIGHT, Orientation as Orientation
+from .pixels import PixelConverter as PixelConverter, orientation_of as orientation_of
