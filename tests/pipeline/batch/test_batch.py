@@ -269,7 +269,7 @@ def test_a_process_that_is_killed_fails_its_source_and_another_goes_on(tmp_path:
         if progress.number == 0 and before_the_last_second(heard):
             for task in Path("/proc/self/task").iterdir():
                 for child in (task / "children").read_text().split():
-                    if b"batch_worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    if b"batch.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
                         os.kill(int(child), signal.SIGKILL)
 
     assert perform_all(tasks, 1, kill_the_first, outcomes.append)
