@@ -1,2 +1,2 @@
 from .batch import run_batch as run_batch, sources_of as sources_of
-from .multi_camera import run_together as run_together
+from .multi_camera import run_cameras as run_cameras

@@ -53,7 +53,7 @@ class _Camera:
             self.error = error
 
 
-def run_together(
+def run_cameras(
     sources: Sequence[str],
     settings: Settings,
     *,

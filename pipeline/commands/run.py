@@ -100,7 +100,7 @@ def run(
 
     With --jobs or --resume, one source goes by the rules of several too.
     """
-    from pipeline.batch import run_batch, run_together, sources_of
+    from pipeline.batch import run_batch, run_cameras, sources_of
     from pipeline.outputs import default_folder
     from pipeline.settings import load_settings
     from pipeline.terminal import export_settings, run_session
@@ -134,7 +134,7 @@ def run(
                 "several live sources at once: expected neither --view nor --export, found one of them; start "
                 "`hamba view ADDRESS` for each, and `hamba export` afterwards"
             )
-        return run_together(sources, settings, out=out, overwrite=overwrite, as_json=json)
+        return run_cameras(sources, settings, out=out, overwrite=overwrite, as_json=json)
     if batch:
         with _window(settings) if view else nullcontext():
             return run_batch(

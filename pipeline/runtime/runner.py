@@ -35,7 +35,7 @@ from pydantic import Field
 from hamba_core.errors import ConfigurationError, PipelineError
 from pipeline.runtime.channel import Channel, Policy
 from pipeline.runtime.clock import Clock, MonotonicClock
-from pipeline.runtime.supervisor import Conductor
+from pipeline.runtime.supervisor import Supervisor
 from pipeline.runtime.telemetry import Telemetry
 from pipeline.runtime.worker import Envelope, Shared, Worker
 from pipeline.runtime.workers import SinkWorker, SourceWorker, StageWorker
@@ -120,7 +120,7 @@ class Runner:
         )
         _connect_line(workers[0], workers[1], [stage.batch for stage in stages], settings)
         _connect_sinks(workers[1][-1], workers[2], policies, settings)
-        self._conductor = Conductor(
+        self._supervisor = Supervisor(
             *workers,
             shared,
             grace_ns=round(settings.grace * 1e9),
@@ -140,21 +140,21 @@ class Runner:
         if self._ran:
             raise PipelineError("Runner.run: expected to be called once, found a second call; make a new Runner")
         self._ran = True
-        conductor = self._conductor
+        supervisor = self._supervisor
         try:
-            conductor.conduct()
+            supervisor.supervise()
         except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt, or from a callback: raised below
-            conductor.interrupt(error)
-            conductor.conduct()
-        self._report = conductor.status(conductor.state, conductor.reason)
+            supervisor.interrupt(error)
+            supervisor.supervise()
+        self._report = supervisor.status(supervisor.state, supervisor.reason)
         try:
-            conductor.tell(self._report)
+            supervisor.tell(self._report)
         except Exception as error:
-            if conductor.error is None:
+            if supervisor.error is None:
                 raise
-            conductor.error.add_note(f"after that, on_status: {type(error).__name__}: {error}")
-        if conductor.error is not None:
-            raise conductor.error
+            supervisor.error.add_note(f"after that, on_status: {type(error).__name__}: {error}")
+        if supervisor.error is not None:
+            raise supervisor.error
         return self._report
 
     def stop(self) -> None:
@@ -162,11 +162,11 @@ class Runner:
 
         From any thread, from a signal handler, as often as one likes, before `run` too. Returns at once.
         """
-        self._conductor.stop()
+        self._supervisor.stop()
 
     def status(self) -> Status:
         """The state of the run now, from any thread; the report once it is over."""
-        return self._report or self._conductor.status("running")
+        return self._report or self._supervisor.status("running")
 
     @property
     def report(self) -> Status | None:
@@ -176,7 +176,7 @@ class Runner:
     @property
     def abandoned(self) -> tuple[str, ...]:
         """Names of the parts that were given up. Their threads may still be in foreign code when the process ends."""
-        return self._conductor.abandoned
+        return self._supervisor.abandoned
 
 
 def _check(mode: str, names: Sequence[str], stages: int) -> None:

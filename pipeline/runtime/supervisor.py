@@ -16,7 +16,7 @@ from stages.packets import HandTopology, RunInfo, SourceInfo, Status
 STATUS_INTERVAL_NS = 1_000_000_000
 
 
-class Conductor:
+class Supervisor:
     """One run's parts and where they are."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Conductor:
         self._stop_asked = True
         self._shared.bell.ring()
 
-    def conduct(self) -> None:
+    def supervise(self) -> None:
         """Lead the run to its end: every part that was opened is closed or abandoned."""
         while not self._look():
             self._clock.wait_until(self._shared.bell, min(self._next_status_ns, self._give_up_stuck()))
@@ -66,7 +66,7 @@ class Conductor:
         return tuple(worker.name for worker in self._workers if worker.abandoned)
 
     def interrupt(self, error: BaseException) -> None:
-        """Something was raised in the conductor's own thread: record it and ask for the end."""
+        """Something was raised in the supervisor's own thread: record it and ask for the end."""
         if self.error is None and isinstance(error, KeyboardInterrupt):
             self.error, self.state, self.reason = error, "stopped", "interrupted"
         else:

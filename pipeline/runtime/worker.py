@@ -45,9 +45,9 @@ class Failure:
 
 @dataclass(eq=False)
 class Shared:
-    """What the workers and the thread that conducts them have in common.
+    """What the workers and the thread that supervises them have in common.
 
-    Workers add to `failures` and `endings` and ring the bell; the conductor sets everything else.
+    Workers add to `failures` and `endings` and ring the bell; the supervisor sets everything else.
     """
 
     clock: Clock
@@ -77,7 +77,7 @@ class Worker(ABC):
         self.opened = self.worked = self.closed = self.abandoned = False
         self.doing = ""  # the call its part is in, or was in last
         self.since: int | None = None  # when that call began; None between calls
-        self.hurry_ns: int | None = None  # set by the conductor: from here on a call has the grace time only
+        self.hurry_ns: int | None = None  # set by the supervisor: from here on a call has the grace time only
         self.shared = shared
         self._part = part
         self._failures_in_row = 0

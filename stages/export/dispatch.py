@@ -10,7 +10,7 @@ from typing import Any, Final
 from hamba_core.errors import ConfigurationError, OutputError
 from stages.common.files import output_error
 from stages.export.settings import ExportSettings, Format
-from stages.export.tracks import Take, resampled, take_from
+from stages.export.tracks import Selection, resampled, select_tracks
 from stages.recording import read_recording
 
 _EXPORTERS: Final[dict[Format, tuple[str, str]]] = {
@@ -61,8 +61,8 @@ def export(
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".export-", dir=folder) as name:
             work = Path(name)
-            recorded = take_from(recording, settings, work / "tracks", lambda share: on_progress(_READING * share))
-            take = recorded if settings.rate is None else resampled(recorded, settings.rate, work / "resampled")
+            recorded = select_tracks(recording, settings, work / "tracks", lambda share: on_progress(_READING * share))
+            selection = recorded if settings.rate is None else resampled(recorded, settings.rate, work / "resampled")
             for number, (form, target) in enumerate(targets.items()):
                 begin, part = _READING + (1 - _READING) * number / len(targets), (1 - _READING) / len(targets)
 
@@ -70,7 +70,7 @@ def export(
                     on_progress(begin + part * share)
 
                 # A video shows the frames themselves.
-                _write(form, recorded if form == "mp4" else take, work / form, target, settings, progress)
+                _write(form, recorded if form == "mp4" else selection, work / form, target, settings, progress)
     except OSError as error:
         raise output_error(folder, error) from error
     on_progress(1.0)
@@ -83,11 +83,16 @@ def target_of(recording_path: Path, form: Format) -> str:
 
 
 def _write(
-    form: Format, take: Take, work: Path, target: Path, settings: ExportSettings, on_progress: Callable[[float], None]
+    form: Format,
+    selection: Selection,
+    work: Path,
+    target: Path,
+    settings: ExportSettings,
+    on_progress: Callable[[float], None],
 ) -> None:
     exporter: Any = getattr(import_module(f"stages.export.formats.{_EXPORTERS[form][0]}"), f"export_{form}")
     work.mkdir()
-    written: list[Path] = exporter(take, work, settings, on_progress)
+    written: list[Path] = exporter(selection, work, settings, on_progress)
     if target.is_dir():
         shutil.rmtree(target)
     if written == [work / target.name]:

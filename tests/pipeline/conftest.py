@@ -266,7 +266,7 @@ class Rig:
         """Until each part but the blocked one is between calls or in another one than it was."""
         calls = self.calls.copy()
         # No public way tells whether a part is in a call.
-        workers = [worker for worker in self.runner._conductor._workers if worker.name != self.blocked]
+        workers = [worker for worker in self.runner._supervisor._workers if worker.name != self.blocked]
         self.until(
             lambda: (
                 not thread.is_alive()

@@ -79,9 +79,9 @@ class HandPage:
             self._server = viser.ViserServer(host=host, port=port, label="Hamba", verbose=False)
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{self._server.get_port()}"
         self.is_local = host in {"localhost", "::1"} or host.startswith("127.")
-        self._furnish()
+        self._build_scene()
 
-    def _furnish(self) -> None:
+    def _build_scene(self) -> None:
         server = self._server
         server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, control_layout="floating")
         server.scene.set_up_direction("-y")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, euler_zxy
 from stages.export.rig import TURNING, Array, Rig, name_of, poses_of, rigs_of
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take, Track
+from stages.export.tracks import Selection, Track
 
 logger = logging.getLogger(__name__)
 
@@ -25,31 +25,33 @@ _PLACE: Final = ("Xposition", "Yposition", "Zposition")
 _TURN: Final = ("Zrotation", "Xrotation", "Yrotation")
 
 
-def export_bvh(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
+def export_bvh(
+    selection: Selection, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
+) -> list[Path]:
     """Write a file for each track. Raises SourceError where there is nothing to write."""
     paths = []
-    rigs = rigs_of(take)
+    rigs = rigs_of(selection)
     for number, (track, rig) in enumerate(rigs):
         path = folder / f"{name_of(track).replace(' ', '_')}.bvh"
         with path.open("w") as file:
-            for written in _write(file, track, rig, _rows_at_ticks(track, rig, take), take.rate):
+            for written in _write(file, track, rig, _rows_at_ticks(track, rig, selection), selection.rate):
                 on_progress((number + written) / len(rigs))
         paths.append(path)
     return paths
 
 
-def _rows_at_ticks(track: Track, rig: Rig, take: Take) -> NDArray[np.intp]:
+def _rows_at_ticks(track: Track, rig: Rig, selection: Selection) -> NDArray[np.intp]:
     """The row nearest to each frame of the file, (frames,)."""
-    ticks = take.start + np.arange(round((take.end - take.start) * take.rate) + 1) / take.rate
+    ticks = selection.start + np.arange(round((selection.end - selection.start) * selection.rate) + 1) / selection.rate
     middles = (rig.pts[:-1] + rig.pts[1:]) / 2
     rows = np.searchsorted(middles, ticks)
-    own = rows[(ticks > rig.pts[0] - 0.5 / take.rate) & (ticks < rig.pts[-1] + 0.5 / take.rate)]
+    own = rows[(ticks > rig.pts[0] - 0.5 / selection.rate) & (ticks < rig.pts[-1] + 0.5 / selection.rate)]
     repeated, left_out = len(own) - len(np.unique(own)), track.rows - len(np.unique(own))
     if repeated or left_out:
         logger.warning(
             "%s: a BVH file has a fixed pace and the recording has not: %d of %d frames are repeated, %d left out; "
             "--rate %g would resample them",
-            name_of(track), repeated, track.rows, left_out, take.rate,
+            name_of(track), repeated, track.rows, left_out, selection.rate,
         )  # fmt: skip
     return rows
 

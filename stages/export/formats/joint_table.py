@@ -10,7 +10,7 @@ from typing import Final
 
 from hamba_core.hand import JOINT_NAMES
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take, Track, in_time
+from stages.export.tracks import Selection, Track, merge_by_time
 
 COLUMNS: Final = (
     "frame", "pts", "track", "side", "score",
@@ -22,13 +22,15 @@ COLUMNS: Final = (
 _LINE: Final = "%d,%.6f,%d,%s,%.3f," + ",".join(["%.6f"] * 63 + ["%.2f"] * 42) + "\r\n"
 
 
-def export_csv(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
+def export_csv(
+    selection: Selection, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
+) -> list[Path]:
     """Write one table with all tracks."""
-    path = folder / f"{take.recording.path.stem}.csv"
-    rows_in_all, done = sum(track.rows for track in take.tracks), 0
+    path = folder / f"{selection.recording.path.stem}.csv"
+    rows_in_all, done = sum(track.rows for track in selection.tracks), 0
     with path.open("w", newline="") as file:
         csv.writer(file).writerow(COLUMNS)
-        for _, lines in in_time(take.tracks, _lines_of):
+        for _, lines in merge_by_time(selection.tracks, _lines_of):
             file.writelines(lines)
             done += len(lines)
             on_progress(done / rows_in_all)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stages.export.rig import R_FILE_CAMERA, vertex_normals
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take
+from stages.export.tracks import Selection
 
 Array = NDArray[np.floating]
 Faces = NDArray[np.integer]
@@ -22,14 +22,18 @@ _BLOCK: Final = 32  # rows; the normals take several times the memory of the mes
 _PLY_FACE: Final = np.dtype([("count", "u1"), ("corners", "<i4", 3)])
 
 
-def export_ply(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
+def export_ply(
+    selection: Selection, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
+) -> list[Path]:
     """Write binary PLY files. Raises SourceError where the recording has no vertices."""
-    return _export(take, folder, on_progress, "ply", ply_vertices, ply_faces)
+    return _export(selection, folder, on_progress, "ply", ply_vertices, ply_faces)
 
 
-def export_obj(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
+def export_obj(
+    selection: Selection, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
+) -> list[Path]:
     """Write OBJ files. Raises SourceError where the recording has no vertices."""
-    return _export(take, folder, on_progress, "obj", obj_vertices, obj_faces)
+    return _export(selection, folder, on_progress, "obj", obj_vertices, obj_faces)
 
 
 def ply_vertices(vertices: Array, normals: Array, faces: int) -> bytes:
@@ -68,17 +72,17 @@ def obj_faces(faces: Faces) -> bytes:
 
 
 def _export(
-    take: Take,
+    selection: Selection,
     folder: Path,
     on_progress: Callable[[float], None],
     ending: str,
     vertices_in: Callable[[Array, Array, int], bytes],
     faces_in: Callable[[Faces], bytes],
 ) -> list[Path]:
-    take.check_vertices()
-    count, rows_in_all = 0, sum(track.rows for track in take.tracks)
-    for track in take.tracks:
-        faces = take.recording.topology.faces_of(track.side)
+    selection.check_vertices()
+    count, rows_in_all = 0, sum(track.rows for track in selection.tracks)
+    for track in selection.tracks:
+        faces = selection.recording.topology.faces_of(track.side)
         tail = faces_in(faces)
         place = folder / f"{track.id}-{track.side}"
         place.mkdir(parents=True)

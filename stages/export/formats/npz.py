@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hamba_core.hand import JOINT_NAMES
 from stages.export.settings import ExportSettings
-from stages.export.tracks import ROW, Take, Track
+from stages.export.tracks import ROW, Selection, Track
 
 RENAMED: Final = {"frame": "frames"}
 """Fields of a row that are called otherwise in the file."""
@@ -23,14 +23,16 @@ RENAMED: Final = {"frame": "frames"}
 _BLOCK: Final = 256  # rows
 
 
-def export_npz(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
+def export_npz(
+    selection: Selection, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
+) -> list[Path]:
     """Write one file with all tracks: `<track>_<side>/<field>`, and what is said once."""
-    path = folder / f"{take.recording.path.stem}.npz"
+    path = folder / f"{selection.recording.path.stem}.npz"
     with ZipFile(path, "w", ZIP_STORED, allowZip64=True) as archive:
-        for name, array in _said_once(take).items():
+        for name, array in _said_once(selection).items():
             with archive.open(f"{name}.npy", "w") as member:
                 npy.write_array(member, array, allow_pickle=False)
-        arrays = [(track, name) for track in take.tracks for name in (*(ROW.names or ()), "vertices")]
+        arrays = [(track, name) for track in selection.tracks for name in (*(ROW.names or ()), "vertices")]
         for number, (track, name) in enumerate(arrays):
             member_name = f"{name_of(track)}/{RENAMED.get(name, name)}.npy"
             with archive.open(member_name, "w", force_zip64=True) as member:
@@ -44,15 +46,15 @@ def name_of(track: Track) -> str:
     return f"{track.id}_{track.side}"
 
 
-def _said_once(take: Take) -> dict[str, NDArray[Any]]:
-    run, topology = take.recording.run, take.recording.topology
+def _said_once(selection: Selection) -> dict[str, NDArray[Any]]:
+    run, topology = selection.recording.run, selection.recording.topology
     return {
-        "tracks": np.array([name_of(track) for track in take.tracks]),
+        "tracks": np.array([name_of(track) for track in selection.tracks]),
         "joint_names": np.array(JOINT_NAMES),
         "joint_parents": np.array(topology.joint_parents),
         "faces_right": topology.faces_right,
         "faces_left": topology.faces_left,
-        "rate": np.array(take.rate),
+        "rate": np.array(selection.rate),
         "hand_model": np.array(run.hand_model),
         "estimator": np.array(run.estimator),
         "source": np.array(run.source.name),

@@ -25,7 +25,7 @@ from hamba_core.hand import (
 )
 from stages.export.rig import R_FILE_CAMERA, bone_poses
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take, Track, in_time
+from stages.export.tracks import Selection, Track, merge_by_time
 
 Array = NDArray[np.float64]
 
@@ -63,16 +63,16 @@ FLAGS: Final = tuple(VALID if ours is None else VALID | TRACKED for ours in _OUR
 
 
 def export_openxr(
-    take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
+    selection: Selection, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
 ) -> list[Path]:
     """Write one file: a line about the file, then a line for each frame with hands."""
-    path = folder / f"{take.recording.path.stem}.openxr.jsonl"
-    rows_in_all, done = sum(track.rows for track in take.tracks), 0
-    about = {"format": "XR_EXT_hand_tracking", "joints": JOINTS, "source": take.recording.run.source.name}
+    path = folder / f"{selection.recording.path.stem}.openxr.jsonl"
+    rows_in_all, done = sum(track.rows for track in selection.tracks), 0
+    about = {"format": "XR_EXT_hand_tracking", "joints": JOINTS, "source": selection.recording.run.source.name}
     encode = msgspec.json.Encoder().encode
     with path.open("wb") as file:
         file.write(encode(about) + b"\n")
-        for pts, hands in in_time(take.tracks, _hands_of):
+        for pts, hands in merge_by_time(selection.tracks, _hands_of):
             numbers, described = zip(*hands, strict=True)
             file.write(encode({"frame": numbers[0], "pts": round(pts, 6), "hands": described}) + b"\n")
             done += len(hands)

@@ -16,12 +16,14 @@ from hamba_core.errors import DependencyError, OutputError
 from hamba_core.hand import JOINT_NAMES
 from stages.export.rig import R_FILE_CAMERA, Rig, licence_of, linear_colours, name_of, rigs_of, spans_of, vertex_normals
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take, Track
+from stages.export.tracks import Selection, Track
 
 _JOINT_WIDTH: Final = 0.008  # m
 
 
-def export_usd(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
+def export_usd(
+    selection: Selection, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
+) -> list[Path]:
     """Write one file with all tracks.
 
     Raises DependencyError where usd-core is not installed, SourceError where the recording lacks vertices, OutputError
@@ -33,10 +35,10 @@ def export_usd(take: Take, folder: Path, settings: ExportSettings, on_progress: 
         raise DependencyError(
             "expected the package usd-core, which writes USD, found none; pip install 'hamba-stream[usd]'"
         ) from error
-    take.check_vertices()
-    path = folder / f"{take.recording.path.stem}.usdc"
+    selection.check_vertices()
+    path = folder / f"{selection.recording.path.stem}.usdc"
     try:
-        _write(path, take, on_progress)
+        _write(path, selection, on_progress)
     except Tf.ErrorException as error:
         raise OutputError(
             f"{path}: expected to be able to write, found: {error}; check the disk, or name another folder"
@@ -44,12 +46,12 @@ def export_usd(take: Take, folder: Path, settings: ExportSettings, on_progress: 
     return [path]
 
 
-def _write(path: Path, take: Take, on_progress: Callable[[float], None]) -> None:
-    stage = _new_stage(path, take)
-    rigs = rigs_of(take)
+def _write(path: Path, selection: Selection, on_progress: Callable[[float], None]) -> None:
+    stage = _new_stage(path, selection)
+    rigs = rigs_of(selection)
     rows_in_all, done = sum(track.rows for track, _ in rigs), 0
     for (track, rig), colour in zip(rigs, linear_colours([track for track, _ in rigs]), strict=True):
-        hand = _Hand(stage, track, rig, take, colour)
+        hand = _Hand(stage, track, rig, selection, colour)
         for rows, vertices in track.blocks():
             hand.write(rows, vertices)
             stage.Save()  # what is saved leaves memory
@@ -57,19 +59,19 @@ def _write(path: Path, take: Take, on_progress: Callable[[float], None]) -> None
             on_progress(done / rows_in_all)
 
 
-def _new_stage(path: Path, take: Take) -> Any:
+def _new_stage(path: Path, selection: Selection) -> Any:
     from pxr import Usd, UsdGeom
 
-    run = take.recording.run
+    run = selection.recording.run
     stage = Usd.Stage.CreateNew(str(path))
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
     UsdGeom.SetStageMetersPerUnit(stage, 1)
-    stage.SetFramesPerSecond(take.rate)
-    stage.SetTimeCodesPerSecond(take.rate)
+    stage.SetFramesPerSecond(selection.rate)
+    stage.SetTimeCodesPerSecond(selection.rate)
     stage.SetStartTimeCode(0)
-    stage.SetEndTimeCode(round((take.end - take.start) * take.rate))
+    stage.SetEndTimeCode(round((selection.end - selection.start) * selection.rate))
     stage.SetMetadata("comment", licence_of(run.hand_model) or "")
-    about = {"source": run.source.name, "hand_model": run.hand_model, "start": take.start}
+    about = {"source": run.source.name, "hand_model": run.hand_model, "start": selection.start}
     stage.SetMetadata("customLayerData", about)
     stage.SetDefaultPrim(UsdGeom.Xform.Define(stage, "/hands").GetPrim())
     return stage
@@ -78,17 +80,17 @@ def _new_stage(path: Path, take: Take) -> Any:
 class _Hand:
     """A track's prims: its mesh, and its joints as points, which are guides: viewers show them when asked."""
 
-    def __init__(self, stage: Any, track: Track, rig: Rig, take: Take, colour: list[float]) -> None:
+    def __init__(self, stage: Any, track: Track, rig: Rig, selection: Selection, colour: list[float]) -> None:
         from pxr import Sdf, UsdGeom, Vt
 
-        self._take = take
-        self._faces = take.recording.topology.faces_of(track.side)
+        self._take = selection
+        self._faces = selection.recording.topology.faces_of(track.side)
         name = name_of(track).replace(" ", "_")
         place = f"/hands/{name}"
         hand = UsdGeom.Xform.Define(stage, place)
         visibility = hand.CreateVisibilityAttr()
         visibility.Set(UsdGeom.Tokens.invisible, 0)
-        for comes, goes in spans_of(rig, take):
+        for comes, goes in spans_of(rig, selection):
             visibility.Set(UsdGeom.Tokens.inherited, self._code(comes))
             if goes < inf:
                 visibility.Set(UsdGeom.Tokens.invisible, self._code(goes))

@@ -17,7 +17,7 @@ from hamba_core.errors import ConfigurationError, SourceError
 from stages.contract import Source
 from stages.export.formats.orbit import Orbit
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Take
+from stages.export.tracks import Selection
 from stages.overlay import Overlay
 from stages.packets import Frame, FrameResult, Image
 from stages.recording import RecordedRun
@@ -28,13 +28,15 @@ logger = logging.getLogger(__name__)
 _SAME_TIME: Final = 1e-3  # s
 
 
-def export_mp4(take: Take, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
+def export_mp4(
+    selection: Selection, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
+) -> list[Path]:
     """Write one video of all chosen frames and hands, over the pictures of `settings.source` where that is given.
 
     Raises SourceError where the source is not the one that was recorded from, ConfigurationError where it is live,
     OutputError, DependencyError.
     """
-    recording = take.recording
+    recording = selection.recording
     if settings.rate is not None:
         logger.warning("mp4: shows the frames as recorded; %g frames/s is for the other formats", settings.rate)
     path = folder / f"{recording.path.stem}.mp4"
@@ -44,42 +46,42 @@ def export_mp4(take: Take, folder: Path, settings: ExportSettings, on_progress: 
         for choice in overlay.choices():
             if choice.fallback:
                 logger.warning("%s: %s. %s", choice.subject, choice.chosen, choice.reason)
-        for result in _pictures(take, settings):
+        for result in _pictures(selection, settings):
             overlay.write(result)
-            on_progress(min((result.frame.pts - take.start) / max(take.end - take.start, 1e-9), 1.0))
+            on_progress(min((result.frame.pts - selection.start) / max(selection.end - selection.start, 1e-9), 1.0))
     finally:
         overlay.close()
     path.with_name("preview.png").unlink(missing_ok=True)
     return [path]
 
 
-def _pictures(take: Take, settings: ExportSettings) -> Iterator[FrameResult]:
+def _pictures(selection: Selection, settings: ExportSettings) -> Iterator[FrameResult]:
     """The chosen frames with what is to be seen behind the hands."""
     if settings.source is not None:
-        yield from _over_source(take, settings.source)
+        yield from _over_source(selection, settings.source)
         return
-    orbit = Orbit.about(take.tracks, settings)
+    orbit = Orbit.about(selection.tracks, settings)
     background: Image | None = None
-    for result in _chosen(take):
+    for result in _chosen(selection):
         frame = result.frame
         if background is None or background.shape[:2] != (frame.height, frame.width):
             background = orbit.background(frame)
         yield orbit.picture(result, background)
 
 
-def _chosen(take: Take) -> Iterator[FrameResult]:
+def _chosen(selection: Selection) -> Iterator[FrameResult]:
     """The recorded frames between the take's start and end, with the hands of its tracks."""
-    tracks = {(track.id, track.side) for track in take.tracks}
-    for result in take.recording.results():
-        if result.frame.pts > take.end:
+    tracks = {(track.id, track.side) for track in selection.tracks}
+    for result in selection.recording.results():
+        if result.frame.pts > selection.end:
             return
-        if result.frame.pts >= take.start:
+        if result.frame.pts >= selection.start:
             hands = tuple(hand for hand in result.hands if (hand.track_id, hand.side) in tracks)
             yield replace(result, hands=hands)
 
 
-def _over_source(take: Take, name: str) -> Iterator[FrameResult]:
-    run = take.recording.run
+def _over_source(selection: Selection, name: str) -> Iterator[FrameResult]:
+    run = selection.recording.run
     source = _reopened(name, run)
     if Path(name).name != Path(run.source.name).name:
         logger.warning("mp4: drawn over %s; recorded from %s", name, run.source.name)
@@ -88,11 +90,11 @@ def _over_source(take: Take, name: str) -> Iterator[FrameResult]:
         source.open()
         frames = (frame for frame in source.frames() if frame is not None)
         frame: Frame | None = None
-        for result in _chosen(take):
+        for result in _chosen(selection):
             while frame is None or frame.meta.index < result.frame.index:
                 if (frame := next(frames, None)) is None:
-                    raise _mismatch(take, name, result, "the source ends before it")
-            yield replace(result, image=_matched(take, name, result, frame, mirrored=mirrored))
+                    raise _mismatch(selection, name, result, "the source ends before it")
+            yield replace(result, image=_matched(selection, name, result, frame, mirrored=mirrored))
     finally:
         source.close()
 
@@ -112,22 +114,22 @@ def _reopened(name: str, run: RecordedRun) -> Source:
     return source
 
 
-def _matched(take: Take, name: str, result: FrameResult, frame: Frame, *, mirrored: bool) -> Image:
+def _matched(selection: Selection, name: str, result: FrameResult, frame: Frame, *, mirrored: bool) -> Image:
     """The picture of the frame, if it is the recorded one."""
     found, expected = frame.meta, result.frame
     if found.index != expected.index:
-        raise _mismatch(take, name, result, f"the source's next one is {found.index}")
+        raise _mismatch(selection, name, result, f"the source's next one is {found.index}")
     if (found.width, found.height) != (expected.width, expected.height):
         size = f"{found.width}x{found.height}, recorded as {expected.width}x{expected.height}"
-        raise _mismatch(take, name, result, f"it is {size}")
+        raise _mismatch(selection, name, result, f"it is {size}")
     if abs(found.pts - expected.pts) > _SAME_TIME:
-        raise _mismatch(take, name, result, f"it is at {found.pts:.3f} s, recorded at {expected.pts:.3f} s")
+        raise _mismatch(selection, name, result, f"it is at {found.pts:.3f} s, recorded at {expected.pts:.3f} s")
     return np.ascontiguousarray(frame.image[:, ::-1]) if mirrored else frame.image
 
 
-def _mismatch(take: Take, name: str, result: FrameResult, found: str) -> SourceError:
+def _mismatch(selection: Selection, name: str, result: FrameResult, found: str) -> SourceError:
     return SourceError(
-        f"{name}: expected the source of {take.recording.path}, which was {take.recording.run.source.name}, "
+        f"{name}: expected the source of {selection.recording.path}, which was {selection.recording.run.source.name}, "
         f"found that frame {result.frame.index} does not match: {found}; name the file that was recorded from, or none "
         "for a plain background"
     )

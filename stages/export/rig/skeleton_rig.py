@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hamba_core.errors import SourceError
 from hamba_core.hand import JOINT_PARENTS, JOINTS_FROM_MODEL, MIRROR, Side
-from stages.export.tracks import Rows, Take, Track
+from stages.export.tracks import Rows, Selection, Track
 
 Array = NDArray[np.float64]
 
@@ -66,12 +66,13 @@ def bone_poses(rows: Rows, side: Side) -> BonePoses:
     return BonePoses(rotations, offsets)
 
 
-def rigs_of(take: Take) -> list[tuple[Track, Rig]]:
+def rigs_of(selection: Selection) -> list[tuple[Track, Rig]]:
     """The tracks in which a hand is ever there. Raises SourceError where there are none."""
-    rigs = [(track, rig) for track in take.tracks if (rig := _rig_of(track)).runs]
+    rigs = [(track, rig) for track in selection.tracks if (rig := _rig_of(track)).runs]
     if not rigs:
         raise SourceError(
-            f"{take.recording.path}: expected a hand that is there for some frames on end, found none; leave --rate out"
+            f"{selection.recording.path}: expected a hand that is there for some frames on end, found none; "
+            "leave --rate out"
         )
     return rigs
 
@@ -114,11 +115,13 @@ def poses_of(track: Track, rig: Rig) -> Iterator[BonePoses]:
         yield bone_poses(held[1:], track.side)
 
 
-def spans_of(rig: Rig, take: Take) -> list[tuple[float, float]]:
+def spans_of(rig: Rig, selection: Selection) -> list[tuple[float, float]]:
     """From and until when the hand is there, seconds from the take's start; without end where it stays to the last."""
     spans = []
     for start, stop in rig.runs:
         # A track's last frame lasts as long as any other.
-        goes = rig.pts[stop] if stop < len(rig.pts) else rig.pts[-1] + 1 / take.rate
-        spans.append((float(rig.pts[start] - take.start), float(goes - take.start) if goes <= take.end else inf))
+        goes = rig.pts[stop] if stop < len(rig.pts) else rig.pts[-1] + 1 / selection.rate
+        spans.append(
+            (float(rig.pts[start] - selection.start), float(goes - selection.start) if goes <= selection.end else inf)
+        )
     return spans

@@ -1,3 +1,3 @@
-from .merge_by_time import in_time as in_time
+from .merging import merge_by_time as merge_by_time
 from .resampling import resampled as resampled
-from .tracks import ROW as ROW, Rows as Rows, Take as Take, Track as Track, take_from as take_from
+from .tracks import ROW as ROW, Rows as Rows, Selection as Selection, Track as Track, select_tracks as select_tracks

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hamba_core.errors import SourceError
 from hamba_core.hand import slerp
-from stages.export.tracks.tracks import HAND_FIELDS, ROW, Rows, Take, Track, TrackWriter
+from stages.export.tracks.tracks import HAND_FIELDS, ROW, Rows, Selection, Track, TrackWriter
 from stages.packets import FloatArray
 
 _LONGEST_STEP: Final = 0.25
@@ -20,21 +20,22 @@ _BLOCK: Final = 256  # rows
 _ROTATIONS: Final = ("global_orient", "hand_pose")
 
 
-def resampled(take: Take, rate: float, folder: Path) -> Take:
+def resampled(selection: Selection, rate: float, folder: Path) -> Selection:
     """The same take with `rate` rows a second, at the same moments in all tracks, in files in this folder.
 
     The moments are the take's start and every 1 / rate seconds from there; a row's `frame` counts them. A row between
     two of which one is without the hand is without it too.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tracks = tuple(_resample(track, take.start, rate, folder) for track in take.tracks)
+    tracks = tuple(_resample(track, selection.start, rate, folder) for track in selection.tracks)
     kept = tuple(track for track in tracks if _is_ever_there(track))
     if not kept:
         raise SourceError(
-            f"{take.recording.path}: expected a hand that is there for some frames on end, found none; leave --rate out"
+            f"{selection.recording.path}: expected a hand that is there for some frames on end, found none; "
+            "leave --rate out"
         )
-    frames = int((take.end - take.start) * rate + _SAME) + 1
-    return replace(take, tracks=kept, frames=frames, rate=rate, end=take.start + (frames - 1) / rate)
+    frames = int((selection.end - selection.start) * rate + _SAME) + 1
+    return replace(selection, tracks=kept, frames=frames, rate=rate, end=selection.start + (frames - 1) / rate)
 
 
 def _is_ever_there(track: Track) -> bool:

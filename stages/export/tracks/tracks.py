@@ -82,7 +82,7 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Take:
+class Selection:
     """What of a recording is exported. Its tracks are there as long as the folder that they were put into."""
 
     recording: Recording
@@ -101,9 +101,9 @@ class Take:
             )
 
 
-def take_from(
+def select_tracks(
     recording: Recording, settings: ExportSettings, folder: Path, on_progress: Callable[[float], None]
-) -> Take:
+) -> Selection:
     """Read a recording's chosen hands into files in this folder.
 
     Raises SourceError where there is no hand among what was chosen, WireError.
@@ -135,7 +135,7 @@ def take_from(
     if not tracks:
         raise SourceError(_nothing(recording, settings, frames, sorted(seen)))
     on_progress(1.0)
-    return Take(recording, tracks, frames.count, _rate(recording, frames), frames.first_pts, frames.last_pts)
+    return Selection(recording, tracks, frames.count, _rate(recording, frames), frames.first_pts, frames.last_pts)
 
 
 class FrameLog:

@@ -8,7 +8,7 @@ import numpy as np
 from hamba_core.hand import MIRROR
 from hamba_core.view import Square, translation_in_picture
 from stages.packets import Frame, Hand, HandBox
-from stages.reconstruction.hamba.engine import Seen
+from stages.reconstruction.hamba.engine import CropOutput
 
 _LARGEST_CROP: Final = 8.0
 """In sizes of the picture."""
@@ -32,7 +32,7 @@ class View:
         return self.square.side <= _LARGEST_CROP * max(meta.width, meta.height)
 
 
-def hand_in_picture(view: View, seen: Seen) -> Hand | None:
+def hand_in_picture(view: View, seen: CropOutput) -> Hand | None:
     """The real hand in the picture's camera; none where a part of it would not be in front of it."""
     camera, side = view.frame.meta.camera, view.box.side
     translation = translation_in_picture(seen.camera, view.square, side, camera)

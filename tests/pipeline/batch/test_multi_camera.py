@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hamba_core.errors import ConfigurationError
-from pipeline.batch.multi_camera import address_after, run_together
+from pipeline.batch.multi_camera import address_after, run_cameras
 from pipeline.settings import load_settings
 from stages.recording import read_recording
 
@@ -26,7 +26,7 @@ def test_each_source_is_a_stream_with_an_address_and_a_folder_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = load_settings("live", ["publish.address=tcp://127.0.0.1:*", "overlay.enabled=false"])
-    assert run_together([FIRST, SECOND], settings, out=tmp_path, as_json=True) == 0
+    assert run_cameras([FIRST, SECOND], settings, out=tmp_path, as_json=True) == 0
     found = outcome(capsys)["sources"]
     assert [source["stream"] for source in found] == ["hands-1", "hands-2"]
     assert all(source["report"]["state"] == "ended" and source["error"] is None for source in found)
@@ -37,7 +37,7 @@ def test_each_source_is_a_stream_with_an_address_and_a_folder_of_its_own(
 
 def test_all_of_them_share_the_network(tiny_release: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = load_settings("live", [f"reconstruct.checkpoint={tiny_release}", "publish.address=null"])
-    assert run_together([FIRST, SECOND], settings, as_json=True) == 0
+    assert run_cameras([FIRST, SECOND], settings, as_json=True) == 0
     for source in outcome(capsys)["sources"]:
         chosen = {choice["subject"]: choice["chosen"] for choice in source["report"]["choices"]}
         assert chosen["estimator"] == "hamba"
@@ -46,7 +46,7 @@ def test_all_of_them_share_the_network(tiny_release: Path, capsys: pytest.Captur
 
 def test_a_source_that_fails_does_not_end_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     settings = load_settings("live", ["publish.address=null", "source.reconnect=false"])
-    assert run_together([FIRST, "/dev/video97"], settings, as_json=True) == 3
+    assert run_cameras([FIRST, "/dev/video97"], settings, as_json=True) == 3
     good, bad = outcome(capsys)["sources"]
     assert good["report"]["state"] == "ended"
     assert "/dev/video97" in bad["error"]
@@ -55,14 +55,14 @@ def test_a_source_that_fails_does_not_end_the_others(capsys: pytest.CaptureFixtu
 def test_ctrl_c_ends_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     endless = [source.replace("seconds=2", "seconds=600") for source in (FIRST, SECOND)]
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    assert run_together(endless, load_settings("live", ["publish.address=null"]), as_json=True) == 0
+    assert run_cameras(endless, load_settings("live", ["publish.address=null"]), as_json=True) == 0
     found = outcome(capsys)["sources"]
     assert [source["report"]["state"] for source in found] == ["stopped", "stopped"]
 
 
 def test_offline_is_refused_before_any_work() -> None:
     with pytest.raises(ConfigurationError, match="--preset live"):
-        run_together([FIRST, SECOND], load_settings("offline"))
+        run_cameras([FIRST, SECOND], load_settings("offline"))
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ import pytest
 from hamba_core.hand import HandModel, Side, exp_so3, load_generic_hand, read_mano
 from hamba_core.view import Intrinsics
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Take, take_from
+from stages.export.tracks.tracks import Selection, select_tracks
 from stages.packets import FrameMeta, FrameResult, Hand, HandTopology, RunInfo
 from stages.recording import Recorder, RecordingSettings, read_recording
 
 PoseHand = Callable[..., Hand]
 MakeRecording = Callable[..., Path]
-MakeTake = Callable[..., Take]
+MakeTake = Callable[..., Selection]
 
 CAMERA = Intrinsics.estimate(640, 480)
 
@@ -104,10 +104,10 @@ def make_take(make_recording: MakeRecording, tmp_path_factory: pytest.TempPathFa
 
     def make(
         model: HandModel, frames: list[tuple[Hand, ...]], settings: ExportSettings | None = None, **more: Any
-    ) -> Take:
+    ) -> Selection:
         recording = read_recording(make_recording(model, frames, **more))
         folder = tmp_path_factory.mktemp("take")
-        return take_from(recording, settings or ExportSettings(), folder / "tracks", lambda share: None)
+        return select_tracks(recording, settings or ExportSettings(), folder / "tracks", lambda share: None)
 
     return make
 

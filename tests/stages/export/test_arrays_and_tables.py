@@ -17,7 +17,7 @@ from stages.export.formats.joint_table import export_csv
 from stages.export.formats.mesh_files import export_ply
 from stages.export.formats.npz import export_npz
 from stages.export.formats.openxr import FLAGS, JOINTS, export_openxr, joints_26, radii_of
-from stages.export.tracks.tracks import Take
+from stages.export.tracks.tracks import Selection
 from stages.packets import Hand
 
 PoseHand = Callable[..., Hand]
@@ -193,7 +193,7 @@ def test_a_recording_without_vertices_has_the_generic_hands_radii(
 
 
 @pytest.fixture(scope="module")
-def takes(pose_hand: PoseHand, make_take: Callable[..., Take]) -> list[Take]:
+def takes(pose_hand: PoseHand, make_take: Callable[..., Selection]) -> list[Selection]:
     """A short and a long one, both longer than what is read at once."""
     hands = (pose_hand(GENERIC, 0, "right", track_id=1), pose_hand(GENERIC, 1, "left", track_id=2))
     return [make_take(GENERIC, [hands] * frames) for frames in (300, 900)]
@@ -201,14 +201,14 @@ def takes(pose_hand: PoseHand, make_take: Callable[..., Take]) -> list[Take]:
 
 @pytest.mark.parametrize("exporter", [export_npz, export_csv, export_openxr, export_ply])
 def test_memory_does_not_grow_with_the_length(
-    exporter: Callable[..., list[Path]], takes: list[Take], tmp_path: Path
+    exporter: Callable[..., list[Path]], takes: list[Selection], tmp_path: Path
 ) -> None:
     peaks = []
-    for number, take in enumerate(takes):
+    for number, selection in enumerate(takes):
         folder = tmp_path / str(number)
         folder.mkdir()
         tracemalloc.start()
-        exporter(take, folder, ExportSettings(), lambda share: None)
+        exporter(selection, folder, ExportSettings(), lambda share: None)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]

@@ -14,12 +14,12 @@ from scipy.spatial.transform import Rotation
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side, load_generic_hand
 from stages.export.formats.bvh import export_bvh
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Take
+from stages.export.tracks.tracks import Selection
 from stages.packets import Hand
 
 Array = NDArray[np.float64]
 PoseHand = Callable[..., Hand]
-MakeTake = Callable[..., Take]
+MakeTake = Callable[..., Selection]
 
 GENERIC = load_generic_hand()
 CM_IN_FILE_FROM_CAMERA = 100 * np.diag([1.0, -1, -1])
@@ -82,8 +82,8 @@ class Bvh:
         return np.array([place for _, place in worlds])
 
 
-def write(take: Take, folder: Path) -> list[Bvh]:
-    return [Bvh(path) for path in export_bvh(take, folder, ExportSettings(), lambda share: None)]
+def write(selection: Selection, folder: Path) -> list[Bvh]:
+    return [Bvh(path) for path in export_bvh(selection, folder, ExportSettings(), lambda share: None)]
 
 
 def joints_cm(hand: Hand) -> Any:

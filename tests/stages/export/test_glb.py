@@ -21,12 +21,12 @@ from stages.export.formats.glb.glb_file import export_glb
 from stages.export.formats.glb.gltf_file import GltfFile
 from stages.export.settings import ExportSettings
 from stages.export.tracks.resampling import resampled
-from stages.export.tracks.tracks import Take
+from stages.export.tracks.tracks import Selection
 from stages.packets import Hand
 
 Array = NDArray[np.float64]
 PoseHand = Callable[..., Hand]
-MakeTake = Callable[..., Take]
+MakeTake = Callable[..., Selection]
 
 GENERIC = load_generic_hand()
 R_GLTF_CAMERA = np.diag([1.0, -1, -1])
@@ -122,9 +122,9 @@ def _at(times: Array, values: Array, seconds: float, path: str, interpolation: s
     return np.asarray(values[i] + share * (values[i + 1] - values[i]))
 
 
-def write(take: Take, folder: Path, **settings: Any) -> Path:
+def write(selection: Selection, folder: Path, **settings: Any) -> Path:
     folder.mkdir(exist_ok=True)
-    [path] = export_glb(take, folder, ExportSettings(**settings), lambda share: None)
+    [path] = export_glb(selection, folder, ExportSettings(**settings), lambda share: None)
     return path
 
 
@@ -177,8 +177,8 @@ def test_the_skin_of_mano_is_the_recorded_mesh_but_for_pose_correctives(
 ) -> None:
     plain = replace(mano_like, posedirs=np.zeros_like(mano_like.posedirs))
     hands = [pose_hand(mano_like, seed, side) for seed in range(3)]
-    take = make_take(mano_like, [(hand,) for hand in hands])
-    scene = GltfScene(write(take, tmp_path, hand_model=mano_file))
+    selection = make_take(mano_like, [(hand,) for hand in hands])
+    scene = GltfScene(write(selection, tmp_path, hand_model=mano_file))
     for index, hand in enumerate(hands):
         vertices, _ = scene.mesh(scene.node(f"hand 1 {side} skin"), index / 30)
         expected = pose_hand(plain, index, side).vertices
@@ -246,8 +246,8 @@ def test_a_hand_that_resampling_leaves_nowhere_is_left_out(
     pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path
 ) -> None:
     right, left = pose_hand(GENERIC), pose_hand(GENERIC, 1, "left", 2)
-    take = make_take(GENERIC, [(right,), (right, left), (right,), (right,), (right,), (left,)])
-    scene = GltfScene(write(resampled(take, 10, tmp_path / "all"), tmp_path))  # rows at frames 0 and 3
+    selection = make_take(GENERIC, [(right,), (right, left), (right,), (right,), (right,), (left,)])
+    scene = GltfScene(write(resampled(selection, 10, tmp_path / "all"), tmp_path))  # rows at frames 0 and 3
     assert "hand 1 right" in scene.names
     assert "hand 2 left" not in scene.names
     with pytest.raises(SourceError, match="leave --rate out"):
@@ -277,10 +277,10 @@ def test_offsets_of_bones_are_animated_only_where_betas_change(
 def test_mano_needs_the_users_file_or_vertices(
     mano_like: HandModel, pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path
 ) -> None:
-    take = make_take(mano_like, [(pose_hand(mano_like),)])
+    selection = make_take(mano_like, [(pose_hand(mano_like),)])
     with pytest.raises(HandModelError, match=r"--hand-model MANO_RIGHT\.pkl, or give --vertices"):
-        write(take, tmp_path)
-    assert write(take, tmp_path, vertices=True).exists()
+        write(selection, tmp_path)
+    assert write(selection, tmp_path, vertices=True).exists()
 
 
 def test_a_skinned_mano_says_whose_mesh_it_contains(
@@ -299,10 +299,10 @@ def test_a_skinned_mano_says_whose_mesh_it_contains(
 
 
 def test_vertices_have_to_be_recorded(pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path) -> None:
-    take = make_take(GENERIC, [(pose_hand(GENERIC),)], vertices="none")
+    selection = make_take(GENERIC, [(pose_hand(GENERIC),)], vertices="none")
     with pytest.raises(SourceError, match=r"record\.vertices=float32"):
-        write(take, tmp_path, vertices=True)
-    assert write(take, tmp_path).exists()
+        write(selection, tmp_path, vertices=True)
+    assert write(selection, tmp_path).exists()
 
 
 def test_a_file_larger_than_the_format_allows_is_refused_before_it_is_written(tmp_path: Path) -> None:
@@ -314,9 +314,9 @@ def test_memory_does_not_grow_with_the_recording(pose_hand: PoseHand, make_take:
     hands = [(pose_hand(GENERIC, seed, shape=seed / 100),) for seed in range(10)]
     peaks = []
     for name, times in (("warm", 1), ("short", 60), ("long", 240)):
-        take = make_take(GENERIC, hands * times)
+        selection = make_take(GENERIC, hands * times)
         tracemalloc.start()
-        write(take, tmp_path / name)
+        write(selection, tmp_path / name)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < 1.2 * peaks[1]

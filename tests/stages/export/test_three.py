@@ -17,11 +17,11 @@ from hamba_core.hand import load_generic_hand
 from hamba_core.view import Intrinsics
 from stages.export.formats.glb.glb_file import export_glb
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Take
+from stages.export.tracks.tracks import Selection
 from stages.packets import Hand
 
 PoseHand = Callable[..., Hand]
-MakeTake = Callable[..., Take]
+MakeTake = Callable[..., Selection]
 Mask = NDArray[np.bool_]
 
 GENERIC = load_generic_hand()
@@ -76,8 +76,8 @@ def test_hands_are_seen_where_they_were_recorded_also_those_that_come_into_view_
         right, left = moved(pose_hand(GENERIC, 4), [0.1, 0, 0]), pose_hand(GENERIC, 6, "left", 2)
         entering = moved(left, [-0.05, 0.25 * max(0, 6 - index), 0])  # from below the picture
         frames.append((right,) if index < 3 else (right, entering) if index < 8 else (entering,))
-    take = make_take(GENERIC, frames)
-    [path] = export_glb(take, tmp_path, ExportSettings(vertices=vertices), lambda share: None)
+    selection = make_take(GENERIC, frames)
+    [path] = export_glb(selection, tmp_path, ExportSettings(vertices=vertices), lambda share: None)
     shown = (0, 4, 7, 9)
     pictures = three(path, ",".join(str(index / 30) for index in shown))
     assert len(pictures) == len(shown)

@@ -13,13 +13,13 @@ from hamba_core.errors import SourceError
 from hamba_core.hand import load_generic_hand
 from hamba_core.hand.rotations import angle_between
 from stages.export.settings import ExportSettings
-from stages.export.tracks.merge_by_time import in_time
+from stages.export.tracks.merging import merge_by_time
 from stages.export.tracks.resampling import resampled
-from stages.export.tracks.tracks import HAND_FIELDS, Take, Track
+from stages.export.tracks.tracks import HAND_FIELDS, Selection, Track
 from stages.packets import Hand
 
 PoseHand = Callable[..., Hand]
-MakeTake = Callable[..., Take]
+MakeTake = Callable[..., Selection]
 
 GENERIC = load_generic_hand()
 
@@ -31,8 +31,8 @@ def hands(pose_hand: PoseHand) -> list[Hand]:
 
 def test_a_track_has_a_row_for_each_frame_from_its_first_to_its_last(hands: list[Hand], make_take: MakeTake) -> None:
     there = [False, True, True, False, False, True, False]
-    take = make_take(GENERIC, [(hands[i],) if seen else () for i, seen in enumerate(there)])
-    [track] = take.tracks
+    selection = make_take(GENERIC, [(hands[i],) if seen else () for i, seen in enumerate(there)])
+    [track] = selection.tracks
     rows, vertices = track.read(0, track.rows), track.read_vertices(0, track.rows)
     assert rows["frame"].tolist() == [1, 2, 3, 4, 5]
     assert rows["valid"].tolist() == [True, True, False, False, True]
@@ -43,8 +43,8 @@ def test_a_track_has_a_row_for_each_frame_from_its_first_to_its_last(hands: list
             np.testing.assert_array_equal(rows[name][row], np.float32(getattr(hands[index], name)))
     assert np.isnan(vertices[2:4]).all()
     assert all(np.isnan(rows[name][2:4]).all() for name in HAND_FIELDS)
-    assert (take.frames, take.rate, take.start) == (7, 30.0, 0.0)
-    assert take.end == pytest.approx(6 / 30)
+    assert (selection.frames, selection.rate, selection.start) == (7, 30.0, 0.0)
+    assert selection.end == pytest.approx(6 / 30)
 
 
 @settings(deadline=None, max_examples=20)
@@ -58,19 +58,19 @@ def test_the_hands_of_each_moment_come_together_again(
         with pytest.raises(SourceError, match="frames without any"):
             make_take(GENERIC, frames)
         return
-    take = make_take(GENERIC, frames)
+    selection = make_take(GENERIC, frames)
 
     def moments(track: Track) -> Iterator[tuple[float, int]]:
         for rows, _ in track.blocks(vertices=False):
             yield from ((float(pts), track.id) for pts in rows["pts"][rows["valid"]])
 
-    found = {round(pts * 30): together for pts, together in in_time(take.tracks, moments)}
+    found = {round(pts * 30): together for pts, together in merge_by_time(selection.tracks, moments)}
     assert found == {i: sorted(seen) for i, seen in enumerate(presence) if seen}
 
 
 def test_a_hand_that_changes_its_side_is_two_tracks(pose_hand: PoseHand, make_take: MakeTake) -> None:
-    take = make_take(GENERIC, [(pose_hand(GENERIC, 0, "left"),), (pose_hand(GENERIC, 1, "right"),)])
-    assert [(track.id, track.side, track.rows) for track in take.tracks] == [(1, "left", 1), (1, "right", 1)]
+    selection = make_take(GENERIC, [(pose_hand(GENERIC, 0, "left"),), (pose_hand(GENERIC, 1, "right"),)])
+    assert [(track.id, track.side, track.rows) for track in selection.tracks] == [(1, "left", 1), (1, "right", 1)]
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_only_what_was_chosen_is_there(
     chosen: dict[str, object], expected: list[tuple[int, str, int]], pose_hand: PoseHand, make_take: MakeTake
 ) -> None:
     frame = (pose_hand(GENERIC, 0, "right", track_id=1), pose_hand(GENERIC, 1, "left", track_id=2))
-    take = make_take(GENERIC, [frame] * 4, ExportSettings.model_validate(chosen))
-    assert [(track.id, track.side, track.rows) for track in take.tracks] == expected
+    selection = make_take(GENERIC, [frame] * 4, ExportSettings.model_validate(chosen))
+    assert [(track.id, track.side, track.rows) for track in selection.tracks] == expected
 
 
 @pytest.mark.parametrize(
@@ -110,16 +110,16 @@ def test_memory_does_not_grow_with_the_length(hands: list[Hand], make_take: Make
     peaks = []
     for frames in (300, 1200):
         tracemalloc.start()
-        take = make_take(GENERIC, [(hands[i % 12],) for i in range(frames)])
-        resampled(take, 50.0, tmp_path / str(frames))
+        selection = make_take(GENERIC, [(hands[i % 12],) for i in range(frames)])
+        resampled(selection, 50.0, tmp_path / str(frames))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.3 * peaks[0]
 
 
 def test_resampled_rows_lie_between_the_recorded_ones(hands: list[Hand], make_take: MakeTake, tmp_path: Path) -> None:
-    take = make_take(GENERIC, [(hand,) for hand in hands[:4]], fps=10.0)
-    double = resampled(take, 20.0, tmp_path)
+    selection = make_take(GENERIC, [(hand,) for hand in hands[:4]], fps=10.0)
+    double = resampled(selection, 20.0, tmp_path)
     [track] = double.tracks
     rows, vertices = track.read(0, track.rows), track.read_vertices(0, track.rows)
     assert (rows["frame"].tolist(), bool(rows["valid"].all())) == ([0, 1, 2, 3, 4, 5, 6], True)
@@ -144,24 +144,24 @@ def test_resampling_does_not_join_what_a_gap_parts(hands: list[Hand], make_take:
 def test_all_tracks_are_resampled_to_the_same_moments(pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path) -> None:
     first, second = pose_hand(GENERIC, 0, track_id=1), pose_hand(GENERIC, 1, "left", track_id=2)
     frames = [(first,), (first,), (first, second), (second,), (second,)]
-    take = resampled(make_take(GENERIC, frames, pts=[0.0, 0.031, 0.07, 0.1, 0.133]), 50.0, tmp_path)
-    moments = [track.read(0, 99)["pts"] for track in take.tracks]
+    selection = resampled(make_take(GENERIC, frames, pts=[0.0, 0.031, 0.07, 0.1, 0.133]), 50.0, tmp_path)
+    moments = [track.read(0, 99)["pts"] for track in selection.tracks]
     np.testing.assert_allclose(moments[0], [0.0, 0.02, 0.04, 0.06], atol=1e-9)
     np.testing.assert_allclose(moments[1], [0.08, 0.1, 0.12], atol=1e-9)
-    assert (take.frames, take.rate) == (7, 50.0)
+    assert (selection.frames, selection.rate) == (7, 50.0)
 
 
 def test_nothing_that_can_be_resampled_is_an_error(hands: list[Hand], make_take: MakeTake, tmp_path: Path) -> None:
-    take = make_take(GENERIC, [(hands[0],), (), (hands[1],)], pts=[0.05, 0.1, 0.15])
+    selection = make_take(GENERIC, [(hands[0],), (), (hands[1],)], pts=[0.05, 0.1, 0.15])
     with pytest.raises(SourceError, match="leave --rate out"):
         resampled(make_take(GENERIC, [(), (hands[0],), (), ()], pts=[0.0, 0.05, 0.1, 0.15]), 10.0, tmp_path)
-    assert resampled(take, 10.0, tmp_path / "other").tracks
+    assert resampled(selection, 10.0, tmp_path / "other").tracks
 
 
 def test_a_track_that_lacks_the_vertices_of_a_frame_has_none(hands: list[Hand], make_take: MakeTake) -> None:
     without = replace(hands[0], vertices=np.zeros((0, 3), np.float32))
     for frames in ([(hands[0],), (without,)], [(without,), (hands[0],)]):
-        take = make_take(GENERIC, frames)
-        assert [track.vertices for track in take.tracks] == [0]
+        selection = make_take(GENERIC, frames)
+        assert [track.vertices for track in selection.tracks] == [0]
         with pytest.raises(SourceError, match="expected the vertices of all hands"):
-            take.check_vertices()
+            selection.check_vertices()

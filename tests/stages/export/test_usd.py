@@ -13,21 +13,21 @@ from hamba_core.errors import DependencyError, OutputError, SourceError
 from hamba_core.hand import JOINT_NAMES, SIDES, HandModel, Side, load_generic_hand
 from stages.export.formats.usd import export_usd
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Take
+from stages.export.tracks.tracks import Selection
 from stages.packets import Hand
 
 pytest.importorskip("pxr", reason="needs usd-core (pip install 'hamba-stream[usd]')")
 from pxr import Usd, UsdGeom
 
 PoseHand = Callable[..., Hand]
-MakeTake = Callable[..., Take]
+MakeTake = Callable[..., Selection]
 
 GENERIC = load_generic_hand()
 R_FILE_CAMERA = np.diag([1.0, -1, -1])
 
 
-def write(take: Take, folder: Path) -> Any:
-    [path] = export_usd(take, folder, ExportSettings(), lambda share: None)
+def write(selection: Selection, folder: Path) -> Any:
+    [path] = export_usd(selection, folder, ExportSettings(), lambda share: None)
     return Usd.Stage.Open(str(path))
 
 
@@ -117,10 +117,10 @@ def test_memory_does_not_grow_with_the_recording(pose_hand: PoseHand, make_take:
     hands = [(pose_hand(GENERIC, seed),) for seed in range(4)]
     grown = []
     for name, times in (("warm", 64), ("short", 128), ("long", 512)):
-        take = make_take(GENERIC, hands * times)
+        selection = make_take(GENERIC, hands * times)
         (tmp_path / name).mkdir()
         before = resident()
-        export_usd(take, tmp_path / name, ExportSettings(), lambda share: None)
+        export_usd(selection, tmp_path / name, ExportSettings(), lambda share: None)
         grown.append(resident() - before)
     assert grown[2] < 40e6  # all samples of the long one are 74 MB
 

@@ -13,7 +13,7 @@ import pytest
 from hamba_core.errors import ConfigurationError, SourceError
 from stages.export import ExportSettings, export
 from stages.export.formats.orbit import Orbit
-from stages.export.tracks.tracks import Take
+from stages.export.tracks.tracks import Selection
 from stages.packets import FloatArray, FrameResult, Image, RunInfo
 from stages.recording import Recorder
 from stages.sources import source_for
@@ -133,26 +133,26 @@ def test_without_a_source_the_camera_sees_the_hands_where_they_were_before_a_flo
     assert picture[:20].max() < 90, "the background is dark"
 
 
-def joints_of(take: Take) -> FloatArray:
+def joints_of(selection: Selection) -> FloatArray:
     """Of the first frame of the first track."""
-    joints: FloatArray = take.tracks[0].read(0, 1)["joints"][0]
+    joints: FloatArray = selection.tracks[0].read(0, 1)["joints"][0]
     return joints
 
 
 @pytest.fixture
-def take(record: Record, tmp_path: Path) -> Take:
-    from stages.export.tracks.tracks import take_from
+def selection(record: Record, tmp_path: Path) -> Selection:
+    from stages.export.tracks.tracks import select_tracks
     from stages.recording import read_recording
 
-    return take_from(read_recording(record(hands=1)), ExportSettings(), tmp_path / "tracks", lambda share: None)
+    return select_tracks(read_recording(record(hands=1)), ExportSettings(), tmp_path / "tracks", lambda share: None)
 
 
-def test_the_view_turns_about_the_hands_without_bending_them(take: Take) -> None:
-    joints = joints_of(take).astype(np.float64)
-    own = Orbit.about(take.tracks, ExportSettings())
+def test_the_view_turns_about_the_hands_without_bending_them(selection: Selection) -> None:
+    joints = joints_of(selection).astype(np.float64)
+    own = Orbit.about(selection.tracks, ExportSettings())
     np.testing.assert_allclose(own.seen(joints), joints, atol=1e-9)
 
-    view = Orbit.about(take.tracks, ExportSettings(azimuth=70, elevation=-40, distance=0.9))
+    view = Orbit.about(selection.tracks, ExportSettings(azimuth=70, elevation=-40, distance=0.9))
     np.testing.assert_allclose(view.seen(own.middle), [0, 0, 0.9], atol=1e-9)
     turned = view.seen(joints)
     np.testing.assert_allclose(
@@ -161,16 +161,16 @@ def test_the_view_turns_about_the_hands_without_bending_them(take: Take) -> None
     assert np.linalg.det(view.R_view_camera) == pytest.approx(1)
 
 
-def test_azimuth_goes_to_the_right_of_the_picture_and_elevation_up(take: Take) -> None:
-    middle = Orbit.about(take.tracks, ExportSettings()).middle
+def test_azimuth_goes_to_the_right_of_the_picture_and_elevation_up(selection: Selection) -> None:
+    middle = Orbit.about(selection.tracks, ExportSettings()).middle
     nearer_right, nearer_top = middle + np.array([0.1, 0, 0]), middle + np.array([0, -0.1, 0])
-    from_right = Orbit.about(take.tracks, ExportSettings(azimuth=60))
+    from_right = Orbit.about(selection.tracks, ExportSettings(azimuth=60))
     assert from_right.seen(nearer_right)[2] < from_right.seen(middle)[2]
-    from_above = Orbit.about(take.tracks, ExportSettings(elevation=60))
+    from_above = Orbit.about(selection.tracks, ExportSettings(elevation=60))
     assert from_above.seen(nearer_top)[2] < from_above.seen(middle)[2]
 
 
-def test_a_hand_that_would_be_behind_the_camera_is_left_out(take: Take, make_result: MakeResult) -> None:
-    near = Orbit.about(take.tracks, ExportSettings(distance=0.02))
+def test_a_hand_that_would_be_behind_the_camera_is_left_out(selection: Selection, make_result: MakeResult) -> None:
+    near = Orbit.about(selection.tracks, ExportSettings(distance=0.02))
     result = make_result(0, 1, size=(320, 240))
     assert not near.picture(result, np.zeros((240, 320, 3), np.uint8)).hands

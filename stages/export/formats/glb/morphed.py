@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stages.export.formats.glb.gltf_file import INDICES, VERTEX_DATA, Animation, GltfFile
 from stages.export.rig import R_FILE_CAMERA, Rig, spans_of, vertex_normals
-from stages.export.tracks import Take, Track
+from stages.export.tracks import Selection, Track
 
 _STRETCH: Final = 60
 """Targets of a mesh. Graphics cards take at least 256."""
@@ -26,7 +26,7 @@ def add_morphed_hand(
     animation: Animation,
     track: Track,
     rig: Rig,
-    take: Take,
+    selection: Selection,
     faces: NDArray[np.integer],
     name: str,
     material: int,
@@ -36,10 +36,10 @@ def add_morphed_hand(
     indices = file.array(faces.astype(np.uint32).ravel(), INDICES)
     weights: dict[int, int] = {}
     nodes: list[int] = []
-    for (start, stop), (_, gone) in zip(rig.runs, spans_of(rig, take), strict=True):
+    for (start, stop), (_, gone) in zip(rig.runs, spans_of(rig, selection), strict=True):
         for first, last in _stretches(start, stop - 1):
             rows = track.read(first, last + 1)
-            seconds = rig.pts[first : last + 1] - take.start
+            seconds = rig.pts[first : last + 1] - selection.start
             attributes, targets = _add_shapes(file, track.read_vertices(first, last + 1), faces)
             mesh = file.add(
                 "meshes",

@@ -22,7 +22,7 @@ from stages.export.rig import (
     spans_of,
     vertex_normals,
 )
-from stages.export.tracks import Take, Track
+from stages.export.tracks import Selection, Track
 
 _MARGIN: Final = np.array([[-0.05], [0.05]])
 """Metres that a mesh may reach beyond its joints."""
@@ -33,7 +33,7 @@ def add_skinned_hand(
     animation: Animation,
     track: Track,
     rig: Rig,
-    take: Take,
+    selection: Selection,
     model: HandModel,
     name: str,
     material: int,
@@ -45,8 +45,8 @@ def add_skinned_hand(
     bones = _add_bones(file, rig, first)
     origin = file.add("nodes", name="origin")
     root = file.add("nodes", name=name, children=[origin, bones[0]])
-    _animate(file, animation, track, take, rig, bones, on_rows)
-    animation.show(bones[0], spans_of(rig, take))
+    _animate(file, animation, track, selection, rig, bones, on_rows)
+    animation.show(bones[0], spans_of(rig, selection))
     binds = np.tile(np.eye(4, dtype=np.float32), (22, 1, 1))
     binds[:21, 3, :3] = -hand.joints  # a matrix is stored column by column, the translation last
     skin = file.add("skins", name=name, joints=[*bones, origin], inverseBindMatrices=file.array(binds))
@@ -73,12 +73,12 @@ def _animate(
     file: GltfFile,
     animation: Animation,
     track: Track,
-    take: Take,
+    selection: Selection,
     rig: Rig,
     bones: list[int],
     on_rows: Callable[[int], None],
 ) -> None:
-    times = file.array((rig.pts - take.start).astype(np.float32), bounds=True)
+    times = file.array((rig.pts - selection.start).astype(np.float32), bounds=True)
     rotations = {bone: file.column(track.rows, 4) for bone in TURNING}
     offsets = {bone: file.column(track.rows, 3) for bone in np.flatnonzero(rig.moves).tolist()}
     before: Array | None = None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 
 
-class Seen(NamedTuple):
+class CropOutput(NamedTuple):
     """The network's answer for one crop: a right hand."""
 
     camera: Array  # (3,)
@@ -37,9 +37,9 @@ def write_rows(output: "HambaOutput", rows: "Tensor") -> None:
     """Put the answer for B crops into rows (B, `row_width`)."""
     import torch
 
-    torch.cat([getattr(output, name).flatten(1) for name in Seen._fields], 1, out=rows)
+    torch.cat([getattr(output, name).flatten(1) for name in CropOutput._fields], 1, out=rows)
 
 
-def read_row(row: Array) -> Seen:
+def read_row(row: Array) -> CropOutput:
     """The answer in one row; views of it."""
-    return Seen(*(part.reshape(shape) for part, shape in zip(np.split(row, _ENDS), _SHAPES, strict=True)))
+    return CropOutput(*(part.reshape(shape) for part, shape in zip(np.split(row, _ENDS), _SHAPES, strict=True)))

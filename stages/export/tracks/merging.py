@@ -9,7 +9,7 @@ from stages.export.tracks.tracks import Track
 T = TypeVar("T")
 
 
-def in_time(
+def merge_by_time(
     tracks: Sequence[Track], hands_of: Callable[[Track], Iterator[tuple[float, T]]]
 ) -> Iterator[tuple[float, list[T]]]:
     """Each moment (s) at which there are hands, with what `hands_of` makes of them, in the order of tracks.
