@@ -32,15 +32,16 @@ class ContactSheet:
         tiles = (self._with_hands if self._with_hands.tiles else self._without).chosen()
         if not tiles:
             return False
-        height, width = tiles[0].shape[:2]
+        height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
         columns = min(_COLUMNS, len(tiles))
         rows = -(-len(tiles) // columns)
         sheet = np.full((rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), _BACKGROUND, np.uint8)
         for i, tile in enumerate(tiles):
             y, x = (
-                _GAP + place * (size + _GAP) for place, size in zip(divmod(i, columns), (height, width), strict=True)
+                _GAP + place * (cell + _GAP) + (cell - size) // 2  # in the middle of its cell, which fits the largest
+                for place, cell, size in zip(divmod(i, columns), (height, width), tile.shape, strict=False)
             )
-            sheet[y : y + height, x : x + width] = tile
+            sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
         _, content = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
         write_whole(path, content.tobytes())
         return True

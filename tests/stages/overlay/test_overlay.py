@@ -203,6 +203,26 @@ def test_a_contact_sheet_shows_frames_of_the_whole_run(
     assert corners[-1] > 85
 
 
+def test_a_contact_sheet_has_room_for_pictures_of_every_shape(
+    tmp_path: Path, make_run: MakeRun, make_result: MakeResult
+) -> None:
+    sizes = [(640, 480), (300, 600), (800, 100)]
+    overlay = Overlay(tmp_path / "overlay.mp4", stills=True)
+    overlay.open(make_run())
+    for i, size in enumerate(sizes):
+        overlay.write(make_result(i, hands=0, size=size, image=np.full((*size[::-1], 3), 200, np.uint8)))
+    overlay.close()
+    sheet = cv2.imread(str(tmp_path / "preview.png"))
+    assert sheet is not None
+    assert sheet.shape == (360 + 12, 3 * 366 + 6, 3)
+    for i, (width, height) in enumerate(sizes):
+        cell = sheet[6:366, 6 + 366 * i : 366 * (i + 1)].max(2) >= 199
+        shown = np.flatnonzero(cell.any(1)), np.flatnonzero(cell.any(0))
+        scale = 360 / max(width, height)
+        assert [axis[-1] - axis[0] + 1 for axis in shown] == [round(height * scale), round(width * scale)]
+        assert [(axis[0] + axis[-1] + 1) / 2 for axis in shown] == pytest.approx([180, 180], abs=0.5)
+
+
 def test_a_run_without_frames_leaves_no_video(tmp_path: Path, make_run: MakeRun) -> None:
     draw(tmp_path / "overlay.mp4", make_run(), [])
     assert list(tmp_path.iterdir()) == []
