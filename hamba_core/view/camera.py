@@ -31,6 +31,9 @@ class Intrinsics:
     estimated: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("fx", "fy", "cx", "cy"):  # numbers of NumPy's, too, become Python's, which every format knows
+            object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "estimated", bool(self.estimated))
         values = (self.fx, self.fy, self.cx, self.cy)
         if not all(isfinite(v) for v in values) or self.fx <= 0 or self.fy <= 0:
             raise ConfigurationError(

@@ -5,8 +5,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from math import isfinite
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +17,7 @@ from pipeline.runtime import Runner
 from pipeline.settings import Settings
 from pipeline.terminal.display import LiveLine, live_progress, print_report, share_bar
 from pipeline.terminal.run_exports import export_results
+from stages.common.plain import plain
 from stages.contract import Source
 from stages.export import ExportSettings
 from stages.packets import Status
@@ -108,15 +107,4 @@ def written_in(out: Path | None) -> list[Path]:
 
 def report_tree(status: Status, written: list[Path]) -> dict[str, Any]:
     """The report as JSON has it: NaN and infinity are null."""
-    tree = _plain(asdict(status))
-    return {**tree, "written": [str(path) for path in written]}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not isfinite(value):
-        return None
-    return value
+    return {**plain(status), "written": [str(path) for path in written]}

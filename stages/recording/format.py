@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from hamba_core.errors import PipelineError
+from stages.common.plain import plain
 from stages.packets import ClockAnchor, RunInfo, SourceInfo, Status
 
 LIBRARY: Final = "hamba-stream"
@@ -46,10 +48,24 @@ class RecordedRun:
 
 
 def run_json(run: RecordedRun) -> bytes:
-    """A run as JSON."""
-    return msgspec.json.format(msgspec.json.encode(run, enc_hook=str), indent=2)
+    """A run as JSON. Raises PipelineError where it could not be read back."""
+    content = _json(run)
+    try:
+        run_of_json(content)
+    except ValueError as error:
+        raise PipelineError(f"record: expected a run that can be read back from {RUN}, found: {error}") from error
+    return content
+
+
+def run_of_json(content: bytes) -> RecordedRun:
+    """The run of its JSON. Raises ValueError."""
+    return msgspec.json.decode(content, type=RecordedRun)
 
 
 def status_json(status: Status) -> bytes:
     """A status as JSON; null where nothing was measured."""
-    return msgspec.json.format(msgspec.json.encode(status), indent=2)
+    return _json(status)
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(plain(value)), indent=2)

@@ -14,7 +14,6 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-import msgspec
 import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
@@ -26,7 +25,7 @@ from mcap.stream_reader import breakup_chunk
 from hamba_core.errors import SourceError
 from stages import wire
 from stages.packets import FrameResult, HandTopology, RunInfo, Status
-from stages.recording.format import RUN, RecordedRun
+from stages.recording.format import RUN, RecordedRun, run_of_json
 from stages.recording.mcap_file import MAGIC
 
 logger = logging.getLogger(__name__)
@@ -112,7 +111,7 @@ def read_recording(path: Path) -> Recording:
 
 def _run(path: Path, data: bytes) -> RecordedRun:
     try:
-        return msgspec.json.decode(data, type=RecordedRun)
+        return run_of_json(data)
     except ValueError as error:  # of which msgspec's are a kind
         raise SourceError(f"{path}: expected the description of a run in {RUN}, found: {error}") from error
 

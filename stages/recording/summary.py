@@ -3,12 +3,12 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stages.common.files import create, write_whole
+from stages.common.plain import plain
 from stages.contract import Sink
 from stages.packets import FrameResult, RunInfo, Status
 
@@ -61,7 +61,7 @@ class Summary(Sink):
     def close(self) -> None:
         if self._run is None:
             return
-        content = _plain(self._content(self._run))
+        content = plain(self._content(self._run))
         self._run = None
         write_whole(self._path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
@@ -82,7 +82,7 @@ class Summary(Sink):
             "state": status.state if status else "running",
             "reason": status.reason if status else "",
             "stream": run.stream,
-            "source": asdict(run.source),
+            "source": run.source,
             "estimator": run.estimator,
             "hand_model": {"name": run.topology.name, "vertices": run.topology.vertices},
             "started_unix_ns": run.clock.unix_ns,
@@ -91,24 +91,7 @@ class Summary(Sink):
             "first_pts": self._first_pts,
             "last_pts": self._last_pts,
             "tracks": tracks,
-            "run": asdict(status) if status else None,
+            "run": status,
             "versions": run.versions,
             "settings": run.settings,
         }
-
-
-def _plain(value: Any) -> Any:
-    """The same in JSON's types; null for what is not a finite number."""
-    match value:
-        case bool() | int() | str() | None:
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case Mapping():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case _ if hasattr(value, "item"):
-            return _plain(value.item())  # a NumPy number
-        case _:
-            return str(value)

@@ -46,13 +46,18 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
 
 
 def encode(message: Message, vertices: VertexForm = "float32") -> bytes:
-    """The bytes to publish: topic, NUL, map."""
+    """The bytes to publish: topic, NUL, map. Raises WireError where `decode` would refuse them."""
     return message.topic.encode() + b"\0" + encode_map(message, vertices)
 
 
 def encode_map(message: Message, vertices: VertexForm = "float32") -> bytes:
-    """The map alone, as recordings keep it."""
-    return _ENCODER.encode(convert.to_map(message, vertices))
+    """The map alone, as recordings keep it. Raises WireError where `decode_map` would refuse it."""
+    content = _ENCODER.encode(convert.to_map(message, vertices))
+    try:
+        _DECODERS[message.topic.partition("/")[0]].decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WireError(f"{message.topic}: expected a message that can be read back, found: {error}") from error
+    return content
 
 
 def decode(message: bytes | bytearray | memoryview) -> Message:

@@ -9,7 +9,7 @@ description, so that any program can read it; `stages.recording.foxglove` writes
 from pathlib import Path
 from typing import Final
 
-SCHEMAS_FILE: Final = Path(__file__).with_name("foxglove_schemas.bin")
+SCHEMAS_FILE: Final = Path(__file__).parents[1] / "foxglove_schemas.bin"
 
 
 def make_schemas() -> bytes:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from mcap.reader import make_reader
 from mcap.records import Channel, Message, Schema
 
-from hamba_core.errors import OutputError, SourceError
+from hamba_core.errors import OutputError, PipelineError, SourceError, WireError
+from hamba_core.view import Intrinsics
 from stages import wire
 from stages.assets.make.foxglove_schemas import SCHEMAS_FILE, make_schemas
 from stages.packets import Choice, FrameResult, Hand, Percentiles, RunInfo, Status
@@ -111,6 +113,36 @@ def test_mcaps_own_reader_finds_everything_by_the_index(recorded: Path) -> None:
     assert attachments[REPORT]["latency"]["p50"] is None
     assert metadata["hamba"]["camera"].endswith("(estimated)")
     assert metadata["hamba"]["version hamba-stream"] == "0.1.0"
+
+
+def test_a_run_told_in_numpys_numbers_is_read_back(tmp_path: Path, make_run: MakeRun, make_result: MakeResult) -> None:
+    run, half = make_run(), np.float64(0.5)
+    camera = Intrinsics(np.float64(600), np.float32(601), np.int64(320), half, np.bool_(True))  # type: ignore[arg-type]
+    numbers: dict[str, Any] = {"width": np.int64(640), "fps": np.float32(30)}
+    source = replace(run.source, camera=camera, **numbers)
+    path = record(tmp_path / "a.mcap", replace(run, source=source, settings={"a": {"b": half, "c": tmp_path}}), [])
+    read = read_recording(path).run
+    assert read.source == source
+    assert read.settings == {"a": {"b": 0.5, "c": str(tmp_path)}}
+
+
+def test_what_could_not_be_read_back_is_not_recorded(
+    tmp_path: Path, make_run: MakeRun, make_result: MakeResult
+) -> None:
+    run = make_run()
+    recorder = Recorder(tmp_path / "a.mcap")
+    with pytest.raises(PipelineError, match=r"can be read back from run\.json, found: Expected `int"):
+        recorder.open(replace(run, source=replace(run.source, frames="many")))  # type: ignore[arg-type]
+    recorder.close()
+    recorder = Recorder(tmp_path / "b.mcap")
+    recorder.open(run)
+    recorder.write(make_result())
+    result = make_result(hands=1)
+    object.__setattr__(result.hands[0], "side", "middle")
+    with pytest.raises(WireError, match=r"hands/hands: expected a message that can be read back, found: .*'middle'"):
+        recorder.write(result)
+    recorder.close()
+    assert len(list(read_recording(tmp_path / "b.mcap").results())) == 1
 
 
 def test_our_messages_are_the_wires_maps_with_a_schema(recorded: Path) -> None:

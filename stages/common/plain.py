@@ -1,0 +1,30 @@
+"""Values in the types that JSON has."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from math import isfinite
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """The same in dicts, lists, texts, numbers and None, which also stands for NaN and infinity.
+
+    Dataclasses become dicts, NumPy's numbers Python's, and what JSON knows nothing of, such as a path, its text.
+    """
+    match value:
+        case bool() | str() | None:
+            return value
+        case int():
+            return int(value)
+        case float():
+            return float(value) if isfinite(value) else None
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [plain(item) for item in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        case _ if hasattr(value, "tolist"):
+            return plain(value.tolist())  # a NumPy number or array
+        case _:
+            return str(value)
