@@ -7,6 +7,10 @@ _FOLDER: Final = Path(__file__).parent
 
 HAND_LANDMARKER: Final = _FOLDER / "hand_landmarker.task"
 """MediaPipe's Hand Landmarker; made by `make/hand_landmarker.py`."""
+LANDMARK_NETWORK: Final = _FOLDER / "hand_landmarks.onnx"
+"""MediaPipe's hand-landmark network, with its maps; made by `make/hand_networks.py`."""
+PALM_NETWORK: Final = _FOLDER / "palms.onnx"
+"""MediaPipe's palm network; made by `make/hand_networks.py`."""
 CLIP: Final = _FOLDER / "two_hands.mp4"
 """Ten seconds of two hands; made by `stages.synthetic.make.clip`."""
 CLIP_TRUTH: Final = _FOLDER / "two_hands_truth.npz"

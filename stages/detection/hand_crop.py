@@ -1,0 +1,109 @@
+"""Where a hand's crop lies in a picture: a square that is turned so that the hand points up in it, and may be mirrored.
+
+Places and sizes are those that MediaPipe's networks were made for (`hand_landmark_landmarks_to_roi`): from the joints
+that hardly move with the fingers, the box along the hand's own direction, twice as large. Pixels have their origin at
+the corner of the picture, and of the crop.
+"""
+
+from dataclasses import dataclass, replace
+from math import atan2, cos, hypot, sin
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stages.detection.hand_network import CROP_SIDE
+from stages.packets import Image
+
+Array = NDArray[np.float64]
+
+# Wrist, thumb without its last joint and tip, and of each finger the knuckle and the joint after it.
+_STEADY: Final = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
+_SCALE: Final = 2.0  # of the box's longer side
+_SHIFT: Final = 0.1  # of the box's length, towards the fingers
+_LEAST_SIDE: Final = 4.0  # px
+# Below this many pixels of the crop a pixel of the picture, linear interpolation alone leaves pixels out.
+_COARSEST: Final = 0.6
+
+
+@dataclass(frozen=True)
+class HandCrop:
+    """A square in a picture, and how it is shown to the network."""
+
+    x: float  # px, its centre
+    y: float
+    side: float  # px
+    angle: float  # radians from the picture's x axis to the crop's, clockwise as the picture is seen
+    mirrored: bool = False  # the crop is flipped, left to right
+
+    @property
+    def A_crop_picture(self) -> Array:  # noqa: N802 - a matrix, as in the field
+        """(2, 3): takes pixels of the picture to pixels of the crop."""
+        scale = CROP_SIDE / self.side
+        c, s = scale * cos(self.angle), scale * sin(self.angle)
+        half = CROP_SIDE / 2
+        A = np.array([[c, s, half - c * self.x - s * self.y], [-s, c, half + s * self.x - c * self.y]])
+        if self.mirrored:
+            A[0] = -A[0]
+            A[0, 2] += CROP_SIDE
+        return A
+
+    def flipped(self) -> "HandCrop":
+        """The same square, mirrored if this is not."""
+        return replace(self, mirrored=not self.mirrored)
+
+    def cut(self, image: Image) -> Image:
+        """The crop (224, 224, 3) of a picture (H, W, 3); black where it reaches beyond."""
+        # Where the picture is much finer, a larger crop is cut and its pixels are averaged.
+        finer = min(max(round(_COARSEST * self.side / CROP_SIDE), 1), 8)
+        A = finer * self.A_crop_picture
+        A[:, 2] += A[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV's pixels have their origin in the first one's centre
+        size = finer * CROP_SIDE
+        crop = cv2.warpAffine(image, A, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        if finer > 1:
+            crop = cv2.resize(crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA)
+        return np.asarray(crop)
+
+    def to_picture(self, points: ArrayLike) -> Array:
+        """Pixels (..., 2) of the crop -> pixels of the picture."""
+        A = self.A_crop_picture
+        moved = np.asarray(points, np.float64) - A[:, 2]
+        return moved @ np.linalg.inv(A[:, :2]).T
+
+    def axes_to_picture(self, points: ArrayLike) -> Array:
+        """Vectors (..., 3) along the crop's axes -> along the picture's; a mirrored hand becomes the real one."""
+        points = np.array(points, np.float64)
+        if self.mirrored:
+            points[..., 0] *= -1
+        c, s = cos(self.angle), sin(self.angle)
+        x, y = points[..., 0].copy(), points[..., 1].copy()
+        points[..., 0], points[..., 1] = c * x - s * y, s * x + c * y
+        return points
+
+
+def crop_around(joints_2d: ArrayLike, *, mirrored: bool = False) -> HandCrop:
+    """The crop for a hand whose joints (21, 2), px, are known."""
+    joints = np.asarray(joints_2d, np.float64)
+    up = upwards(joints)
+    length = hypot(*up)
+    direction = up / length if length > 0 else np.array([0.0, -1.0])
+    axes = np.array([[-direction[1], direction[0]], -direction])  # the crop's, x and y
+    along = joints[list(_STEADY)] @ axes.T
+    least, most = along.min(0), along.max(0)
+    width, height = most - least
+    centre = (least + most) / 2 @ axes
+    return square_around(centre, _SCALE * max(width, height), up, _SHIFT * height, mirrored=mirrored)
+
+
+def upwards(joints: Array) -> Array:
+    """The direction (2,), px, in which a hand with these joints (21, 2) points: from the wrist to the knuckles."""
+    direction: Array = (joints[5] + joints[13]) / 4 + joints[9] / 2 - joints[0]
+    return direction
+
+
+def square_around(centre: Array, side: float, up: Array, shift: float = 0.0, *, mirrored: bool = False) -> HandCrop:
+    """The square of this side, px, whose top is where `up` (2,) points; its centre `shift` px further that way."""
+    angle = atan2(up[0], -up[1]) if hypot(*up) > 0 else 0.0
+    x, y = centre[0] + shift * sin(angle), centre[1] - shift * cos(angle)
+    return HandCrop(float(x), float(y), max(float(side), _LEAST_SIDE), angle, mirrored)
