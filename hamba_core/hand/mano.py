@@ -1,18 +1,16 @@
 """Read the user's own MANO file: `MANO_RIGHT.pkl`, an `.npz` with its keys, a folder, or the archive it comes in.
 
 Romero, Tzionas and Black, "Embodied Hands", SIGGRAPH Asia 2017. The pickle is Python 2's, and some of its arrays are
-wrapped in classes of chumpy, a package that no longer imports. It is read with nothing of it executed: only arrays
-are made, and whatever else a pickle may name is refused.
+wrapped in classes of chumpy, a package that no longer imports. It is read by `hamba_core.untrusted`, with nothing of it
+executed: only arrays are made, and whatever else a pickle may name is refused.
 """
 
 import contextlib
 import hashlib
 import io
-import pickle
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +22,7 @@ from hamba_core.errors import HandModelError
 from hamba_core.hand.anatomy import default_joint_limits, flexion_axes
 from hamba_core.hand.hand_model import HandModel
 from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, MODEL_PARENTS
+from hamba_core.untrusted import NotArraysError, read_pickled_arrays
 
 TIPS: Final = (744, 320, 443, 554, 671)
 """Vertices of MANO's mesh at the tips of thumb, index, middle, ring and little finger."""
@@ -168,111 +167,6 @@ def arrays_of(hand: HandModel) -> Arrays:
 
 def _read_pickle(path: Path, data: bytes) -> Arrays:
     try:
-        content = _Unpickler(io.BytesIO(data), encoding="latin1").load()
-    except HandModelError as error:
-        raise HandModelError(f"{path}: {error}") from None
-    except Exception as error:
-        raise HandModelError(f"{path}: expected a pickle like MANO_RIGHT.pkl, found: {error!r}; {_ADVICE}") from error
-    if not isinstance(content, dict):
-        raise HandModelError(f"{path}: expected a dict of arrays, found {type(content).__name__}; {_ADVICE}")
-    try:
-        return {name: _plain(content[name]) for name in _SHAPES if name in content}
-    except (AttributeError, TypeError, ValueError, IndexError) as error:
-        raise HandModelError(f"{path}: expected arrays with MANO's names, found: {error!r}; {_ADVICE}") from error
-
-
-def _plain(value: Any) -> NDArray[Any]:
-    return value.array() if isinstance(value, _StandIn) else np.asarray(value)
-
-
-class _StandIn:
-    """Holds what a pickle says of an object, as attributes, and nothing of the object's own behaviour."""
-
-    def array(self) -> NDArray[Any]:
-        raise TypeError(f"{type(self).__name__} holds no array")
-
-
-class _Ch(_StandIn):
-    """chumpy.ch.Ch: an array."""
-
-    x: Any
-
-    def array(self) -> NDArray[Any]:
-        return _plain(self.x)
-
-
-class _Select(_StandIn):
-    """chumpy.reordering.Select: elements of an array in another shape."""
-
-    a: Any
-    idxs: Any
-    preferred_shape: Any
-
-    def array(self) -> NDArray[Any]:
-        chosen: NDArray[Any] = _plain(self.a).ravel()[_plain(self.idxs)]
-        return chosen.reshape(tuple(self.preferred_shape))
-
-
-class _CscMatrix(_StandIn):
-    """scipy.sparse.csc_matrix. SciPy itself trusts the indices, which come out of the file here."""
-
-    data: Any
-    indices: Any
-    indptr: Any
-    _shape: Any
-
-    def array(self) -> NDArray[Any]:
-        rows, columns = (int(n) for n in self._shape)
-        if rows * columns > _VERTICES * _VERTICES:
-            raise ValueError(f"a sparse matrix of {rows} x {columns}")
-        dense = np.zeros((rows, columns))
-        column = np.repeat(np.arange(columns), np.diff(self.indptr))
-        np.add.at(dense, (self.indices, column), self.data)
-        return dense
-
-
-def _new(cls: type, base: type, state: object) -> object:
-    """copyreg._reconstructor, for stand-ins alone."""
-    if not (isinstance(cls, type) and issubclass(cls, _StandIn) and base is object and state is None):
-        raise HandModelError(f"expected arrays alone, found an object of {cls!r}; refused; {_ADVICE}")
-    return cls()
-
-
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """_codecs.encode, as Python 3 writes bytes for Python 2."""
-    if encoding not in ("latin1", "latin-1"):
-        raise HandModelError(f"expected bytes written as latin1, found {encoding!r}; refused; {_ADVICE}")
-    return text.encode("latin1")
-
-
-def _numpy(module: str, name: str) -> Callable[..., Any]:
-    value: Callable[..., Any] = getattr(import_module(f"numpy._core.{module}"), name)
-    return value
-
-
-_ALLOWED: Final[Mapping[tuple[str, str], Any]] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    **{
-        (f"numpy.{core}.{module}", name): _numpy(module, name)
-        for core in ("core", "_core")
-        for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))
-    },
-    **{(f"scipy.sparse.{module}", "csc_matrix"): _CscMatrix for module in ("csc", "_csc")},
-    ("chumpy.ch", "Ch"): _Ch,
-    ("chumpy.reordering", "Select"): _Select,
-    **{(module, "_reconstructor"): _new for module in ("copyreg", "copy_reg")},
-    **{(module, "object"): object for module in ("builtins", "__builtin__")},
-    ("_codecs", "encode"): _encode,
-}
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise HandModelError(
-                f"expected arrays of NumPy, SciPy and chumpy alone, found {module}.{name}; refused, nothing was "
-                f"executed; {_ADVICE}"
-            ) from None
+        return read_pickled_arrays(data, tuple(_SHAPES))
+    except NotArraysError as error:
+        raise HandModelError(f"{path}: expected a pickle like MANO_RIGHT.pkl: {error}; {_ADVICE}") from error
