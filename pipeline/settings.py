@@ -27,10 +27,15 @@ PRESETS = ("live", "offline")
 class Settings(StageSettings):
     """Everything that can be set. Each part stands beside the stage it belongs to."""
 
-    mode: Literal["live", "offline"] = "offline"
-    """offline: every frame, in order. live: the newest frame; what is late is dropped and counted."""
-    stream: str = Field("hands", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
-    """The name under which results are published and recorded."""
+    mode: Literal["live", "offline"] = Field(
+        "offline",
+        description="offline: every frame, in order; live: the newest frame, and what is late is dropped and counted",
+    )
+    stream: str = Field(
+        "hands",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="name under which results are published and recorded",
+    )
     source: SourceSettings = SourceSettings()
     detect: DetectionSettings = DetectionSettings()
     track: TrackingSettings = TrackingSettings()

@@ -8,7 +8,7 @@ exactly once if `open` was called, even if `open` raised; it must not block for 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from stages.packets import Choice, Frame, FrameResult, HandTopology, RunInfo, SourceInfo, Status
 
@@ -50,13 +50,24 @@ class Source(ABC):
 
 
 class Stage(ABC, Generic[In, Out]):
-    """One step: a packet in, a packet out."""
+    """One step: a packet in, a packet out. A `with` block opens and closes it."""
 
     name: str
     batch: int = 1
     """How many waiting packets `process_many` gains from; the runner never waits to fill it. `open` may lower it."""
     in_flight: int = 1
     """Batches that may be under way at once, for a stage whose work is done elsewhere, on a GPU; `open` may set it."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def open(self) -> None:
         """Load what is needed. Slow work belongs here, not in the first `process`."""
@@ -91,9 +102,18 @@ class Stage(ABC, Generic[In, Out]):
 
 
 class Sink(ABC):
-    """Where results go."""
+    """Where results go. A `with` block closes it; only whoever has a run can open it."""
 
     name: str
+    patient: bool = False
+    """Its `write` may wait as long as it likes, since it waits for a person or a program: the runner never gives it up.
+    Whoever it waits for lets it go at the end."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @abstractmethod
     def open(self, run: RunInfo) -> None:

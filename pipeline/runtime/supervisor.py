@@ -186,7 +186,7 @@ class Supervisor:
         look_again = now + self._stall_ns
         for worker in self._workers:
             since = worker.since
-            if since is None or worker.over:
+            if since is None or worker.over or (worker.patient and worker.doing == "write"):
                 continue
             if worker.hurry_ns is not None:
                 begin, limit, when = max(since, worker.hurry_ns), self._grace_ns, " once the run was ending"

@@ -69,6 +69,7 @@ class Worker(ABC):
 
     def __init__(self, part: Source | Stage[Any, Any] | Sink, shared: Shared) -> None:
         self.name = part.name
+        self.patient = isinstance(part, Sink) and part.patient
         self.ledger = Ledger()
         self.times = Histogram()
         self.inbox: Channel[Envelope] | None = None
