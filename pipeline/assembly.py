@@ -1,7 +1,7 @@
 """Puts the parts of a run together, as settings ask."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.settings import Settings
 from stages.contract import Sink, Source, Stage
 from stages.detection import HandDetection
 from stages.packets import ClockAnchor, HandTopology, RunInfo, SourceInfo, Status
-from stages.reconstruction import Reconstruction
+from stages.reconstruction import Estimator, Reconstruction
 from stages.reconstruction.hamba import SharedModel
 from stages.recording import RECORDING
 from stages.smoothing import Smoothing
@@ -31,6 +31,10 @@ def assemble(
     settings: Settings,
     *,
     out: Path | None = None,
+    sinks: Sequence[Sink] = (),
+    sink_policies: Mapping[str, SinkPolicy] | None = None,
+    stages: Sequence[Stage[Any, Any]] | None = None,
+    estimator: Estimator | None = None,
     on_open: Callable[[SourceInfo], None] | None = None,
     on_status: Callable[[Status], None] | None = None,
     on_step: Callable[[str], None] = lambda step: None,
@@ -38,19 +42,23 @@ def assemble(
 ) -> Runner:
     """A runner of: source, detect, track, reconstruct, smooth, and the sinks that settings and `out` ask for.
 
-    `out` is an existing folder for files, or none for no files. `on_open` is told about the source once it is open,
+    `out` is an existing folder for files, or none for no files. `sinks` are yours, beside those; `sink_policies` says
+    what happens to results that one of them cannot take at once. `stages` takes the place of the usual line
+    (`hand_stages`), `estimator` that of the estimator in it. `on_open` is told about the source once it is open,
     `on_step` what takes time until then. Runners of one process can use one `shared` network
-    (`stages.reconstruction.reconstruction.shared_network`). Raises ConfigurationError.
+    (`stages.reconstruction.shared_network`). Raises ConfigurationError.
     """
-    live_hands = settings.detect.max_hands if settings.mode == "live" else None
-    reconstruction = Reconstruction(settings.reconstruct, live_hands=live_hands, on_step=on_step, shared=shared)
-    stages: list[Stage[Any, Any]] = [
-        HandDetection(settings.detect, stills=source.stills),
-        HandTracking(settings.track, stills=source.stills),
-        reconstruction,
-    ]
-    if not source.stills:
-        stages.append(Smoothing(settings.smooth, hand_model=reconstruction.hand_model))
+    if stages is None:
+        live_hands = settings.detect.max_hands if settings.mode == "live" else None
+        stages = hand_stages(
+            settings,
+            stills=source.stills,
+            live_hands=live_hands,
+            estimator=estimator,
+            on_step=on_step,
+            shared=shared,
+        )
+    reconstruction = next((stage for stage in stages if isinstance(stage, Reconstruction)), None)
 
     def run_info(info: SourceInfo, topology: HandTopology) -> RunInfo:
         if on_open is not None:
@@ -59,25 +67,52 @@ def assemble(
             stream=settings.stream,
             source=info,
             topology=topology,
-            estimator=reconstruction.estimator,
+            estimator=reconstruction.estimator if reconstruction is not None else stages[-1].name,
             clock=ClockAnchor(monotonic_ns(), time_ns()),
             versions=_versions(),
             settings=settings.model_dump(mode="json", exclude_defaults=True),
         )
 
-    sinks = _sinks(settings, out, stills=source.stills)
-    live = settings.mode == "live"
+    built_in = _sinks(settings, out, stills=source.stills)
+    policies = {sink.name: _EVERY_RESULT for sink in built_in if sink.name != "publish"}
     return Runner(
         source,
         stages,
-        sinks,
+        [*built_in, *sinks],
         mode=settings.mode,
         stream=settings.stream,
         run_info=run_info,
         settings=settings.runtime,
-        sink_policies={sink.name: _EVERY_RESULT for sink in sinks if sink.name != "publish"} if live else None,
+        sink_policies={**(policies if settings.mode == "live" else {}), **(sink_policies or {})},
         on_status=on_status,
     )
+
+
+def hand_stages(
+    settings: Settings,
+    *,
+    stills: bool = False,
+    live_hands: int | None = None,
+    estimator: Estimator | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
+    shared: SharedModel | None = None,
+) -> list[Stage[Any, Any]]:
+    """The usual line from frames to results: detect, track, reconstruct, smooth; none of them open yet.
+
+    `stills` says that the pictures have nothing to do with one another: they are not smoothed. `live_hands` is how many
+    hands a frame has at most where each frame is waited for; the rest is as `assemble` has it.
+    """
+    reconstruction = Reconstruction(
+        settings.reconstruct, estimator=estimator, live_hands=live_hands, on_step=on_step, shared=shared
+    )
+    line: list[Stage[Any, Any]] = [
+        HandDetection(settings.detect, stills=stills),
+        HandTracking(settings.track, stills=stills),
+        reconstruction,
+    ]
+    if not stills:
+        line.append(Smoothing(settings.smooth, hand_model=reconstruction.hand_model))
+    return line
 
 
 def _sinks(settings: Settings, out: Path | None, *, stills: bool) -> list[Sink]:

@@ -55,6 +55,18 @@ def load_settings(preset: str, overrides: Sequence[str] = ()) -> Settings:
     tree = _read_preset(preset)
     for override in overrides:
         _apply(tree, override)
+    return _validated(tree)
+
+
+def changed_settings(settings: Settings, changes: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """These settings, with some keys of some stages changed. Raises ConfigurationError as `load_settings` does."""
+    tree = settings.model_dump(exclude_unset=True)
+    for stage, values in changes.items():
+        tree[stage] = {**tree.get(stage, {}), **values}
+    return _validated(tree)
+
+
+def _validated(tree: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
@@ -151,6 +163,7 @@ def _fields_at(location: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
+    """A question that names the known name nearest to this one; empty where none is near."""
     matches = get_close_matches(name, known, n=1)
     return f"; did you mean {matches[0]}?" if matches else ""
 

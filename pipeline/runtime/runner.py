@@ -50,22 +50,29 @@ class RuntimeSettings(StageSettings):
     """How long the runtime waits and how much it lets wait."""
 
     grace: float = Field(
-        5.0, gt=0, description="seconds that a call may take once the run was stopped or has failed, before its part is "
-        "abandoned",
+        5.0,
+        gt=0,
+        description="seconds that a call may take once the run was stopped or has failed, before its part is abandoned",
     )
     stall: float = Field(
-        300.0, gt=0, description="seconds that a call other than `open` may take in a run that goes its normal way, "
+        300.0,
+        gt=0,
+        description="seconds that a call other than `open` may take in a run that goes its normal way, "
         "before its part is abandoned",
     )
     capacity: int = Field(
         4, ge=1, description="most packets that wait between two parts: offline before each, live before each sink"
     )
     in_flight: int = Field(
-        2, ge=1, description="live: most frames between the entrance of the first stage and the end of the last; more "
+        2,
+        ge=1,
+        description="live: most frames between the entrance of the first stage and the end of the last; more "
         "keeps more stages busy, fewer means less latency",
     )
     max_age: float = Field(
-        1.0, gt=0, description="live: seconds after which a frame is dropped between stages if a newer one waits behind it"
+        1.0,
+        gt=0,
+        description="live: seconds after which a frame is dropped between stages if a newer one waits behind it",
     )
     max_consecutive_failures: int = Field(
         30, ge=1, description="live: so many failed frames of one part in a row end the run"

@@ -1,3 +1,4 @@
+from .estimator import Estimator as Estimator
 from .reconstruction import (
     Reconstruction as Reconstruction,
     ReconstructionSettings as ReconstructionSettings,

@@ -39,8 +39,9 @@ class ReconstructionSettings(NetworkSettings):
 class Reconstruction(Stage[Detections, FrameResult]):
     """Holds the estimator and puts its hands into results.
 
-    `live_hands` is how many hands a frame has at most where each frame is waited for. `on_step` is told what takes time
-    while it opens. Several of them can use one `shared` network.
+    `estimator` is one of your own, in the place of the one that settings ask for. `live_hands` is how many hands a
+    frame has at most where each frame is waited for. `on_step` is told what takes time while it opens. Several of them
+    can use one `shared` network.
     """
 
     name = "reconstruct"
@@ -49,6 +50,7 @@ class Reconstruction(Stage[Detections, FrameResult]):
         self,
         settings: ReconstructionSettings,
         *,
+        estimator: Estimator | None = None,
         live_hands: int | None = None,
         on_step: Callable[[str], None] = lambda step: None,
         shared: SharedModel | None = None,
@@ -57,7 +59,10 @@ class Reconstruction(Stage[Detections, FrameResult]):
             mano = _own_hand_model(settings)
             return HambaEstimator(checkpoint, mano, settings, live_hands=live_hands, on_step=on_step, shared=shared)
 
-        self._choice, self._estimator = _estimator(settings, hamba)
+        if estimator is not None:
+            self._choice, self._estimator = Choice("estimator", estimator.name, "given by the program"), estimator
+        else:
+            self._choice, self._estimator = _estimator(settings, hamba)
         self.batch = self._estimator.batch
 
     def open(self) -> None:

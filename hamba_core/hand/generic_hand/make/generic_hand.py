@@ -180,4 +180,4 @@ def regressor(vertices: Array, shapedirs: Array, joints: Array, joint_shapedirs:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    np.savez_compressed(Path(__file__).with_name("generic_hand.npz"), **make(Path(sys.argv[1])))
+    np.savez_compressed(Path(__file__).parents[1] / "generic_hand.npz", **make(Path(sys.argv[1])))

@@ -99,7 +99,7 @@ def main() -> None:
         f"# make_offsets measured on {len(seen)} synthetic hands, seeds {SEEDS[0]} to {SEEDS[-1]}.",
         *(f"{name:<9}" + "".join(f"{x:7.1f}" for x in 1000 * o) for name, o in zip(JOINT_NAMES, offsets, strict=True)),
     ]
-    Path(__file__).with_name(OFFSETS_FILE).write_text("\n".join(lines) + "\n")
+    (Path(__file__).parents[1] / OFFSETS_FILE).write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
