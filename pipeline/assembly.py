@@ -8,13 +8,14 @@ from pathlib import Path
 from time import monotonic_ns, time_ns
 from typing import Any
 
+from hamba_core.hand import HandModel
 from pipeline.outputs import OVERLAY, SUMMARY
 from pipeline.runtime import Runner, SinkPolicy
 from pipeline.settings import Settings
 from stages.contract import Sink, Source, Stage
 from stages.detection import HandDetection
 from stages.packets import ClockAnchor, HandTopology, RunInfo, SourceInfo, Status
-from stages.reconstruction import Estimator, Reconstruction
+from stages.reconstruction import Estimator, Reconstruction, load_hand_model, named_hand_model
 from stages.reconstruction.hamba import SharedModel
 from stages.recording import RECORDING
 from stages.smoothing import Smoothing
@@ -35,6 +36,7 @@ def assemble(
     sink_policies: Mapping[str, SinkPolicy] | None = None,
     stages: Sequence[Stage[Any, Any]] | None = None,
     estimator: Estimator | None = None,
+    hand_model: HandModel | None = None,
     on_open: Callable[[SourceInfo], None] | None = None,
     on_status: Callable[[Status], None] | None = None,
     on_step: Callable[[str], None] = lambda step: None,
@@ -46,8 +48,11 @@ def assemble(
     what happens to results that one of them cannot take at once. `stages` takes the place of the usual line
     (`hand_stages`), `estimator` that of the estimator in it. `on_open` is told about the source once it is open,
     `on_step` what takes time until then. Runners of one process can use one `shared` network
-    (`stages.reconstruction.shared_network`). Raises ConfigurationError.
+    (`stages.reconstruction.shared_network`), and then its hand model. `hand_model` is what your own stages or estimator
+    pose hands with, where settings do not name it. Raises ConfigurationError, WeightsError, HandModelError.
     """
+    if hand_model is None:
+        hand_model = _hand_model(settings, shared, own=stages is not None or estimator is not None)
     if stages is None:
         live_hands = settings.detect.max_hands if settings.mode == "live" else None
         stages = hand_stages(
@@ -55,12 +60,14 @@ def assemble(
             stills=source.stills,
             live_hands=live_hands,
             estimator=estimator,
+            hand_model=hand_model,
             on_step=on_step,
             shared=shared,
         )
     reconstruction = next((stage for stage in stages if isinstance(stage, Reconstruction)), None)
+    topology = HandTopology.of(hand_model)
 
-    def run_info(info: SourceInfo, topology: HandTopology) -> RunInfo:
+    def run_info(info: SourceInfo) -> RunInfo:
         if on_open is not None:
             on_open(info)
         return RunInfo(
@@ -94,6 +101,7 @@ def hand_stages(
     stills: bool = False,
     live_hands: int | None = None,
     estimator: Estimator | None = None,
+    hand_model: HandModel | None = None,
     on_step: Callable[[str], None] = lambda step: None,
     shared: SharedModel | None = None,
 ) -> list[Stage[Any, Any]]:
@@ -102,17 +110,25 @@ def hand_stages(
     `stills` says that the pictures have nothing to do with one another: they are not smoothed. `live_hands` is how many
     hands a frame has at most where each frame is waited for; the rest is as `assemble` has it.
     """
-    reconstruction = Reconstruction(
-        settings.reconstruct, estimator=estimator, live_hands=live_hands, on_step=on_step, shared=shared
-    )
+    if hand_model is None:
+        hand_model = _hand_model(settings, shared, own=estimator is not None)
     line: list[Stage[Any, Any]] = [
         HandDetection(settings.detect, stills=stills),
         HandTracking(settings.track, stills=stills),
-        reconstruction,
+        Reconstruction(
+            settings.reconstruct, hand_model, estimator=estimator, live_hands=live_hands, on_step=on_step, shared=shared
+        ),
     ]
     if not stills:
-        line.append(Smoothing(settings.smooth, hand_model=reconstruction.hand_model))
+        line.append(Smoothing(settings.smooth, hand_model))
     return line
+
+
+def _hand_model(settings: Settings, shared: SharedModel | None, *, own: bool) -> HandModel:
+    """What hands are posed with: an `own` estimator's with the model that settings name, whatever else they say."""
+    if shared is not None:
+        return shared.hand
+    return named_hand_model(settings.reconstruct.hand_model) if own else load_hand_model(settings.reconstruct)
 
 
 def _sinks(settings: Settings, out: Path | None, *, stills: bool) -> list[Sink]:

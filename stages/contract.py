@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, Self, TypeVar
 
-from stages.packets import Choice, Frame, FrameResult, HandTopology, RunInfo, SourceInfo, Status
+from stages.packets import Choice, Frame, FrameResult, RunInfo, SourceInfo, Status
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -95,10 +95,6 @@ class Stage(ABC, Generic[In, Out]):
     def choices(self) -> tuple[Choice, ...]:
         """What is in use and why, asked after `open` and at the end."""
         return ()
-
-    def topology(self) -> HandTopology | None:
-        """The hand model's topology, from the stage that has one, after `open`."""
-        return None
 
 
 class Sink(ABC):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hamba_core.errors import PacketError
-from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, Side
+from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side
 from hamba_core.view import Intrinsics
 
 FloatArray = NDArray[np.float32]
@@ -194,6 +194,12 @@ class HandTopology:
             faces = getattr(self, name)
             if faces.size and (faces.min() < 0 or faces.max() >= self.vertices):
                 raise PacketError(f"HandTopology.{name}: expected vertices 0..{self.vertices - 1}, found others")
+
+    @classmethod
+    def of(cls, model: HandModel) -> "HandTopology":
+        """The topology of this hand model's meshes."""
+        right, left = (model.faces_of(side).astype(np.int32) for side in ("right", "left"))
+        return cls(model.name, len(model.v_template), right, left)
 
     def faces_of(self, side: Side) -> IntArray:
         """Faces (F, 3) of a hand of this side."""

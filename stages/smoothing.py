@@ -7,7 +7,6 @@ in the tangent space of SO(3), and turn the hand about that mean; betas, which a
 The hand is then posed anew, so that parameters, joints and vertices stay one hand.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import exp, tau
 from typing import Final
@@ -60,13 +59,13 @@ class Smoothing(Stage[FrameResult, FrameResult]):
     """Results to results with the same hands, calmer.
 
     A track's filters begin anew at its first frame, after a gap of a quarter of a second, and when its side changes:
-    that frame's hand passes unchanged. `hand_model` gives the one that posed the hands; it is asked once frames come.
+    that frame's hand passes unchanged. `hand_model` is the one that posed the hands.
     """
 
     name = "smooth"
 
-    def __init__(self, settings: SmoothingSettings | None = None, *, hand_model: Callable[[], HandModel]) -> None:
-        self._strength = (settings or SmoothingSettings()).strength
+    def __init__(self, settings: SmoothingSettings, hand_model: HandModel) -> None:
+        self._strength = settings.strength
         self._hand_model = hand_model
         self._tracks: dict[int, _Track] = {}
 
@@ -86,7 +85,7 @@ class Smoothing(Stage[FrameResult, FrameResult]):
         if track is None or track.side != hand.side or not 0 <= meta.pts - track.pts <= _LONGEST_GAP:
             self._tracks[hand.track_id] = _Track(hand, meta.pts, self._strength)
             return hand
-        return track.follow(hand, meta, self._hand_model())
+        return track.follow(hand, meta, self._hand_model)
 
 
 class _Track:

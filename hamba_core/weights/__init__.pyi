@@ -2,6 +2,7 @@ from .conversion import Conversion as Conversion, convert_release as convert_rel
 from .loading import (
     checked_device as checked_device,
     load as load,
+    load_hand as load_hand,
     open_weights as open_weights,
     tensor_dtypes as tensor_dtypes,
     weights_of as weights_of,

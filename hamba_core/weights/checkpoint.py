@@ -65,7 +65,7 @@ def find_checkpoint(folder: Path) -> Path:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The network's tensors in a checkpoint whose checksums are right, by the release's names. Raises WeightsError."""
-    _check_archive(path)
+    check_archive(path, contents=True)
     try:
         # Lightning saves a run's settings beside the tensors, as yacs's mapping: read as a plain one, and not used.
         with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
@@ -89,11 +89,11 @@ def _read(path: Path) -> dict[str, Tensor]:
     return kept
 
 
-def _check_archive(path: Path) -> None:
-    """Look at the archive's checksums: torch does not."""
+def check_archive(path: Path, *, contents: bool) -> None:
+    """Raise WeightsError if it is no archive or, looking at its contents' checksums, as torch does not, damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+            damaged = archive.testzip() if contents else None
     except zipfile.BadZipFile as error:
         raise WeightsError(
             f"{path}: expected a checkpoint as torch.save writes it, found a file that is cut short or foreign "

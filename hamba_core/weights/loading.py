@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hamba_core.errors import ConfigurationError, DeviceError, HandModelError, WeightsError, first_line
 from hamba_core.hand import HandModel, hand_of, read_mano
 from hamba_core.network import BackboneConfiguration, Hamba, can_pack, fold, pack_linear_layers, reducible_parameters
-from hamba_core.weights.checkpoint import ADVICE, CheckpointFile, find_checkpoint, some
+from hamba_core.weights.checkpoint import ADVICE, CheckpointFile, check_archive, find_checkpoint, some
 from hamba_core.weights.weights_file import ConvertedFile
 
 WeightsFile = CheckpointFile | ConvertedFile
@@ -81,13 +81,20 @@ def load(
 
 def open_weights(path: Path) -> WeightsFile:
     """A release's folder, a checkpoint or a converted file, told apart by what is in it. Raises WeightsError."""
-    path = find_checkpoint(path) if path.is_dir() else path
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(9)
-    except OSError as error:
-        raise WeightsError(f"{path}: expected weights, found: {error.strerror}; {ADVICE}") from error
-    return ConvertedFile(path) if beginning[8:] == b"{" else CheckpointFile(path)
+    path, converted = _find(path)
+    return ConvertedFile(path) if converted else CheckpointFile(path)
+
+
+def load_hand(path: str | Path) -> HandModel:
+    """The hand model in these weights or beside them, without reading the weights themselves.
+
+    `path` is a release's folder, its checkpoint, or a converted file. Raises WeightsError, HandModelError.
+    """
+    path, converted = _find(Path(path))
+    if converted:
+        return hand_for(ConvertedFile(path), None)
+    check_archive(path, contents=False)
+    return _hand_beside(path)
 
 
 def hand_for(weights: WeightsFile, mano: str | Path | HandModel | None) -> HandModel:
@@ -101,13 +108,32 @@ def hand_for(weights: WeightsFile, mano: str | Path | HandModel | None) -> HandM
         return read_mano(Path(mano))
     if arrays := weights.hand():
         return hand_of({name: tensor.numpy() for name, tensor in arrays.items()}, weights.path)
-    release = weights.path.absolute().parent.parent
+    return _hand_beside(weights.path)
+
+
+def _find(path: Path) -> tuple[Path, bool]:
+    """The file that a release's folder or a file's path names, and whether it is a converted one.
+
+    Raises WeightsError.
+    """
+    path = find_checkpoint(path) if path.is_dir() else path
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(9)
+    except OSError as error:
+        raise WeightsError(f"{path}: expected weights, found: {error.strerror}; {ADVICE}") from error
+    return path, beginning[8:] == b"{"
+
+
+def _hand_beside(path: Path) -> HandModel:
+    """The hand model at its place in the release of these weights. Raises HandModelError."""
+    release = path.absolute().parent.parent
     places = [folder / "data" / "mano" for folder in (release, release.parent)]
     for place in places:
         if (place / "MANO_RIGHT.pkl").is_file():
             return read_mano(place)
     raise HandModelError(
-        f"{weights.path}: expected a MANO hand with the weights, found none in the file nor in {places[0]}; name your "
+        f"{path}: expected a MANO hand with the weights, found none in the file nor in {places[0]}; name your "
         "MANO_RIGHT.pkl, from https://mano.is.tue.mpg.de (docs/model.md)"
     )
 

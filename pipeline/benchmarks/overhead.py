@@ -41,8 +41,9 @@ def _run(count: int, one_at_a_time: bool) -> float:
     return (time.process_time() - begin) / count / (STAGES + 1) * 1e6
 
 
-def _run_info(source: SourceInfo, topology: HandTopology) -> RunInfo:
-    return RunInfo("overhead", source, topology, "none", ClockAnchor(0, 0), {}, {})
+def _run_info(source: SourceInfo) -> RunInfo:
+    none = np.zeros((0, 3), np.int32)
+    return RunInfo("overhead", source, HandTopology("none", 0, none, none), "none", ClockAnchor(0, 0), {}, {})
 
 
 class _Frames(Source):
@@ -79,10 +80,6 @@ class _Finish(Stage[Frame, FrameResult]):
 
     def process(self, packet: Frame) -> FrameResult:
         return self._results[packet.meta.index]
-
-    def topology(self) -> HandTopology:
-        none = np.zeros((0, 3), np.int32)
-        return HandTopology("none", 0, none, none)
 
 
 class _End(Sink):

@@ -40,7 +40,7 @@ from pipeline.runtime.telemetry import Telemetry
 from pipeline.runtime.worker import Envelope, Shared, Worker
 from pipeline.runtime.workers import SinkWorker, SourceWorker, StageWorker
 from stages.contract import Sink, Source, Stage
-from stages.packets import HandTopology, RunInfo, SourceInfo, Status
+from stages.packets import RunInfo, SourceInfo, Status
 from stages.settings import StageSettings
 
 Mode = Literal["offline", "live"]
@@ -113,7 +113,7 @@ class Runner:
         stages: Sequence[Stage[Any, Any]],
         sinks: Sequence[Sink],
         *,
-        run_info: Callable[[SourceInfo, HandTopology], RunInfo],
+        run_info: Callable[[SourceInfo], RunInfo],
         mode: Mode = "offline",
         stream: str = "hands",
         settings: RuntimeSettings | None = None,

@@ -7,11 +7,11 @@ what is due. Nothing depends on how often it looks or on what it saw before, so 
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-from hamba_core.errors import PipelineError, StuckStageError
+from hamba_core.errors import StuckStageError
 from pipeline.runtime.channel import DISCARDED
 from pipeline.runtime.worker import Failure, Shared, Worker
 from pipeline.runtime.workers import SinkWorker, SourceWorker, StageWorker
-from stages.packets import HandTopology, RunInfo, SourceInfo, Status
+from stages.packets import RunInfo, SourceInfo, Status
 
 STATUS_INTERVAL_NS = 1_000_000_000
 
@@ -28,7 +28,7 @@ class Supervisor:
         *,
         grace_ns: int,
         stall_ns: int,
-        run_info: Callable[[SourceInfo, HandTopology], RunInfo],
+        run_info: Callable[[SourceInfo], RunInfo],
         on_status: Callable[[Status], None] | None,
     ) -> None:
         self._source, self._stages, self._sinks = source, stages, sinks
@@ -115,8 +115,8 @@ class Supervisor:
                 worker.start()
         if not all(worker.opened for worker in self._line):
             return
-        if self._info is None:
-            self._info = self._make_run_info()
+        if self._info is None and self._source.info is not None:
+            self._info = self._run_info(self._source.info)
         for sink in self._sinks:
             if not sink.started:
                 sink.run_info = self._info
@@ -124,16 +124,6 @@ class Supervisor:
         if all(sink.opened for sink in self._sinks):
             self._telemetry.start()
             self._shared.go.set()
-
-    def _make_run_info(self) -> RunInfo:
-        topology = next((stage.topology for stage in self._stages if stage.topology is not None), None)
-        if topology is None or self._source.info is None:
-            names = ", ".join(stage.name for stage in self._stages)
-            raise PipelineError(
-                f"expected one of the stages ({names}) to give the hand model's topology, found none that does; "
-                "put a stage into the line that reconstructs hands"
-            )
-        return self._run_info(self._source.info, topology)
 
     def _read_reports(self) -> None:
         if self._stop_asked and not self._stop_seen:

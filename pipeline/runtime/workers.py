@@ -9,7 +9,7 @@ from hamba_core.errors import PipelineError
 from pipeline.runtime.channel import DISCARDED, FAILED, Channel
 from pipeline.runtime.worker import Envelope, Shared, Worker
 from stages.contract import EndOfStream, Sink, Source, Stage
-from stages.packets import Frame, FrameMeta, FrameResult, HandTopology, RunInfo, SourceInfo, Status
+from stages.packets import Frame, FrameMeta, FrameResult, RunInfo, SourceInfo, Status
 
 
 class SourceWorker(Worker):
@@ -23,7 +23,10 @@ class SourceWorker(Worker):
         self._frames: Iterator[Frame | None] = iter(())
 
     def _open_part(self) -> None:
-        self.info = self._call("open", self._source.open)
+        info = self._call("open", self._source.open)
+        if not isinstance(info, SourceInfo):
+            raise PipelineError(f"{self.name}: expected open to give a SourceInfo, found {type(info).__name__}")
+        self.info = info
 
     def _work(self) -> None:
         now_ns, put = self.shared.clock.now_ns, self.outboxes[0].put
@@ -67,7 +70,6 @@ class StageWorker(Worker):
     `entrance` is the first stage's channel in a live run: it is told when a frame leaves the line.
     """
 
-    topology: HandTopology | None = None
     entrance: Channel[Envelope] | None = None
     last = False
 
@@ -77,7 +79,6 @@ class StageWorker(Worker):
 
     def _open_part(self) -> None:
         self._call("open", self._stage.open)
-        self.topology = self._call("topology", self._stage.topology)
 
     def _work(self) -> None:
         if self.inbox is None:

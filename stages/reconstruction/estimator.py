@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hamba_core.hand import HandModel
-from stages.packets import Choice, Detections, Hand, HandTopology
+from stages.packets import Choice, Detections, Hand
 
 
 class Estimator(Protocol):
-    """Called by the reconstruct stage from one thread: `open`, then the work, then `close`."""
+    """Called by the reconstruct stage from one thread: `open`, then the work, then `close`.
+
+    Its hands are those of the hand model that the run was given, in parameters and vertices.
+    """
 
     @property
     def name(self) -> str:
@@ -30,12 +32,6 @@ class Estimator(Protocol):
 
     def choices(self) -> tuple[Choice, ...]:
         """What is in use and why, beyond the estimator's own name."""
-
-    def hand_model(self) -> HandModel:
-        """The hand model that its hands are posed with, after `open`."""
-
-    def topology(self) -> HandTopology:
-        """The hand model's topology, after `open`."""
 
     def close(self) -> None:
         """Free everything."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from hamba_core.errors import ConfigurationError
 from hamba_core.hand import HandModel
 from stages.contract import Stage
-from stages.packets import Choice, Detections, FrameResult, HandTopology
+from stages.packets import Choice, Detections, FrameResult
 from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.hamba import HambaEstimator, NetworkSettings, SharedModel
 
@@ -39,9 +39,10 @@ class ReconstructionSettings(NetworkSettings):
 class Reconstruction(Stage[Detections, FrameResult]):
     """Holds the estimator and puts its hands into results.
 
-    `estimator` is one of your own, in the place of the one that settings ask for. `live_hands` is how many hands a
-    frame has at most where each frame is waited for. `on_step` is told what takes time while it opens. Several of them
-    can use one `shared` network.
+    `hand_model` is the one that `load_hand_model` gives for these settings, or the shared network's. `estimator` is one
+    of your own, in the place of the one that settings ask for. `live_hands` is how many hands a frame has at most where
+    each frame is waited for. `on_step` is told what takes time while it opens. Several of them can use one `shared`
+    network.
     """
 
     name = "reconstruct"
@@ -49,6 +50,7 @@ class Reconstruction(Stage[Detections, FrameResult]):
     def __init__(
         self,
         settings: ReconstructionSettings,
+        hand_model: HandModel,
         *,
         estimator: Estimator | None = None,
         live_hands: int | None = None,
@@ -56,17 +58,21 @@ class Reconstruction(Stage[Detections, FrameResult]):
         shared: SharedModel | None = None,
     ) -> None:
         def hamba(checkpoint: Path) -> Estimator:
-            mano = _own_hand_model(settings)
-            return HambaEstimator(checkpoint, mano, settings, live_hands=live_hands, on_step=on_step, shared=shared)
+            return HambaEstimator(
+                checkpoint, hand_model, settings, live_hands=live_hands, on_step=on_step, shared=shared
+            )
 
         if estimator is not None:
-            self._choice, self._estimator = Choice("estimator", estimator.name, "given by the program"), estimator
+            choice, self._estimator = Choice("estimator", estimator.name, "given by the program"), estimator
         else:
-            self._choice, self._estimator = _estimator(settings, hamba)
+            choice, self._estimator = _estimator(settings, hand_model, hamba)
+        named = settings.hand_model != "generic" or self._estimator.name != HambaEstimator.name
+        reason = "reconstruct.hand_model" if named else "with the weights"
+        self._choices = choice, Choice("hand model", hand_model.name, reason)
         self.batch = self._estimator.batch
 
     def open(self) -> None:
-        """Load the estimator. Raises ConfigurationError, WeightsError, HandModelError, DeviceError."""
+        """Load the estimator. Raises ConfigurationError, WeightsError, DeviceError."""
         self._estimator.open()
         self.batch, self.in_flight = self._estimator.batch, self._estimator.in_flight
 
@@ -87,21 +93,13 @@ class Reconstruction(Stage[Detections, FrameResult]):
         ]
 
     def choices(self) -> tuple[Choice, ...]:
-        """The estimator in use and why, and its own choices."""
-        return (self._choice, *self._estimator.choices())
+        """The estimator and the hand model in use and why, and the estimator's own choices."""
+        return (*self._choices, *self._estimator.choices())
 
     @property
     def estimator(self) -> str:
         """The name of the estimator in use."""
         return self._estimator.name
-
-    def hand_model(self) -> HandModel:
-        """The hand model that the hands are posed with, after `open`."""
-        return self._estimator.hand_model()
-
-    def topology(self) -> HandTopology:
-        """That of the estimator's hand model."""
-        return self._estimator.topology()
 
     def close(self) -> None:
         """Free the estimator."""
@@ -116,33 +114,61 @@ def uses_network(settings: ReconstructionSettings) -> bool:
 def shared_network(settings: ReconstructionSettings) -> SharedModel:
     """A network for several reconstructions with these settings; it is loaded when the first of them is opened.
 
-    Raises ConfigurationError if no checkpoint is configured.
+    Raises ConfigurationError if no checkpoint is configured, WeightsError, HandModelError.
     """
     configured = _checkpoint(settings)
     if configured is None:
         raise _no_checkpoint()
-    checkpoint = configured[0]
+    checkpoint, hand_model = configured[0], load_hand_model(settings)
 
     def open_it() -> "Model":
         from stages.reconstruction.hamba import open_model
 
-        return open_model(checkpoint, _own_hand_model(settings), settings)
+        return open_model(checkpoint, hand_model, settings)
 
-    return SharedModel(open_it)
+    return SharedModel(open_it, hand_model)
 
 
-def _estimator(settings: ReconstructionSettings, hamba: Callable[[Path], Estimator]) -> tuple[Choice, Estimator]:
+def load_hand_model(settings: ReconstructionSettings) -> HandModel:
+    """The hand model that hands are posed with, as settings and what is configured have it.
+
+    Raises ConfigurationError, WeightsError, HandModelError.
+    """
+    configured = _checkpoint(settings)
+    if configured is None and settings.estimator == "hamba":
+        raise _no_checkpoint()
+    if configured is None or settings.estimator == "landmarks" or settings.hand_model != "generic":
+        return named_hand_model(settings.hand_model)
+    from hamba_core.weights import load_hand
+
+    return load_hand(configured[0])
+
+
+def named_hand_model(name: str) -> HandModel:
+    """The generic hand by its name "generic", or the one in a MANO file by its path. Raises HandModelError."""
+    if name == "generic":
+        from hamba_core.hand import load_generic_hand
+
+        return load_generic_hand()
+    from hamba_core.hand import read_mano
+
+    return read_mano(Path(name))
+
+
+def _estimator(
+    settings: ReconstructionSettings, hand_model: HandModel, hamba: Callable[[Path], Estimator]
+) -> tuple[Choice, Estimator]:
     """The estimator that settings ask for, not open yet, and why it is that one."""
     configured = _checkpoint(settings)
     wanted = settings.estimator
     if wanted == "landmarks":
-        return Choice("estimator", "landmarks", "configured"), _landmarks(settings)
+        return Choice("estimator", "landmarks", "configured"), _landmarks(hand_model)
     if configured is None and wanted == "auto":
         reason = (
             "no Hamba checkpoint is configured; to use the network, get the released checkpoint (docs/model.md) and "
             f"name it with --checkpoint, reconstruct.checkpoint or {CHECKPOINT_VARIABLE}"
         )
-        return Choice("estimator", "landmarks", reason, fallback=True), _landmarks(settings)
+        return Choice("estimator", "landmarks", reason, fallback=True), _landmarks(hand_model)
     if configured is None:
         raise _no_checkpoint()
     checkpoint, origin = configured
@@ -157,26 +183,10 @@ def _checkpoint(settings: ReconstructionSettings) -> tuple[Path, str] | None:
     return (Path(from_environment), CHECKPOINT_VARIABLE) if from_environment else None
 
 
-def _landmarks(settings: ReconstructionSettings) -> Estimator:
+def _landmarks(hand_model: HandModel) -> Estimator:
     from stages.reconstruction.landmarks import LandmarksEstimator, landmark_offsets
 
-    model = _hand_model(settings.hand_model)
-    return LandmarksEstimator(model, landmark_offsets(model))
-
-
-def _hand_model(name: str) -> HandModel:
-    if name == "generic":
-        from hamba_core.hand import load_generic_hand
-
-        return load_generic_hand()
-    from hamba_core.hand import read_mano
-
-    return read_mano(Path(name))
-
-
-def _own_hand_model(settings: ReconstructionSettings) -> Path | None:
-    """The user's MANO file, for the network, which goes without the generic hand."""
-    return None if settings.hand_model == "generic" else Path(settings.hand_model)
+    return LandmarksEstimator(hand_model, landmark_offsets(hand_model))
 
 
 def _no_checkpoint() -> ConfigurationError:

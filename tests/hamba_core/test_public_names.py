@@ -46,8 +46,9 @@ import numpy as np
 from pathlib import Path
 from hamba_core.view.camera import Intrinsics
 from stages.packets import Detections, Frame, FrameMeta, HandBox
-from stages.reconstruction.reconstruction import Reconstruction, ReconstructionSettings
-stage = Reconstruction(ReconstructionSettings(checkpoint=Path(sys.argv[1])))
+from stages.reconstruction.reconstruction import Reconstruction, ReconstructionSettings, load_hand_model
+settings = ReconstructionSettings(checkpoint=Path(sys.argv[1]))
+stage = Reconstruction(settings, load_hand_model(settings))
 stage.open()
 picture = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
 meta = FrameMeta("hands", 0, 0.0, 1, 160, 120, Intrinsics.estimate(160, 120))

@@ -110,10 +110,6 @@ class FakeStage(Part, Stage[Frame, Any]):
     def close(self) -> None:
         self.called("close")
 
-    def topology(self) -> HandTopology | None:
-        none = np.zeros((0, 3), np.int32)
-        return HandTopology("none", 0, none, none) if self.last else None
-
 
 class FakeSink(Part, Sink):
     """Keeps the results and everything it is told."""
@@ -199,8 +195,9 @@ class Rig:
         return Frame(FrameMeta("hands", index, index / 30, self.clock.now_ns(), 2, 2, CAMERA), PICTURE)
 
     @staticmethod
-    def run_info(source: SourceInfo, topology: HandTopology) -> RunInfo:
-        return RunInfo("hands", source, topology, "none", ClockAnchor(0, 0), {}, {})
+    def run_info(source: SourceInfo) -> RunInfo:
+        none = np.zeros((0, 3), np.int32)
+        return RunInfo("hands", source, HandTopology("none", 0, none, none), "none", ClockAnchor(0, 0), {}, {})
 
     def advance(self, seconds: float) -> None:
         """Move simulated time on."""

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from hamba_core.errors import PacketError
+from hamba_core.hand import load_generic_hand
 from hamba_core.view import Intrinsics
 from stages.packets import Frame, FrameMeta, HandBox, HandTopology
 
@@ -77,3 +78,11 @@ def test_repr_prints_shapes_and_never_data() -> None:
 def test_topology_refuses_faces_of_vertices_that_are_not_there() -> None:
     with pytest.raises(PacketError, match=r"expected vertices 0\.\.2"):
         HandTopology("x", 3, np.array([[0, 1, 3]], np.int32), np.array([[0, 1, 2]], np.int32))
+
+
+def test_a_topology_is_its_models() -> None:
+    model = load_generic_hand()
+    topology = HandTopology.of(model)
+    assert (topology.name, topology.vertices) == ("generic", len(model.v_template))
+    np.testing.assert_array_equal(topology.faces_right, model.faces)
+    np.testing.assert_array_equal(topology.faces_left, model.faces[:, ::-1])

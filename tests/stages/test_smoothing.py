@@ -61,7 +61,7 @@ def result(t: float, *hands: Hand, camera: Intrinsics = CAMERA) -> FrameResult:
 def smoothed(
     motion: Callable[[float], Hand], seconds: float, rate: float = 30.0, smoothing: Smoothing | None = None
 ) -> list[Hand]:
-    smoothing = smoothing or Smoothing(hand_model=load_generic_hand)
+    smoothing = smoothing or Smoothing(SmoothingSettings(), load_generic_hand())
     return [smoothing.process(result(t, motion(t))).hands[0] for t in np.arange(round(seconds * rate)) / rate]
 
 
@@ -149,7 +149,7 @@ def test_on_real_motion_smoothed_hands_are_calmer_and_nearer_to_the_truth() -> N
     """The shipped clip's hands with the errors of an estimator, as measured on it."""
     truth = load_truth(CLIP_TRUTH)
     rng = np.random.default_rng(0)
-    smoothing = Smoothing(hand_model=load_generic_hand)
+    smoothing = Smoothing(SmoothingSettings(), load_generic_hand())
     raw_errors, errors = [], []
     for i in range(200):
         hand = posed_hand(
@@ -177,7 +177,7 @@ def test_a_still_input_stays_as_it_is() -> None:
 
 
 def test_the_first_frame_of_a_track_passes_unchanged() -> None:
-    smoothing = Smoothing(hand_model=load_generic_hand)
+    smoothing = Smoothing(SmoothingSettings(), load_generic_hand())
     rng = np.random.default_rng(0)
     first, second = noisy(rng), replace(noisy(rng), track_id=7)
     assert smoothing.process(result(0.0, first)).hands[0] is first
@@ -190,14 +190,14 @@ def test_the_first_frame_of_a_track_passes_unchanged() -> None:
     [("a gap", 0.6, "right"), ("a change of sides", 0.033, "left"), ("time going back", -1.0, "right")],
 )
 def test_filters_begin_anew_after(name: str, t: float, side: Side) -> None:
-    smoothing = Smoothing(hand_model=load_generic_hand)
+    smoothing = Smoothing(SmoothingSettings(), load_generic_hand())
     smoothing.process(result(0.0, posed_hand()))
     moved = posed_hand(AT_REST + 0.1, side=side)
     assert smoothing.process(result(t, moved)).hands[0] is moved, name
 
 
 def test_a_gap_of_two_frames_does_not_begin_anew() -> None:
-    smoothing = Smoothing(hand_model=load_generic_hand)
+    smoothing = Smoothing(SmoothingSettings(), load_generic_hand())
     smoothing.process(result(0.0, posed_hand()))
     smoothing.process(result(0.033))
     moved = posed_hand(AT_REST + np.array([0.001, 0, 0]))
@@ -205,7 +205,7 @@ def test_a_gap_of_two_frames_does_not_begin_anew() -> None:
 
 
 def test_strength_zero_leaves_results_alone() -> None:
-    smoothing = Smoothing(SmoothingSettings(strength=0), hand_model=load_generic_hand)
+    smoothing = Smoothing(SmoothingSettings(strength=0), load_generic_hand())
     rng = np.random.default_rng(0)
     for t in (0.0, 0.1):
         given = result(t, noisy(rng))
@@ -215,7 +215,7 @@ def test_strength_zero_leaves_results_alone() -> None:
 def test_more_strength_is_calmer() -> None:
     def picture_jitter(strength: float) -> float:
         rng = np.random.default_rng(0)
-        smoothing = Smoothing(SmoothingSettings(strength=strength), hand_model=load_generic_hand)
+        smoothing = Smoothing(SmoothingSettings(strength=strength), load_generic_hand())
         return jitter(smoothed(lambda t: noisy(rng), 3, smoothing=smoothing)[30:], lambda hand: hand.joints_2d)
 
     assert picture_jitter(3) < 0.8 * picture_jitter(1) < 0.8 * picture_jitter(0.3)
@@ -227,7 +227,7 @@ def test_left_hands_are_smoothed_as_mirrored_right_hands() -> None:
     for side in SIDES:
         mirror = np.ones(3) if side == "right" else np.diag(MIRROR)
         rng = np.random.default_rng(0)
-        smoothing = Smoothing(hand_model=load_generic_hand)
+        smoothing = Smoothing(SmoothingSettings(), load_generic_hand())
         for t in np.arange(10) / 30:
             hand = posed_hand(
                 (AT_REST + rng.normal(scale=0.01, size=3)) * mirror,
@@ -243,7 +243,7 @@ def test_left_hands_are_smoothed_as_mirrored_right_hands() -> None:
 
 def test_hands_do_not_touch_one_another_and_keep_their_order() -> None:
     rng = np.random.default_rng(0)
-    alone, together = Smoothing(hand_model=load_generic_hand), Smoothing(hand_model=load_generic_hand)
+    alone, together = (Smoothing(SmoothingSettings(), load_generic_hand()) for _ in range(2))
     for t in np.arange(10) / 30:
         one, other = noisy(rng), replace(noisy(rng, side="left"), track_id=2)
         expected = alone.process(result(t, one)).hands[0]
@@ -254,7 +254,7 @@ def test_hands_do_not_touch_one_another_and_keep_their_order() -> None:
 
 def test_what_is_not_smoothed_stays() -> None:
     rng = np.random.default_rng(0)
-    smoothing = Smoothing(hand_model=load_generic_hand)
+    smoothing = Smoothing(SmoothingSettings(), load_generic_hand())
     smoothing.process(result(0.0, noisy(rng)))
     image = np.zeros((480, 640, 3), np.uint8)
     hand = noisy(rng)
@@ -266,12 +266,12 @@ def test_what_is_not_smoothed_stays() -> None:
 
 
 def test_frames_without_hands_flow_on() -> None:
-    assert Smoothing(hand_model=load_generic_hand).process(result(0.0)).hands == ()
+    assert Smoothing(SmoothingSettings(), load_generic_hand()).process(result(0.0)).hands == ()
 
 
 def test_time_that_stands_still_does_no_harm() -> None:
     rng = np.random.default_rng(0)
-    smoothing = Smoothing(hand_model=load_generic_hand)
+    smoothing = Smoothing(SmoothingSettings(), load_generic_hand())
     for _ in range(5):
         hand = smoothing.process(result(1.0, noisy(rng))).hands[0]
     assert angle_between(hand.global_orient, exp_so3([0.3, -0.5, 0.2])) < 0.2
@@ -283,7 +283,7 @@ vectors = st.lists(st.floats(-3, 3), min_size=3, max_size=3).map(np.array)
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 0.2), vectors, vectors), min_size=2, max_size=8))
 def test_whatever_comes_rotations_stay_rotations(frames: list[tuple[float, Array, Array]]) -> None:
-    smoothing = Smoothing(hand_model=load_generic_hand)
+    smoothing = Smoothing(SmoothingSettings(), load_generic_hand())
     t = 0.0
     for step, orientation, place in frames:
         t += step

@@ -14,7 +14,7 @@ from hamba_core.errors import PipelineError
 from hamba_core.hand import HandModel
 from hamba_core.view import square_around
 from stages.common.proximity import tight_box
-from stages.packets import Choice, Detections, Frame, Hand, HandBox, HandTopology
+from stages.packets import Choice, Detections, Frame, Hand, HandBox
 from stages.reconstruction.hamba.engine import read_row
 from stages.reconstruction.hamba.hands import View, hand_in_picture
 from stages.reconstruction.hamba.settings import NetworkSettings
@@ -38,6 +38,7 @@ class HambaEstimator:
     they are still under way, they are waited for. A hand that the network puts behind the camera is left out of its
     frame, counted in `left_out`, and the first of them is logged.
 
+    `hand_model` is the user's MANO hand or its file; without it, the one in the weights or beside them.
     `live_hands` is how many hands a frame has at most where each frame is waited for; without it, what counts is how
     many hands come through. `on_step` is told what takes time while it opens. With a `shared` model, that one is used,
     whatever else is given.
@@ -50,17 +51,16 @@ class HambaEstimator:
     def __init__(
         self,
         checkpoint: Path,
-        mano: Path | None = None,
+        hand_model: HandModel | Path | None = None,
         settings: NetworkSettings | None = None,
         *,
         live_hands: int | None = None,
         on_step: Callable[[str], None] = lambda step: None,
         shared: SharedModel | None = None,
     ) -> None:
-        self._checkpoint, self._mano, self._settings = checkpoint, mano, settings or NetworkSettings()
+        self._checkpoint, self._hand_model, self._settings = checkpoint, hand_model, settings or NetworkSettings()
         self._live_hands, self._on_step, self._shared = live_hands, on_step, shared
         self._model: Model | None = None
-        self._hand: HandModel | None = None
         self._choices: tuple[Choice, ...] = ()
         self._under_way: deque[_Run] = deque()
         self._places: dict[int, _Place] = {}
@@ -76,9 +76,8 @@ class HambaEstimator:
             from stages.reconstruction.hamba.opening import open_model
 
             self._model = open_model(
-                self._checkpoint, self._mano, self._settings, live_hands=self._live_hands, on_step=self._on_step
+                self._checkpoint, self._hand_model, self._settings, live_hands=self._live_hands, on_step=self._on_step
             )
-        self._hand = self._model.hand
         self.batch, self.in_flight = self._model.frames, self._model.engine.in_flight
 
     def close(self) -> None:
@@ -91,21 +90,9 @@ class HambaEstimator:
         self._places.clear()
 
     def choices(self) -> tuple[Choice, ...]:
-        """Weights, device, precision, kernels, hand model, batches and graphs; empty before `open`."""
+        """Weights, device, precision, kernels, batches and graphs; empty before `open`."""
         model = self._model
         return self._choices if model is None else (*model.choices, *model.engine.choices())
-
-    def hand_model(self) -> HandModel:
-        """The user's MANO hand, after `open`, and after `close` too: the stages behind still have hands to pass on."""
-        if self._hand is None:
-            raise _not_open()
-        return self._hand
-
-    def topology(self) -> HandTopology:
-        """That of the hand model."""
-        hand = self.hand_model()
-        right, left = (hand.faces_of(side).astype(np.int32) for side in ("right", "left"))
-        return HandTopology(hand.name, len(hand.v_template), right, left)
 
     def reconstruct(self, detections: Sequence[Detections]) -> list[tuple[Hand, ...]]:
         """The hands of each frame; frames in order of time. Hands of several frames go through the network together."""

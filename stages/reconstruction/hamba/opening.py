@@ -31,14 +31,13 @@ class Model:
     """A network on its devices, as an estimator uses it."""
 
     engine: Engine
-    hand: HandModel
     frames: int  # that it gains from at once
     choices: tuple[Choice, ...]  # made while it was opened
 
 
 def open_model(
     checkpoint: Path,
-    mano: Path | None,
+    hand_model: HandModel | Path | None,
     settings: NetworkSettings,
     *,
     live_hands: int | None = None,
@@ -46,6 +45,7 @@ def open_model(
 ) -> Model:
     """Load the network onto the devices that settings name, and run it once on each.
 
+    `hand_model` is the user's MANO hand or its file; without it, the one in the weights or beside them.
     `live_hands`: each frame is waited for, and has so many hands at most; without it, what counts is hands/s.
     `on_step` is told of what takes time. Raises WeightsError, HandModelError, ConfigurationError, DeviceError,
     DependencyError.
@@ -61,7 +61,7 @@ def open_model(
     engines = []
     for device in devices:
         on_step(f"loading the network onto {device}")
-        network = load(checkpoint, mano, device, precision.dtype, packed=packing.packed)
+        network = load(checkpoint, hand_model, device, precision.dtype, packed=packing.packed)
         scan = network.use_scan(None if settings.scan == "auto" else settings.scan)
         if kind == "cpu":
             engine = DeviceEngine(network, Cpu(), _CPU_SIZES, slots=1)
@@ -79,9 +79,8 @@ def open_model(
         Choice("precision", str(precision.dtype).removeprefix("torch."), precision.reason),
         Choice("scan kernel", scan.kernel, scan.reason),
         Choice("matrix kernels", "oneDNN" if packing.packed else "torch", packing.reason),
-        Choice("hand model", network.hand.name, str(mano) if mano else "with the weights"),
     )
-    return Model(engines[0] if len(engines) == 1 else Replicas(engines), network.hand, _FRAMES[kind], choices)
+    return Model(engines[0] if len(engines) == 1 else Replicas(engines), _FRAMES[kind], choices)
 
 
 def _choose_devices(wanted: str) -> tuple[list[torch.device], str]:

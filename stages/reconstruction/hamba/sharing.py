@@ -12,6 +12,7 @@ from threading import Condition, Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from hamba_core.errors import PipelineError
+from hamba_core.hand import HandModel
 from stages.packets import Choice
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 class SharedModel:
     """A network that is opened by the first estimator that joins, and closed when the last one has left.
 
-    Safe to use from any thread. Estimators leave, and join, while others go on.
+    `hand` is its hand model. Safe to use from any thread. Estimators leave, and join, while others go on.
     """
 
-    def __init__(self, open_model: "Callable[[], Model]") -> None:
+    def __init__(self, open_model: "Callable[[], Model]", hand: HandModel) -> None:
+        self.hand = hand
         self._open_model = open_model
         self._lock = Lock()
         self._model: Model | None = None

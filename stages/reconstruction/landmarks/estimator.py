@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hamba_core.hand import MIRROR, HandModel, exp_so3
 from hamba_core.view import Intrinsics
-from stages.packets import Choice, Detections, Hand, HandBox, HandTopology
+from stages.packets import Choice, Detections, Hand, HandBox
 from stages.reconstruction.landmarks.fingers import Fingers
 from stages.reconstruction.landmarks.fit import LandmarkFit, Landmarks
 from stages.reconstruction.landmarks.shape import RunningLengths, ShapeFromLengths, span_lengths
@@ -69,21 +69,8 @@ class LandmarksEstimator:
             log.info("landmarks: %d hands were left out in all", self.left_out)
 
     def choices(self) -> tuple[Choice, ...]:
-        """The hand model, and what is assumed of its size."""
-        return (
-            Choice("hand model", self._model.name, "reconstruct.hand_model"),
-            Choice("hand size", "near the model's mean", "one camera cannot measure it; distances scale with it"),
-        )
-
-    def hand_model(self) -> HandModel:
-        """The hand model that is fitted."""
-        return self._model
-
-    def topology(self) -> HandTopology:
-        """That of the hand model."""
-        model = self._model
-        faces = {side: model.faces_of(side).astype(np.int32) for side in ("right", "left")}
-        return HandTopology(model.name, len(model.v_template), faces["right"], faces["left"])
+        """What is assumed of the hands' size."""
+        return (Choice("hand size", "near the model's mean", "one camera cannot measure it; distances scale with it"),)
 
     def reconstruct(self, detections: Sequence[Detections]) -> list[tuple[Hand, ...]]:
         """The hands of each frame; frames in order of time. Many at once cost less than one after another."""

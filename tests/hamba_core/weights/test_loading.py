@@ -17,6 +17,7 @@ import torch
 import hamba_core
 from hamba_core.errors import ConfigurationError, DeviceError, HandModelError, OutputError, WeightsError
 from hamba_core.network import can_pack
+from hamba_core.weights import load_hand
 
 MakeRelease = Callable[..., Path]
 FIELDS = ("camera", "translation", "global_orient", "hand_pose", "betas", "joints", "vertices", "joints_2d")
@@ -110,13 +111,29 @@ def test_a_mano_file_of_ones_own_is_used_and_another_one_changes_the_answer(
         assert hamba_core.load(path, mano=larger)(crops()).vertices.abs().max() > 0.25
 
 
+def test_a_hand_is_the_networks_without_the_network_being_loaded(
+    tiny_release: Path, converted: Path, tmp_path: Path
+) -> None:
+    for path in (tiny_release, checkpoint_of(tiny_release), converted):
+        hand, expected = load_hand(path), hamba_core.load(path).hand
+        assert hand.name == expected.name
+        np.testing.assert_array_equal(hand.v_template, expected.v_template)
+        np.testing.assert_array_equal(hand.faces, expected.faces)
+    with pytest.raises(WeightsError, match=r"absent\.ckpt"):
+        load_hand(tmp_path / "absent.ckpt")
+    (tmp_path / "notes.txt").write_text("no weights")
+    with pytest.raises(WeightsError, match=r"notes\.txt.*foreign"):
+        load_hand(tmp_path / "notes.txt")
+
+
 def test_without_a_hand_the_error_says_where_to_get_one(tiny_release: Path, tmp_path: Path) -> None:
     alone = tmp_path / "release" / "checkpoints" / "hamba.ckpt"
     alone.parent.mkdir(parents=True)
     alone.write_bytes(checkpoint_of(tiny_release).read_bytes())
     (alone.parent.parent / "model_config.yaml").write_bytes((tiny_release / "model_config.yaml").read_bytes())
-    with pytest.raises(HandModelError, match=r"mano\.is\.tue\.mpg\.de"):
-        hamba_core.load(alone)
+    for give in (hamba_core.load, load_hand):
+        with pytest.raises(HandModelError, match=r"mano\.is\.tue\.mpg\.de"):
+            give(alone)
     conversion = hamba_core.convert_release(alone, tmp_path / "without_hand.safetensors")
     assert not conversion.with_hand
     with pytest.raises(HandModelError, match="without_hand"):

@@ -196,13 +196,13 @@ def test_frames_out_of_order_are_an_error_of_the_source(rig: "Rig") -> None:
     assert rig.sinks[0].indices == [0, 2]
 
 
-def test_a_line_without_a_topology_is_an_error_before_any_frame(rig: "Rig") -> None:
+def test_a_source_that_tells_nothing_of_itself_is_an_error_before_any_frame(rig: "Rig") -> None:
     rig.build()
-    rig.stages[2].last = False
+    rig.source.open = lambda: None  # type: ignore[method-assign, assignment, return-value]
     report = rig.finish()
-    rig.check(report)
+    assert report.frames == 0
     assert isinstance(rig.error, PipelineError)
-    assert "topology" in str(rig.error)
+    assert "SourceInfo" in str(rig.error)
     assert not rig.sinks[0].log
 
 

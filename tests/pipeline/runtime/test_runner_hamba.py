@@ -90,8 +90,9 @@ class Counting(Simulated):
         return piece
 
 
-def run_info(source: SourceInfo, topology: HandTopology) -> RunInfo:
-    return RunInfo("hands", source, topology, "hamba", ClockAnchor(0, 0), {}, {})
+def run_info(source: SourceInfo) -> RunInfo:
+    none = np.zeros((0, 3), np.int32)
+    return RunInfo("hands", source, HandTopology("mano", 0, none, none), "hamba", ClockAnchor(0, 0), {}, {})
 
 
 def settings_for(release: Path) -> ReconstructionSettings:
@@ -107,11 +108,12 @@ def runner_on(
     def open_model(*_: Any, **__: Any) -> Model:
         engine = DeviceEngine(network, device, (1, 2), 1 if isinstance(device, Cpu) else 2)
         engine.open()
-        return Model(engine, network.hand, 1, ())
+        return Model(engine, 1, ())
 
     monkeypatch.setattr("stages.reconstruction.hamba.opening.open_model", open_model)
     sink = Results()
-    stages: list[Stage[Any, Any]] = [Boxes(), Reconstruction(settings_for(release))]
+    settings = settings_for(release)
+    stages: list[Stage[Any, Any]] = [Boxes(), Reconstruction(settings, network.hand)]
     source, runtime = Frames(), RuntimeSettings(max_consecutive_failures=3)
     runner = Runner(source, stages, [sink], run_info=run_info, mode=mode, settings=runtime)
     if mode == "live":
@@ -166,7 +168,7 @@ def test_two_runs_of_one_process_use_one_network(tiny_release: Path) -> None:
     shared = shared_network(settings)
     sinks = [Results(), Results(), Results()]
     runners = [
-        Runner(Frames(), [Boxes(), Reconstruction(settings, shared=network)], [sink], run_info=run_info)
+        Runner(Frames(), [Boxes(), Reconstruction(settings, shared.hand, shared=network)], [sink], run_info=run_info)
         for network, sink in zip((shared, shared, None), sinks, strict=True)
     ]
     threads = [Thread(target=runner.run, daemon=True) for runner in runners[:2]]

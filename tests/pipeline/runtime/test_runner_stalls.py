@@ -164,10 +164,8 @@ STUCK_PROGRAM = """
             runner.stop()
             time.sleep(10**6)
 
-        def topology(self):
-            return HandTopology("none", 0, np.zeros((0, 3)), np.zeros((0, 3)))
-
-    def run_info(source, topology):
+    def run_info(source):
+        topology = HandTopology("none", 0, np.zeros((0, 3)), np.zeros((0, 3)))
         return RunInfo("hands", source, topology, "none", ClockAnchor(0, 0), {}, {})
 
     runner = Runner(Endless(), [Stuck()], [], run_info=run_info, settings=RuntimeSettings(grace=0.1))

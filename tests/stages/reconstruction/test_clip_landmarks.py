@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from hamba_core.hand import load_generic_hand
 from hamba_core.metrics import mpjpe, pa_mpjpe
 from stages.assets import CLIP, CLIP_TRUTH
 from stages.common.proximity import joint_distance
@@ -49,7 +50,8 @@ class Clip:
 @pytest.fixture(scope="module")
 def clip() -> Clip:
     truth, source = load_truth(CLIP_TRUTH), source_for(str(CLIP))
-    stages = HandDetection(), HandTracking(), Reconstruction(ReconstructionSettings(estimator="landmarks"))
+    settings = ReconstructionSettings(estimator="landmarks")
+    stages = HandDetection(), HandTracking(), Reconstruction(settings, load_generic_hand())
     source.open()
     for stage in stages:
         stage.open()

@@ -13,7 +13,12 @@ from hamba_core.errors import ConfigurationError, HambaError
 from hamba_core.hand import load_generic_hand
 from hamba_core.view import Intrinsics
 from stages.packets import Detections, Frame, FrameMeta, HandBox
-from stages.reconstruction.reconstruction import CHECKPOINT_VARIABLE, Reconstruction, ReconstructionSettings
+from stages.reconstruction.reconstruction import (
+    CHECKPOINT_VARIABLE,
+    Reconstruction,
+    ReconstructionSettings,
+    load_hand_model,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +40,7 @@ def _detections(index: int, tracks: Sequence[int]) -> Detections:
 
 
 def test_results_keep_their_frames_and_their_order() -> None:
-    stage = Reconstruction(ReconstructionSettings(estimator="landmarks"))
+    stage = Reconstruction(ReconstructionSettings(estimator="landmarks"), load_generic_hand())
     stage.open()
     packets = [_detections(0, [1, 2]), _detections(1, []), _detections(2, [2])]
     results = stage.process_many(packets)
@@ -47,32 +52,33 @@ def test_results_keep_their_frames_and_their_order() -> None:
 
 
 def test_one_frame_is_as_many_of_one() -> None:
-    one, many = (Reconstruction(ReconstructionSettings(estimator="landmarks")) for _ in range(2))
+    one, many = (Reconstruction(ReconstructionSettings(estimator="landmarks"), load_generic_hand()) for _ in range(2))
     packet = _detections(0, [1])
     single, (several,) = one.process(packet), many.process_many([packet])
     np.testing.assert_array_equal(single.hands[0].vertices, several.hands[0].vertices)
 
 
 def test_auto_without_a_checkpoint_says_that_it_uses_landmarks_and_how_to_get_hamba() -> None:
-    choice = Reconstruction(ReconstructionSettings()).choices()[0]
+    choice = Reconstruction(ReconstructionSettings(), load_generic_hand()).choices()[0]
     assert (choice.subject, choice.chosen, choice.fallback) == ("estimator", "landmarks", True)
     assert "--checkpoint" in choice.reason
     assert CHECKPOINT_VARIABLE in choice.reason
 
 
 def test_landmarks_by_choice_is_no_fallback() -> None:
-    choice = Reconstruction(ReconstructionSettings(estimator="landmarks")).choices()[0]
+    choice = Reconstruction(ReconstructionSettings(estimator="landmarks"), load_generic_hand()).choices()[0]
     assert (choice.chosen, choice.reason, choice.fallback) == ("landmarks", "configured", False)
 
 
 def test_landmarks_by_choice_passes_a_configured_checkpoint_by(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CHECKPOINT_VARIABLE, "/nowhere/hamba.ckpt")
-    assert Reconstruction(ReconstructionSettings(estimator="landmarks")).choices()[0].chosen == "landmarks"
+    settings = ReconstructionSettings(estimator="landmarks")
+    assert Reconstruction(settings, load_hand_model(settings)).choices()[0].chosen == "landmarks"
 
 
 def test_hamba_without_a_checkpoint_is_refused_with_the_way_out() -> None:
     with pytest.raises(ConfigurationError, match=f"{CHECKPOINT_VARIABLE}.*found none.*landmarks"):
-        Reconstruction(ReconstructionSettings(estimator="hamba"))
+        Reconstruction(ReconstructionSettings(estimator="hamba"), load_generic_hand())
 
 
 def test_an_unknown_estimator_is_refused() -> None:
@@ -83,7 +89,7 @@ def test_an_unknown_estimator_is_refused() -> None:
 def test_a_missing_mano_file_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "MANO_RIGHT.pkl"
     with pytest.raises(HambaError, match=r"MANO_RIGHT\.pkl"):
-        Reconstruction(ReconstructionSettings(estimator="landmarks", hand_model=str(missing)))
+        load_hand_model(ReconstructionSettings(estimator="landmarks", hand_model=str(missing)))
 
 
 def test_landmarks_need_neither_torch_nor_detector_nor_viewer() -> None:
@@ -91,9 +97,10 @@ def test_landmarks_need_neither_torch_nor_detector_nor_viewer() -> None:
 import sys
 for name in ("torch", "mediapipe", "open3d", "av", "cv2", "scipy"):
     sys.modules[name] = None
-from stages.reconstruction.reconstruction import Reconstruction, ReconstructionSettings
-stage = Reconstruction(ReconstructionSettings())
+from stages.reconstruction import Reconstruction, ReconstructionSettings, load_hand_model
+settings = ReconstructionSettings()
+stage = Reconstruction(settings, load_hand_model(settings))
 stage.open()
-assert stage.topology().name == "generic"
+assert dict((choice.subject, choice.chosen) for choice in stage.choices())["hand model"] == "generic"
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -47,7 +47,7 @@ def estimator_on(device: Any, network: Any, patch: pytest.MonkeyPatch, slots: in
     """Opened on this device."""
     engine = DeviceEngine(network, device, (1, 2, 4), slots)
     engine.open()
-    patch.setattr("stages.reconstruction.hamba.opening.open_model", lambda *_, **__: Model(engine, network.hand, 4, ()))
+    patch.setattr("stages.reconstruction.hamba.opening.open_model", lambda *_, **__: Model(engine, 4, ()))
     estimator = HambaEstimator(Path("unused"))
     estimator.open()
     return estimator

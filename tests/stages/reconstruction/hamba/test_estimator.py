@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hamba_core.errors import ConfigurationError, PipelineError, WeightsError
-from hamba_core.hand import MIRROR, Side
+from hamba_core.hand import MIRROR, Side, load_generic_hand, read_mano
 from hamba_core.view import Intrinsics
 from stages.common.proximity import tight_box
 from stages.packets import Detections, Frame, FrameMeta, Hand, HandBox, Image
 from stages.reconstruction.hamba.estimator import FORGET_AFTER, HambaEstimator
 from stages.reconstruction.hamba.settings import NetworkSettings
-from stages.reconstruction.reconstruction import CHECKPOINT_VARIABLE, Reconstruction, ReconstructionSettings
+from stages.reconstruction.reconstruction import (
+    CHECKPOINT_VARIABLE,
+    Reconstruction,
+    ReconstructionSettings,
+    load_hand_model,
+)
 
 WIDTH, HEIGHT = 320, 240
 FLOAT32 = NetworkSettings(precision="float32")
@@ -74,11 +79,11 @@ def assert_close(first: NDArray[np.floating], second: NDArray[np.floating], tole
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_hands_vertices_and_joints_are_its_parameters_posed_in_the_camera(
-    estimator: HambaEstimator, side: Side
+    tiny_release: Path, estimator: HambaEstimator, side: Side
 ) -> None:
     detections = packet(box(side=side))
     hand = only_hand(estimator, detections)
-    model = estimator.hand_model()
+    model = read_mano(tiny_release / "data" / "mano")
     parameters = [x.astype(np.float64) for x in (hand.global_orient, hand.hand_pose, hand.betas, hand.translation)]
     posed = model.pose(parameters[0], parameters[1], parameters[2], parameters[3], side)
     assert_close(hand.vertices, posed.vertices)
@@ -107,13 +112,6 @@ def test_in_a_mirrored_picture_the_mirrored_hand_is_found(estimator: HambaEstima
     assert_close(turned.global_orient, plain.global_orient)
     assert_close(turned.hand_pose, plain.hand_pose)
     assert_close(turned.betas, plain.betas)
-
-
-def test_a_left_hands_faces_are_wound_the_other_way(estimator: HambaEstimator) -> None:
-    topology = estimator.topology()
-    assert topology.name == "mano"
-    assert topology.vertices == 778
-    np.testing.assert_array_equal(topology.faces_left, topology.faces_right[:, ::-1])
 
 
 def test_many_hands_of_many_frames_at_once_are_the_same_as_one_by_one(estimator: HambaEstimator) -> None:
@@ -208,7 +206,7 @@ def test_it_says_what_it_uses_and_why(tiny_release: Path) -> None:
     estimator.open()
     choices = {choice.subject: choice for choice in estimator.choices()}
     estimator.close()
-    assert set(choices) == {"weights", "device", "precision", "scan kernel", "matrix kernels", "hand model", "batches"}
+    assert set(choices) == {"weights", "device", "precision", "scan kernel", "matrix kernels", "batches"}
     assert choices["device"].chosen.startswith(("cpu", "cuda"))
     assert choices["precision"].chosen in ("float32", "bfloat16")
     assert choices["scan kernel"].chosen in ("associative", "mamba-ssm")
@@ -235,17 +233,6 @@ def test_the_rescale_is_the_crops_size_relative_to_the_box(tiny_release: Path, e
     wide.close()
 
 
-def test_the_hand_model_stays_when_the_network_is_let_go(tiny_release: Path) -> None:
-    """The stages behind it are still at work then."""
-    estimator = HambaEstimator(tiny_release, settings=FLOAT32)
-    with pytest.raises(PipelineError, match="open"):
-        estimator.hand_model()
-    estimator.open()
-    estimator.close()
-    assert estimator.hand_model().name == "mano"
-    assert estimator.topology().vertices == 778
-
-
 def test_it_has_to_be_opened_first(tiny_release: Path) -> None:
     with pytest.raises(PipelineError, match="open"):
         HambaEstimator(tiny_release).reconstruct([packet(box())])
@@ -260,17 +247,21 @@ def test_the_stage_takes_the_network_where_weights_are_configured(
     tiny_release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CHECKPOINT_VARIABLE, str(tiny_release))
-    stage = Reconstruction(ReconstructionSettings())
+    settings = ReconstructionSettings()
+    stage = Reconstruction(settings, load_hand_model(settings))
     stage.open()
     result = stage.process(packet(box(), box(200, 100, 60, "left", 2)))
     choices = {choice.subject: choice.chosen for choice in stage.choices()}
     stage.close()
     assert [hand.side for hand in result.hands] == ["right", "left"]
-    assert choices["estimator"] == "hamba"
+    assert (choices["estimator"], choices["hand model"]) == ("hamba", "mano")
     assert {"device", "precision", "scan kernel"} <= set(choices)
 
 
 def test_the_network_without_weights_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CHECKPOINT_VARIABLE, raising=False)
+    settings = ReconstructionSettings(estimator="hamba")
     with pytest.raises(ConfigurationError, match=CHECKPOINT_VARIABLE):
-        Reconstruction(ReconstructionSettings(estimator="hamba"))
+        load_hand_model(settings)
+    with pytest.raises(ConfigurationError, match=CHECKPOINT_VARIABLE):
+        Reconstruction(settings, load_generic_hand())

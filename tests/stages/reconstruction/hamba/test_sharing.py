@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from hamba_core.errors import DeviceError, PipelineError
+from hamba_core.hand import load_generic_hand
 from stages.packets import Choice
 from stages.reconstruction.hamba.engine.engine import DeviceEngine
 from stages.reconstruction.hamba.engine.rows import Array
@@ -168,8 +168,7 @@ def test_one_that_leaves_is_forgotten_and_the_others_go_on(
 
 
 def model_of(engine: Any) -> Model:
-    hand: Any = SimpleNamespace(name="a hand")
-    return Model(engine, hand, 4, (Choice("weights", "none", "a test"),))
+    return Model(engine, 4, (Choice("weights", "none", "a test"),))
 
 
 def test_a_network_is_opened_by_the_first_and_closed_with_the_last(gated: Gated) -> None:
@@ -179,7 +178,7 @@ def test_a_network_is_opened_by_the_first_and_closed_with_the_last(gated: Gated)
         opened.append(1)
         return model_of(gated)
 
-    shared = SharedModel(open_model)
+    shared = SharedModel(open_model, load_generic_hand())
     assert not opened
     one, other = shared.join(), shared.join()
     assert len(opened) == 1
@@ -202,7 +201,7 @@ def test_a_network_that_cannot_be_opened_is_an_error_of_the_one_that_tried(gated
             raise DeviceError("no room")
         return model_of(gated)
 
-    shared = SharedModel(open_model)
+    shared = SharedModel(open_model, load_generic_hand())
     with pytest.raises(DeviceError, match="no room"):
         shared.join()
     shared.join().engine.close()
@@ -217,7 +216,7 @@ def test_many_threads_get_their_own_hands_from_one_device(make_crops: MakeCrops)
     alone.open()
     given = {(n, i): make_crops(1 + (n + i) % 3, seed=10 * n + i) for n in range(4) for i in range(6)}
     expected = {key: alone.begin(crops)() for key, crops in given.items()}
-    shared = SharedModel(lambda: model_of(engine))
+    shared = SharedModel(lambda: model_of(engine), load_generic_hand())
     faults: list[BaseException] = []
     ready = threading.Barrier(4)
 

@@ -214,10 +214,3 @@ def _frame() -> Detections:
 
     meta = FrameMeta("hands", 0, 0.0, 1, 640, 480, Intrinsics.estimate(640, 480))
     return Detections(Frame(meta, np.zeros((480, 640, 3), np.uint8)), ())
-
-
-def test_topology_is_the_models(estimator: LandmarksEstimator) -> None:
-    model, topology = load_generic_hand(), estimator.topology()
-    assert (topology.name, topology.vertices) == ("generic", len(model.v_template))
-    np.testing.assert_array_equal(topology.faces_of("left"), model.faces_of("left"))
-    np.testing.assert_array_equal(topology.faces_of("right"), model.faces_of("right"))
