@@ -6,10 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from hamba_core.errors import ConfigurationError
+from hamba_core.untrusted import DocumentError, parse_yaml, read_text
 from pipeline.runtime import RuntimeSettings
 from stages.detection import DetectionSettings
 from stages.overlay import OverlaySettings
@@ -94,13 +94,13 @@ def _read_preset(preset: str) -> dict[str, Any]:
             )
         where = str(path)
         try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(path)
+        except (OSError, DocumentError) as error:
             raise ConfigurationError(f"{where}: expected a readable YAML file, found: {error}") from error
     try:
-        tree = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{where}: expected YAML, found: {error}") from error
+        tree = parse_yaml(text) or {}
+    except DocumentError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigurationError(f"{where}: expected a mapping of stages to settings, found {type(tree).__name__}")
     return tree
@@ -113,8 +113,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise ConfigurationError(f"--set {override}: expected stage.key=value, for example detect.max_hands=1")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = parse_yaml(text)
+    except DocumentError as error:
         raise ConfigurationError(f"--set {override}: expected a YAML value, found {text!r}: {error}") from error
     node = tree
     for key in keys[:-1]:

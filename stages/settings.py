@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class StageSettings(BaseModel):
-    """Frozen, and refuses keys it does not know. A stage's settings stand beside the stage."""
+    """Frozen, and refuses keys it does not know and numbers that are infinite. They stand beside the stage."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

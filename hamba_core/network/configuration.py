@@ -6,9 +6,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from hamba_core.errors import ConfigurationError
+from hamba_core.untrusted import DocumentError, parse_yaml, read_text
 
 CROP_SIZE: Final = 256
 """Side of the network's square input, px."""
@@ -135,8 +134,8 @@ def read_configuration(path: Path) -> HambaConfiguration:
     that would change what is computed and is not implemented.
     """
     try:
-        tree = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        tree = parse_yaml(read_text(path))
+    except (OSError, DocumentError) as error:
         raise ConfigurationError(f"{path}: expected the release's model configuration, found: {error}") from error
     reader = _Reader(path)
     root = reader.group(tree, "")

@@ -1,2 +1,9 @@
+from .documents import (
+    DocumentError as DocumentError,
+    parse_document as parse_document,
+    parse_json as parse_json,
+    parse_yaml as parse_yaml,
+    read_text as read_text,
+)
 from .pickled_arrays import read_pickled_arrays as read_pickled_arrays
 from .pickled_values import NotArraysError as NotArraysError

@@ -52,26 +52,33 @@ class RuntimeSettings(StageSettings):
     grace: float = Field(
         5.0,
         gt=0,
+        le=1e6,
         description="seconds that a call may take once the run was stopped or has failed, before its part is abandoned",
     )
     stall: float = Field(
         300.0,
         gt=0,
+        le=1e6,
         description="seconds that a call other than `open` may take in a run that goes its normal way, "
         "before its part is abandoned",
     )
     capacity: int = Field(
-        4, ge=1, description="most packets that wait between two parts: offline before each, live before each sink"
+        4,
+        ge=1,
+        le=10_000,
+        description="most packets that wait between two parts: offline before each, live before each sink",
     )
     in_flight: int = Field(
         2,
         ge=1,
+        le=10_000,
         description="live: most frames between the entrance of the first stage and the end of the last; more "
         "keeps more stages busy, fewer means less latency",
     )
     max_age: float = Field(
         1.0,
         gt=0,
+        le=1e6,
         description="live: seconds after which a frame is dropped between stages if a newer one waits behind it",
     )
     max_consecutive_failures: int = Field(

@@ -5,16 +5,14 @@ for a picture of another shape nobody can say what was cut off, so there it is e
 """
 
 import logging
-from dataclasses import dataclass
-from math import hypot, isfinite, radians
-from pathlib import Path
+from math import hypot, radians
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hamba_core.errors import ConfigurationError
 from hamba_core.view import ESTIMATED_FIELD_OF_VIEW, Intrinsics
 from stages.packets import Choice, Image
+from stages.sources.calibration_file import Calibration, load_calibration
 from stages.sources.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -24,23 +22,6 @@ FILM_DIAGONAL = hypot(36.0, 24.0)
 
 _SHAPE_TOLERANCE = 0.01  # relative; a size rounded to whole or even pixels changes the shape by less
 _MAX_CACHED_SIZES = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """What a calibration file says, for pictures of its own size."""
-
-    width: int
-    height: int
-    camera: Intrinsics
-    matrix: NDArray[np.float64]  # (3, 3) as OpenCV has it: the centre of the first pixel is the origin
-    distortion: NDArray[np.float64]  # (N,), empty where there is none
-    fisheye: bool
-
-    @property
-    def bends(self) -> bool:
-        """Whether its pictures are not those of a pinhole."""
-        return self.fisheye or bool(self.distortion.any())
 
 
 class CameraModel:
@@ -152,77 +133,6 @@ class CameraModel:
                 f"({cx:g}, {cy:g}); are they of another resolution? Scale all four values to this one"
             )
         return Intrinsics(fx, fy, cx, cy)
-
-
-def load_calibration(path: Path) -> Calibration:
-    """Read `camera_matrix`, `distortion_coefficients`, `image_width` and `image_height` as OpenCV writes them.
-
-    The names that OpenCV's older samples wrote are understood too, and `fisheye_model`. Raises ConfigurationError.
-    """
-    import cv2
-
-    path = path.expanduser()
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: expected a calibration file of OpenCV's, found: {error}") from error
-    try:
-        storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
-    except (cv2.error, SystemError) as error:
-        raise ConfigurationError(
-            f"{path}: expected a calibration file of OpenCV's (YAML, XML or JSON), found something else"
-        ) from error
-    try:
-        matrix = _matrix(storage, path, "camera_matrix", "Camera_Matrix", "cameraMatrix", "K")
-        distortion = _matrix(
-            storage, path, "distortion_coefficients", "Distortion_Coefficients", "dist_coeffs", "distCoeffs", "D"
-        )
-        width = _number(storage, "image_width", "image_Width")
-        height = _number(storage, "image_height", "image_Height")
-        fisheye = bool(_number(storage, "fisheye_model"))
-    finally:
-        storage.release()
-    if matrix is None or matrix.shape != (3, 3) or not width or not height:
-        raise ConfigurationError(
-            f"{path}: expected camera_matrix (3x3), image_width and image_height as OpenCV writes them, found "
-            f"camera_matrix {'missing' if matrix is None else matrix.shape}, image {width or '?'}x{height or '?'}"
-        )
-    coefficients = np.zeros(0) if distortion is None else distortion.reshape(-1)
-    allowed = (4,) if fisheye else (0, 4, 5, 8, 12, 14)
-    if len(coefficients) not in allowed or not np.isfinite(coefficients).all():
-        raise ConfigurationError(
-            f"{path}: expected distortion_coefficients to be {', '.join(map(str, allowed))} finite numbers, "
-            f"found {len(coefficients)}"
-        )
-    # OpenCV counts pixels from the centre of the first, this project from its corner.
-    camera = Intrinsics(matrix[0, 0], matrix[1, 1], matrix[0, 2] + 0.5, matrix[1, 2] + 0.5)
-    return Calibration(width, height, camera, matrix, coefficients, fisheye)
-
-
-def _matrix(storage: "object", path: Path, *names: str) -> NDArray[np.float64] | None:
-    import cv2
-
-    for name in names:
-        node = storage.getNode(name)  # type: ignore[attr-defined]
-        if node.empty():
-            continue
-        try:
-            value = node.mat()
-        except (cv2.error, SystemError) as error:
-            raise ConfigurationError(f"{path}: expected {name} to be a matrix as OpenCV writes it") from error
-        if value is None:
-            raise ConfigurationError(f"{path}: expected {name} to be a matrix as OpenCV writes it")
-        return np.asarray(value, np.float64)
-    return None
-
-
-def _number(storage: "object", *names: str) -> int:
-    for name in names:
-        node = storage.getNode(name)  # type: ignore[attr-defined]
-        if not node.empty() and (node.isInt() or node.isReal()):
-            value = float(node.real())
-            return int(value) if isfinite(value) else 0
-    return 0
 
 
 def _undistortion(calibration: Calibration, width: int, height: int) -> tuple[Image, Image]:

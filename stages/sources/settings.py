@@ -47,7 +47,7 @@ class SourceSettings(StageSettings):
     """Seconds without data after which a stream or a camera counts as dropped."""
     reconnect: bool = True
     """Open a live stream or a camera again when it dropped."""
-    reconnect_timeout: float = Field(30.0, gt=0)
+    reconnect_timeout: float = Field(30.0, gt=0, le=1e9)
     """Seconds after its last picture when a dropped stream or camera is given up."""
 
     @model_validator(mode="after")

@@ -17,10 +17,8 @@ class SyntheticSettings(StageSettings):
     seed: int = Field(0, ge=0, description="another number, another person, place and order of gestures")
     width: int = Field(640, ge=16, le=8192, description="px")
     height: int = Field(480, ge=16, le=8192, description="px")
-    seconds: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="length; 10 if not given, or without end if live"
-    )
-    fps: float = Field(30.0, gt=0, le=1000, allow_inf_nan=False, description="frames a second")
+    seconds: float | None = Field(None, gt=0, description="length; 10 if not given, or without end if live")
+    fps: float = Field(30.0, gt=0, le=1000, description="frames a second")
     hands: int = Field(2, ge=1, le=2, description="one hand or both")
     live: bool = Field(False, description="give frames at their time, as a camera does, and skip those that are late")
 

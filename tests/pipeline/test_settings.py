@@ -1,6 +1,7 @@
 """Settings: presets, overrides, and errors that name the key, what is allowed and the nearest known name."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
@@ -105,3 +106,31 @@ def test_no_settings_model_takes_keys_it_does_not_know() -> None:
             if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         ]
     assert len(models) > 8
+
+
+def number_settings() -> list[str]:
+    """Every setting that is a number, as --set names it."""
+    return [
+        f"{stage}.{name}"
+        for stage, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        for name, inner in field.annotation.model_fields.items()
+        if float in (inner.annotation, *get_args(inner.annotation))
+    ]
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "1e400"])
+def test_no_setting_is_infinite(value: str) -> None:
+    names = number_settings()
+    assert "runtime.stall" in names
+    for name in names:
+        with pytest.raises(ConfigurationError, match=name):
+            load_settings("live", [f"{name}={value}"])
+
+
+def test_settings_that_repeat_without_end_are_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30)))
+    assert "repeat without end" in message_of(preset=str(path))
+    assert "expected a YAML value" in message_of("detect.max_hands=" + "9" * 5000)
+    assert "nested more than" in message_of("detect.max_hands=" + "[" * 100)

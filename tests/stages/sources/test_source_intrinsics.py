@@ -12,7 +12,8 @@ from hamba_core.errors import ConfigurationError
 from hamba_core.view import Intrinsics
 from stages.packets import Image
 from stages.sources import SourceSettings
-from stages.sources.intrinsics import CameraModel, load_calibration
+from stages.sources.calibration_file import load_calibration
+from stages.sources.intrinsics import CameraModel
 
 Fixture = Callable[..., Any]
 K = np.array([[520.0, 0, 322.5], [0, 515.0, 236.5], [0, 0, 1]])
@@ -149,6 +150,12 @@ def test_a_calibration_of_another_shape_is_refused(tmp_path: Path) -> None:
         "%YAML:1.0\n---\n: : :\n",
         "{",
         "<?xml version='1.0'?><opencv_storage><camera_matrix>",
+        "<opencv_storage>" + "<a>" * 100_000,
+        '{"image_width": 640, "image_height": 480, "camera_matrix": {"rows": 3, "cols": 3, "data": "$base64$AAAA"}}',
+        '{"image_width": 1e400, "image_height": 480}',
+        "image_width: 640\nimage_height: 480\ncamera_matrix: {rows: 3, cols: 3, data: [.nan,0,0,0,1,0,0,0,1]}\n",
+        "image_width: 640\nimage_height: 480\nK: {rows: 3, cols: 3, data: [1,0,0,0,1,0,0,0,1]}\nD: [[[1]]]\n",
+        "image_width: 640\nimage_height: 480\ncamera_matrix: {rows: 99999999999, cols: -1, data: [1]}\n",
     ],
 )
 def test_a_file_that_is_no_calibration_is_named(tmp_path: Path, text: str) -> None:

@@ -1,0 +1,177 @@
+"""Small YAML, JSON and XML files as plain dicts, lists, texts and numbers.
+
+Settings and calibrations have a few kB. What is larger, deeper or refers to itself is refused before it costs time or
+memory; tags of YAML that name classes are read as the plain values under them.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import yaml
+
+LARGEST_DOCUMENT: Final = 256 * 1024
+"""Bytes. PyYAML reads so many in a few seconds."""
+DEEPEST: Final = 40
+
+
+class DocumentError(ValueError):
+    """A file is not what it should be; the message says what was expected and what was found, without the path."""
+
+
+def read_text(path: Path, largest: int = LARGEST_DOCUMENT) -> str:
+    """The text of a file, UTF-8, of at most so many bytes. Raises DocumentError, OSError."""
+    with path.open("rb") as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise DocumentError(f"expected a text of at most {largest} bytes, found a larger one")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"expected text in UTF-8, found: {error}") from error
+
+
+def parse_document(text: str) -> Any:
+    """What a text says that is XML, JSON or YAML, told apart by how it begins. Raises DocumentError."""
+    match text.lstrip()[:1]:
+        case "<":
+            return parse_xml(text)
+        case "{" | "[":
+            return parse_json(text)
+    return parse_yaml(text)
+
+
+def parse_yaml(text: str) -> Any:
+    """What a text in YAML says. OpenCV's first line, which is not YAML, is passed over. Raises DocumentError."""
+    _check_size(text)
+    if text.startswith("%YAML:"):
+        text = text.partition("\n")[2]
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        raise DocumentError(f"expected YAML, found: {' '.join(str(error).split()):.300}") from error
+
+
+def parse_json(text: str) -> Any:
+    """What a text in JSON says; NaN and Infinity are none. Raises DocumentError."""
+    _check_size(text)
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant}, which is not JSON")
+
+    try:
+        tree = json.loads(text, parse_constant=refuse)
+        _check_depth(tree)
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(f"expected JSON, found: {str(error) or 'none'}") from error
+    return tree
+
+
+def parse_xml(text: str) -> Any:
+    """What the root of an XML text holds: each element a text or, where it has elements, a dict of them by name.
+
+    Attributes are left out. Raises DocumentError.
+    """
+    from defusedxml.common import DefusedXmlException
+    from defusedxml.ElementTree import DefusedXMLParser, ParseError
+
+    _check_size(text)
+    target = _Elements()
+    # A declaration of types is where entities come from, and those are how a small file becomes a large one.
+    parser = DefusedXMLParser(target=target, forbid_dtd=True)
+    try:
+        parser.feed(text.encode())
+        parser.close()
+    except (ParseError, DefusedXmlException, ValueError) as error:
+        raise DocumentError(f"expected XML, found: {error}") from error
+    return target.root
+
+
+def _check_size(text: str) -> None:
+    if len(text) > LARGEST_DOCUMENT:
+        raise DocumentError(f"expected a text of at most {LARGEST_DOCUMENT} characters, found {len(text)}")
+
+
+def _check_depth(tree: Any) -> None:
+    level, depth = [tree], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise DocumentError(f"values nested more than {DEEPEST} deep")
+        level = [
+            member
+            for value in level
+            if isinstance(value, dict | list)
+            for member in (value.values() if isinstance(value, dict) else value)
+        ]
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values alone, and with every alias written out no more of them than a document without any can have."""
+
+    def get_single_node(self) -> Any:
+        node = super().get_single_node()
+        if node is not None and _size(node, {}) > LARGEST_DOCUMENT:
+            raise DocumentError("aliases (*name) that repeat without end; write the values out")
+        return node
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._depth = getattr(self, "_depth", 0) + 1
+        if self._depth > DEEPEST:
+            raise DocumentError(f"values nested more than {DEEPEST} deep")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def _plain(self, suffix: str, node: Any) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return self.construct_mapping(node, deep=True)
+        if isinstance(node, yaml.SequenceNode):
+            return self.construct_sequence(node, deep=True)
+        return self.construct_scalar(node)
+
+
+_Loader.add_multi_constructor("", _Loader._plain)
+
+
+def _size(node: Any, known: dict[Any, float]) -> float:
+    """How many values a node of YAML holds, those of aliases as often as they are named; infinity for one in itself."""
+    if node in known:
+        return known[node]
+    known[node] = math.inf
+    if isinstance(node, yaml.MappingNode):
+        inner = [part for pair in node.value for part in pair]
+    else:
+        inner = node.value if isinstance(node, yaml.SequenceNode) else []
+    known[node] = 1 + sum(_size(part, known) for part in inner)
+    return known[node]
+
+
+class _Elements:
+    """Takes what an XML parser tells, and keeps the tree."""
+
+    def __init__(self) -> None:
+        self.root: Any = {}
+        self._open: list[tuple[dict[str, Any], list[str]]] = []
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if len(self._open) >= DEEPEST:
+            raise DocumentError(f"elements nested more than {DEEPEST} deep")
+        self._open.append(({}, []))
+
+    def data(self, text: str) -> None:
+        if self._open:
+            self._open[-1][1].append(text)
+
+    def end(self, tag: str) -> None:
+        elements, texts = self._open.pop()
+        value = elements or "".join(texts).strip()
+        if self._open:
+            self._open[-1][0][tag] = value
+        else:
+            self.root = value
+
+    def close(self) -> None:
+        """The parser asks for it."""

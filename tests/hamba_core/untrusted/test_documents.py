@@ -1,0 +1,107 @@
+"""Small documents are read as plain values; those that would cost time or memory are refused at once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+
+from hamba_core.untrusted import DocumentError, parse_document, parse_json, parse_yaml, read_text
+
+LEAVES = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False)
+TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+
+
+@given(TREES)
+def test_what_was_written_is_read(tree: object) -> None:
+    import json
+
+    import yaml
+
+    assert parse_json(json.dumps(tree)) == tree
+    assert parse_yaml(yaml.safe_dump(tree)) == tree
+
+
+@given(st.text(alphabet="[]{}<>:-&*!|?'\"\\,# \n\tab1.e/=%@"))
+def test_any_text_gives_values_or_the_one_error(text: str) -> None:
+    try:
+        parse_document(text)
+    except DocumentError as error:
+        assert str(error)  # noqa: PT017
+
+
+def test_the_three_forms_of_a_document_say_the_same() -> None:
+    forms = (
+        "%YAML:1.0\n---\na: !!opencv-matrix\n   rows: 3\nb: x\n",
+        '{"a": {"rows": 3}, "b": "x"}',
+        "<?xml version='1.0'?>\n<storage><a type_id='opencv-matrix'><rows>3</rows></a><b> x </b></storage>",
+    )
+    yaml, json, xml = map(parse_document, forms)
+    assert yaml == json == {"a": {"rows": 3}, "b": "x"}
+    assert xml == {"a": {"rows": "3"}, "b": "x"}
+
+
+def test_aliases_of_bearable_size_are_read() -> None:
+    assert parse_yaml("a: &a [1, 2]\nb: *a\nc: {<<: {d: 1}, e: *a}") == {
+        "a": [1, 2],
+        "b": [1, 2],
+        "c": {"d": 1, "e": [1, 2]},
+    }
+
+
+LAUGHS = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
+MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
+DEEP = 100_000
+BOMBS = {
+    "aliases of aliases": LAUGHS,
+    "merges of merges": MERGES,
+    "a list in itself": "a: &a [*a]",
+    "deep lists in YAML": "a: " + "[" * DEEP + "]" * DEEP,
+    "deep dashes in YAML": "- " * DEEP,
+    "deep blocks in YAML": "".join(" " * n + "a:\n" for n in range(700)),
+    "deep JSON": "[" * DEEP + "]" * DEEP,
+    "deep names in JSON": '{"a":' * DEEP + "1" + "}" * DEEP,
+    "deep XML": "<a>" * DEEP + "</a>" * DEEP,
+    "an entity of XML": "<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/hostname'>]><a>&b;</a>",
+    "entities of entities": "<!DOCTYPE a [<!ENTITY b 'bb'><!ENTITY c '&b;&b;'>]><a>&c;</a>",
+    "digits without end in YAML": "a: " + "9" * 200_000,
+    "digits without end in JSON": "[" + "9" * 200_000 + "]",
+    "a class of Python": "a: !!python/object/apply:os.system [exit 7]",
+    "a date that there is not": "a: 2001-99-99",
+    "too long": "a: " + "x" * (1 << 20),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
+def test_a_document_that_is_a_bomb_neither_kills_nor_hangs_the_process(bomb: str, tmp_path: Path) -> None:
+    path = tmp_path / "document"
+    path.write_text(bomb)
+    program = """
+import resource, sys
+from pathlib import Path
+from hamba_core.untrusted import DocumentError, parse_document, read_text
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+try:
+    print("read", str(parse_document(read_text(Path(sys.argv[1]))))[:80])
+except DocumentError as error:
+    print("refused:", error)
+"""
+    child = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=60)
+    assert child.returncode == 0, (child.returncode, child.stderr[-2000:])
+    expected = "read {'a': ['exit 7']}" if "python/object" in bomb else "refused: "
+    assert child.stdout.startswith(expected)
+    assert len(child.stdout) < 1000
+
+
+def test_a_text_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DocumentError, match="UTF-8"):
+        read_text(tmp_path / "binary")
+
+
+@pytest.mark.parametrize("text", ["[NaN]", "[Infinity]", "[-Infinity]"])
+def test_json_has_no_infinity(text: str) -> None:
+    with pytest.raises(DocumentError, match="not JSON"):
+        parse_json(text)
