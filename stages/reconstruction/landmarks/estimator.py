@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hamba_core.hand import MIRROR, HandModel, exp_so3
 from hamba_core.view import Intrinsics
 from stages.packets import Choice, Detections, Hand, HandBox
+from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.landmarks.fingers import Fingers
 from stages.reconstruction.landmarks.fit import LandmarkFit, Landmarks
 from stages.reconstruction.landmarks.shape import RunningLengths, ShapeFromLengths, span_lengths
@@ -30,7 +31,7 @@ WORST_ERROR = 0.2  # mean distance of the fitted landmarks from those seen, as a
 log = logging.getLogger(__name__)
 
 
-class LandmarksEstimator:
+class LandmarksEstimator(Estimator):
     """Fits `model` to the landmarks of each tracked hand.
 
     It remembers a shape for each track, and forgets it `FORGET_AFTER` frames after the hand was last seen. A box that

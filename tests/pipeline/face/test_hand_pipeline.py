@@ -23,7 +23,10 @@ FRAMES = 8
 def frames() -> list[Image]:
     """The first frames of the shipped clip, RGB."""
     with av.open(str(CLIP)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), FRAMES)]
+        return [
+            np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            for frame in islice(container.decode(video=0), FRAMES)
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -169,9 +172,14 @@ def test_the_network_runs_too_and_is_loaded_once(
 ) -> None:
     from stages.reconstruction.hamba import opening
 
-    loads = []
+    loads: list[Any] = []
     real = opening.open_model
-    monkeypatch.setattr(opening, "open_model", lambda *a, **k: loads.append(a) or real(*a, **k))
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        loads.append(arguments)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(opening, "open_model", counted)
     with HandPipeline(estimator="hamba", checkpoint=tiny_release) as pipeline:
         assert len(pipeline(frames[0], pts=0.0).hands) == 2
         assert [len(result.hands) for result in pipeline.batch(frames[:3])] == [2, 2, 2]
