@@ -3,7 +3,8 @@
     HambaError                     what went wrong, in words for the person who has to mend it
     ├── ConfigurationError         a setting, an option or a combination of them
     ├── SourceError                a file, camera or stream cannot be opened or read
-    │   └── BrokenSourceError      it broke after frames had come; what came before is kept
+    │   ├── BrokenSourceError      it broke after frames had come; what came before is kept
+    │   └── NoHandsError           there is nothing wrong with it, and no hand in it
     ├── OutputError                a sink cannot write
     ├── WeightsError               a checkpoint or a converted weights file
     ├── HandModelError             a MANO file or another hand model
@@ -36,6 +37,10 @@ class BrokenSourceError(SourceError):
     """A source broke after it had given frames. What came before is kept."""
 
     exit_status = 3
+
+
+class NoHandsError(SourceError):
+    """A recording is whole, and there is no hand in it to export."""
 
 
 class OutputError(HambaError):

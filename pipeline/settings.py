@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError
@@ -47,12 +48,16 @@ class Settings(StageSettings):
     runtime: RuntimeSettings = RuntimeSettings()
 
 
-def load_settings(preset: str, overrides: Sequence[str] = ()) -> Settings:
-    """Settings of a preset ("live", "offline", or the path of a YAML file), then each "stage.key=value".
+def load_settings(preset: str, overrides: Sequence[str] = (), values: Mapping[str, object] | None = None) -> Settings:
+    """Settings of a preset ("live", "offline", or the path of a YAML file), then `values`, each taken as it is, by
+    "stage.key", then each "stage.key=value" of `overrides`.
 
-    Raises ConfigurationError naming the key, what is allowed and the nearest known name.
+    A text or a path in an override is taken as it stands, `null` where there may be none; other values are read as
+    YAML. Raises ConfigurationError naming the key, what is allowed and the nearest known name.
     """
     tree = _read_preset(preset)
+    for name, value in (values or {}).items():
+        _put(tree, name.split("."), value, name)
     for override in overrides:
         _apply(tree, override)
     return _validated(tree)
@@ -107,20 +112,35 @@ def _read_preset(preset: str) -> dict[str, Any]:
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
-    """Put "stage.key=value" into the tree; the value is read as YAML."""
+    """Put "stage.key=value" into the tree."""
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
         raise ConfigurationError(f"--set {override}: expected stage.key=value, for example detect.max_hands=1")
-    try:
-        value = parse_yaml(text)
-    except DocumentError as error:
-        raise ConfigurationError(f"--set {override}: expected a YAML value, found {text!r}: {error}") from error
+    field = _fields_at(keys[:-1]).get(keys[-1])
+    kinds = set() if field is None else _types_in(field.annotation)
+    if kinds & {str, Path}:
+        value: object = None if text == "null" and NoneType in kinds else text
+    else:
+        try:
+            value = parse_yaml(text)
+        except DocumentError as error:
+            raise ConfigurationError(f"--set {override}: expected a YAML value, found {text!r}: {error}") from error
+    _put(tree, keys, value, f"--set {override}")
+
+
+def _types_in(annotation: Any) -> set[Any]:
+    """The types that a field may have."""
+    parts = get_args(annotation)
+    return set().union(*map(_types_in, parts)) if parts else {annotation}
+
+
+def _put(tree: dict[str, Any], keys: Sequence[str], value: object, where: str) -> None:
     node = tree
     for key in keys[:-1]:
         child = node.setdefault(key, {})
         if not isinstance(child, dict):
-            raise ConfigurationError(f"--set {override}: {key} is a single value and has no {keys[-1]!r} in it")
+            raise ConfigurationError(f"{where}: {key} is a single value and has no {keys[-1]!r} in it")
         node = child
     node[keys[-1]] = value
 

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from hamba_core.errors import PacketError
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side
+from hamba_core.text import address_of
 from hamba_core.view import Intrinsics
 
 FloatArray = NDArray[np.float32]
@@ -228,7 +229,7 @@ class Choice:
 class SourceInfo:
     """What is known about a source once it is open."""
 
-    name: str  # as the user wrote it
+    name: str  # as the user wrote it; a file: address where that is not UTF-8
     kind: str  # "file", "image", "images", "camera", "network", "synthetic"
     live: bool  # frames come at their own time, whether or not they are read
     width: int  # px, of the first frame
@@ -236,6 +237,9 @@ class SourceInfo:
     fps: float | None  # nominal; none where unknown
     frames: int | None  # expected number, to show progress; none where unknown
     camera: Intrinsics
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", address_of(self.name))
 
 
 @dataclass(frozen=True)

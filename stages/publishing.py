@@ -22,7 +22,7 @@ from stages import wire
 from stages.common.address import DEFAULT_ADDRESS as DEFAULT_ADDRESS, HIGHEST_PORT, has_impossible_port
 from stages.contract import Sink
 from stages.packets import Choice, FrameResult, RunInfo, Status
-from stages.settings import StageSettings
+from stages.settings import StageSettings, UserPath
 from stages.wire import HandsMessage, ImageMessage, ModelMessage, StatusMessage
 
 if TYPE_CHECKING:
@@ -50,10 +50,12 @@ class PublishSettings(StageSettings):
     images: bool = Field(False, description="also publish the pictures, as JPEG")
     image_width: int = Field(640, ge=16, le=4096, description="pictures are at most this wide")
     image_rate: float = Field(30.0, gt=0, le=240, description="pictures a second at most")
-    server_key: Path | None = Field(
+    server_key: UserPath | None = Field(
         None, description="CURVE secret key of this publisher, made by `hamba keys new`; none leaves CURVE off"
     )
-    clients: Path | None = Field(None, description="folder of the public keys that alone may connect, with server_key")
+    clients: UserPath | None = Field(
+        None, description="folder of the public keys that alone may connect, with server_key"
+    )
 
     @field_validator("address")
     @classmethod

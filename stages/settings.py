@@ -1,6 +1,14 @@
 """The base of every stage's settings."""
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from stages.common.files import expanded
+
+UserPath = Annotated[Path, AfterValidator(expanded)]
+"""A path as a person writes it, with ~ for their folder."""
 
 
 class StageSettings(BaseModel):

@@ -1,7 +1,5 @@
 """Many sources, one after another or some at once: each in a folder of its own, whatever becomes of the others."""
 
-import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +8,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from hamba_core.errors import BrokenSourceError, ConfigurationError, HambaError, OutputError, SourceError, WireError
+from hamba_core.text import address_of
 from pipeline.batch.display import BatchLines, outcomes_tree, print_outcomes
 from pipeline.batch.process_pool import perform_all
 from pipeline.batch.worker import Outcome, Task
 from pipeline.outputs import folders_of, holds_results
 from pipeline.settings import Settings, flat_settings
-from pipeline.terminal import INTERRUPTED, missing_exports
+from pipeline.terminal import INTERRUPTED, missing_exports, print_json
 from stages.recording import RECORDING, RecordedRun, read_recording
 from stages.sources import source_for
 from stages.sources.paths import videos_of
@@ -58,7 +57,7 @@ def run_batch(
     print_outcomes(console, outcomes, len(sources), time.monotonic() - start)
     status = _exit_status(outcomes) if finished else INTERRUPTED
     if as_json:
-        sys.stdout.write(json.dumps(outcomes_tree(outcomes, status)) + "\n")
+        print_json(outcomes_tree(outcomes, status))
     return status
 
 
@@ -148,7 +147,7 @@ def _finished_run(folder: Path, source: str) -> RecordedRun | None:
     except (SourceError, WireError):
         return None  # it was killed before anything was in it
     recorded = recording.run.source.name
-    if recorded != source and Path(recorded).resolve() != Path(source).resolve():
+    if recorded != address_of(source) and Path(recorded).resolve() != Path(source).resolve():
         raise OutputError(
             f"{folder} holds the results of {recorded}, expected those of {source}: --overwrite makes all anew, "
             "--out names another folder"

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
+from hamba_core.text import readable
 from pipeline.batch.worker import Outcome, Progress as News, State
 from pipeline.terminal import fallback_text
 from stages.packets import Choice
@@ -108,28 +109,36 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome], sources: int, 
 
 
 def _told(outcome: Outcome) -> str:
-    source, folder = escape(outcome.task.source), escape(str(outcome.task.folder))
+    source, folder = escape(readable(outcome.task.source)), escape(str(outcome.task.folder))
     if outcome.state == "skipped":
         how = f", [yellow]{escape(outcome.reason)}[/]" if outcome.reason else ""
         return f"{source}: finished before, in {folder}{how}"
     frames = "" if outcome.report is None else f"{outcome.report['frames']} frames, "
     if outcome.state == "done":
-        return f"{source}: {frames or 'exported, '}in {folder}"
+        found = outcome.reason or _hands_in(outcome) or "exported"
+        return f"{source}: {frames}{found}, in {folder}"
     kept = f" ({frames}kept in {folder})" if frames and outcome.written else ""
     reason = escape(outcome.reason.removeprefix(f"{outcome.task.source}: "))
     return f"{source}: {reason}{kept}" if reason else f"{source}{kept}"
 
 
+def _hands_in(outcome: Outcome) -> str:
+    if outcome.report is None:
+        return ""
+    count = outcome.report["frames_with_hands"]
+    return f"hands in {count} of them" if count else "no hands in them"
+
+
 def outcomes_tree(outcomes: Sequence[Outcome], exit_status: int) -> dict[str, Any]:
-    """All outcomes as JSON has them; a source's `report` is null where its run never began, or was not needed."""
+    """All outcomes, for JSON; a source's `report` is null where its run never began, or was not needed."""
     return {
         "sources": [
             {
                 "source": outcome.task.source,
-                "folder": str(outcome.task.folder),
+                "folder": outcome.task.folder,
                 "state": outcome.state,
                 "reason": outcome.reason,
-                "written": [str(path) for path in outcome.written],
+                "written": outcome.written,
                 "report": outcome.report,
             }
             for outcome in outcomes

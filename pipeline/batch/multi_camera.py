@@ -4,9 +4,7 @@ Hands of all cameras go through the network together (`stages.reconstruction.ham
 its own, with a number behind its name, published on an address of its own: the given one, and the ports after it.
 """
 
-import json
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from pipeline.settings import Settings
 from pipeline.terminal import (
     LiveLine,
     live_progress,
+    print_json,
     print_report,
     report_tree,
     run_tidily,
@@ -96,7 +95,7 @@ def run_cameras(
     for camera in cameras:
         _print(console, camera)
     if as_json:
-        sys.stdout.write(json.dumps({"sources": [_tree(camera) for camera in cameras], "exit_status": status}) + "\n")
+        print_json({"sources": [_tree(camera) for camera in cameras], "exit_status": status})
     return status
 
 

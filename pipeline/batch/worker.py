@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hamba_core.errors import HambaError
+from hamba_core.errors import HambaError, NoHandsError
 from pipeline.terminal import ABANDONED_PREFIX, with_notes
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Outcome:
 
     task: Task
     state: State
-    reason: str = ""  # why it failed, or what is to be known of a skipped one
+    reason: str = ""  # why it failed, or what is to be known of one that did not
     report: dict[str, Any] | None = None  # the run's, as JSON has it; none where it did not get that far
     written: tuple[Path, ...] = ()
     last: bool = False  # its process is no good for another task, and ends
@@ -71,6 +71,8 @@ def perform(task: Task, tell: Callable[[Progress], None]) -> Outcome:
             outcome = _reconstructed(task, tell)
         if outcome.state == "done" and task.exports is not None:
             outcome = replace(outcome, written=(*outcome.written, *_exported(task, tell)))
+    except NoHandsError:
+        return replace(outcome, reason="no hands, and so nothing to export")
     except KeyboardInterrupt:
         return replace(outcome, state="stopped")
     except HambaError as error:

@@ -1,6 +1,5 @@
 """`hamba bench`: how fast, as ratios between things timed in one run."""
 
-import json as json_module
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -137,7 +136,9 @@ def publish(
 
 def _print(numbers: dict[str, object], *, json: bool) -> None:
     if json:
-        sys.stdout.write(json_module.dumps(numbers, indent=2) + "\n")
+        from pipeline.terminal import print_json
+
+        print_json(numbers, indent=2)
         return
     for name, value in numbers.items():
         if isinstance(value, dict):

@@ -6,6 +6,7 @@ Nothing heavy is imported here: each command imports what it needs when it is ca
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -61,6 +62,8 @@ def main() -> None:
     # A shell's background jobs are started with SIGINT ignored; SIGTERM ends the viewers as cleanly as Ctrl-C does.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes; as standard error does it
     from pipeline.terminal import leave, run_app
 
     leave(run_app(app, sys.argv[1:]))

@@ -1,13 +1,12 @@
 """`hamba doctor`: what works on this machine, what is missing, and the command that mends it."""
 
 import ctypes
-import json as json_module
 import os
 import platform
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,7 +51,9 @@ def doctor(
     """Tell what works on this machine, what is missing, and the command that mends it."""
     findings = list(_examine())
     if json:
-        sys.stdout.write(json_module.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
+        from pipeline.terminal import print_json
+
+        print_json(findings, indent=2)
     else:
         _print(findings)
     if any(finding.state == "missing" for finding in findings):

@@ -1,6 +1,5 @@
 """`hamba export`: a recording in the forms that other programs read."""
 
-import json as json_module
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,7 +57,7 @@ def export(
     from rich.console import Console
 
     from pipeline.outputs import recording_in
-    from pipeline.terminal import share_bar
+    from pipeline.terminal import print_json, share_bar
     from stages.export import export as export_recording, formats_in
 
     path = recording_in(recording)
@@ -98,7 +97,7 @@ def export(
         sys.stderr.write("stopped; forms that were finished are kept, the others left nothing\n")
         raise
     if json:
-        sys.stdout.write(json_module.dumps({"written": [str(file) for file in written]}) + "\n")
+        print_json({"written": written})
     else:
         sys.stderr.writelines(f"wrote {file}\n" for file in written)
 

@@ -1,6 +1,5 @@
 """`hamba info`: what is in a recording."""
 
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,12 +25,11 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Tell what is in a recording: source, camera, hands, how its run went and what was used; and draw it."""
-    import msgspec
     from rich.console import Console
 
     from hamba_core.errors import ConfigurationError, OutputError
     from pipeline.outputs import recording_in
-    from pipeline.terminal import print_report, share_bar
+    from pipeline.terminal import print_json, print_report, share_bar
     from stages.recording import read_overview
 
     if plot is not None and plot.suffix.lower() != ".png":
@@ -45,7 +43,7 @@ def info(
 
         plot_timeline(overview, plot)
     if json:
-        sys.stdout.write(msgspec.json.encode(overview.tree(), enc_hook=str).decode() + "\n")
+        print_json(overview.tree())
         return
     console = Console(highlight=False, soft_wrap=True)
     _print(console, overview)

@@ -1,10 +1,9 @@
 """`hamba record`: what another process publishes, into a file."""
 
 import signal
-import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,12 +20,10 @@ def record(
     client_key: ClientKey = None,
 ) -> None:
     """Record published hands into OUT/hands.mcap, until their run ends or Ctrl-C; what was lost is in the report."""
-    import json as json_module
-
     from rich.console import Console
 
     from pipeline.outputs import prepare_folder
-    from pipeline.terminal import print_report, report_tree
+    from pipeline.terminal import keep_report, print_json, print_report, report_tree
     from viewers.client import HandClient
     from viewers.remote_recorder import RemoteRecorder
     from viewers.terminal_line import TerminalLine
@@ -40,7 +37,7 @@ def record(
     ):
         watch = Watch(client)
 
-        going = True
+        going, reports = True, list[dict[str, Any]]()
 
         def go_on(recorder: RemoteRecorder) -> bool:
             if line.due:
@@ -58,8 +55,12 @@ def record(
             for recording in RemoteRecorder(client, out, go_on).run():
                 line.hide()
                 print_report(console, recording.status, [str(recording.path)])
-                if json:
-                    sys.stdout.write(json_module.dumps(report_tree(recording.status, [recording.path])) + "\n")
+                reports.append(report_tree(recording.status, [recording.path]))
+            if json:
+                print_json({"recordings": reports})
+        except Exception as error:
+            keep_report(error, {"recordings": reports})
+            raise
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -115,10 +115,11 @@ def run(
         "reconstruct.hand_model": hand_model,
         "overlay.enabled": overlay,
         "detect.max_hands": max_hands,
-        "publish.address": None if publish is None else (address or DEFAULT_ADDRESS) if publish else "null",
         "publish.images": view or None,
     }
-    overrides = [f"{key}={value}" for key, value in options.items() if value is not None]
+    values = {key: value for key, value in options.items() if value is not None}
+    if publish is not None:
+        values["publish.address"] = (address or DEFAULT_ADDRESS) if publish else None
     sources = sources_of(source)
     if len(sources) < len(source) and all(map(_is_live, source)):
         raise ConfigurationError(f"several live sources: expected each once, found {', '.join(source)}")
@@ -126,7 +127,7 @@ def run(
     batch = not together and (sources != source or len(sources) > 1 or jobs is not None or resume)
     name = sources[0]
     mode = "live" if together or (not batch and source_for(name).live) else "offline"
-    settings = load_settings(preset or mode, [*overrides, *(set_ or [])])
+    settings = load_settings(preset or mode, set_ or (), values)
     exports = export_settings(export, settings, overwrite=overwrite) if export is not None else None
     if together:
         if view or exports is not None:

@@ -5,6 +5,7 @@ from .display import (
     print_report as print_report,
     share_bar as share_bar,
 )
+from .documents import keep_report as keep_report, print_json as print_json
 from .errors import (
     ABANDONED_PREFIX as ABANDONED_PREFIX,
     INTERRUPTED as INTERRUPTED,

@@ -1,6 +1,5 @@
 """How errors reach the person at the terminal: a message and an exit status; a traceback only with --debug."""
 
-import json
 import os
 import sys
 import threading
@@ -11,6 +10,7 @@ from typing import NoReturn
 import typer
 
 from hamba_core.errors import HambaError
+from pipeline.terminal.documents import print_error
 
 ABANDONED_PREFIX = "hamba "
 """What the names of the runtime's threads begin with; one that is still there at the end was abandoned."""
@@ -25,7 +25,8 @@ INTERRUPTED = 130
 def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the command line and give its exit status.
 
-    `--debug` may stand anywhere and adds the traceback; with `--json` the error goes to standard output as JSON too.
+    `--debug` may stand anywhere and adds the traceback; with `--json` the error is on standard output too, in one
+    document with the report if there is one.
     """
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -66,7 +67,7 @@ def _tell(error: Exception, message: str, status: int, *, debug: bool, as_json: 
     text = with_notes(message, error)
     sys.stderr.write(f"error: {text}\n")
     if as_json:
-        _write_json(error, text, status)
+        print_error(error, text, status)
     return status
 
 
@@ -75,13 +76,8 @@ def _tell_usage(error: typer.TyperException, *, as_json: bool) -> int:
     from typer.rich_utils import rich_format_error
 
     if as_json:
-        _write_json(error, error.format_message(), USAGE)
+        print_error(error, error.format_message(), USAGE)
     else:
         # Every TyperException that parsing raises is of the one kind that typer exports no name for.
         rich_format_error(error)  # type: ignore[arg-type]
     return USAGE
-
-
-def _write_json(error: Exception, text: str, status: int) -> None:
-    answer = {"error": {"kind": type(error).__name__, "message": text}, "exit_status": status}
-    sys.stdout.write(json.dumps(answer) + "\n")

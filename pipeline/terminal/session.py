@@ -1,8 +1,6 @@
 """One run as a person starts it: opened, shown while it goes, stopped by Ctrl-C, reported at its end."""
 
-import json
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from pipeline.outputs import prepare_folder, remove_empty_results
 from pipeline.runtime import Runner
 from pipeline.settings import Settings
 from pipeline.terminal.display import LiveLine, live_progress, print_report, share_bar
+from pipeline.terminal.documents import keep_report, print_json
 from pipeline.terminal.run_exports import export_results
 from stages.common.plain import plain
 from stages.contract import Source
@@ -44,6 +43,17 @@ def run_session(
     with live_progress(console) as progress:
         line = LiveLine(progress)
         runner = assemble(source, settings, out=out, on_open=line.opened, on_status=line.update, on_step=line.opening)
+
+        def report() -> dict[str, Any] | None:
+            """Tell how the run went, if there is anything to tell; gives the same for programs."""
+            progress.stop()
+            status = runner.report
+            if status is None or (status.state == "failed" and not status.frames):
+                return None
+            written = sorted({*written_in(out), *exported})
+            print_report(console, status, [str(path) for path in written], live=settings.mode == "live")
+            return report_tree(status, written)
+
         try:
             run_stoppable(runner, out)
             progress.stop()
@@ -56,15 +66,13 @@ def run_session(
             elif exports is not None and out is not None:
                 with share_bar(console, "exporting") as on_progress:
                     exported = export_results(out, exports, on_progress)
-        finally:
-            progress.stop()
-            status = runner.report
-            if status is not None and (status.frames or status.state != "failed"):
-                written = sorted({*written_in(out), *exported})
-                print_report(console, status, [str(path) for path in written], live=settings.mode == "live")
-                if as_json:
-                    sys.stdout.write(json.dumps(report_tree(status, written)) + "\n")
-    return status or runner.status()
+        except BaseException as error:
+            if (tree := report()) is not None:
+                keep_report(error, tree)
+            raise
+        if (tree := report()) is not None and as_json:
+            print_json(tree)
+    return runner.report or runner.status()
 
 
 def run_stoppable(runner: Runner, out: Path | None) -> None:
@@ -107,4 +115,4 @@ def written_in(out: Path | None) -> list[Path]:
 
 def report_tree(status: Status, written: list[Path]) -> dict[str, Any]:
     """The report as JSON has it: NaN and infinity are null."""
-    return {**plain(status), "written": [str(path) for path in written]}
+    return {**plain(status), "written": plain(written)}

@@ -1,4 +1,4 @@
-"""Files that sinks write: never over an existing one, and with words for what goes wrong."""
+"""Files as people name them, and files that sinks write: never over an existing one, with words for what goes wrong."""
 
 import errno
 import os
@@ -17,6 +17,15 @@ _ADVICE = {
     errno.EROFS: "name a folder on a disk that can be written to",
     errno.ENOTDIR: "name a folder whose parents are folders",
 }
+
+
+def expanded(name: str | Path) -> Path:
+    """The path of a name: ~ or ~user in front is that person's folder, unless something of the name as it stands is
+    there, or nobody is called so."""
+    path = Path(name)
+    with suppress(RuntimeError, ValueError):  # nobody is called so; no path at all
+        return path if os.path.lexists(path) else path.expanduser()
+    return path
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

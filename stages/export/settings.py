@@ -2,14 +2,13 @@
 
 from difflib import get_close_matches
 from math import isfinite
-from pathlib import Path
 from typing import Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from hamba_core.errors import ConfigurationError
 from hamba_core.hand import Side
-from stages.settings import StageSettings
+from stages.settings import StageSettings, UserPath
 
 Format = Literal["npz", "csv", "openxr", "glb", "usd", "bvh", "ply", "obj", "mp4"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -38,7 +37,7 @@ class ExportSettings(StageSettings):
     end: float | None = Field(None, description="s of the source's time, included")
     rate: float | None = Field(None, gt=0, le=1000, description="rows a second; none: as recorded")
     vertices: bool = Field(False, description="glb: the recorded meshes, not skin and bones")
-    hand_model: Path | None = Field(None, description="your MANO file, for skin and bones of a MANO recording")
+    hand_model: UserPath | None = Field(None, description="your MANO file, for skin and bones of a MANO recording")
     source: str | None = Field(None, description="mp4: the video that was recorded from; none: a plain background")
     azimuth: float = Field(0.0, description="mp4 without source: degrees around the hands, to their left")
     elevation: float = Field(0.0, ge=-90, le=90, description="mp4 without source: degrees above the hands")

@@ -9,10 +9,12 @@ from pydantic import Field
 
 from hamba_core.errors import ConfigurationError
 from hamba_core.hand import HandModel
+from stages.common.files import expanded
 from stages.contract import Stage
 from stages.packets import Choice, Detections, FrameResult
 from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.hamba import HambaEstimator, NetworkSettings, SharedModel
+from stages.settings import UserPath
 
 if TYPE_CHECKING:
     from stages.reconstruction.hamba import Model
@@ -29,7 +31,7 @@ class ReconstructionSettings(NetworkSettings):
         description="hamba: the network; landmarks: the hand model fitted to the detector's joints; "
         "auto: hamba if a checkpoint is configured, else landmarks",
     )
-    checkpoint: Path | None = Field(
+    checkpoint: UserPath | None = Field(
         None,
         description="Hamba release folder, checkpoint or converted file; without it, what HAMBA_CHECKPOINT names",
     )
@@ -152,7 +154,7 @@ def named_hand_model(name: str) -> HandModel:
         return load_generic_hand()
     from hamba_core.hand import read_mano
 
-    return read_mano(Path(name))
+    return read_mano(expanded(name))
 
 
 def _estimator(
@@ -180,7 +182,7 @@ def _checkpoint(settings: ReconstructionSettings) -> tuple[Path, str] | None:
     if settings.checkpoint is not None:
         return settings.checkpoint, "settings"
     from_environment = os.environ.get(CHECKPOINT_VARIABLE)
-    return (Path(from_environment), CHECKPOINT_VARIABLE) if from_environment else None
+    return (expanded(from_environment), CHECKPOINT_VARIABLE) if from_environment else None
 
 
 def _landmarks(hand_model: HandModel) -> Estimator:

@@ -64,7 +64,7 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
 
         scheme = scheme_of(text)
         if scheme == "file":
-            return _source_for(unquote(urlsplit(text).path), settings, stream)
+            return _source_for(unquote(urlsplit(text).path, errors="surrogateescape"), settings, stream)
         if scheme in SCHEMES:
             return network_source(text, settings, stream)
         if scheme is not None:

@@ -42,7 +42,6 @@ def load_calibration(path: Path) -> Calibration:
 
     The names that OpenCV's older samples wrote are understood too, and `fisheye_model`. Raises ConfigurationError.
     """
-    path = path.expanduser()
     try:
         tree = parse_document(read_text(path))
         if not isinstance(tree, dict):

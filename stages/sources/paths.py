@@ -9,6 +9,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from hamba_core.errors import SourceError
+from stages.common.files import expanded
 from stages.sources.headers import SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
@@ -30,7 +31,7 @@ def exists(name: str) -> bool:
 
 def readable_file(name: str) -> Path:
     """The path of a regular file that can be read and is not empty. Raises SourceError."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     try:
         status = path.stat()
     except FileNotFoundError as error:
@@ -62,7 +63,7 @@ def readable_file(name: str) -> Path:
 
 def pictures_in_folder(name: str) -> list[Path]:
     """The picture files of a folder, in natural order (2 before 10). Raises SourceError where there are none."""
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     try:
         names = sorted(entry.name for entry in os.scandir(folder))
     except OSError as error:
@@ -79,7 +80,7 @@ def pictures_in_folder(name: str) -> list[Path]:
 
 def pictures_of_glob(name: str) -> list[Path]:
     """The picture files that a pattern with *, ? or [...] matches, in natural order. Raises SourceError."""
-    pattern = str(Path(name).expanduser())
+    pattern = str(expanded(name))
     try:
         matches = [Path(match) for match in glob(pattern, recursive=True)]  # noqa: PTH207 - takes absolute ones too
     except (OSError, ValueError, re.error) as error:
@@ -100,14 +101,14 @@ def videos_of(name: str) -> list[Path]:
     name is that of a single file, a camera or an address.
     """
     try:
-        path = Path(name).expanduser()
+        path = expanded(name)
         if path.is_dir():
             found = [path / entry.name for entry in os.scandir(path)]
         elif is_pattern(name) and not exists(name):
             found = [Path(match) for match in glob(str(path), recursive=True)]  # noqa: PTH207 - takes absolute ones too
         else:
             return []
-    except (OSError, ValueError, RuntimeError, re.error):
+    except (OSError, ValueError, re.error):
         return []
     return [] if _of_kind(found, SUFFIXES) else _of_kind(found, VIDEO_SUFFIXES)
 
@@ -115,8 +116,8 @@ def videos_of(name: str) -> list[Path]:
 def is_folder(name: str) -> bool:
     """Whether a name is that of a folder."""
     try:
-        return Path(name).expanduser().is_dir()
-    except (OSError, ValueError, RuntimeError):
+        return expanded(name).is_dir()
+    except (OSError, ValueError):
         return False
 
 

@@ -1,11 +1,10 @@
 """What can be set about where frames come from."""
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.settings import StageSettings
+from stages.settings import StageSettings, UserPath
 
 
 class SourceSettings(StageSettings):
@@ -22,7 +21,7 @@ class SourceSettings(StageSettings):
     cy: float | None = None
     field_of_view: float | None = Field(None, gt=0, lt=180)
     """Degrees spanned by the longer side of the picture."""
-    calibration: Path | None = None
+    calibration: UserPath | None = None
     """A file as OpenCV's calibration writes it (YAML, XML or JSON); pictures are undistorted by it."""
 
     realtime: bool = False

@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from hamba_core.errors import WireError
 from hamba_core.hand import JOINT_NAMES
+from hamba_core.text import readable
 from hamba_core.view import Intrinsics
 from stages import packets
 from stages.packets import ClockAnchor, FrameMeta, FrameResult, HandTopology
@@ -188,14 +189,14 @@ def _status_map(message: StatusMessage) -> maps.Status:
         published_ns=message.published_ns,
         clock=_clock_map(message.clock),
         state=status.state,
-        reason=status.reason,
+        reason=readable(status.reason),
         elapsed=float(status.elapsed),
         frames=status.frames,
         hands=status.hands,
         rate=_measured(status.rate),
         latency=_percentiles_map(status.latency),
         stages=[_stage_map(stage) for stage in status.stages],
-        choices=[maps.Choice(c.subject, c.chosen, c.reason, c.fallback) for c in status.choices],
+        choices=[maps.Choice(c.subject, readable(c.chosen), readable(c.reason), c.fallback) for c in status.choices],
         errors=dict(status.errors),
     )
 

@@ -31,11 +31,39 @@ def test_an_override_wins_over_the_preset_and_the_last_one_over_the_others() -> 
     assert (settings.detect.max_hands, settings.mode) == (4, "offline")
 
 
-def test_values_are_read_as_yaml() -> None:
+def test_numbers_and_switches_are_read_as_yaml() -> None:
     settings = load_settings("offline", ["detect.mirror=true", "source.fx=null", "source.field_of_view=70"])
     assert settings.detect.mirror is True
     assert settings.source.fx is None
     assert settings.source.field_of_view == 70.0
+
+
+@pytest.mark.parametrize("name", ["w #2", "123", "1.0", "2026-01-01", "yes", "a: b", "[x", "'q'", "~no-one", " a "])
+def test_paths_and_texts_are_taken_as_they_stand(name: str) -> None:
+    given = load_settings("offline", [f"reconstruct.checkpoint={name}", f"reconstruct.hand_model={name}"]).reconstruct
+    assert (given.checkpoint, given.hand_model) == (Path(name), name)
+    same = load_settings("offline", values={"reconstruct.checkpoint": Path(name), "reconstruct.hand_model": name})
+    assert same.reconstruct == given
+
+
+def test_null_is_none_in_an_override_and_a_file_of_that_name_as_a_value() -> None:
+    assert load_settings("live", ["publish.address=null", "source.calibration=null"]).publish.address is None
+    assert load_settings("live", values={"source.calibration": Path("null")}).source.calibration == Path("null")
+    assert load_settings("live", values={"publish.address": None}).publish.address is None
+
+
+def test_an_override_wins_over_a_value() -> None:
+    assert load_settings("live", ["detect.max_hands=3"], {"detect.max_hands": 1}).detect.max_hands == 3
+
+
+def test_a_path_begins_with_a_persons_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~clip").touch()
+    (tmp_path / "~").touch()
+    names = ("~/a.yaml", "~clip", "~")
+    found = [load_settings("offline", [f"source.calibration={name}"]).source.calibration for name in names]
+    assert found == [tmp_path / "a.yaml", Path("~clip"), Path("~")]
 
 
 def test_a_file_of_the_users_is_a_preset(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.errors import SourceError
+from hamba_core.errors import NoHandsError, SourceError
 from hamba_core.hand import Side
 from stages.export.settings import ExportSettings
 from stages.packets import FloatArray, FrameMeta, Hand
@@ -106,7 +106,8 @@ def select_tracks(
 ) -> Selection:
     """Read a recording's chosen hands into files in this folder.
 
-    Raises SourceError where there is no hand among what was chosen, WireError.
+    Raises NoHandsError where there is no hand in any frame, SourceError where there is none of what was chosen,
+    WireError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     frames = FrameLog(folder / "frames")
@@ -133,7 +134,8 @@ def select_tracks(
             on_progress(min(1.0, frames.count / expected) if expected else 0.0)
     tracks = tuple(writers[key].finish() for key in sorted(writers))
     if not tracks:
-        raise SourceError(_nothing(recording, settings, frames, sorted(seen)))
+        error = SourceError if seen or not frames.count else NoHandsError
+        raise error(_nothing(recording, settings, frames, sorted(seen)))
     on_progress(1.0)
     return Selection(recording, tracks, frames.count, _rate(recording, frames), frames.first_pts, frames.last_pts)
 
@@ -265,7 +267,7 @@ def _nothing(recording: Recording, settings: ExportSettings, frames: FrameLog, t
     if not frames.count:
         found = "no frames" if settings.start is None and settings.end is None else "no frames between start and end"
     elif not tracks:
-        found = "frames without any"
+        found = "frames without any hand"
     else:
         names = ", ".join(f"{track} ({side})" for track, side in tracks[:20])
         found = f"tracks {names}{'...' if len(tracks) > 20 else ''}, none of which was chosen"

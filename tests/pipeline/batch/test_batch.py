@@ -236,6 +236,47 @@ def test_one_bad_file_stops_nothing_and_a_second_run_goes_on_where_the_first_end
     assert status.state == "ended"
 
 
+def test_a_video_without_hands_fails_its_own_export_and_no_batch(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    empty, seen = tmp_path / "empty.mp4", write_video(tmp_path / "seen.mp4")
+    with av.open(str(empty), "w") as file:
+        stream = file.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for _ in range(3):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((240, 320, 3), 90, np.uint8))))
+        file.mux(stream.encode(None))
+    out = tmp_path / "out"
+    assert hamba("run", empty, "--out", out / "one", "--export", "csv", "--json", *LEAN_OPTIONS) == 2
+    told = json.loads(capfd.readouterr().out)
+    assert (told["state"], told["frames"], told["frames_with_hands"]) == ("ended", 3, 0)
+    assert (told["error"]["kind"], told["exit_status"]) == ("NoHandsError", 2)
+    assert str(out / "one" / RECORDING) in told["written"]
+
+    assert hamba("run", empty, seen, "--out", out, "--export", "csv", *LEAN_OPTIONS) == 0
+    lines = capfd.readouterr().err
+    assert f"done {empty}: 3 frames, no hands, and so nothing to export, in {out / 'empty'}" in lines
+    assert f"done {seen}: 12 frames, hands in 12 of them, in {out / 'seen'}" in lines
+    assert (out / "seen" / "hands.csv").exists()
+    assert hamba("run", empty, seen, "--out", out, "--export", "csv", "--resume", *LEAN_OPTIONS) == 0
+
+
+def test_names_that_are_not_utf8_are_names_like_others(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    clips, out = tmp_path / "clips", tmp_path / "out"
+    clips.mkdir()
+    names = [clips / "~clip.mp4", Path(os.fsdecode(os.fsencode(clips) + b"/lat\xe9n.mp4"))]
+    for name in names:
+        write_video(name, 3)
+    assert hamba("run", clips, "--out", out, "--export", "mp4,npz", *LEAN_OPTIONS) == 0
+    assert "/lat\\xe9n.mp4: 3 frames" in capfd.readouterr().err
+    assert hamba("run", clips, "--out", out, "--resume", "--json", *LEAN_OPTIONS) == 0
+    assert [source["state"] for source in json.loads(capfd.readouterr().out)["sources"]] == ["skipped"] * 2
+    recorded = read_recording(out / "lat-n" / RECORDING).run.source.name
+    assert recorded == f"{clips.as_uri()}/lat%E9n.mp4"
+    assert hamba("run", recorded, "--out", out / "again", "--json", *LEAN_OPTIONS) == 0
+    assert json.loads((out / "again" / SUMMARY).read_text())["source"]["name"] == recorded
+
+
 def test_a_persons_own_folders_do_not_take_the_place_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

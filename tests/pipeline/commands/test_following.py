@@ -172,7 +172,7 @@ def test_record_ends_with_the_run_and_reports_as_json(
     stage.leave("ended")
     assert record.process.wait(30) == 0
     assert record.process.stdout is not None
-    report = json.loads(record.process.stdout.read())
+    [report] = json.loads(record.process.stdout.read())["recordings"]
     assert report["state"] == "ended"
     assert [one["name"] for one in report["stages"]] == ["receive", "record"]
     assert report["stages"][0]["dropped"] == {"lost": 0}
