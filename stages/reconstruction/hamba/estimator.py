@@ -1,7 +1,7 @@
 """Tracked boxes to hands, by the Hamba network."""
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +15,11 @@ from hamba_core.hand import HandModel
 from hamba_core.view import square_around
 from stages.common.proximity import tight_box
 from stages.packets import Choice, Detections, Frame, Hand, HandBox
-from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.hamba.engine import read_row
 from stages.reconstruction.hamba.hands import View, hand_in_picture
 from stages.reconstruction.hamba.settings import NetworkSettings
 from stages.reconstruction.hamba.sharing import SharedModel
+from stages.reconstruction.left_out import left_out_choices
 
 if TYPE_CHECKING:
     from stages.reconstruction.hamba.engine import Answer
@@ -28,16 +28,20 @@ if TYPE_CHECKING:
 FORGET_AFTER: Final = 60
 """Frames without a hand after which its last place is forgotten."""
 
+# Why a hand is left out.
+TOO_LARGE: Final = "its box is far larger than the picture"
+BEHIND_CAMERA: Final = "the network puts it behind the camera"
+
 log = logging.getLogger(__name__)
 
 
-class HambaEstimator(Estimator):
+class HambaEstimator:
     """Cuts a crop for each tracked box, runs the network on all of them at once, and puts the hands into the picture.
 
     A box that tracking gave no id yet is passed over. Where a box is not the detector's own but a guess
     (`HandBox.seen` is false), the crop is cut around the joints that the network itself last found for that track; if
     they are still under way, they are waited for. A hand that the network puts behind the camera is left out of its
-    frame, counted in `left_out`, and the first of them is logged.
+    frame and counted by cause in `left_out`; the first of them is logged.
 
     `hand_model` is the user's MANO hand or its file; without it, the one in the weights or beside them.
     `live_hands` is how many hands a frame has at most where each frame is waited for; without it, what counts is how
@@ -66,8 +70,8 @@ class HambaEstimator(Estimator):
         self._under_way: deque[_Run] = deque()
         self._places: dict[int, _Place] = {}
         self._frames = 0
-        self.left_out = 0
-        """Hands left out so far."""
+        self.left_out: Counter[str] = Counter()
+        """Hands left out so far, by cause."""
 
     def open(self) -> None:
         """Load the network. Raises WeightsError, HandModelError, ConfigurationError, DeviceError, DependencyError."""
@@ -93,7 +97,8 @@ class HambaEstimator(Estimator):
     def choices(self) -> tuple[Choice, ...]:
         """Weights, device, precision, kernels, batches and graphs; empty before `open`."""
         model = self._model
-        return self._choices if model is None else (*model.choices, *model.engine.choices())
+        of_model = self._choices if model is None else (*model.choices, *model.engine.choices())
+        return (*of_model, *left_out_choices(self.left_out))
 
     def reconstruct(self, detections: Sequence[Detections]) -> list[tuple[Hand, ...]]:
         """The hands of each frame; frames in order of time. Hands of several frames go through the network together."""
@@ -150,7 +155,7 @@ class HambaEstimator(Estimator):
             if view.can_be_cut:
                 sane.append(view)
             else:
-                self._leave_out(view)
+                self._leave_out(view, TOO_LARGE)
         crops = [Crop(view.frame.image, view.square, view.box.side == "left") for view in sane]
         run = _Run(sane, hands, self._model.engine.begin(crops))
         self._under_way.append(run)
@@ -168,7 +173,7 @@ class HambaEstimator(Estimator):
             for view, row in zip(run.views, rows, strict=True):
                 hand = hand_in_picture(view, read_row(row))
                 if hand is None:
-                    self._leave_out(view)
+                    self._leave_out(view, BEHIND_CAMERA)
                     continue
                 run.hands[view.place].append(hand)
                 self._places[view.track_id] = _Place(tight_box(hand.joints_2d).astype(np.float32), view.number)
@@ -178,14 +183,14 @@ class HambaEstimator(Estimator):
         for track in ended:
             del self._places[track]
 
-    def _leave_out(self, view: View) -> None:
-        self.left_out += 1
-        if self.left_out == 1:
+    def _leave_out(self, view: View, cause: str) -> None:
+        self.left_out[cause] += 1
+        if self.left_out.total() == 1:
             log.warning(
-                "hamba: the %s hand of track %s is left out: its box is far larger than the picture, or the network "
-                "puts it behind the camera; more are only counted",
+                "hamba: the %s hand of track %s is left out, %s; more are only counted, in the report",
                 view.box.side,
                 view.track_id,
+                cause,
             )
 
 

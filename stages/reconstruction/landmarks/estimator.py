@@ -1,20 +1,21 @@
 """Tracked boxes to hands, by fitting a hand model to the detector's joints."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand import MIRROR, HandModel, exp_so3
+from hamba_core.hand import MIRROR, SIDES, HandModel, exp_so3
 from hamba_core.view import Intrinsics
 from stages.packets import Choice, Detections, Hand, HandBox
-from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.landmarks.fingers import Fingers
-from stages.reconstruction.landmarks.fit import LandmarkFit, Landmarks
+from stages.reconstruction.landmarks.fit import LandmarkFit, Landmarks, Pose
 from stages.reconstruction.landmarks.shape import RunningLengths, ShapeFromLengths, span_lengths
+from stages.reconstruction.left_out import left_out_choices
 
 Array = NDArray[np.float64]
 
@@ -26,18 +27,23 @@ SCALE = (1 / 3, 3.0)  # 3D landmarks relative to the model
 LEAST_VIEW = 1e-3  # rays that the hand spans: under a pixel in a picture of 640
 WIDEST_VIEW = 10.0  # rays: 84 degrees off the optical axis
 DEPTH = (0.05, 20.0)  # m
-WORST_ERROR = 0.2  # mean distance of the fitted landmarks from those seen, as a share of the hand's span
+WORST_ERROR = 0.15  # mean distance of the fitted landmarks from those seen, as a share of the hand's size
 
 log = logging.getLogger(__name__)
 
 
-class LandmarksEstimator(Estimator):
+# Why a hand is left out.
+NO_HAND = "its landmarks are in one point or far outside the picture"
+NO_POSE = f"no pose of a hand brings it within {WORST_ERROR:.0%} of its size of its landmarks"
+NO_DISTANCE = f"it would be nearer than {DEPTH[0] * 100:.0f} cm or farther than {DEPTH[1]:.0f} m"
+
+
+class LandmarksEstimator:
     """Fits `model` to the landmarks of each tracked hand.
 
     It remembers a shape for each track, and forgets it `FORGET_AFTER` frames after the hand was last seen. A box that
-    tracking gave no id yet is passed over. A hand whose landmarks make no sane fit (all in one point, far outside the
-    picture, no pose within the joints' limits near them) is left out of its frame, counted in `left_out`, and the
-    first of them is logged.
+    tracking gave no id yet is passed over. A hand whose landmarks make no sane fit is left out of its frame and counted
+    by cause in `left_out`; the first of them is logged.
     """
 
     name = "landmarks"
@@ -51,9 +57,10 @@ class LandmarksEstimator(Estimator):
         self._fit = LandmarkFit(self._fingers, self._offsets)
         self._shape = ShapeFromLengths(model, self._offsets)
         self._tracks: dict[int, _Track] = {}
+        self._last: dict[Hashable, Pose] = {}  # by track and side
         self._frames = 0
-        self.left_out = 0
-        """Hands left out so far."""
+        self.left_out: Counter[str] = Counter()
+        """Hands left out so far, by cause."""
 
     @property
     def tracks(self) -> int:
@@ -64,22 +71,22 @@ class LandmarksEstimator(Estimator):
         """Nothing to load: the model was given."""
 
     def close(self) -> None:
-        """Forget the tracks; say how many hands were left out."""
+        """Forget the tracks."""
         self._tracks.clear()
-        if self.left_out:
-            log.info("landmarks: %d hands were left out in all", self.left_out)
+        self._last.clear()
 
     def choices(self) -> tuple[Choice, ...]:
-        """What is assumed of the hands' size."""
-        return (Choice("hand size", "near the model's mean", "one camera cannot measure it; distances scale with it"),)
+        """What is assumed of the hands' size, and how many hands were left out and why."""
+        size = Choice("hand size", "near the model's mean", "one camera cannot measure it; distances scale with it")
+        return (size, *left_out_choices(self.left_out))
 
     def reconstruct(self, detections: Sequence[Detections]) -> list[tuple[Hand, ...]]:
         """The hands of each frame; frames in order of time. Many at once cost less than one after another."""
         views = [view for place, frame in enumerate(detections) for view in self._views(place, frame)]
         hands: list[list[Hand]] = [[] for _ in detections]
         for view, hand in zip(views, self._fitted(views) if views else (), strict=True):
-            if hand is None:
-                self._leave_out(view.box)
+            if isinstance(hand, str):
+                self._leave_out(view.box, hand)
             else:
                 hands[view.place].append(hand)
         return [tuple(of_frame) for of_frame in hands]
@@ -101,7 +108,7 @@ class LandmarksEstimator(Estimator):
             scale = self._shape.mean_lengths.sum() / max(lengths.sum(), 1e-9)
             spread = np.ptp(rays, axis=0).max()
             if not (SCALE[0] < scale < SCALE[1] and spread > LEAST_VIEW and np.abs(rays).max() < WIDEST_VIEW):
-                self._leave_out(box)
+                self._leave_out(box, NO_HAND)
                 continue
             track = self._tracks.get(box.track_id)
             if track is None:
@@ -119,29 +126,35 @@ class LandmarksEstimator(Estimator):
         ended = [key for key, track in self._tracks.items() if self._frames - track.last_seen > FORGET_AFTER]
         for key in ended:
             del self._tracks[key]
+            for side in SIDES:
+                self._last.pop((key, side), None)
         return views
 
-    def _fitted(self, views: "list[_View]") -> "list[Hand | None]":
-        """A hand for each view; none where the fit is not sane."""
+    def _fitted(self, views: "list[_View]") -> list[Hand | str]:
+        """A hand for each view, or why it is left out."""
         rest = np.stack([view.rest for view in views])
         landmarks = Landmarks(np.stack([view.rays for view in views]), np.stack([view.points for view in views]))
-        fit = self._fit.fit(landmarks, rest - rest[:, :1])
+        tracks = [(view.box.track_id, view.box.side) for view in views]
+        fit = self._fit.fit(landmarks, rest - rest[:, :1], tracks, self._last)
         poses = self._fingers.hand_pose(fit.angles)
-        spans = np.ptp(landmarks.rays, axis=1).max(1)
-        sane = (fit.ray_error < WORST_ERROR * spans) & (fit.wrist[:, 2] > DEPTH[0]) & (fit.wrist[:, 2] < DEPTH[1])
-        return [
-            self._hand(view, fit.global_orient[i], poses[i], fit.wrist[i] - view.rest[0]) if sane[i] else None
-            for i, view in enumerate(views)
-        ]
+        near = fit.ray_error < WORST_ERROR
+        distance = (fit.wrist[:, 2] > DEPTH[0]) & (fit.wrist[:, 2] < DEPTH[1])
+        hands: list[Hand | str] = []
+        for i, view in enumerate(views):
+            if near[i] and distance[i]:
+                hands.append(self._hand(view, fit.global_orient[i], poses[i], fit.wrist[i] - view.rest[0]))
+            else:
+                hands.append(NO_DISTANCE if near[i] else NO_POSE)
+        return hands
 
-    def _hand(self, view: "_View", global_orient: Array, hand_pose: Array, translation: Array) -> Hand | None:
-        """The packet, from parameters of a right hand; none where a part of it is not in front of the camera."""
+    def _hand(self, view: "_View", global_orient: Array, hand_pose: Array, translation: Array) -> Hand | str:
+        """The packet, from parameters of a right hand, or why it is left out."""
         box, betas = view.box, view.betas
         if box.side == "left":
             translation = MIRROR @ translation
         posed = self._model.pose(global_orient, hand_pose, betas, translation, box.side)
         if posed.vertices[:, 2].min() <= 0:
-            return None
+            return NO_DISTANCE
         return Hand(
             track_id=view.track_id,
             side=box.side,
@@ -156,13 +169,14 @@ class LandmarksEstimator(Estimator):
             vertices=posed.vertices.astype(np.float32),
         )
 
-    def _leave_out(self, box: HandBox) -> None:
-        self.left_out += 1
-        if self.left_out == 1:
+    def _leave_out(self, box: HandBox, cause: str) -> None:
+        self.left_out[cause] += 1
+        if self.left_out.total() == 1:
             log.warning(
-                "landmarks: the %s hand of track %s is left out, its landmarks are no hand's; more are only counted",
+                "landmarks: the %s hand of track %s is left out, %s; more are only counted, in the report",
                 box.side,
                 box.track_id,
+                cause,
             )
 
 

@@ -1,5 +1,8 @@
 """The fit of a hand model to 21 landmarks: a closed-form start and a few Levenberg-Marquardt steps.
 
+The start trusts the 3D landmarks. Where that puts a hand far from the 2D ones, the detector contradicts itself, and the
+hand's pose in the frame before may be the better start. Hands that are not near after a few steps get more.
+
 Unknown for each hand: the wrist's rotation and position in the camera frame, the finger angles, and an offset that puts
 the origin-less 3D landmarks where they fit best. Residuals, in metres so that neither the picture's resolution nor the
 hand's distance matters: where the model has a landmark minus the 3D one seen; the model's ray minus the one seen, times
@@ -9,6 +12,7 @@ Everything is a right hand's: mirror a left hand's landmarks first. B hands are 
 arrays this small NumPy costs by the call, not by the number.
 """
 
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +20,8 @@ from numpy.typing import NDArray
 
 from hamba_core.hand import exp_so3, hat, nearest_rotation
 from stages.reconstruction.landmarks.fingers import Fingers, PosedFingers
+from stages.reconstruction.landmarks.placement import NEAREST, placement
+from stages.reconstruction.landmarks.selection import choose, put, take
 
 Array = NDArray[np.float64]
 
@@ -36,7 +42,25 @@ class Fit(NamedTuple):
     global_orient: Array  # (B, 3, 3)
     angles: Array  # (B, 5, 3, 3) radians, see `Fingers`
     wrist: Array  # (B, 3) m, camera frame
-    ray_error: Array  # (B,) mean distance of the fitted landmarks' rays from those seen
+    ray_error: Array  # (B,) mean distance of the fitted landmarks' rays from those seen, as a share of the hand's size
+
+
+class Pose(NamedTuple):
+    """How a hand was fitted."""
+
+    global_orient: Array  # (3, 3)
+    angles: Array  # (5, 3, 3) radians
+
+
+class _Problem(NamedTuple):
+    """What is known of B hands while they are fitted."""
+
+    rays: Array  # (B, 21, 2)
+    points: Array  # (B, 21, 3)
+    roots: Array  # (B, 5, 3)
+    bones: Array  # (B, 5, 3, 3)
+    depth: Array  # (B,) m, about where the hand is
+    size: Array  # (B,) of the hand in rays: the diagonal of its box
 
 
 class _State(NamedTuple):
@@ -65,6 +89,12 @@ class LandmarkFit:
     ANGLE_SCATTER = 1 / 2
     """Of an angle about the open hand's, as a share of what its limits allow."""
     STEPS = 3
+    CONTRADICTION = 0.15
+    """Of the hand's size: from a start whose rays are this far off on average the steps seldom lead anywhere."""
+    NEAR = (0.05, 0.12)
+    """Of the hand's size: a hand whose rays are this near on average, and each of them, is found."""
+    MORE_STEPS = 15
+    """For a hand that is not; 3 where its pose in the frame before is known, because the next frame goes on."""
 
     def __init__(self, fingers: Fingers, offsets: Array) -> None:
         self._fingers, self._offsets = fingers, offsets
@@ -72,52 +102,115 @@ class LandmarkFit:
         self._angle_mean = np.clip(0.0, fingers.least, fingers.most)
         self._angle_precision = 1 / scatter**2
 
-    def fit(self, landmarks: Landmarks, rest: Array) -> Fit:
-        """Fit B hands whose rest joints (B, 21, 3), wrist frame, are known."""
-        roots, bones = _chains(rest)
-        state, depth = self._start(landmarks, rest, roots, bones)
-        damping = np.full(len(rest), 1e-3)
-        for _ in range(self.STEPS):
-            turn, wrist, offset, angles = self._step(state, depth, damping)
-            tried = self._evaluate(
-                landmarks, depth, roots, bones,
-                exp_so3(turn) @ state.orient,
-                self._fingers.within_limits(state.angles + angles),
-                state.wrist + wrist,
-                state.offset + offset,
-            )  # fmt: skip
-            better = tried.cost < state.cost
-            damping = np.where(better, damping / 5, damping * 10)
-            state = _choose(better, tried, state)
-        ray_error = state.distance[..., 1].mean(1) * self.RAY_SCATTER / depth
-        return Fit(state.orient, state.angles, state.wrist, ray_error)
+    def fit(
+        self,
+        landmarks: Landmarks,
+        rest: Array,
+        tracks: Sequence[Hashable] = (),
+        last: dict[Hashable, Pose] | None = None,
+    ) -> Fit:
+        """Fit B hands whose rest joints (B, 21, 3), wrist frame, are known.
 
-    def _start(self, landmarks: Landmarks, rest: Array, roots: Array, bones: Array) -> tuple[_State, Array]:
-        """The closed form: palm, then finger by finger, then the translation. Also the hands' distance (B,) metres."""
+        `tracks` tells whose hand each is, in order of time, and `last` how they were in the frame before: it is brought
+        up to date.
+        """
+        last = {} if last is None else last
+        problem, state = self._begin(landmarks, rest, *self._closed_form(landmarks, rest))
+        unsure = self._ray_errors(problem, state).mean(1) > self.CONTRADICTION
+        before = _places_before(tracks or range(len(rest)))
+        known = (before >= 0) | np.array([track in last for track in tracks] or False)
+        done = np.zeros(len(rest), bool)
+        while not done.all():
+            ready = ~done & (~unsure | (before < 0) | done[before])  # an unsure hand waits for the one before it
+            hinted = np.flatnonzero(ready & unsure & known)
+            if len(hinted):
+                hints = [_pose(state, before[i]) if before[i] >= 0 else last[tracks[i]] for i in hinted.tolist()]
+                problem, state = self._with_hints(problem, state, landmarks, rest, hinted, hints)
+            state = self._solve(ready, problem, state, known)
+            done |= ready
+        last.update((track, _pose(state, i)) for i, track in enumerate(tracks))
+        return Fit(state.orient, state.angles, state.wrist, self._ray_errors(problem, state).mean(1))
+
+    def _with_hints(
+        self,
+        problem: _Problem,
+        state: _State,
+        landmarks: Landmarks,
+        rest: Array,
+        places: NDArray[np.intp],
+        hints: Sequence[Pose],
+    ) -> tuple[_Problem, _State]:
+        """Start the hands at these places from these poses, where that is the better start."""
+        orient, angles = (np.stack(field) for field in zip(*hints, strict=True))
+        hinted = self._begin(Landmarks(*(field[places] for field in landmarks)), rest[places], orient, angles)
+        better = hinted[1].cost < state.cost[places]
+        which = np.zeros(len(rest), bool)
+        which[places[better]] = True
+        return put(which, take(better, hinted[0]), problem), put(which, take(better, hinted[1]), state)
+
+    def _solve(self, which: NDArray[np.bool_], problem: _Problem, state: _State, known: NDArray[np.bool_]) -> _State:
+        """Step the hands of `which`, and those that are not found then some more."""
+        for step in range(0, self.STEPS + self.MORE_STEPS, self.STEPS):
+            solved = self._descend(take(which, problem), take(which, state))
+            state = put(which, solved, state)
+            errors = self._ray_errors(problem, state)
+            found = (errors.mean(1) <= self.NEAR[0]) & (errors.max(1) <= self.NEAR[1])
+            which = which & ~found & (~known | (step == 0))
+            if not which.any():
+                break
+        return state
+
+    def _closed_form(self, landmarks: Landmarks, rest: Array) -> tuple[Array, Array]:
+        """The wrist's rotations (B, 3, 3) and finger angles (B, 5, 3, 3) of the 3D landmarks: palm, then fingers."""
         palm, seen = rest[:, PALM] + self._offsets[PALM, :], landmarks.points[:, PALM]
         centred = palm - palm.mean(1, keepdims=True)
         orient = nearest_rotation(seen.swapaxes(1, 2) @ centred)
         chains = landmarks.points[:, 1:].reshape(-1, 5, 4, 3)
         steps = np.diff(chains, axis=2) @ orient[:, None]  # rows: camera axes to wrist frame
         directions = steps / np.maximum(np.linalg.norm(steps, axis=-1, keepdims=True), 1e-9)
-        angles = self._fingers.closed_form(directions)
-        turned = self._landmarks(self._fingers.pose(angles, roots, bones)) @ orient.swapaxes(1, 2)
-        wrist = translation_from_rays(turned, landmarks.rays)
-        depth = np.maximum((turned[..., 2] + wrist[:, None, 2]).mean(1), NEAREST)
-        offset = (turned - landmarks.points).mean(1)
-        return self._evaluate(landmarks, depth, roots, bones, orient, angles, wrist, offset), depth
+        return orient, self._fingers.closed_form(directions)
 
-    def _evaluate(
-        self, landmarks: Landmarks, depth: Array, roots: Array, bones: Array,
-        orient: Array, angles: Array, wrist: Array, offset: Array,
-    ) -> _State:  # fmt: skip
-        fingers = self._fingers.pose(angles, roots, bones)
+    def _begin(self, landmarks: Landmarks, rest: Array, orient: Array, angles: Array) -> tuple[_Problem, _State]:
+        """Put hands of these poses where the rays are."""
+        rays, points = landmarks
+        roots, bones = _chains(rest)
+        turned = self._landmarks(self._fingers.pose(angles, roots, bones)) @ orient.swapaxes(1, 2)
+        wrist = placement(turned, rays)
+        depth = np.maximum((turned[..., 2] + wrist[:, None, 2]).mean(1), NEAREST)
+        size = np.maximum(np.linalg.norm(np.ptp(rays, axis=1), axis=1), 1e-9)
+        problem = _Problem(rays, points, roots, bones, depth, size)
+        return problem, self._evaluate(problem, orient, angles, wrist, (turned - points).mean(1))
+
+    def _descend(self, problem: _Problem, state: _State) -> _State:
+        """Take `STEPS` damped Gauss-Newton steps, each kept where it makes the cost less."""
+        damping = np.full(len(problem.depth), 1e-3)
+        for _ in range(self.STEPS):
+            turn, wrist, offset, angles = self._step(state, problem.depth, damping)
+            tried = self._evaluate(
+                problem,
+                exp_so3(turn) @ state.orient,
+                self._fingers.within_limits(state.angles + angles),
+                state.wrist + wrist,
+                state.offset + offset,
+            )
+            better = tried.cost < state.cost
+            damping = np.where(better, damping / 5, damping * 10)
+            state = choose(better, tried, state)
+        return state
+
+    def _ray_errors(self, problem: _Problem, state: _State) -> Array:
+        """(B, 21) distances of rays from those seen, as shares of the hand's size."""
+        errors: Array = state.distance[..., 1] * (self.RAY_SCATTER / (problem.depth * problem.size))[:, None]
+        return errors
+
+    def _evaluate(self, problem: _Problem, orient: Array, angles: Array, wrist: Array, offset: Array) -> _State:
+        fingers = self._fingers.pose(angles, problem.roots, problem.bones)
         turned = self._landmarks(fingers) @ orient.swapaxes(1, 2)
         points = turned + wrist[:, None]
         residual = np.empty((*turned.shape[:2], 5))
-        residual[..., :3] = (turned - landmarks.points - offset[:, None]) / self.POINT_SCATTER
+        residual[..., :3] = (turned - problem.points - offset[:, None]) / self.POINT_SCATTER
         rays = points[..., :2] / np.maximum(points[..., 2:], NEAREST)
-        residual[..., 3:] = (rays - landmarks.rays) * (depth / self.RAY_SCATTER)[:, None, None]
+        residual[..., 3:] = (rays - problem.rays) * (problem.depth / self.RAY_SCATTER)[:, None, None]
         squares = residual * residual
         distance = np.sqrt(np.stack([squares[..., :3].sum(-1), squares[..., 3:].sum(-1)], -1))
         prior = (self._angle_precision * (angles - self._angle_mean) ** 2).sum((1, 2, 3))
@@ -186,40 +279,21 @@ class LandmarkFit:
         return landmarks
 
 
-NEAREST = 0.02
-"""m: no hand is seen nearer than this; it keeps divisions by depth sane."""
-
-
-def translation_from_rays(points: Array, rays: Array) -> Array:
-    """t (B, 3) that brings points (B, N, 3) of known form onto rays (B, N, 2), by linear least squares.
-
-    (x + t_x) - u (z + t_z) = 0 and its like in y, for every point.
-    """
-    u, v = rays[..., 0], rays[..., 1]
-    normal = np.zeros((len(points), 3, 3))
-    normal[:, 0, 0] = normal[:, 1, 1] = rays.shape[1]
-    normal[:, 0, 2] = normal[:, 2, 0] = -u.sum(1)
-    normal[:, 1, 2] = normal[:, 2, 1] = -v.sum(1)
-    normal[:, 2, 2] = (u * u + v * v).sum(1)
-    x, y = u * points[..., 2] - points[..., 0], v * points[..., 2] - points[..., 1]
-    right = np.stack([x.sum(1), y.sum(1), -(u * x + v * y).sum(1)], -1)
-    translation: Array = np.linalg.solve(normal, right[..., None])[..., 0]
-    return translation
-
-
 def _chains(rest: Array) -> tuple[Array, Array]:
     """Rest joints (B, 21, 3) -> first joints (B, 5, 3) and bones (B, 5, 3, 3) of the fingers."""
     chains = rest[:, 1:].reshape(-1, 5, 4, 3)
     return chains[:, :, 0], np.diff(chains, axis=2)
 
 
-def _choose(which: NDArray[np.bool_], a: _State, b: _State) -> _State:
-    """State of `a` for the hands of `which` (B,), of `b` for the others."""
-    if which.all():
-        return a
+def _places_before(tracks: Iterable[Hashable]) -> NDArray[np.intp]:
+    """For each of these, the place of the last one before it that is the same; -1 where there is none."""
+    seen: dict[Hashable, int] = {}
+    places = []
+    for i, track in enumerate(tracks):
+        places.append(seen.get(track, -1))
+        seen[track] = i
+    return np.array(places, np.intp)
 
-    def merge(x: Array, y: Array) -> Array:
-        return np.where(which.reshape(-1, *[1] * (x.ndim - 1)), x, y)
 
-    fingers = PosedFingers(*map(merge, a.fingers, b.fingers))
-    return _State(fingers, *map(merge, a[1:], b[1:]))
+def _pose(state: _State, place: int) -> Pose:
+    return Pose(state.orient[place], state.angles[place])

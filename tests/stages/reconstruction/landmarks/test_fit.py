@@ -10,7 +10,8 @@ from hypothesis import given, strategies as st
 from hamba_core.hand import load_generic_hand
 from hamba_core.hand.rotations import angle_between, exp_so3
 from stages.reconstruction.landmarks.fingers import Fingers
-from stages.reconstruction.landmarks.fit import Fit, LandmarkFit, Landmarks, translation_from_rays
+from stages.reconstruction.landmarks.fit import Fit, LandmarkFit, Landmarks
+from stages.reconstruction.landmarks.placement import translation_from_rays
 
 Array = np.ndarray
 RandomAngles = Callable[[np.random.Generator, int], Array]

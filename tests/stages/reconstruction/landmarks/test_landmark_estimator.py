@@ -162,7 +162,7 @@ def test_tracks_that_ended_are_forgotten(estimator: LandmarksEstimator, see_hand
 
 def test_a_hand_without_a_track_is_passed_over(estimator: LandmarksEstimator, see_hand: SeeHand) -> None:
     assert estimator.reconstruct([see_hand(0, track_id=None)[0]]) == [()]
-    assert estimator.left_out == 0
+    assert estimator.left_out.total() == 0
 
 
 GARBAGE = {
@@ -189,7 +189,7 @@ def test_landmarks_that_are_no_hands_are_left_out_and_told_of_once(
     with caplog.at_level(logging.WARNING):
         results = estimator.reconstruct([both, both])
     assert [[hand.track_id for hand in hands] for hands in results] == [[2], [2]]
-    assert estimator.left_out == 2
+    assert estimator.left_out.total() == 2
     assert len(caplog.records) == 1
     # The good hand is what it would be without the bad one beside it.
     np.testing.assert_allclose(results[0][0].vertices, _only(LandmarksEstimator(load_generic_hand()), good).vertices)

@@ -1,0 +1,41 @@
+"""Where in front of the camera a hand of known form is."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+NEAREST = 0.02
+"""m: no hand is seen nearer than this; it keeps divisions by depth sane."""
+
+
+def translation_from_rays(points: Array, rays: Array) -> Array:
+    """t (B, 3) that brings points (B, N, 3) of known form onto rays (B, N, 2), by linear least squares.
+
+    (x + t_x) - u (z + t_z) = 0 and its like in y, for every point.
+    """
+    u, v = rays[..., 0], rays[..., 1]
+    normal = np.zeros((len(points), 3, 3))
+    normal[:, 0, 0] = normal[:, 1, 1] = rays.shape[1]
+    normal[:, 0, 2] = normal[:, 2, 0] = -u.sum(1)
+    normal[:, 1, 2] = normal[:, 2, 1] = -v.sum(1)
+    normal[:, 2, 2] = (u * u + v * v).sum(1)
+    x, y = u * points[..., 2] - points[..., 0], v * points[..., 2] - points[..., 1]
+    right = np.stack([x.sum(1), y.sum(1), -(u * x + v * y).sum(1)], -1)
+    translation: Array = np.linalg.solve(normal, right[..., None])[..., 0]
+    return translation
+
+
+def placement(points: Array, rays: Array) -> Array:
+    """t (B, 3) that puts points (B, N, 3) of known form where rays (B, N, 2) see them, by what can be trusted.
+
+    Perspective tells the distance of a near hand better than its size does, but where the form is not what was seen it
+    misleads by any amount. The size is off by no more than the hand is deep; so beyond that, the size is believed.
+    """
+    linear = translation_from_rays(points, rays)
+    middle, ray = points.mean(1), rays.mean(1)
+    across, spread = points[..., :2] - middle[:, None, :2], rays - ray[:, None]
+    distance = np.sqrt((across * across).sum((1, 2)) / np.maximum((spread * spread).sum((1, 2)), 1e-18))
+    by_size = np.column_stack([ray * distance[:, None], distance]) - middle
+    agree = np.abs(linear[:, 2] - by_size[:, 2]) <= np.ptp(points[..., 2], axis=1)
+    return np.where(agree[:, None], linear, by_size)
