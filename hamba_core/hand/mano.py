@@ -22,7 +22,14 @@ from hamba_core.errors import HandModelError
 from hamba_core.hand.anatomy import default_joint_limits, flexion_axes
 from hamba_core.hand.hand_model import HandModel
 from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, MODEL_PARENTS
-from hamba_core.untrusted import NotArraysError, read_pickled_arrays
+from hamba_core.untrusted import (
+    ARCHIVE_ERRORS,
+    DocumentError,
+    NotArraysError,
+    read_npz,
+    read_pickled_arrays,
+    unpack_entry,
+)
 
 TIPS: Final = (744, 320, 443, 554, 671)
 """Vertices of MANO's mesh at the tips of thumb, index, middle, ring and little finger."""
@@ -39,6 +46,7 @@ _SHAPES: Final[Mapping[str, tuple[int, ...]]] = {
 }
 _FILE_NAME = "MANO_RIGHT.pkl"
 _LARGEST_FILE = 64 * 1024 * 1024
+_LARGEST_ARRAY = 8 * 1024 * 1024  # bytes; posedirs has 2.5 MB
 _ADVICE = "get MANO_RIGHT.pkl from https://mano.is.tue.mpg.de (docs/model.md)"
 
 Arrays = dict[str, NDArray[Any]]
@@ -86,22 +94,19 @@ def _find(folder: Path) -> Path:
 def _unzip(path: Path, data: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = [entry for entry in archive.infolist() if Path(entry.filename).name == _FILE_NAME]
+            entries = [name for name in archive.namelist() if Path(name).name == _FILE_NAME]
             if not entries:
                 raise HandModelError(f"{path}: expected {_FILE_NAME} in the archive, found none; {_ADVICE}")
-            if entries[0].file_size > _LARGEST_FILE:
-                raise HandModelError(f"{path}: expected {_FILE_NAME} of a few MB, found {entries[0].file_size} bytes")
-            return archive.read(entries[0])
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+            return unpack_entry(archive, entries[0], _LARGEST_FILE)
+    except ARCHIVE_ERRORS as error:
         raise HandModelError(f"{path}: expected MANO's archive, found: {error}; download it again") from error
 
 
 def _read_npz(path: Path, data: bytes) -> Arrays:
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in _SHAPES if name in archive}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise HandModelError(f"{path}: expected arrays with MANO's names in .npz, found: {error}; {_ADVICE}") from error
+        return read_npz(data, tuple(_SHAPES), _LARGEST_ARRAY)
+    except DocumentError as error:
+        raise HandModelError(f"{path}: expected arrays with MANO's names in .npz: {error}; {_ADVICE}") from error
 
 
 def _write_npz(path: Path, arrays: Arrays) -> None:

@@ -17,6 +17,18 @@ TOKEN_COLUMNS: Final = 12
 """The backbone sees the middle 192 of 256 columns in patches of 16 x 16."""
 
 
+_WIDEST: Final = 1 << 15
+_MOST_BLOCKS: Final = 256
+
+
+def _check_sizes(configuration: object, **largest: float) -> None:
+    """A file that asks for a network without end gets an error instead. Raises ConfigurationError."""
+    for name, most in largest.items():
+        value = getattr(configuration, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+            raise ConfigurationError(f"network: expected {name} to be above 0 and at most {most}, found {value!r:.80}")
+
+
 @dataclass(frozen=True)
 class BackboneConfiguration:
     """A plain vision transformer. The released one is ViT-H."""
@@ -25,6 +37,9 @@ class BackboneConfiguration:
     depth: int = 32
     mlp_width: int = 5120
     heads: int = 16
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, width=_WIDEST, depth=_MOST_BLOCKS, mlp_width=4 * _WIDEST, heads=_WIDEST)
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,13 @@ class DecoderConfiguration:
     expansion: float = 2.0
     mlp_ratio: float = 4.0
     convolution_bias: bool = False
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, width=_WIDEST, state=_WIDEST, dt_rank=_WIDEST, expansion=16, mlp_ratio=16)
+        if not 1 <= len(self.depths) <= _MOST_BLOCKS or not all(
+            isinstance(depth, int) and 1 <= depth <= _MOST_BLOCKS for depth in self.depths
+        ):
+            raise ConfigurationError(f"network: expected depths of 1..{_MOST_BLOCKS}, found {self.depths!s:.200}")
 
     @property
     def inner_width(self) -> int:

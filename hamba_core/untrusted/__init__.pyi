@@ -1,3 +1,4 @@
+from .archives import ARCHIVE_ERRORS as ARCHIVE_ERRORS, read_npz as read_npz, unpack_entry as unpack_entry
 from .documents import (
     DocumentError as DocumentError,
     parse_document as parse_document,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hamba_core.errors import WeightsError, first_line
 from hamba_core.network import RELEASED, read_configuration
+from hamba_core.untrusted import ARCHIVE_ERRORS
 
 ADVICE: Final = "give a Hamba release's folder, its .ckpt, or a file made by hamba weights import (docs/model.md)"
 
@@ -75,7 +76,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"{path}: expected tensors alone, found {_unsafe_names(path)}; refused, nothing in it was "
             f"executed; {ADVICE}"
         ) from error
-    except (RuntimeError, OSError, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (RuntimeError, OSError, LookupError, ValueError, TypeError, AttributeError, EOFError, MemoryError) as error:
         raise WeightsError(
             f"{path}: expected a checkpoint, found a damaged or foreign file: {first_line(error)}; {ADVICE}"
         ) from error
@@ -86,21 +87,29 @@ def _read(path: Path) -> dict[str, Tensor]:
     kept = {str(name): value for name, value in tensors.items() if not str(name).startswith(_UNUSED)}
     if foreign := [f"{name}: {type(value).__name__}" for name, value in kept.items() if not isinstance(value, Tensor)]:
         raise WeightsError(f"{path}: expected a state_dict of tensors, found {some(foreign)}; {ADVICE}")
+    if repeated := [name for name, tensor in kept.items() if tensor.nbytes > tensor.untyped_storage().nbytes()]:
+        raise WeightsError(f"{path}: expected every number in the file, found fewer for {some(repeated)}; {ADVICE}")
     return kept
 
 
 def check_archive(path: Path, *, contents: bool) -> None:
-    """Raise WeightsError if it is no archive or, looking at its contents' checksums, as torch does not, damaged."""
+    """Raise WeightsError if it is no archive as torch.save writes it, or damaged.
+
+    Its contents' checksums, at which torch does not look, are looked at if `contents`.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip() if contents else None
-    except zipfile.BadZipFile as error:
+            packed = next((entry.filename for entry in archive.infolist() if entry.compress_type), None)
+            damaged = archive.testzip() if contents and not packed else None
+    except OSError as error:
+        raise WeightsError(f"{path}: expected a readable checkpoint, found: {error.strerror}; {ADVICE}") from error
+    except ARCHIVE_ERRORS as error:
         raise WeightsError(
             f"{path}: expected a checkpoint as torch.save writes it, found a file that is cut short or foreign "
             f"({error}); get it again, or {ADVICE}"
         ) from error
-    except OSError as error:
-        raise WeightsError(f"{path}: expected a readable checkpoint, found: {error.strerror}; {ADVICE}") from error
+    if packed:
+        raise WeightsError(f"{path}: expected what torch.save writes, found {packed:.80} compressed; {ADVICE}")
     if damaged is not None:
         raise WeightsError(f"{path}: expected an intact checkpoint, found {damaged} damaged in it; get it again")
 

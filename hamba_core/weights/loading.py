@@ -192,7 +192,7 @@ def _backbone(shapes: Mapping[str, tuple[int, ...]], default: BackboneConfigurat
     blocks = {int(match[1]) for name in shapes if (match := re.match(r"backbone\.blocks\.(\d+)\.", name))}
     position, hidden = shapes.get("backbone.pos_embed", ()), shapes.get("backbone.blocks.0.mlp.fc1.weight", ())
     width = position[-1] if len(position) == 3 else default.width
-    if width % default.heads:
+    if width % default.heads or blocks != set(range(len(blocks))):
         return default  # no network of this kind: the comparison of the tensors' shapes says so
     return replace(
         default,

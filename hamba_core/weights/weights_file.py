@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hamba_core.errors import ConfigurationError, OutputError, WeightsError, first_line
 from hamba_core.network import HambaConfiguration
+from hamba_core.untrusted import parse_json
 
 FORMAT: Final = "hamba-stream weights 1"
 """Written into the file."""
@@ -57,7 +58,7 @@ class ConvertedFile:
                 f"{metadata.get('format')!r}; {_AGAIN}"
             )
         try:
-            self.configuration = HambaConfiguration.from_dict(json.loads(metadata["configuration"]))
+            self.configuration = HambaConfiguration.from_dict(parse_json(metadata["configuration"]))
         except (KeyError, ValueError, ConfigurationError) as error:
             raise WeightsError(
                 f"{path}: expected the network's configuration, found: {first_line(error)}; {_AGAIN}"

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import bench, doctor, export, info, keys, play, record, run, view, web, weights
+from pipeline.commands import bench, doctor, export, info, keys, play, record, run, settings, view, web, weights
 
 app = typer.Typer(
     name="hamba",
@@ -30,6 +30,7 @@ app.command("record")(record.record)
 app.command("play")(play.play)
 app.command("info")(info.info)
 app.command("export")(export.export)
+app.command("settings")(settings.settings)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 app.add_typer(keys.app, name="keys")

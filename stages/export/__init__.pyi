@@ -1,2 +1,3 @@
-from .dispatch import export as export, target_of as target_of
+from .dispatch import Exporter as Exporter, export as export, export_as as export_as, target_of as target_of
 from .settings import FORMATS as FORMATS, ExportSettings as ExportSettings, Format as Format, formats_in as formats_in
+from .tracks import Selection as Selection, Track as Track

@@ -1,17 +1,23 @@
 """One recording, any number of forms: what `hamba export` does."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 from hamba_core.errors import ConfigurationError, OutputError
 from stages.common.files import output_error
 from stages.export.settings import ExportSettings, Format
 from stages.export.tracks import Selection, resampled, select_tracks
 from stages.recording import read_recording
+
+Exporter = Callable[[Selection, Path, ExportSettings, Callable[[float], None]], list[Path]]
+"""Writes a selection into a folder of its own, and tells the share that is done; gives the files it wrote.
+
+What it leaves half done is nobody's. Several files become a folder, a single one of the target's name takes its place.
+"""
 
 _EXPORTERS: Final[dict[Format, tuple[str, str]]] = {
     "npz": ("npz", "{}.npz"),
@@ -24,10 +30,7 @@ _EXPORTERS: Final[dict[Format, tuple[str, str]]] = {
     "obj": ("mesh_files", "{}-obj"),
     "mp4": ("video", "{}.mp4"),
 }
-"""For each form the module in `formats` that has its `export_<form>`, and the name of the file or folder it becomes.
-
-An exporter is given the folder to write into, which is its own: what it leaves half done is nobody's.
-"""
+"""For each form the module in `formats` that has its `export_<form>`, and the name of the file or folder it becomes."""
 
 _READING: Final = 0.3  # of the progress
 
@@ -44,14 +47,52 @@ def export(
     where the recording cannot be read or lacks what a form needs, OutputError where something cannot be written or is
     there already, HandModelError, DependencyError.
     """
+    targets = {folder / target_of(recording_path, form): _exporter_of(form) for form in settings.formats}
+    # A video shows the frames themselves.
+    as_recorded = {folder / target_of(recording_path, "mp4")}
+    return _export(recording_path, folder, settings, targets, as_recorded, on_progress)
+
+
+def export_as(
+    exporter: Exporter,
+    target: Path,
+    recording_path: Path,
+    settings: ExportSettings | None = None,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Path:
+    """Write the recording's hands in a form of your own: `target` is the file, or folder, that `exporter` makes.
+
+    Of the settings, the choice of hands, times and rate counts. Raises what `export` and the exporter raise.
+    """
+    settings = settings or ExportSettings()
+    return _export(recording_path, target.parent, settings, {target: exporter}, set(), on_progress)[0]
+
+
+def target_of(recording_path: Path, form: Format) -> str:
+    """The name of the file or folder that a recording becomes."""
+    return _EXPORTERS[form][1].format(recording_path.stem)
+
+
+def _exporter_of(form: Format) -> Exporter:
+    exporter: Exporter = getattr(import_module(f"stages.export.formats.{_EXPORTERS[form][0]}"), f"export_{form}")
+    return exporter
+
+
+def _export(
+    recording_path: Path,
+    folder: Path,
+    settings: ExportSettings,
+    targets: Mapping[Path, Exporter],
+    as_recorded: Set[Path],
+    on_progress: Callable[[float], None],
+) -> list[Path]:
     recording = read_recording(recording_path)
     if settings.hand_model is not None and recording.run.hand_model == "generic":
         raise ConfigurationError(
             f"{settings.hand_model}: expected no hand model for a recording of the generic hand, which is shipped; "
             "leave --hand-model out"
         )
-    targets = {form: folder / target_of(recording_path, form) for form in settings.formats}
-    for target in targets.values():
+    for target in targets:
         if target.exists() and not settings.overwrite:
             raise OutputError(
                 f"{target}: expected no such file yet, found one, and it is not overwritten; "
@@ -63,39 +104,33 @@ def export(
             work = Path(name)
             recorded = select_tracks(recording, settings, work / "tracks", lambda share: on_progress(_READING * share))
             selection = recorded if settings.rate is None else resampled(recorded, settings.rate, work / "resampled")
-            for number, (form, target) in enumerate(targets.items()):
+            for number, (target, exporter) in enumerate(targets.items()):
                 begin, part = _READING + (1 - _READING) * number / len(targets), (1 - _READING) / len(targets)
 
                 def progress(share: float, begin: float = begin, part: float = part) -> None:
                     on_progress(begin + part * share)
 
-                # A video shows the frames themselves.
-                _write(form, recorded if form == "mp4" else selection, work / form, target, settings, progress)
+                hands = recorded if target in as_recorded else selection
+                _write(exporter, hands, work / str(number), target, settings, progress)
     except OSError as error:
         raise output_error(folder, error) from error
     on_progress(1.0)
-    return list(targets.values())
-
-
-def target_of(recording_path: Path, form: Format) -> str:
-    """The name of the file or folder that a recording becomes."""
-    return _EXPORTERS[form][1].format(recording_path.stem)
+    return list(targets)
 
 
 def _write(
-    form: Format,
+    exporter: Exporter,
     selection: Selection,
     work: Path,
     target: Path,
     settings: ExportSettings,
     on_progress: Callable[[float], None],
 ) -> None:
-    exporter: Any = getattr(import_module(f"stages.export.formats.{_EXPORTERS[form][0]}"), f"export_{form}")
     work.mkdir()
-    written: list[Path] = exporter(selection, work, settings, on_progress)
+    written = exporter(selection, work, settings, on_progress)
     if target.is_dir():
         shutil.rmtree(target)
-    if written == [work / target.name]:
+    if len(written) == 1 and written[0].name == target.name:
         written[0].replace(target)
     else:
         work.replace(target)

@@ -1,37 +1,40 @@
 """What an estimator is: whatever takes tracked boxes to hands."""
 
+from abc import ABC
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from stages.packets import Choice, Detections, Hand
 
 
-class Estimator(Protocol):
+class Estimator(ABC):
     """Called by the reconstruct stage from one thread: `open`, then the work, then `close`.
 
-    Its hands are those of the hand model that the run was given, in parameters and vertices.
+    One of your own overrides `hands`, or `begin` where it gains from several frames at once or works elsewhere, on a
+    GPU. Its hands are those of the hand model that the run was given, in parameters and vertices.
     """
 
-    @property
-    def name(self) -> str:
-        """As in settings and reports."""
+    name: str
+    """As in settings and reports."""
+    batch: int = 1
+    """How many frames `begin` gains from at once; `open` may lower it."""
+    in_flight: int = 1
+    """How many calls of `begin` may be under way at once; `open` may set it."""
 
-    @property
-    def batch(self) -> int:
-        """How many frames `begin` gains from at once; `open` may lower it."""
-
-    @property
-    def in_flight(self) -> int:
-        """How many calls of `begin` may be under way at once; `open` may set it."""
-
-    def open(self) -> None:
+    def open(self) -> None:  # noqa: B027 - nothing to load is a good default
         """Load what is needed. Raises HambaError."""
+
+    def hands(self, detections: Detections) -> tuple[Hand, ...]:
+        """The hands of one frame. Frames come in order of time."""
+        raise NotImplementedError(f"{type(self).__name__}: expected an estimator that has `hands` or `begin`")
 
     def begin(self, detections: Sequence[Detections]) -> Callable[[], Sequence[tuple[Hand, ...]]]:
         """Start on these frames; what it gives waits for the hands of each. Frames come in order of time."""
+        hands = [self.hands(of_frame) for of_frame in detections]
+        return lambda: hands
 
     def choices(self) -> tuple[Choice, ...]:
         """What is in use and why, beyond the estimator's own name."""
+        return ()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Free everything."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-VECTORS = ROOT / "tests/stages/vectors"
+VECTORS = ROOT / "tests/stages/wire/vectors"
 PRINT = """
 public static class Program
 {

@@ -15,6 +15,7 @@ from hamba_core.hand import HandModel
 from hamba_core.view import square_around
 from stages.common.proximity import tight_box
 from stages.packets import Choice, Detections, Frame, Hand, HandBox
+from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.hamba.engine import read_row
 from stages.reconstruction.hamba.hands import View, hand_in_picture
 from stages.reconstruction.hamba.settings import NetworkSettings
@@ -35,7 +36,7 @@ BEHIND_CAMERA: Final = "the network puts it behind the camera"
 log = logging.getLogger(__name__)
 
 
-class HambaEstimator:
+class HambaEstimator(Estimator):
     """Cuts a crop for each tracked box, runs the network on all of them at once, and puts the hands into the picture.
 
     A box that tracking gave no id yet is passed over. Where a box is not the detector's own but a guess

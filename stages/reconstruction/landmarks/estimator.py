@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hamba_core.hand import MIRROR, SIDES, HandModel, exp_so3
 from hamba_core.view import Intrinsics
 from stages.packets import Choice, Detections, Hand, HandBox
+from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.landmarks.fingers import Fingers
 from stages.reconstruction.landmarks.fit import LandmarkFit, Landmarks, Pose
 from stages.reconstruction.landmarks.shape import RunningLengths, ShapeFromLengths, span_lengths
@@ -38,7 +39,7 @@ NO_POSE = f"no pose of a hand brings it within {WORST_ERROR:.0%} of its size of 
 NO_DISTANCE = f"it would be nearer than {DEPTH[0] * 100:.0f} cm or farther than {DEPTH[1]:.0f} m"
 
 
-class LandmarksEstimator:
+class LandmarksEstimator(Estimator):
     """Fits `model` to the landmarks of each tracked hand.
 
     It remembers a shape for each track, and forgets it `FORGET_AFTER` frames after the hand was last seen. A box that

@@ -1,6 +1,8 @@
 """MANO's file in each of its forms, and files that are not what they say."""
 
+import io
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +185,44 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, cache: Path, name: st
     with pytest.raises(HandModelError, match=words) as error:
         read_mano(path)
     assert str(path) in str(error.value)
+
+
+def bomb(kind: str) -> bytes:
+    """An .npz or the archive, of a few kB or MB, that unpacks to gigabytes or claims to."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        if kind == "header":
+            header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (100000000000000,), }\n"
+            archive.writestr("v_template.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        else:
+            name = "mano/MANO_RIGHT.pkl" if kind == "archive" else "v_template.npy"
+            start = io.BytesIO()
+            np.lib.format.write_array_header_1_0(start, {"descr": "|i1", "fortran_order": False, "shape": (1 << 28,)})
+            with archive.open(name, "w", force_zip64=True) as entry:
+                entry.write(start.getvalue())
+                for _ in range(256):
+                    entry.write(bytes(1 << 20))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("content", "a.npz"), ("header", "a.npz"), ("archive", "a.zip")])
+def test_a_file_that_unpacks_without_end_is_refused_before_it_takes_memory(
+    tmp_path: Path, cache: Path, kind: str, name: str
+) -> None:
+    (tmp_path / name).write_bytes(bomb(kind))
+    tracemalloc.start()
+    with pytest.raises(HandModelError, match="expected"):
+        read_mano(tmp_path / name)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 150 << 20, peak  # of 256 MiB and more
+
+
+@pytest.mark.parametrize("dtype", ["O", "V8", "U4", "c16", "M8[s]", [("a", "f8")]])
+def test_arrays_of_other_things_than_numbers_are_refused(tmp_path: Path, cache: Path, dtype: Any) -> None:
+    np.savez(tmp_path / "hand.npz", v_template=np.zeros((778, 3), dtype))
+    with pytest.raises(HandModelError, match="plain numbers"):
+        read_mano(tmp_path / "hand.npz")
 
 
 def test_a_missing_file_an_empty_folder_and_an_archive_without_the_hand_are_errors(tmp_path: Path) -> None:

@@ -195,6 +195,19 @@ def test_a_zip_archive_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         hamba_core.load(tmp_path / "some.ckpt")
 
 
+def test_a_checkpoint_takes_no_more_memory_than_its_file_has_bytes(make_release: MakeRelease, tmp_path: Path) -> None:
+    def repeat(tensors: dict[str, Any]) -> None:
+        tensors["backbone.pos_embed"] = torch.zeros(1).expand(1, 193, 10**9)
+
+    with pytest.raises(WeightsError, match=r"found fewer for backbone\.pos_embed"):
+        hamba_core.load(make_release(tmp_path / "repeated", repeat))
+    packed = tmp_path / "packed.ckpt"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("packed/data.pkl", bytes(100_000))
+    with pytest.raises(WeightsError, match=r"data\.pkl compressed"):
+        hamba_core.load(packed)
+
+
 class _Hostile:
     def __init__(self, marker: str) -> None:
         self.marker = marker
@@ -323,6 +336,17 @@ def rewrite_header(content: bytes, change: Callable[[dict[str, Any]], object]) -
     return struct.pack("<Q", len(text)) + text + content[8 + length :]
 
 
+def configured(content: bytes, name: str, value: object) -> bytes:
+    """The file with another value in its configuration."""
+
+    def change(header: dict[str, Any]) -> None:
+        values = json.loads(header["__metadata__"]["configuration"])
+        values["gss_head"][name] = value
+        header["__metadata__"]["configuration"] = json.dumps(values)
+
+    return rewrite_header(content, change)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -341,8 +365,24 @@ def rewrite_header(content: bytes, change: Callable[[dict[str, Any]], object]) -
             lambda content: rewrite_header(content, lambda h: h.update(more=h.pop("downsample.0.bias"))),
             r"1 missing: downsample\.0\.bias; 1 unknown: more",
         ),
+        (
+            lambda content: rewrite_header(content, lambda h: h["__metadata__"].update(configuration="[" * 100_000)),
+            "the network's configuration",
+        ),
+        (lambda content: configured(content, "depths", [10**9]), "expected depths of 1..256"),
+        (lambda content: configured(content, "width", 10**12), "expected width to be above 0 and at most 32768"),
+        (lambda content: configured(content, "state", "1"), "expected state to be"),
+        (
+            lambda content: rewrite_header(
+                content, lambda h: h.update({"backbone.blocks.999999999.x": h.pop("downsample.0.bias")})
+            ),
+            "1 missing: downsample",
+        ),
     ],
-    ids=["truncated", "header cut", "no metadata", "other format", "no configuration", "renamed tensor"],
+    ids=[
+        *("truncated", "header cut", "no metadata", "other format", "no configuration", "renamed tensor"),
+        *("nested without end", "deep without end", "wide without end", "a text", "blocks without end"),
+    ],
 )
 def test_a_converted_file_that_is_none_is_refused_by_name(
     converted: Path, tmp_path: Path, change: Callable[[bytes], bytes], words: str

@@ -1,0 +1,78 @@
+"""Zip archives and the `.npz` ones of NumPy, unpacked no further than was agreed beforehand."""
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from hamba_core.untrusted.documents import DocumentError
+from hamba_core.untrusted.pickled_values import Array
+
+_LONGEST_HEADER: Final = 4096
+ARCHIVE_ERRORS: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    OSError,
+)
+"""What a damaged or encrypted archive, or one of a method that is not supported, raises."""
+
+
+def unpack_entry(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
+    """The content of an entry that has at most so many bytes, whatever it claims. Raises DocumentError, KeyError."""
+    try:
+        with archive.open(name) as file:
+            content = file.read(largest + 1)
+    except KeyError:
+        raise
+    except ARCHIVE_ERRORS as error:
+        raise DocumentError(f"expected {name[:80]} to be whole, found: {error}") from error
+    if len(content) > largest:
+        raise DocumentError(f"expected {name[:80]} to be at most {largest} bytes, found more")
+    return content
+
+
+def read_npz(data: bytes, names: Sequence[str], largest: int) -> dict[str, Array]:
+    """The arrays of these names in an `.npz` file, as far as they are there: plain numbers, at most so many bytes each.
+
+    Nothing is set aside for an array before its bytes are there. Raises DocumentError.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            present = set(archive.namelist())
+            return {
+                name: _array(name, unpack_entry(archive, f"{name}.npy", largest + _LONGEST_HEADER))
+                for name in names
+                if f"{name}.npy" in present
+            }
+    except DocumentError:
+        raise
+    except ARCHIVE_ERRORS as error:
+        raise DocumentError(f"expected an .npz archive, found: {error}") from error
+
+
+def _array(name: str, content: bytes) -> Array:
+    file = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
+            version
+        ]
+        shape, fortran, dtype = read_header(file, max_header_size=_LONGEST_HEADER)
+    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise DocumentError(
+            f"expected {name} to be an array as NumPy writes it, found another ({str(error)[:200]})"
+        ) from error
+    values = content[file.tell() :]
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise DocumentError(f"expected {name} to be plain numbers, found {str(dtype)[:80]}")
+    if any(side < 0 for side in shape) or math.prod(shape) * dtype.itemsize != len(values):
+        raise DocumentError(f"expected {name} to be {dtype} {str(shape)[:80]}, found {len(values)} bytes")
+    return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran else "C")
