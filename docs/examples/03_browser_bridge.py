@@ -22,9 +22,14 @@ from websockets.http11 import Request, Response
 from websockets.typing import Origin
 
 PAGE = Path(__file__).with_name("03_browser.html")
+PORT = sys.argv[2] if len(sys.argv) > 2 else "8765"
+HOSTS = (f"127.0.0.1:{PORT}", f"localhost:{PORT}")
 
 
 def give_page(connection: ServerConnection, request: Request) -> Response | None:
+    # A name that somebody points to this machine must not show the hands under it ("DNS rebinding").
+    if request.headers.get("Host") not in HOSTS:
+        return connection.respond(HTTPStatus.FORBIDDEN, "not under this name\n")
     if request.path == "/hands":
         return None  # the WebSocket
     if request.path != "/":
@@ -34,7 +39,7 @@ def give_page(connection: ServerConnection, request: Request) -> Response | None
     return Response(HTTPStatus.OK, "OK", headers, page)
 
 
-async def main(address: str = "tcp://127.0.0.1:5557", port: str = "8765") -> None:
+async def main(address: str = "tcp://127.0.0.1:5557") -> None:
     context = zmq.asyncio.Context()
 
     async def pass_on(browser: ServerConnection) -> None:
@@ -51,9 +56,9 @@ async def main(address: str = "tcp://127.0.0.1:5557", port: str = "8765") -> Non
         passing.cancel()
 
     # A page from elsewhere that is open in the same browser must not watch the hands: only our own page may.
-    origins = [Origin(f"http://127.0.0.1:{port}"), Origin(f"http://localhost:{port}")]
-    async with serve(follow, "127.0.0.1", int(port), process_request=give_page, origins=origins) as server:
-        print(f"open http://127.0.0.1:{port}", flush=True)
+    origins = [Origin(f"http://{host}") for host in HOSTS]
+    async with serve(follow, "127.0.0.1", int(PORT), process_request=give_page, origins=origins) as server:
+        print(f"open http://{HOSTS[0]}", flush=True)
         await server.serve_forever()
 
 
@@ -61,4 +66,4 @@ if __name__ == "__main__":
     # Browsers open spare connections and hang up without a word, which is no reason for a traceback.
     logging.getLogger("websockets.server").addFilter(lambda record: record.msg != "opening handshake failed")
     with suppress(KeyboardInterrupt):
-        asyncio.run(main(*sys.argv[1:]))
+        asyncio.run(main(*sys.argv[1:2]))

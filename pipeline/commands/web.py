@@ -15,23 +15,39 @@ def web(
         str, typer.Option(help="Address to serve the page on; 0.0.0.0 lets every machine in the network see it.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 8080,
+    token: Annotated[
+        bool | None,
+        typer.Option(
+            "--token/--no-token",
+            help="Ask for a token, which is in the printed address. [default: beyond this machine]",
+            show_default=False,
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="A page elsewhere, as https://example.org, that may show these hands, or a proxy's address."),
+    ] = None,
     server_key: ServerKey = None,
     client_key: ClientKey = None,
 ) -> None:
     """Show published hands in a browser: on a machine without a screen, a phone or a tablet."""
     from viewers.client import HandClient
     from viewers.terminal_line import TerminalLine
-    from viewers.web import HandPage
+    from viewers.web import HandPage, is_loopback, new_token
 
     with (
         suppress(KeyboardInterrupt),
         HandClient(address, images=True, server_key=server_key, client_key=client_key) as client,
         TerminalLine() as line,
     ):
-        page = HandPage(client, host=host, port=port)
+        if token is None:
+            token = not is_loopback(host)
+        page = HandPage(
+            client, host=host, port=port, allow_origins=allow_origin or (), token=new_token() if token else None
+        )
         try:
             line.say(f"open {page.address} in a browser; Ctrl-C ends")
-            if not page.is_local:
+            if not token and not is_loopback(host):
                 line.say(f"anyone who reaches {page.address} can watch these hands: it is not a loopback address")
             while True:
                 page.step()

@@ -7,7 +7,9 @@ import io
 import logging
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, redirect_stdout
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,7 @@ from viewers.scene import (
     picture_corners,
 )
 from viewers.watch import Following, Watch
+from viewers.web.guard import Guard, guarding
 
 try:
     import viser
@@ -51,10 +54,19 @@ _NUMBERS_EVERY = 0.25  # seconds
 class HandPage:
     """Serves a page that follows a `HandClient`. Call `step` in a loop; `close` at the end.
 
-    Raises OutputError where the port is taken.
+    `allow_origins` and `token` are those of `viewers.web.guard.Guard`, which see. Raises OutputError where the port is
+    taken, ConfigurationError for an origin that is none.
     """
 
-    def __init__(self, client: HandClient, *, host: str = "127.0.0.1", port: int = 8080) -> None:
+    def __init__(
+        self,
+        client: HandClient,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        allow_origins: Sequence[str] = (),
+        token: str | None = None,
+    ) -> None:
         self.client = client
         self.watch = Watch(client)
         self._following = Following(client)
@@ -75,10 +87,12 @@ class HandPage:
                 f"found: {error.strerror or error}; name another with --host or --port"
             ) from error
         logging.getLogger("websockets.server").addFilter(_is_worth_telling)
-        with _silence():
+        with _silence(), guarding(Guard(host, allow_origins, token)):
             self._server = viser.ViserServer(host=host, port=port, label="Hamba", verbose=False)
-        self.address = f"http://{f'[{host}]' if ':' in host else host}:{self._server.get_port()}"
-        self.is_local = host in {"localhost", "::1"} or host.startswith("127.")
+        # Any visitor can ask viser for a public address of this page, through its makers' server.
+        self._server.request_share_url = lambda verbose=True: None  # type: ignore[method-assign]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{self._server.get_port()}"
+        self.address = f"{address}/?token={token}" if token else address
         self._build_scene()
 
     def _build_scene(self) -> None:
@@ -90,7 +104,7 @@ class HandPage:
         server.initial_camera.fov = np.radians(50)
         ends, pairs = ground_grid()
         server.scene.add_line_segments("/ground", ends[pairs], GRID_COLOR, thickness=0.0015)
-        self._numbers = server.gui.add_markdown("")
+        self._numbers = server.gui.add_html("")
         self._look_choice = server.gui.add_dropdown("hands", LOOKS, initial_value="mesh")
         view = server.gui.add_button_group("view", ("camera", "free"))
 
@@ -152,7 +166,9 @@ class HandPage:
             "hands": numbers.hands,
             "lost": numbers.lost,
         }
-        return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+        # What a publisher says is text, whatever is in it.
+        cells = (f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>" for name, value in rows.items())
+        return f"<table style='margin: 0.5em; border-spacing: 0.5em 0'>{''.join(cells)}</table>"
 
     def _show(self, result: FrameResult) -> None:
         self._result = result
