@@ -116,7 +116,13 @@ def hand_stages(
         HandDetection(settings.detect, stills=stills),
         HandTracking(settings.track, stills=stills),
         Reconstruction(
-            settings.reconstruct, hand_model, estimator=estimator, live_hands=live_hands, on_step=on_step, shared=shared
+            settings.reconstruct,
+            hand_model,
+            estimator=estimator,
+            meshes=stills,
+            live_hands=live_hands,
+            on_step=on_step,
+            shared=shared,
         ),
     ]
     if not stills:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hamba_core.hand import HandModel, Side, exp_so3, log_so3, nearest_rotation
+from stages.common.posing import with_mesh
 from stages.contract import Stage
 from stages.packets import FrameMeta, FrameResult, Hand
 from stages.settings import StageSettings
@@ -59,7 +60,7 @@ class Smoothing(Stage[FrameResult, FrameResult]):
     """Results to results with the same hands, calmer.
 
     A track's filters begin anew at its first frame, after a gap of a quarter of a second, and when its side changes:
-    that frame's hand passes unchanged. `hand_model` is the one that posed the hands.
+    that frame's hand passes unchanged. `hand_model` poses the smoothed hands, and those that come without a mesh.
     """
 
     name = "smooth"
@@ -70,9 +71,9 @@ class Smoothing(Stage[FrameResult, FrameResult]):
         self._tracks: dict[int, _Track] = {}
 
     def process(self, packet: FrameResult) -> FrameResult:
-        if not self._strength:
-            return packet
         meta = packet.frame
+        if not self._strength:
+            return replace(packet, hands=tuple(with_mesh(hand, self._hand_model) for hand in packet.hands))
         hands = tuple(self._smoothed(hand, meta) for hand in packet.hands)
         self._tracks = {id_: t for id_, t in self._tracks.items() if 0 <= meta.pts - t.pts <= _LONGEST_GAP}
         return replace(packet, hands=hands)
@@ -84,7 +85,7 @@ class Smoothing(Stage[FrameResult, FrameResult]):
         track = self._tracks.get(hand.track_id)
         if track is None or track.side != hand.side or not 0 <= meta.pts - track.pts <= _LONGEST_GAP:
             self._tracks[hand.track_id] = _Track(hand, meta.pts, self._strength)
-            return hand
+            return with_mesh(hand, self._hand_model)
         return track.follow(hand, meta, self._hand_model)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand.kinematics import along_fingers
 from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, MODEL_PARENTS
 
 
@@ -86,7 +87,9 @@ class HandLayer(nn.Module):
             identity = torch.eye(3, dtype=hand_pose.dtype, device=hand_pose.device)
             shaped = shaped + (hand_pose - identity).reshape(batch, -1) @ self.posedirs
         rest = (self.joint_template + betas @ self.joint_shapedirs).reshape(batch, 16, 3)
-        rotations, positions = _forward_kinematics(global_orient, hand_pose, rest)
+        along, places = zip(*along_fingers(global_orient, hand_pose, rest), strict=True)
+        rotations = torch.cat([global_orient[:, None], torch.stack(along, 2).flatten(1, 2)], 1)
+        positions = torch.cat([rest[:, :1], torch.stack(places, 2).flatten(1, 2)], 1)
         offsets = positions - (rotations @ rest[..., None])[..., 0]
         # The mean transforms' columns stand one after the other: three multiply-adds instead of V small products.
         transforms = torch.cat([rotations.transpose(2, 3).reshape(batch, 16, 9), offsets], 2)
@@ -97,21 +100,3 @@ class HandLayer(nn.Module):
             vertices = torch.addcmul(vertices, mean[..., 3 * axis : 3 * axis + 3], points[..., axis, None])
         joints = torch.cat([positions, vertices[:, self.tips]], 1)[:, self.joint_order]
         return vertices, joints
-
-
-def _forward_kinematics(global_orient: Tensor, hand_pose: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-    """World rotations (B, 16, 3, 3) and positions (B, 16, 3) of the model's joints."""
-    local, rest_fingers = hand_pose.reshape(-1, 5, 3, 3, 3), rest[:, 1:].reshape(-1, 5, 3, 3)
-    rotation, position, parent_rest = global_orient[:, None], rest[:, :1], rest[:, :1]
-    rotations, positions = [], []
-    for i in range(3):  # all fingers at once, from the palm outwards
-        bone = rest_fingers[:, :, i] - parent_rest
-        position = position + (rotation @ bone[..., None])[..., 0]
-        rotation = rotation @ local[:, :, i]
-        parent_rest = rest_fingers[:, :, i]
-        rotations.append(rotation)
-        positions.append(position)
-    return (
-        torch.cat([global_orient[:, None], torch.stack(rotations, 2).flatten(1, 2)], 1),
-        torch.cat([rest[:, :1], torch.stack(positions, 2).flatten(1, 2)], 1),
-    )

@@ -11,12 +11,13 @@ vertices, joints and translation that come out are the real left hand's.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import HandModelError
+from hamba_core.hand.kinematics import along_fingers
 from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, Side
 
 Array = NDArray[np.float64]
@@ -78,26 +79,25 @@ class HandModel:
 
     @cached_property
     def _joint_shapedirs(self) -> Array:
-        return np.tensordot(self.j_regressor, self.shapedirs, 1)
+        """(48, 10)"""
+        return np.tensordot(self.j_regressor, self.shapedirs, 1).reshape(48, 10)
 
     @cached_property
-    def _flat_shapedirs(self) -> Array:
-        """(3 V, 10): one product with a contiguous matrix is several times faster than V small ones."""
-        return np.ascontiguousarray(self.shapedirs.reshape(-1, 10))
+    def _surface(self) -> "_Skin":
+        return _Skin.of(self, slice(None))
 
     @cached_property
-    def _flat_posedirs(self) -> Array | None:
-        """(3 V, 135), or none where there are no correctives."""
-        return np.ascontiguousarray(self.posedirs.reshape(-1, 135)) if self.posedirs.any() else None
+    def _tip_surface(self) -> "_Skin":
+        return _Skin.of(self, self.tips)
 
     def rest_joints(self, betas: Array) -> Array:
-        """The 16 model joints (16, 3) of the rest pose, model order."""
-        return self._joint_template + self._joint_shapedirs @ betas
+        """The 16 model joints (..., 16, 3) of the rest pose, model order, for betas (..., 10)."""
+        return self._joint_template + (betas @ self._joint_shapedirs.T).reshape(*betas.shape[:-1], 16, 3)
 
     def rest_joints_21(self, betas: Array) -> Array:
-        """All 21 joints (21, 3) of the rest pose, joint order."""
+        """All 21 joints (21, 3) of the rest pose, joint order, for betas (10,)."""
         tips = self.v_template[self.tips] + self.shapedirs[self.tips] @ betas
-        return np.concatenate([self.rest_joints(betas), tips])[list(JOINTS_FROM_MODEL)]
+        return _joint_order(self.rest_joints(betas), tips)
 
     def pose(
         self, global_orient: Array, hand_pose: Array, betas: Array, translation: Array, side: Side = "right"
@@ -106,36 +106,77 @@ class HandModel:
 
         As smplx: the wrist of the shaped rest hand stays in place under `global_orient`, then `translation` is added.
         """
-        shaped = self.v_template + (self._flat_shapedirs @ betas).reshape(-1, 3)
-        if self._flat_posedirs is not None:
-            shaped += (self._flat_posedirs @ (hand_pose - np.eye(3)).ravel()).reshape(-1, 3)
+        transforms, positions = self._transforms(global_orient, hand_pose, betas, translation, side)
+        vertices = self._surface.posed(hand_pose, betas, transforms)
+        return PosedHand(vertices, _joint_order(positions, vertices[self.tips]))
+
+    def joints(
+        self, global_orient: Array, hand_pose: Array, betas: Array, translation: Array, side: Side = "right"
+    ) -> Array:
+        """The joints (..., 21, 3) that `pose` gives, of any number of hands, without their meshes.
+
+        (..., 3, 3), (..., 15, 3, 3), (..., 10), (..., 3): of the skin, the tips alone are posed.
+        """
+        transforms, positions = self._transforms(global_orient, hand_pose, betas, translation, side)
+        return _joint_order(positions, self._tip_surface.posed(hand_pose, betas, transforms))
+
+    def _transforms(
+        self, global_orient: Array, hand_pose: Array, betas: Array, translation: Array, side: Side
+    ) -> tuple[Array, Array]:
+        """What moves the rest hand, of each model joint (..., 16, 12): three columns of its rotation, then its offset.
+
+        And the joints' positions (..., 16, 3).
+        """
         rest = self.rest_joints(betas)
-        rotations, positions = _forward_kinematics(global_orient, hand_pose, rest)
-        offsets = positions - (rotations @ rest[:, :, None])[:, :, 0]
+        leading = rest.shape[:-2]
+        rotations, positions = np.empty((*leading, 16, 3, 3)), np.empty((*leading, 16, 3))
+        rotations[..., 0, :, :], positions[..., 0, :] = global_orient, rest[..., 0, :]
+        for i, (rotation, position) in enumerate(along_fingers(global_orient, hand_pose, rest), 1):
+            rotations[..., i::3, :, :], positions[..., i::3, :] = rotation, position
+        offsets = positions - (rotations @ rest[..., None])[..., 0]
         if side == "left":
             rotations, offsets, positions = MIRROR @ rotations, offsets @ MIRROR, positions @ MIRROR
-        # Each vertex is moved by the weighted mean of its joints' transforms, as one (V, 16) @ (16, 12) product whose
-        # columns are the transforms' columns one after the other.
-        transforms = np.concatenate([rotations.transpose(0, 2, 1).reshape(16, 9), offsets + translation], 1)
+        translation = translation[..., None, :]
+        columns = rotations.swapaxes(-1, -2).reshape(*leading, 16, 9)
+        return np.concatenate([columns, offsets + translation], -1), positions + translation
+
+
+class _Skin(NamedTuple):
+    """Some of a model's vertices, as posing needs them: a product with one contiguous matrix is several times faster
+    than many small ones."""
+
+    template: Array  # (N, 3)
+    shapedirs: Array  # (3 N, 10)
+    posedirs: Array | None  # (3 N, 135); none where there are no correctives
+    weights: Array  # (N, 16)
+
+    @classmethod
+    def of(cls, model: HandModel, which: "slice | IntArray") -> "_Skin":
+        posedirs = model.posedirs[which].reshape(-1, 135)
+        return cls(
+            model.v_template[which],
+            np.ascontiguousarray(model.shapedirs[which].reshape(-1, 10)),
+            np.ascontiguousarray(posedirs) if posedirs.any() else None,
+            model.weights[which],
+        )
+
+    def posed(self, hand_pose: Array, betas: Array, transforms: Array) -> Array:
+        """The vertices (..., N, 3), each moved by the weighted mean of its joints' transforms (..., 16, 12)."""
+        leading = betas.shape[:-1]
+        shaped = self.template + (betas @ self.shapedirs.T).reshape(*leading, -1, 3)
+        if self.posedirs is not None:
+            bent = (hand_pose - np.eye(3)).reshape(*leading, 135)
+            shaped += (bent @ self.posedirs.T).reshape(*leading, -1, 3)
         mean = self.weights @ transforms
-        vertices = mean[:, 9:].copy()
+        vertices = mean[..., 9:].copy()
         for axis in range(3):
-            vertices += mean[:, 3 * axis : 3 * axis + 3] * shaped[:, axis, None]
-        joints = np.concatenate([positions + translation, vertices[self.tips]])[list(JOINTS_FROM_MODEL)]
-        return PosedHand(vertices, joints)
+            vertices += mean[..., 3 * axis : 3 * axis + 3] * shaped[..., axis, None]
+        return vertices
 
 
-def _forward_kinematics(global_orient: Array, hand_pose: Array, rest: Array) -> tuple[Array, Array]:
-    """Rotations (3, 3), (15, 3, 3) and rest joints (16, 3) -> world rotations and positions of the 16 joints."""
-    local, rest_fingers = hand_pose.reshape(5, 3, 3, 3), rest[1:].reshape(5, 3, 3)
-    rotations, positions = np.empty((16, 3, 3)), np.empty((16, 3))
-    rotations[0], positions[0] = global_orient, rest[0]
-    finger_rotations, finger_positions = rotations[1:].reshape(5, 3, 3, 3), positions[1:].reshape(5, 3, 3)
-    parent_rotation, parent_position, parent_rest = rotations[0], positions[0], rest[0]
-    for i in range(3):  # all fingers at once, from the palm outwards
-        bone = (rest_fingers[:, i] - parent_rest)[:, :, None]
-        finger_positions[:, i] = parent_position + (parent_rotation @ bone)[:, :, 0]
-        finger_rotations[:, i] = parent_rotation @ local[:, i]
-        parent_rotation, parent_position = finger_rotations[:, i], finger_positions[:, i]
-        parent_rest = rest_fingers[:, i]
-    return rotations, positions
+def _joint_order(positions: Array, tips: Array) -> Array:
+    """Model joints (..., 16, 3) and tips (..., 5, 3) in joint order (..., 21, 3)."""
+    return np.concatenate([positions, tips], -2)[..., _JOINT_ORDER, :]
+
+
+_JOINT_ORDER: Final = np.array(JOINTS_FROM_MODEL)

@@ -10,7 +10,8 @@ class Estimator(ABC):
     """Called by the reconstruct stage from one thread: `open`, then the work, then `close`.
 
     One of your own overrides `hands`, or `begin` where it gains from several frames at once or works elsewhere, on a
-    GPU. Its hands are those of the hand model that the run was given, in parameters and vertices.
+    GPU. Its hands are posed by the hand model that the run was given. Their vertices may be left out, as (0, 3): the
+    mesh is then made of the parameters where it is needed first.
     """
 
     name: str

@@ -10,8 +10,9 @@ from pydantic import Field
 from hamba_core.errors import ConfigurationError
 from hamba_core.hand import HandModel
 from stages.common.files import expanded
+from stages.common.posing import with_mesh
 from stages.contract import Stage
-from stages.packets import Choice, Detections, FrameResult
+from stages.packets import Choice, Detections, FrameResult, Hand
 from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.hamba import HambaEstimator, NetworkSettings, SharedModel
 from stages.settings import UserPath
@@ -42,7 +43,8 @@ class Reconstruction(Stage[Detections, FrameResult]):
     """Holds the estimator and puts its hands into results.
 
     `hand_model` is the one that `load_hand_model` gives for these settings, or the shared network's. `estimator` is one
-    of your own, in the place of the one that settings ask for. `live_hands` is how many hands a frame has at most where
+    of your own, in the place of the one that settings ask for. Without `meshes`, vertices that the estimator leaves out
+    are left to the stage behind, which poses the hands anew. `live_hands` is how many hands a frame has at most where
     each frame is waited for. `on_step` is told what takes time while it opens. Several of them can use one `shared`
     network.
     """
@@ -55,6 +57,7 @@ class Reconstruction(Stage[Detections, FrameResult]):
         hand_model: HandModel,
         *,
         estimator: Estimator | None = None,
+        meshes: bool = True,
         live_hands: int | None = None,
         on_step: Callable[[str], None] = lambda step: None,
         shared: SharedModel | None = None,
@@ -71,6 +74,7 @@ class Reconstruction(Stage[Detections, FrameResult]):
         named = settings.hand_model != "generic" or self._estimator.name != HambaEstimator.name
         reason = "reconstruct.hand_model" if named else "with the weights"
         self._choices = choice, Choice("hand model", hand_model.name, reason)
+        self._hand_model, self._meshes = hand_model, meshes
         self.batch = self._estimator.batch
 
     def open(self) -> None:
@@ -90,9 +94,12 @@ class Reconstruction(Stage[Detections, FrameResult]):
         """Start on several frames, in order of time, also over calls."""
         finish = self._estimator.begin(packets)
         return lambda: [
-            FrameResult(packet.frame.meta, of_frame, image=packet.frame.image)
+            FrameResult(packet.frame.meta, self._finished(of_frame), image=packet.frame.image)
             for packet, of_frame in zip(packets, finish(), strict=True)
         ]
+
+    def _finished(self, hands: tuple[Hand, ...]) -> tuple[Hand, ...]:
+        return tuple(with_mesh(hand, self._hand_model) for hand in hands) if self._meshes else hands
 
     def choices(self) -> tuple[Choice, ...]:
         """The estimator and the hand model in use and why, and the estimator's own choices."""

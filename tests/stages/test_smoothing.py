@@ -209,7 +209,19 @@ def test_strength_zero_leaves_results_alone() -> None:
     rng = np.random.default_rng(0)
     for t in (0.0, 0.1):
         given = result(t, noisy(rng))
-        assert smoothing.process(given) is given
+        assert smoothing.process(given).hands == given.hands
+
+
+@pytest.mark.parametrize("strength", [0, 1])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_hands_that_come_without_a_mesh_leave_with_that_of_their_parameters(side: Side, strength: float) -> None:
+    smoothing = Smoothing(SmoothingSettings(strength=strength), load_generic_hand())
+    rng = np.random.default_rng(0)
+    for t in (0.0, 0.03, 0.06):
+        bare = replace(noisy(rng, side=side), vertices=np.zeros((0, 3), np.float32))
+        (hand,) = smoothing.process(result(t, bare)).hands
+        parameters = (x.astype(np.float64) for x in (hand.global_orient, hand.hand_pose, hand.betas, hand.translation))
+        np.testing.assert_allclose(hand.vertices, MODEL.pose(*parameters, side).vertices, atol=1e-5)  # type: ignore[call-arg, arg-type]
 
 
 def test_more_strength_is_calmer() -> None:

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,10 @@ SCALE = (1 / 3, 3.0)  # 3D landmarks relative to the model
 LEAST_VIEW = 1e-3  # rays that the hand spans: under a pixel in a picture of 640
 WIDEST_VIEW = 10.0  # rays: 84 degrees off the optical axis
 DEPTH = (0.05, 20.0)  # m
+NEAR = 0.1  # m: the skin of a hand whose joints are all farther away is in front of the camera too
 WORST_ERROR = 0.15  # mean distance of the fitted landmarks from those seen, as a share of the hand's size
+
+_NO_VERTICES: Final = np.zeros((0, 3), np.float32)
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ NO_DISTANCE = f"it would be nearer than {DEPTH[0] * 100:.0f} cm or farther than 
 
 
 class LandmarksEstimator(Estimator):
-    """Fits `model` to the landmarks of each tracked hand.
+    """Fits `model` to the landmarks of each tracked hand, and gives its parameters and joints, without the mesh.
 
     It remembers a shape for each track, and forgets it `FORGET_AFTER` frames after the hand was last seen. A box that
     tracking gave no id yet is passed over. A hand whose landmarks make no sane fit is left out of its frame and counted
@@ -140,22 +143,27 @@ class LandmarksEstimator(Estimator):
         poses = self._fingers.hand_pose(fit.angles)
         near = fit.ray_error < WORST_ERROR
         distance = (fit.wrist[:, 2] > DEPTH[0]) & (fit.wrist[:, 2] < DEPTH[1])
+        betas, translations = np.stack([view.betas for view in views]), fit.wrist - rest[:, 0]
+        joints = self._model.joints(fit.global_orient, poses, betas, translations)
         hands: list[Hand | str] = []
         for i, view in enumerate(views):
             if near[i] and distance[i]:
-                hands.append(self._hand(view, fit.global_orient[i], poses[i], fit.wrist[i] - view.rest[0]))
+                hands.append(self._hand(view, fit.global_orient[i], poses[i], translations[i], joints[i]))
             else:
                 hands.append(NO_DISTANCE if near[i] else NO_POSE)
         return hands
 
-    def _hand(self, view: "_View", global_orient: Array, hand_pose: Array, translation: Array) -> Hand | str:
-        """The packet, from parameters of a right hand, or why it is left out."""
+    def _hand(
+        self, view: "_View", global_orient: Array, hand_pose: Array, translation: Array, joints: Array
+    ) -> Hand | str:
+        """The packet, without a mesh, from a right hand; or why it is left out."""
         box, betas = view.box, view.betas
+        if joints[:, 2].min() < NEAR:
+            mesh = self._model.pose(global_orient, hand_pose, betas, translation).vertices
+            if mesh[:, 2].min() <= 0:
+                return NO_DISTANCE
         if box.side == "left":
-            translation = MIRROR @ translation
-        posed = self._model.pose(global_orient, hand_pose, betas, translation, box.side)
-        if posed.vertices[:, 2].min() <= 0:
-            return NO_DISTANCE
+            translation, joints = MIRROR @ translation, joints @ MIRROR
         return Hand(
             track_id=view.track_id,
             side=box.side,
@@ -165,9 +173,9 @@ class LandmarksEstimator(Estimator):
             hand_pose=hand_pose.astype(np.float32),
             betas=betas.astype(np.float32),
             translation=translation.astype(np.float32),
-            joints=posed.joints.astype(np.float32),
-            joints_2d=view.camera.project(posed.joints).astype(np.float32),
-            vertices=posed.vertices.astype(np.float32),
+            joints=joints.astype(np.float32),
+            joints_2d=view.camera.project(joints).astype(np.float32),
+            vertices=_NO_VERTICES,
         )
 
     def _leave_out(self, box: HandBox, cause: str) -> None:

@@ -1,6 +1,7 @@
 """HandModel: posing in NumPy."""
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hamba_core.errors import HandModelError
 from hamba_core.hand.generic_hand import load_generic_hand
 from hamba_core.hand.hand_model import MIRROR, Array
 from hamba_core.hand.rotations import exp_so3
-from hamba_core.hand.skeleton import JOINT_NAMES, MODEL_JOINT_NAMES
+from hamba_core.hand.skeleton import JOINT_NAMES, MODEL_JOINT_NAMES, Side
 
 HAND = load_generic_hand()
 IDENTITY = np.eye(3)
@@ -40,6 +41,20 @@ def test_identity_pose_gives_the_shaped_template(betas: Array) -> None:
     posed = HAND.pose(IDENTITY, FLAT, betas, NOWHERE)
     np.testing.assert_allclose(posed.vertices, HAND.v_template + HAND.shapedirs @ betas, atol=1e-12)
     np.testing.assert_allclose(posed.joints, HAND.rest_joints_21(betas), atol=1e-12)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@given(seed=st.integers(0, 1000))
+def test_joints_of_many_hands_are_those_of_the_hands_posed_one_by_one(side: Side, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    model = replace(HAND, posedirs=random.normal(scale=1e-3, size=HAND.posedirs.shape))
+    orients, poses = exp_so3(random.normal(size=(2, 3, 3))), exp_so3(random.normal(size=(2, 3, 15, 3)))
+    betas, translations = random.normal(size=(2, 3, 10)), random.normal(size=(2, 3, 3))
+    joints = model.joints(orients, poses, betas, translations, side)
+    assert joints.shape == (2, 3, 21, 3)
+    for place in np.ndindex(2, 3):
+        posed = model.pose(orients[place], poses[place], betas[place], translations[place], side)
+        np.testing.assert_allclose(joints[place], posed.joints, atol=1e-12)
 
 
 @given(rotations, rotations, hand_poses, betas_like, translations)

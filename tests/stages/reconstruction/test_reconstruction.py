@@ -58,6 +58,18 @@ def test_one_frame_is_as_many_of_one() -> None:
     np.testing.assert_array_equal(single.hands[0].vertices, several.hands[0].vertices)
 
 
+def test_meshes_can_be_left_to_the_stage_behind() -> None:
+    settings, packet = ReconstructionSettings(estimator="landmarks"), _detections(0, [1])
+    whole, bare = (
+        Reconstruction(settings, load_generic_hand(), meshes=meshes).process(packet).hands[0]
+        for meshes in (True, False)
+    )
+    assert (len(whole.vertices), len(bare.vertices)) == (len(load_generic_hand().v_template), 0)
+    np.testing.assert_array_equal(whole.joints, bare.joints)
+    # The index finger's tip is a vertex of the mesh.
+    assert np.linalg.norm(whole.vertices - whole.joints[8], axis=1).min() < 1e-5
+
+
 def test_auto_without_a_checkpoint_says_that_it_uses_landmarks_and_how_to_get_hamba() -> None:
     choice = Reconstruction(ReconstructionSettings(), load_generic_hand()).choices()[0]
     assert (choice.subject, choice.chosen, choice.fallback) == ("estimator", "landmarks", True)
