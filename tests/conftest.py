@@ -10,11 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
 from math import nan
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -22,6 +25,7 @@ from numpy.typing import ArrayLike
 
 from hamba_core.hand import Side, exp_so3, load_generic_hand
 from hamba_core.view import Intrinsics
+from stages.assets import CLIP
 from stages.packets import (
     ClockAnchor,
     FloatArray,
@@ -360,3 +364,18 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
             os.environ[name] = value
     server.terminate()
     server.wait()
+
+
+@pytest.fixture(scope="session")
+def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first 12 frames of the shipped clip, both hands in each, as an MP4 file."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    with av.open(str(CLIP)) as clip, av.open(str(path), "w") as cut:
+        stream = cut.add_stream("libx264", 30)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
+        stream.time_base = Fraction(1, 30)
+        for frame in islice(clip.decode(video=0), 12):
+            picture = frame.to_ndarray(format="rgb24")
+            cut.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        cut.mux(stream.encode())
+    return path

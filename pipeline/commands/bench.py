@@ -54,6 +54,30 @@ def pipeline(
     _print(numbers, json=json)
 
 
+@app.command("python")
+def python(
+    clip: Annotated[Path | None, typer.Argument(help="A video file. [default: the shipped clip]")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each is run.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """HandPipeline in a loop of one's own against a run with its threads, both on one core."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from pipeline.benchmarks.synchronous import measure_synchronous
+    from pipeline.settings import load_settings
+    from stages.assets import CLIP
+
+    console = Console(stderr=True, quiet=json)
+    settings = load_settings("offline", ["reconstruct.estimator=landmarks", "overlay.enabled=false"])
+
+    def on_round(number: int) -> None:
+        console.print(f"round {number} of {rounds}" if number else "warming up", style="dim")
+
+    _print(asdict(measure_synchronous(clip or CLIP, settings, rounds=rounds, on_round=on_round)), json=json)
+
+
 @app.command("model")
 def model(
     release: Annotated[

@@ -14,7 +14,7 @@ from stages.sources import SourceSettings, source_for
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-    Picture = NDArray[np.uint8] | PILImage | str | Path
+    Picture = NDArray[Any] | PILImage | str | Path
     """An array (H, W, 3) of uint8, a PIL picture, or the name of a picture file."""
 
 
