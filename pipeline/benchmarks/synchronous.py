@@ -73,8 +73,8 @@ def _loop(clip: Path, settings: Settings) -> tuple[int, float]:
 
     with HandPipeline(settings) as hands, av.open(str(clip)) as container:
         begin = time.perf_counter()
-        pictures = container.decode(video=0)
-        frames = sum(1 for picture in pictures if hands(picture.to_ndarray(format="rgb24"), pts=picture.time))
+        results = (hands(frame.to_ndarray(format="rgb24"), pts=frame.time) for frame in container.decode(video=0))
+        frames = len([result.frame.index for result in results])
         return frames, frames / (time.perf_counter() - begin)
 
 

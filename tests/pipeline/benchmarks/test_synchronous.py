@@ -1,7 +1,6 @@
 """The benchmark of the synchronous form runs, and gives the ratio of what it timed."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest

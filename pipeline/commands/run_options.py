@@ -1,0 +1,76 @@
+"""The options of `hamba run`, each with its help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        help="A video or picture file, a folder or glob of pictures, a camera (0, /dev/video0), "
+        "an address (rtsp://, http://, udp://), or synthetic: Several, or a folder or glob of videos, "
+        "are run one after another, each into a folder of its own in --out; "
+        "several cameras run at once.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for the results. [default: out/<source>, or out/<source>-2...; none for live runs]",
+        show_default=False,
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="live, offline, or a YAML file of settings. [default: live for cameras and streams, else offline]",
+        show_default=False,
+    ),
+]
+Estimator = Annotated[str | None, typer.Option(help="auto, hamba or landmarks. [default: auto]", show_default=False)]
+Checkpoint = Annotated[
+    Path | None, typer.Option(help="Hamba weights: a release folder, a checkpoint or a converted file.")
+]
+HandModel = Annotated[
+    str | None, typer.Option(help="generic, or the path of your MANO file. [default: generic]", show_default=False)
+]
+Overlay = Annotated[
+    bool | None,
+    typer.Option("--overlay/--no-overlay", help="Draw the hands over the picture into a video.", show_default=False),
+]
+Publish = Annotated[
+    bool | None,
+    typer.Option(
+        "--publish/--no-publish",
+        help="Publish over ZeroMQ. [default: on for live, off for offline]",
+        show_default=False,
+    ),
+]
+PublishAddress = Annotated[
+    str | None, typer.Option(help="Where to publish; implies --publish. [default: tcp://127.0.0.1:5557]")
+]
+View = Annotated[bool, typer.Option("--view", help="Open a window on the hands beside the run; implies --publish.")]
+MaxHands = Annotated[int | None, typer.Option(help="Most hands to follow. [default: 2]", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Any setting, as often as needed.", show_default=False),
+]
+Export = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORMATS",
+        help="Export the recording at the end, as in glb,npz; see hamba export.",
+        show_default=False,
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, max=64, help="Several sources: processes at once. [default: 1]", show_default=False),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Several sources: skip the finished ones, repeat the broken ones.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output, and nothing else.")]
