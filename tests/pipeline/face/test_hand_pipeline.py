@@ -170,16 +170,16 @@ def test_settings_that_are_wrong_are_refused_at_once() -> None:
 def test_the_network_runs_too_and_is_loaded_once(
     tiny_release: Path, frames: list[Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stages.reconstruction.hamba import opening
+    from stages.reconstruction import hamba
 
     loads: list[Any] = []
-    real = opening.open_model
+    real = hamba.open_model
 
     def counted(*arguments: Any, **options: Any) -> Any:
         loads.append(arguments)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(opening, "open_model", counted)
+    monkeypatch.setattr(hamba, "open_model", counted)
     with HandPipeline(estimator="hamba", checkpoint=tiny_release) as pipeline:
         assert len(pipeline(frames[0], pts=0.0).hands) == 2
         assert [len(result.hands) for result in pipeline.batch(frames[:3])] == [2, 2, 2]
