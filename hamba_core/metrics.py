@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import nearest_rotation
-
-Array = NDArray[np.float64]
 
 
 def procrustes_aligned(points: NDArray[np.floating], to: NDArray[np.floating]) -> Array:

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from hamba_core.arrays import Float32Array, Int32Array
 from hamba_core.errors import PacketError
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side
 from hamba_core.text import address_of
 from hamba_core.view import Intrinsics
 
-FloatArray = NDArray[np.float32]
-IntArray = NDArray[np.int32]
 Image = NDArray[np.uint8]
 
 
@@ -100,9 +99,9 @@ class HandBox:
 
     side: Side
     score: float  # 0..1
-    box: FloatArray  # (4,) px: left, top, right, bottom; may reach outside the picture
-    joints_2d: FloatArray  # (21, 2) px
-    joints_world: FloatArray  # (21, 3) m, camera-aligned axes, origin at the hand's own centre
+    box: Float32Array  # (4,) px: left, top, right, bottom; may reach outside the picture
+    joints_2d: Float32Array  # (21, 2) px
+    joints_world: Float32Array  # (21, 3) m, camera-aligned axes, origin at the hand's own centre
     track_id: int | None = None  # none until tracking gave one
     seen: bool = True  # false where tracking expects the hand and the detector did not see it in this frame
 
@@ -141,14 +140,14 @@ class Hand:
     track_id: int
     side: Side
     score: float  # 0..1
-    box: FloatArray  # (4,) px
-    global_orient: FloatArray  # (3, 3)
-    hand_pose: FloatArray  # (15, 3, 3), model order
-    betas: FloatArray  # (10,)
-    translation: FloatArray  # (3,) m
-    joints: FloatArray  # (21, 3) m
-    joints_2d: FloatArray  # (21, 2) px, the projection of joints
-    vertices: FloatArray  # (V, 3) m; V = 0 where a publisher left them out
+    box: Float32Array  # (4,) px
+    global_orient: Float32Array  # (3, 3)
+    hand_pose: Float32Array  # (15, 3, 3), model order
+    betas: Float32Array  # (10,)
+    translation: Float32Array  # (3,) m
+    joints: Float32Array  # (21, 3) m
+    joints_2d: Float32Array  # (21, 2) px, the projection of joints
+    vertices: Float32Array  # (V, 3) m; V = 0 where a publisher left them out
 
     __repr__ = _shapes
 
@@ -182,8 +181,8 @@ class HandTopology:
 
     name: str
     vertices: int  # V
-    faces_right: IntArray  # (F, 3), counter-clockwise seen from outside
-    faces_left: IntArray  # (F, 3)
+    faces_right: Int32Array  # (F, 3), counter-clockwise seen from outside
+    faces_left: Int32Array  # (F, 3)
     joint_names: tuple[str, ...] = JOINT_NAMES
     joint_parents: tuple[int, ...] = JOINT_PARENTS
 
@@ -202,7 +201,7 @@ class HandTopology:
         right, left = (model.faces_of(side).astype(np.int32) for side in ("right", "left"))
         return cls(model.name, len(model.v_template), right, left)
 
-    def faces_of(self, side: Side) -> IntArray:
+    def faces_of(self, side: Side) -> Int32Array:
         """Faces (F, 3) of a hand of this side."""
         return self.faces_right if side == "right" else self.faces_left
 

@@ -12,17 +12,14 @@ from math import exp, tau
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from hamba_core.arrays import AnyFloats, Array
 from hamba_core.hand import HandModel, Side, exp_so3, log_so3, nearest_rotation
 from stages.common.posing import with_mesh
 from stages.contract import Stage
 from stages.packets import FrameMeta, FrameResult, Hand
 from stages.settings import StageSettings
-
-Array = NDArray[np.float64]
-AnyFloats = NDArray[np.floating]
 
 _LONGEST_GAP: Final = 0.25  # s; after a longer one the hand may be anywhere
 _SHORTEST_STEP: Final = 1e-3  # s

@@ -12,16 +12,14 @@ from math import exp
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from hamba_core.arrays import Array
 from hamba_core.hand import Side
 from stages.common.proximity import PALM, box_overlap, joint_distance, tight_box
 from stages.contract import Stage
 from stages.packets import Detections, FrameMeta, HandBox
 from stages.settings import StageSettings
-
-Array = NDArray[np.float64]
 
 # Costs are shares of a hand's size; these weigh the other evidence against distance.
 _OVERLAP_WEIGHT: Final = 0.3

@@ -23,12 +23,12 @@ import pytest
 from hypothesis import settings
 from numpy.typing import ArrayLike
 
+from hamba_core.arrays import Float32Array
 from hamba_core.hand import Side, exp_so3, load_generic_hand
 from hamba_core.view import Intrinsics
 from stages.assets import CLIP
 from stages.packets import (
     ClockAnchor,
-    FloatArray,
     FrameMeta,
     FrameResult,
     Hand,
@@ -57,7 +57,7 @@ MakeRelease = Callable[..., Path]
 R_CAMERA_HAND = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])  # fingers up, palm to the camera
 
 
-def _single(values: ArrayLike) -> FloatArray:
+def _single(values: ArrayLike) -> Float32Array:
     return np.asarray(values, np.float32)
 
 

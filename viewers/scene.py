@@ -8,21 +8,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array, Int64Array
 from hamba_core.hand import BONES
 from hamba_core.view import Intrinsics
 from stages.common.palette import JOINT_COLOURS, Colour
 from stages.packets import FrameMeta
 
-Points = NDArray[np.float64]
-Pairs = NDArray[np.int64]
-
 Look = Literal["mesh", "wireframe", "skeleton"]
 LOOKS: tuple[Look, ...] = ("mesh", "wireframe", "skeleton")
 
-BONE_PAIRS: Pairs = np.array(BONES)
+BONE_PAIRS: Int64Array = np.array(BONES)
 """(20, 2) joints that a bone joins."""
 
-JOINT_COLOR_ROWS: Points = np.array(JOINT_COLOURS) / 255
+JOINT_COLOR_ROWS: Array = np.array(JOINT_COLOURS) / 255
 """(21, 3) RGB 0..1, by finger."""
 
 BACKGROUND: Colour = (28, 31, 36)
@@ -50,7 +48,7 @@ def other_camera(before: FrameMeta | None, now: FrameMeta) -> bool:
     return before is None or (before.width, before.height, before.camera) != (now.width, now.height, now.camera)
 
 
-def closed(faces: NDArray[np.integer]) -> Pairs:
+def closed(faces: NDArray[np.integer]) -> Int64Array:
     """Faces (F, 3) and more that close the holes, a fan for each: a hand model's mesh may end open at the wrist."""
     sides = {(int(a), int(b)) for a, b in faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)}
     after = {b: a for a, b in sides if (b, a) not in sides}  # the rim, walked against the faces beside it
@@ -72,7 +70,7 @@ BONE_RADIUS = 0.0025
 _SIDES = 6
 
 
-def bone_tubes(joints: NDArray[np.floating]) -> Points:
+def bone_tubes(joints: NDArray[np.floating]) -> Array:
     """Vertices (V, 3) of a tube along each bone of a hand with these joints (21, 3); `BONE_FACES` joins them."""
     start, end = np.asarray(joints, np.float64)[BONE_PAIRS].transpose(1, 0, 2)
     along = end - start
@@ -85,7 +83,7 @@ def bone_tubes(joints: NDArray[np.floating]) -> Points:
     return np.stack([start[:, None] + ring, end[:, None] + ring], 1).reshape(-1, 3)
 
 
-def _tube_faces() -> Pairs:
+def _tube_faces() -> Int64Array:
     near, then = np.arange(_SIDES), (np.arange(_SIDES) + 1) % _SIDES
     far, far_then = near + _SIDES, then + _SIDES
     one = np.concatenate([np.stack([near, then, far], 1), np.stack([then, far_then, far], 1)])
@@ -96,7 +94,7 @@ BONE_FACES = _tube_faces()
 """(F, 3) faces of `bone_tubes`, counter-clockwise seen from outside."""
 
 
-def ground_grid(step: float = 0.1, reach: float = PICTURE_DEPTH / 2) -> tuple[Points, Pairs]:
+def ground_grid(step: float = 0.1, reach: float = PICTURE_DEPTH / 2) -> tuple[Array, Int64Array]:
     """Lines (N, 3), (L, 2) of a square grid on the ground before the camera."""
     ticks = np.arange(-reach, reach + step / 2, step)
     ends = np.array([-reach, reach])
@@ -106,19 +104,21 @@ def ground_grid(step: float = 0.1, reach: float = PICTURE_DEPTH / 2) -> tuple[Po
     return points, np.arange(len(points)).reshape(-1, 2)
 
 
-def picture_corners(camera: Intrinsics, width: int, height: int, depth: float) -> Points:
+def picture_corners(camera: Intrinsics, width: int, height: int, depth: float) -> Array:
     """Corners (4, 3) of the picture hung `depth` before the camera: left top, right top, right bottom, left bottom."""
     pixels = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
     return camera.rays(pixels) * depth
 
 
-def camera_frustum(camera: Intrinsics, width: int, height: int, depth: float = FRUSTUM_DEPTH) -> tuple[Points, Pairs]:
+def camera_frustum(
+    camera: Intrinsics, width: int, height: int, depth: float = FRUSTUM_DEPTH
+) -> tuple[Array, Int64Array]:
     """Lines (5, 3), (8, 2) of the camera: its centre joined to the picture's corners."""
     points = np.concatenate([np.zeros((1, 3)), picture_corners(camera, width, height, depth)])
     return points, np.array([[0, 1], [0, 2], [0, 3], [0, 4], [1, 2], [2, 3], [3, 4], [4, 1]])
 
 
-def look_at(eye: tuple[float, float, float], target: tuple[float, float, float]) -> Points:
+def look_at(eye: tuple[float, float, float], target: tuple[float, float, float]) -> Array:
     """T_eye_camera (4, 4): from the camera's frame to one at `eye` that looks at `target`, the ground level."""
     forward = np.subtract(target, eye) / np.linalg.norm(np.subtract(target, eye))
     right = np.cross([0.0, 1.0, 0.0], forward)

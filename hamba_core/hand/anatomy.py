@@ -9,11 +9,9 @@ open hand.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand.skeleton import JOINT_NAMES, MODEL_FINGERS, MODEL_JOINT_NAMES
-
-Array = NDArray[np.float64]
 
 MODEL_JOINTS_IN_21 = tuple(JOINT_NAMES.index(name) for name in MODEL_JOINT_NAMES)
 """Where each of the 16 model joints stands in the joint order."""

@@ -16,12 +16,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array, Int64Array
 from hamba_core.errors import HandModelError
 from hamba_core.hand.kinematics import along_fingers
 from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, Side
-
-Array = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 MIRROR = np.diag([-1.0, 1.0, 1.0])
 """M: takes a right hand to a left one. Its own inverse."""
@@ -44,8 +42,8 @@ class HandModel:
     posedirs: Array  # (V, 3, 135); zeros where a model has no pose correctives
     j_regressor: Array  # (16, V)
     weights: Array  # (V, 16), rows sum to 1
-    faces: IntArray  # (F, 3), wound counter-clockwise seen from outside
-    tips: IntArray  # (5,) vertices: thumb, index, middle, ring, little
+    faces: Int64Array  # (F, 3), wound counter-clockwise seen from outside
+    tips: Int64Array  # (5,) vertices: thumb, index, middle, ring, little
     flexion_axes: Array  # (15, 3) unit, rest pose: a positive rotation about it closes the finger
     joint_limits: Array  # (15, 3, 2) radians: (flexion, abduction, twist) x (least, most)
 
@@ -65,12 +63,12 @@ class HandModel:
         if f and (self.faces.min() < 0 or self.faces.max() >= v):
             raise HandModelError(f"hand model {self.name!r}: faces name vertices outside 0..{v - 1}")
 
-    def faces_of(self, side: Side) -> IntArray:
+    def faces_of(self, side: Side) -> Int64Array:
         """Faces (F, 3) wound counter-clockwise seen from outside, for a hand of this side."""
         return self.faces if side == "right" else self._faces_left
 
     @cached_property
-    def _faces_left(self) -> IntArray:
+    def _faces_left(self) -> Int64Array:
         return self.faces[:, ::-1].copy()
 
     @cached_property
@@ -151,7 +149,7 @@ class _Skin(NamedTuple):
     weights: Array  # (N, 16)
 
     @classmethod
-    def of(cls, model: HandModel, which: "slice | IntArray") -> "_Skin":
+    def of(cls, model: HandModel, which: "slice | Int64Array") -> "_Skin":
         posedirs = model.posedirs[which].reshape(-1, 135)
         return cls(
             model.v_template[which],

@@ -4,9 +4,9 @@ A rotation vector is axis times angle, radians. Every function takes any leading
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
+from hamba_core.arrays import Array
 
 _SMALL = 1e-4  # radians below which a series replaces a quotient; its first omitted term is under 1e-18
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from hamba_core.arrays import AnyArray
 from hamba_core.untrusted.documents import DocumentError
-from hamba_core.untrusted.pickled_values import Array
 
 _LONGEST_HEADER: Final = 4096
 ARCHIVE_ERRORS: Final = (
@@ -39,7 +39,7 @@ def unpack_entry(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
     return content
 
 
-def read_npz(data: bytes, names: Sequence[str], largest: int) -> dict[str, Array]:
+def read_npz(data: bytes, names: Sequence[str], largest: int) -> dict[str, AnyArray]:
     """The arrays of these names in an `.npz` file, as far as they are there: plain numbers, at most so many bytes each.
 
     Nothing is set aside for an array before its bytes are there. Raises DocumentError.
@@ -58,7 +58,7 @@ def read_npz(data: bytes, names: Sequence[str], largest: int) -> dict[str, Array
         raise DocumentError(f"expected an .npz archive, found: {error}") from error
 
 
-def _array(name: str, content: bytes) -> Array:
+def _array(name: str, content: bytes) -> AnyArray:
     file = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(file)

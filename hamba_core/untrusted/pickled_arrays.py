@@ -15,8 +15,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
+from hamba_core.arrays import AnyArray
 from hamba_core.untrusted.pickled_values import (
-    Array,
     Name,
     NotArraysError,
     array_of,
@@ -28,7 +28,7 @@ from hamba_core.untrusted.pickled_values import (
 )
 
 
-def read_pickled_arrays(data: bytes, names: Sequence[str]) -> dict[str, Array]:
+def read_pickled_arrays(data: bytes, names: Sequence[str]) -> dict[str, AnyArray]:
     """The arrays of these names in a pickled dict, as far as they are there. Raises NotArraysError, and nothing else.
 
     Understood are arrays and numbers of NumPy's, chumpy's Ch and Select, and SciPy's csc_matrix, which is made dense.

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from hamba_core.arrays import AnyArray
 
 MOST_NUMBERS: Final = 4_000_000
 """Of an array that is built from another: chosen elements, or a sparse matrix made dense."""
@@ -55,7 +54,7 @@ class _RawArray:
     fortran: bool = False
     data: bytes | str = b""
 
-    def array(self) -> Array:
+    def array(self) -> AnyArray:
         return _from_bytes(self.data, self.dtype, self.shape, self.fortran)
 
 
@@ -142,7 +141,7 @@ def build(target: object, state: object) -> None:
             raise NotArraysError(f"expected the state of an array of numbers, found another of {kind_of(target)}")
 
 
-def array_of(value: object, depth: int = 0) -> Array:
+def array_of(value: object, depth: int = 0) -> AnyArray:
     """The array that a value of the pickle is. Raises ValueError, TypeError, KeyError, IndexError, OverflowError."""
     if depth > _DEEPEST:
         raise NotArraysError(f"expected an array, found one inside {depth} others")
@@ -161,17 +160,17 @@ def array_of(value: object, depth: int = 0) -> Array:
     raise NotArraysError(f"expected an array, found {kind_of(value)}")
 
 
-def _selected(state: dict[str, Any], depth: int) -> Array:
+def _selected(state: dict[str, Any], depth: int) -> AnyArray:
     """chumpy.reordering.Select: elements of an array in another shape."""
     values, chosen = array_of(state["a"], depth + 1).ravel(), _whole(array_of(state["idxs"], depth + 1)).ravel()
     shape = _shape(state["preferred_shape"])
     if math.prod(shape) != len(chosen) or len(chosen) > MOST_NUMBERS:
         raise NotArraysError(f"expected elements for the shape {shape}, found {len(chosen)}")
-    result: Array = values[chosen].reshape(shape)  # an index outside is an IndexError
+    result: AnyArray = values[chosen].reshape(shape)  # an index outside is an IndexError
     return result
 
 
-def _dense(state: dict[str, Any], depth: int) -> Array:
+def _dense(state: dict[str, Any], depth: int) -> AnyArray:
     """scipy.sparse.csc_matrix. SciPy itself trusts the indices, which come out of the file here."""
     shape = _shape(state["_shape"])
     if len(shape) != 2 or math.prod(shape) > MOST_NUMBERS:
@@ -193,7 +192,7 @@ def _dense(state: dict[str, Any], depth: int) -> Array:
     return dense
 
 
-def _whole(array: Array) -> Array:
+def _whole(array: AnyArray) -> AnyArray:
     if array.dtype.kind not in "iu":
         raise NotArraysError(f"expected whole numbers, found {array.dtype}")
     return array
@@ -207,7 +206,7 @@ def _shape(value: object) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _from_bytes(data: object, dtype: object, shape: object, fortran: object = False) -> Array:
+def _from_bytes(data: object, dtype: object, shape: object, fortran: object = False) -> AnyArray:
     if isinstance(data, str):  # Python 2 had no other bytes
         data = data.encode("latin1")
     if not isinstance(data, bytes | bytearray) or not isinstance(dtype, _DType):

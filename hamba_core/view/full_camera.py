@@ -7,11 +7,10 @@ picture's camera sees it in the crop's place and size.
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import Side
 from hamba_core.view.camera import Intrinsics
 from hamba_core.view.square import Square
-
-Array = NDArray[np.float64]
 
 
 def translation_in_picture(camera: NDArray[np.floating], square: Square, side: Side, intrinsics: Intrinsics) -> Array:

@@ -11,12 +11,11 @@ from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hamba_core.arrays import Array
 from stages.detection.hand_network import CROP_SIDE
 from stages.packets import Image
-
-Array = NDArray[np.float64]
 
 # Wrist, thumb without its last joint and tip, and of each finger the knuckle and the joint after it.
 _STEADY: Final = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)

@@ -13,10 +13,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Float32Array
 from hamba_core.errors import PacketError
 from stages.assets import LANDMARK_NETWORK
 from stages.detection.onnx_session import open_session
-from stages.packets import FloatArray, Image
+from stages.packets import Image
 
 CROP_SIDE: Final = 224
 """Pixels along a side of the network's crops."""
@@ -28,10 +29,10 @@ _MAPS: Final = ("map_28", "map_14", "map_7", "pooled")
 class FeatureMaps(NamedTuple):
     """What the network's last layers are computed from, of N crops; channels first, rows from the top."""
 
-    fine: FloatArray  # (N, 40, 28, 28): a place is 8 px wide
-    middle: FloatArray  # (N, 112, 14, 14): 16 px
-    coarse: FloatArray  # (N, 192, 7, 7): 32 px
-    pooled: FloatArray  # (N, 1152): one vector for the crop
+    fine: Float32Array  # (N, 40, 28, 28): a place is 8 px wide
+    middle: Float32Array  # (N, 112, 14, 14): 16 px
+    coarse: Float32Array  # (N, 192, 7, 7): 32 px
+    pooled: Float32Array  # (N, 1152): one vector for the crop
 
     def of(self, index: int) -> "FeatureMaps":
         """Those of one crop, N = 1."""
@@ -41,10 +42,10 @@ class FeatureMaps(NamedTuple):
 class Look(NamedTuple):
     """What the network says of N crops."""
 
-    landmarks: FloatArray  # (N, 21, 3): x, y in px of the crop, the origin at its corner; z in px too, nearer is less
-    world: FloatArray  # (N, 21, 3) m, the crop's axes (x right, y down, z forward), origin at the hand's own centre
-    presence: FloatArray  # (N,) 0 to 1: how likely there is a hand
-    right: FloatArray  # (N,) 0 to 1: how likely it is a right hand, as it is shown
+    landmarks: Float32Array  # (N, 21, 3): x, y in px of the crop, the origin at its corner; z in px too, nearer is less
+    world: Float32Array  # (N, 21, 3) m, the crop's axes (x right, y down, z forward), origin at the hand's own centre
+    presence: Float32Array  # (N,) 0 to 1: how likely there is a hand
+    right: Float32Array  # (N,) 0 to 1: how likely it is a right hand, as it is shown
     maps: FeatureMaps | None  # where they were asked for
 
 

@@ -8,14 +8,12 @@ from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from stages.assets import PALM_NETWORK
 from stages.detection.hand_crop import HandCrop, square_around
 from stages.detection.onnx_session import open_session
 from stages.packets import Image
-
-Array = NDArray[np.float64]
 
 PALM_JOINTS: Final = (0, 5, 9, 13, 17, 1, 2)
 """Which of a hand's 21 joints the palm network gives, in its order."""

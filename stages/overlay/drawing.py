@@ -5,9 +5,10 @@ from typing import Final
 import cv2
 import numpy as np
 
+from hamba_core.arrays import Float32Array
 from hamba_core.hand import BONES
 from stages.common.palette import BONE_COLOURS, JOINT_COLOURS, Colour
-from stages.packets import FloatArray, Image
+from stages.packets import Image
 
 _OUTLINE: Final[Colour] = (24, 24, 28)
 _SHIFT: Final = 4  # bits of a coordinate below the pixel
@@ -20,7 +21,7 @@ def size_of_strokes(image: Image) -> float:
     return max(0.75, int(min(image.shape[:2])) / 480)
 
 
-def draw_skeleton(image: Image, joints_2d: FloatArray) -> None:
+def draw_skeleton(image: Image, joints_2d: Float32Array) -> None:
     """Draw bones and joints (21, 2) px, coloured by finger, into a picture (H, W, 3) RGB, in place."""
     size = size_of_strokes(image)
     # A pixel's centre is at a half in our coordinates and at a whole number in OpenCV's.
@@ -38,7 +39,7 @@ def draw_skeleton(image: Image, joints_2d: FloatArray) -> None:
         cv2.circle(image, point, radius, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
 
 
-def draw_label(image: Image, text: str, near: FloatArray, colour: Colour) -> None:
+def draw_label(image: Image, text: str, near: Float32Array, colour: Colour) -> None:
     """Draw a line of text on a plate above the points (N, 2) px, inside the picture, in place."""
     size = size_of_strokes(image)
     scale, margin = 0.42 * size, round(4 * size)

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Float32Array, Int32Array
 from hamba_core.view import Intrinsics
 from stages.common.palette import Colour
-from stages.packets import FloatArray, Image, IntArray
+from stages.packets import Image
 
 OPACITY: Final = 0.85  # so that the fit can be judged by the hand below
 
@@ -36,8 +37,8 @@ Indices = NDArray[np.intp]
 class Mesh:
     """A mesh in the camera frame."""
 
-    vertices: FloatArray  # (V, 3) m
-    faces: IntArray  # (F, 3), counter-clockwise seen from outside
+    vertices: Float32Array  # (V, 3) m
+    faces: Int32Array  # (F, 3), counter-clockwise seen from outside
     colour: Colour
 
 
@@ -48,7 +49,7 @@ class View(NamedTuple):
     top: int
     width: int
     height: int
-    values: FloatArray  # (K, rows, columns) of the nearest surface; the raster may be coarser than the pixels
+    values: Float32Array  # (K, rows, columns) of the nearest surface; the raster may be coarser than the pixels
     seen: NDArray[np.bool_]  # (rows, columns)
 
 
@@ -66,7 +67,7 @@ def draw_meshes(image: Image, meshes: Sequence[Mesh], camera: Intrinsics, opacit
 
 
 def view_of(
-    vertices: FloatArray, faces: IntArray, values: FloatArray, camera: Intrinsics, width: int, height: int
+    vertices: Float32Array, faces: Int32Array, values: Float32Array, camera: Intrinsics, width: int, height: int
 ) -> View | None:
     """What the camera sees of a mesh (V, 3), (F, 3) with values (V, K), in a picture of this size; none if nothing."""
     depth = vertices[:, 2]
@@ -106,7 +107,7 @@ def view_of(
     return View(x, y, part_width, part_height, found.reshape(-1, rows, columns), seen.reshape(rows, columns))
 
 
-def _rasterised(triangles: FloatArray, columns: int, rows: int) -> tuple[Indices, Indices, FloatArray]:
+def _rasterised(triangles: Float32Array, columns: int, rows: int) -> tuple[Indices, Indices, Float32Array]:
     """Raster points covered by triangles (3, N, 2), the last triangle at each, its corners' weights there (3, n)."""
     (ax, bx, cx), (ay, by, cy) = triangles[..., 0], triangles[..., 1]
     # The weights of b and c are linear in x and y: what each gains a point to the right, a point down, and has at 0, 0.
@@ -135,11 +136,11 @@ def _rasterised(triangles: FloatArray, columns: int, rows: int) -> tuple[Indices
     return seen_at, triangle[span], np.stack([1 - weight_b - weight_c, weight_b, weight_c])
 
 
-def _least(a: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
+def _least(a: Float32Array, b: Float32Array, c: Float32Array) -> Float32Array:
     return np.minimum(np.minimum(a, b), c)
 
 
-def _most(a: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
+def _most(a: Float32Array, b: Float32Array, c: Float32Array) -> Float32Array:
     return np.maximum(np.maximum(a, b), c)
 
 
@@ -151,7 +152,7 @@ def _ranges(first: Indices, end: Indices) -> tuple[Indices, Indices]:
     return which, np.arange(len(which)) + (first - ends + counts)[which]
 
 
-def _narrow(begin: FloatArray, end: FloatArray, gain: FloatArray, start: FloatArray) -> None:
+def _narrow(begin: Float32Array, end: Float32Array, gain: Float32Array, start: Float32Array) -> None:
     """Take from the spans [begin, end) where start + gain x is negative, in place."""
     with np.errstate(divide="ignore", invalid="ignore"):
         zero = -start / gain
@@ -160,7 +161,7 @@ def _narrow(begin: FloatArray, end: FloatArray, gain: FloatArray, start: FloatAr
     end[(gain == 0) & (start < 0)] = -1
 
 
-def _vertex_normals(vertices: FloatArray, faces: IntArray) -> FloatArray:
+def _vertex_normals(vertices: Float32Array, faces: Int32Array) -> Float32Array:
     """Unit normals (V, 3), outward: those of the faces about each vertex, weighted by their areas."""
     a, b, c = vertices[faces.T]
     face_normals = np.cross(b - a, c - a)
@@ -169,7 +170,7 @@ def _vertex_normals(vertices: FloatArray, faces: IntArray) -> FloatArray:
     return np.asarray(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def _shaded(mesh: Mesh) -> FloatArray:
+def _shaded(mesh: Mesh) -> Float32Array:
     """Colours of the vertices (V, 3), 0..255. Two lights that go with the camera, soft as on skin; darker outlines."""
     normals = _vertex_normals(mesh.vertices, mesh.faces)
     to_camera = -mesh.vertices / np.linalg.norm(mesh.vertices, axis=1, keepdims=True)
@@ -199,7 +200,7 @@ def _blend(image: Image, view: View, opacity: float) -> None:
     part[:] = cv2.blendLinear(colours, np.ascontiguousarray(part), weights, 1 - weights)
 
 
-def _outlined(view: View) -> FloatArray:
+def _outlined(view: View) -> Float32Array:
     """Light (rows, columns) that fades where one surface passes behind another: fingers stand out against a palm."""
     distance = 1 / np.where(view.seen, view.values[3], 1)
     lit = np.ones_like(distance)

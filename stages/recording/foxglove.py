@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Float32Array, Int32Array
 from hamba_core.hand import BONES
 from hamba_core.view import Intrinsics
 from stages.common.palette import JOINT_COLOURS, Colour
-from stages.packets import FloatArray, FrameResult, Hand, HandTopology, IntArray
+from stages.packets import FrameResult, Hand, HandTopology
 
 WORLD: Final = "world"
 CAMERA: Final = "camera"
@@ -85,7 +86,7 @@ def _entity_id(track: int) -> str:
     return f"hand {track}"
 
 
-def _skeleton(joints: FloatArray) -> bytes:
+def _skeleton(joints: Float32Array) -> bytes:
     return b"".join(
         (
             _integer(1, _LINE_LIST),
@@ -172,7 +173,7 @@ def _doubles(field: int, values: NDArray[np.float64]) -> bytes:
     return _message(field, values.astype("<f8").tobytes())
 
 
-def _indices(field: int, values: IntArray | NDArray[np.int64]) -> bytes:
+def _indices(field: int, values: Int32Array | NDArray[np.int64]) -> bytes:
     return _message(field, values.astype("<u4").tobytes())
 
 

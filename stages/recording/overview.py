@@ -10,9 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Float32Array
 from hamba_core.hand import Side
 from stages import wire
-from stages.packets import FloatArray, Hand, Status
+from stages.packets import Hand, Status
 from stages.recording.format import RecordedRun
 from stages.recording.reader import read_recording
 
@@ -32,7 +33,7 @@ class Series:
         self.pts.append(pts)
         self.values.append(value)
 
-    def arrays(self) -> tuple[NDArray[np.float64], FloatArray]:
+    def arrays(self) -> tuple[NDArray[np.float64], Float32Array]:
         """Times (N,) s and values (N,)."""
         return np.array(self.pts, np.float64), np.array(self.values, np.float32)
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Float32Array
 from hamba_core.errors import DependencyError
 from hamba_core.hand import Side
 from stages.common.files import write_whole
 from stages.common.palette import hand_colour
-from stages.packets import FloatArray
 from stages.recording.overview import Overview, Series, TrackOverview
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class _Lines(NamedTuple):
     high: NDArray[np.floating]
 
 
-def _binned(pts: NDArray[np.float64], values: FloatArray, stretch: float) -> _Lines:
+def _binned(pts: NDArray[np.float64], values: Float32Array, stretch: float) -> _Lines:
     """Least, mean and greatest values of stretches of so many s, of those that have any."""
     number = np.floor(pts / stretch)
     starts = np.flatnonzero(np.diff(number, prepend=-np.inf))

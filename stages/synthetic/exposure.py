@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Float32Array
 from stages.packets import Image
-from stages.synthetic.surfaces import FloatArray
 
 BRIGHTEST = 1.6
 """Linear light that still differs from white."""
@@ -28,7 +28,7 @@ class Exposure:
         self._grain = cv2.GaussianBlur(grain, (0, 0), 0.55) * GRAIN
         self._display = (255 * _film(np.linspace(0, BRIGHTEST, STEPS))).astype(np.float32)
 
-    def expose(self, light: FloatArray, seed: tuple[int, ...]) -> Image:
+    def expose(self, light: Float32Array, seed: tuple[int, ...]) -> Image:
         """The picture (height, width, 3) of linear light (height, width, 3); `seed` decides its grain."""
         softness = 0.55 * max(self._height, self._width) / 640
         light = np.asarray(cv2.GaussianBlur(light, (0, 0), softness), np.float32) * self._corners

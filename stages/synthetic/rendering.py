@@ -4,22 +4,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Float32Array, Int64Array
 from hamba_core.view import Intrinsics
 from stages.packets import Image
 from stages.synthetic.exposure import Exposure
 from stages.synthetic.scene import Scenery
-from stages.synthetic.surfaces import (
-    FloatArray,
-    HandMesh,
-    Hits,
-    IntArray,
-    Lighting,
-    Noise,
-    RayScene,
-    Skin,
-    Surface,
-    Texture,
-)
+from stages.synthetic.surfaces import HandMesh, Hits, Lighting, Noise, RayScene, Skin, Surface, Texture
 
 SUBPIXELS = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
 """Where edge pixels are sampled: a rotated grid."""
@@ -66,7 +56,7 @@ class Renderer:
             self._draw(picture, box, scene, self._lighting.gather(scene, vertices, normals), motions)
         return self._exposure.expose(picture, seed)
 
-    def _background(self, scene: RayScene) -> FloatArray:
+    def _background(self, scene: RayScene) -> Float32Array:
         """The background with the hands' shadows."""
         ground, picture = self._scenery.ground, self._scenery.background
         if ground is None:
@@ -78,7 +68,7 @@ class Renderer:
         lit = np.asarray(cv2.resize(cv2.GaussianBlur(share, (0, 0), 1.3), (self._width, self._height)))
         return np.asarray(picture * (1 - SHADOW_DEPTH + SHADOW_DEPTH * lit)[..., None], np.float32)
 
-    def _box(self, vertices: FloatArray, margin: int) -> Box | None:
+    def _box(self, vertices: Float32Array, margin: int) -> Box | None:
         """Left, top, right and bottom of the part of the picture that holds hands; none if there is none."""
         pixels = self._camera.project(vertices[vertices[:, 2] > NEAREST])
         if not len(pixels):
@@ -88,7 +78,7 @@ class Renderer:
         return (left, top, right, bottom) if left < right and top < bottom else None
 
     def _draw(
-        self, picture: FloatArray, box: Box, scene: RayScene, light: FloatArray, motions: NDArray[np.floating]
+        self, picture: Float32Array, box: Box, scene: RayScene, light: Float32Array, motions: NDArray[np.floating]
     ) -> None:
         """Draw the hands into the box of the picture, in place."""
         left, top, right, bottom = box
@@ -119,7 +109,7 @@ class Renderer:
             part *= 1 - whole[..., 3:]
             part += whole[..., :3]
 
-    def _near_hands(self, scene: RayScene, rays: FloatArray, shape: tuple[int, int]) -> IntArray:
+    def _near_hands(self, scene: RayScene, rays: Float32Array, shape: tuple[int, int]) -> Int64Array:
         """Indices of the rays (h * w, 3) in the neighbourhood of hands, found by a sparser grid of rays."""
         step = max(self._width, self._height) // 160
         if step < 2:
@@ -129,7 +119,7 @@ class Renderer:
         near = cv2.dilate(met.astype(np.uint8), np.ones((3, 3), np.uint8))
         return np.flatnonzero(np.repeat(np.repeat(near, step, 0), step, 1)[: shape[0], : shape[1]])
 
-    def _colours(self, hits: Hits, met: IntArray, light: FloatArray) -> FloatArray:
+    def _colours(self, hits: Hits, met: Int64Array, light: Float32Array) -> Float32Array:
         """Linear colours with opacity 1 (n, 4) of the rays `met` (n,), those that met a hand."""
         mesh, face, uv = hits.mesh[met], hits.face[met], hits.uv[met]
         first = mesh * self._meshes[0].vertices
@@ -142,7 +132,7 @@ class Renderer:
         return np.asarray(colours, np.float32)
 
     @staticmethod
-    def _edges(hits: Hits, pixels: IntArray, shape: tuple[int, int]) -> IntArray:
+    def _edges(hits: Hits, pixels: Int64Array, shape: tuple[int, int]) -> Int64Array:
         """Which of the pixels lie beside another hand, the background or a step in depth."""
         mesh, depth = np.full(shape, -1, np.int8), np.full(shape, 1e3, np.float32)
         mesh.reshape(-1)[pixels], depth.reshape(-1)[pixels] = hits.mesh, np.minimum(hits.distance, 1e3)
@@ -154,7 +144,7 @@ class Renderer:
         return np.flatnonzero(edge.reshape(-1)[pixels])
 
 
-def _streaked(layer: FloatArray, motion: NDArray[np.floating]) -> FloatArray:
+def _streaked(layer: Float32Array, motion: NDArray[np.floating]) -> Float32Array:
     """A layer (h, w, 4) smeared along a motion (2,) px."""
     reach = int(np.ceil(np.hypot(*motion) / 2))
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)

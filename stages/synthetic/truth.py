@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from hamba_core.arrays import Array, BoolArray
 from hamba_core.hand import HandModel, Side
 from hamba_core.view import Intrinsics
-
-Array = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

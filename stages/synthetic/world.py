@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import (
     FINGERS,
     JOINT_NAMES,
@@ -22,8 +23,6 @@ from stages.synthetic.scene import make_scenery
 from stages.synthetic.settings import SyntheticSettings
 from stages.synthetic.surfaces import HandMesh, RayScene, Skin, Surface
 from stages.synthetic.truth import HandTruth
-
-Array = NDArray[np.float64]
 
 EXPOSURE = 1 / 90
 """Seconds a frame is exposed: how much a moving hand blurs."""

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import hamba_core
+from hamba_core.arrays import Float32Array
 from hamba_core.network import Hamba
 from hamba_core.view import cut_batch
 from stages.reconstruction.hamba import Crop, Cuda, DeviceEngine
-from stages.reconstruction.hamba.engine.rows import Array, row_width, write_rows
+from stages.reconstruction.hamba.engine.rows import row_width, write_rows
 from tests.stages.reconstruction.hamba.conftest import MakeCrops, make_crops
 
 __all__ = ["make_crops"]
@@ -38,7 +39,7 @@ def engine(network: Hamba) -> Iterator[DeviceEngine]:
     engine.close()
 
 
-def eager(network: Hamba, crops: list[Crop]) -> Array:
+def eager(network: Hamba, crops: list[Crop]) -> Float32Array:
     """The plain way, hand by hand."""
     rows = []
     mean, std = (torch.tensor(v, device=CUDA) for v in (network.configuration.mean, network.configuration.std))

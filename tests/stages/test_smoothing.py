@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import MIRROR, SIDES, Side, load_generic_hand
 from hamba_core.hand.rotations import angle_between, exp_so3, log_so3
 from hamba_core.view import Intrinsics
@@ -17,7 +18,6 @@ from stages.packets import FrameMeta, FrameResult, Hand
 from stages.smoothing import Smoothing, SmoothingSettings
 from stages.synthetic import load_truth
 
-Array = NDArray[np.float64]
 MODEL = load_generic_hand()
 CAMERA = Intrinsics(550, 560, 310, 250)
 AT_REST = np.array([0.05, -0.02, 0.5])

@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import SIDES, Side
 from hamba_core.view import Intrinsics
 from stages.common.proximity import hand_size, tight_box
 from stages.packets import Detections, Frame, FrameMeta, HandBox
 from stages.tracking import HandTracking, TrackingSettings
-
-Array = NDArray[np.float64]
 
 WIDTH, HEIGHT = 640, 480
 PICTURE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)

@@ -6,19 +6,10 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array, Int64Array
 from stages.common.palette import Colour
 from stages.packets import FrameMeta, Hand, HandTopology, Image
-from viewers.scene import (
-    BONE_FACES,
-    JOINT_COLOR_ROWS,
-    PICTURE_DEPTH,
-    Look,
-    Pairs,
-    Points,
-    bone_tubes,
-    closed,
-    picture_corners,
-)
+from viewers.scene import BONE_FACES, JOINT_COLOR_ROWS, PICTURE_DEPTH, Look, bone_tubes, closed, picture_corners
 
 
 class HandShapes:
@@ -51,7 +42,7 @@ class HandShapes:
             self._mesh.vertices = points(hand.vertices)
             self._mesh.compute_vertex_normals()
 
-    def _set_up(self, hand: Hand, model: HandTopology | None, color: Points) -> None:
+    def _set_up(self, hand: Hand, model: HandTopology | None, color: Array) -> None:
         """What stays from frame to frame: who is joined to whom, and the colours."""
         self._joints.points = points(hand.joints)
         self._joints.colors = points(JOINT_COLOR_ROWS)
@@ -94,7 +85,7 @@ def points(array: NDArray[np.floating]) -> Any:
     return o3d.utility.Vector3dVector(np.array(array, np.float64))
 
 
-def lines(ends: Points, pairs: Pairs, color: Colour) -> Any:
+def lines(ends: Array, pairs: Int64Array, color: Colour) -> Any:
     """Lines of one colour."""
     shape = o3d.geometry.LineSet(points(ends), _pairs(pairs))
     shape.paint_uniform_color(np.array(color) / 255)

@@ -13,8 +13,9 @@ from typing import Final, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, euler_zxy
-from stages.export.rig import TURNING, Array, Rig, name_of, poses_of, rigs_of
+from stages.export.rig import TURNING, Rig, name_of, poses_of, rigs_of
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Selection, Track
 

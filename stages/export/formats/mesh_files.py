@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import AnyFloats, AnyInts
 from stages.export.rig import R_FILE_CAMERA, vertex_normals
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Selection
-
-Array = NDArray[np.floating]
-Faces = NDArray[np.integer]
 
 _BLOCK: Final = 32  # rows; the normals take several times the memory of the meshes, and fit a processor's cache
 
@@ -36,7 +33,7 @@ def export_obj(
     return _export(selection, folder, on_progress, "obj", obj_vertices, obj_faces)
 
 
-def ply_vertices(vertices: Array, normals: Array, faces: int) -> bytes:
+def ply_vertices(vertices: AnyFloats, normals: AnyFloats, faces: int) -> bytes:
     """Header and vertices (V, 3) with normals (V, 3), float32, of a binary PLY file with so many faces."""
     header = [
         "ply",
@@ -51,21 +48,21 @@ def ply_vertices(vertices: Array, normals: Array, faces: int) -> bytes:
     return "\n".join(header).encode() + np.concatenate([vertices, normals], 1).astype("<f4").tobytes()
 
 
-def ply_faces(faces: Faces) -> bytes:
+def ply_faces(faces: AnyInts) -> bytes:
     """What follows them: the faces (F, 3)."""
     records = np.empty(len(faces), _PLY_FACE)
     records["count"], records["corners"] = 3, faces
     return records.tobytes()
 
 
-def obj_vertices(vertices: Array, normals: Array, faces: int) -> bytes:
+def obj_vertices(vertices: AnyFloats, normals: AnyFloats, faces: int) -> bytes:
     """The beginning of an OBJ file: vertices (V, 3), to a thousandth of a millimetre, and normals (V, 3)."""
     points, directions = "v %.6f %.6f %.6f\n" * len(vertices), "vn %.4f %.4f %.4f\n" * len(normals)
     text = points % tuple(vertices.ravel().tolist()) + directions % tuple(normals.ravel().tolist())
     return b"# hamba-stream: metres, y up\n" + text.encode()
 
 
-def obj_faces(faces: Faces) -> bytes:
+def obj_faces(faces: AnyInts) -> bytes:
     """Its end: the faces (F, 3)."""
     corners = np.repeat(faces + 1, 2, 1)  # OBJ counts from 1; a vertex and its normal have the same number
     return ("f %d//%d %d//%d %d//%d\n" * len(faces) % tuple(corners.ravel().tolist())).encode()
@@ -76,8 +73,8 @@ def _export(
     folder: Path,
     on_progress: Callable[[float], None],
     ending: str,
-    vertices_in: Callable[[Array, Array, int], bytes],
-    faces_in: Callable[[Faces], bytes],
+    vertices_in: Callable[[AnyFloats, AnyFloats, int], bytes],
+    faces_in: Callable[[AnyInts], bytes],
 ) -> list[Path]:
     selection.check_vertices()
     count, rows_in_all = 0, sum(track.rows for track in selection.tracks)

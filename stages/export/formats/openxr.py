@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import (
     FINGERS,
     JOINT_NAMES,
@@ -26,8 +27,6 @@ from hamba_core.hand import (
 from stages.export.rig import R_FILE_CAMERA, bone_poses
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Selection, Track, merge_by_time
-
-Array = NDArray[np.float64]
 
 _FINGER_PARTS: Final = ("METACARPAL", "PROXIMAL", "INTERMEDIATE", "DISTAL", "TIP")
 _THUMB_PARTS: Final = ("METACARPAL", "PROXIMAL", "DISTAL", "TIP")

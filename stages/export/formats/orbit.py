@@ -7,11 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Float32Array
 from hamba_core.hand import exp_so3
 from hamba_core.view import Intrinsics
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Track
-from stages.packets import FloatArray, FrameMeta, FrameResult, Hand, Image
+from stages.packets import FrameMeta, FrameResult, Hand, Image
 
 _NEAREST: Final = 0.02  # m; a hand that reaches nearer to the camera, or behind it, is not drawn
 _ABOVE: Final = np.array([44.0, 48, 56])  # the background's colours
@@ -88,7 +89,7 @@ class Orbit:
                 cv2.line(picture, ends[i], ends[i + 1], colour, width, cv2.LINE_AA, 4)
         return picture
 
-    def _floor_lines(self) -> Iterable[FloatArray | NDArray[np.float64]]:
+    def _floor_lines(self) -> Iterable[Float32Array | NDArray[np.float64]]:
         """Lines (N, 3) of the floor in the recording's camera frame, both ways."""
         x, _, z = np.round(self.middle / _SPACING) * _SPACING
         along = np.arange(-_REACH, _REACH + 1e-9, _SPACING / 2)

@@ -9,7 +9,6 @@ from .rest_pose import (
 from .skeleton_rig import (
     R_FILE_CAMERA as R_FILE_CAMERA,
     TURNING as TURNING,
-    Array as Array,
     BonePoses as BonePoses,
     Rig as Rig,
     bone_poses as bone_poses,

@@ -8,10 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.errors import HandModelError
 from hamba_core.hand import JOINTS_FROM_MODEL, MIRROR, HandModel, Side, load_generic_hand, read_mano
-
-Array = NDArray[np.float64]
 
 logger = logging.getLogger(__name__)
 

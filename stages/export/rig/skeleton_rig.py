@@ -14,11 +14,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.errors import SourceError
 from hamba_core.hand import JOINT_PARENTS, JOINTS_FROM_MODEL, MIRROR, Side
 from stages.export.tracks import Rows, Selection, Track
-
-Array = NDArray[np.float64]
 
 R_FILE_CAMERA: Final = np.diag([1.0, -1.0, -1.0])
 """Takes the camera frame to that of the files: x right, y up, z towards the viewer."""

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Float32Array
 from hamba_core.errors import SourceError
 from hamba_core.hand import slerp
 from stages.export.tracks.tracks import HAND_FIELDS, ROW, Rows, Selection, Track, TrackWriter
-from stages.packets import FloatArray
 
 _LONGEST_STEP: Final = 0.25
 """s; what lies farther apart is not joined, though no frame between them was recorded without the hand."""
@@ -61,8 +61,8 @@ def _resample(track: Track, start: float, rate: float, folder: Path) -> Track:
 
 
 def _between(
-    rows: Rows, vertices: FloatArray, before: NDArray[np.intp], after: NDArray[np.intp], times: NDArray[np.float64]
-) -> tuple[Rows, FloatArray]:
+    rows: Rows, vertices: Float32Array, before: NDArray[np.intp], after: NDArray[np.intp], times: NDArray[np.float64]
+) -> tuple[Rows, Float32Array]:
     """Rows and vertices at these times (N,), each between two of the given ones."""
     a, b = rows[before], rows[after]
     span = b["pts"] - a["pts"]
@@ -84,7 +84,7 @@ def _between(
     return result, meshes
 
 
-def _mixed(a: FloatArray, b: FloatArray, fraction: NDArray[np.float64]) -> FloatArray:
+def _mixed(a: Float32Array, b: Float32Array, fraction: NDArray[np.float64]) -> Float32Array:
     shares = fraction.reshape(-1, *[1] * (a.ndim - 1)).astype(np.float32)
-    mixed: FloatArray = a + (b - a) * shares
+    mixed: Float32Array = a + (b - a) * shares
     return mixed

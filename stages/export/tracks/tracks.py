@@ -12,10 +12,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Float32Array
 from hamba_core.errors import NoHandsError, SourceError
 from hamba_core.hand import Side
 from stages.export.settings import ExportSettings
-from stages.packets import FloatArray, FrameMeta, Hand
+from stages.packets import FrameMeta, Hand
 from stages.recording import Recording
 
 ROW: Final = np.dtype(
@@ -65,7 +66,7 @@ class Track:
         """Rows start..stop, of dtype `ROW`."""
         return np.fromfile(self.path, ROW, max(0, stop - start), offset=start * ROW.itemsize)
 
-    def read_vertices(self, start: int, stop: int) -> FloatArray:
+    def read_vertices(self, start: int, stop: int) -> Float32Array:
         """Vertices (N, V, 3) m of rows start..stop; NaN where the hand is not there."""
         numbers = 3 * self.vertices
         count = max(0, min(stop, self.rows) - start)
@@ -74,7 +75,7 @@ class Track:
         read = np.fromfile(_vertices_of(self.path), "<f4", count * numbers, offset=start * numbers * 4)
         return read.reshape(-1, self.vertices, 3)
 
-    def blocks(self, size: int = _BLOCK, *, vertices: bool = True) -> Iterator[tuple[Rows, FloatArray]]:
+    def blocks(self, size: int = _BLOCK, *, vertices: bool = True) -> Iterator[tuple[Rows, Float32Array]]:
         """All rows and their vertices, so many at a time; (N, 0, 3) vertices where none are wanted."""
         for start in range(0, self.rows, size):
             rows = self.read(start, start + size)
@@ -183,7 +184,7 @@ class TrackWriter:
         self._path = folder / f"track-{track_id}-{side}"
         self._path.touch()
         self._rows: list[Rows] = []
-        self._meshes: list[FloatArray] = []
+        self._meshes: list[Float32Array] = []
         self._meshed = True  # in every frame so far
         self._count = 0
         self._next = -1  # of the frames, after the track's last one
@@ -204,7 +205,7 @@ class TrackWriter:
         self._meshed &= meshed
         self.append(row, hand.vertices[None] if meshed else self._no_meshes(1))
 
-    def append(self, rows: Rows, meshes: FloatArray) -> None:
+    def append(self, rows: Rows, meshes: Float32Array) -> None:
         """These rows (N,) and vertices (N, V, 3) come next."""
         if not len(rows):
             return
@@ -231,7 +232,7 @@ class TrackWriter:
         vertices = self._vertices if self._meshed else 0
         return Track(self._id, self._side, self._count, vertices, self._first_pts, self._last_pts, self._path)
 
-    def _no_meshes(self, count: int) -> FloatArray:
+    def _no_meshes(self, count: int) -> Float32Array:
         return np.full((count, self._vertices, 3), np.nan, np.float32)
 
 

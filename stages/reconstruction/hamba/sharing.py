@@ -11,12 +11,13 @@ from dataclasses import replace
 from threading import Condition, Event, Lock, Thread
 from typing import TYPE_CHECKING
 
+from hamba_core.arrays import Float32Array
 from hamba_core.errors import PipelineError
 from hamba_core.hand import HandModel
 from stages.packets import Choice
 
 if TYPE_CHECKING:
-    from stages.reconstruction.hamba.engine import Answer, Array, Crop, Engine
+    from stages.reconstruction.hamba.engine import Answer, Crop, Engine
     from stages.reconstruction.hamba.opening import Model
 
 
@@ -178,15 +179,15 @@ class _Request:
         self.crops = crops
         self.shape = crops[0].picture.shape if crops else ()
         self._done = Event()
-        self._rows: Array | None = None
+        self._rows: Float32Array | None = None
         self._error: Exception | None = None
 
-    def settle(self, rows: "Array | None", error: Exception | None = None) -> None:
+    def settle(self, rows: "Float32Array | None", error: Exception | None = None) -> None:
         """Give it its rows, or what to raise in their place."""
         self._rows, self._error = rows, error
         self._done.set()
 
-    def __call__(self) -> "Array":
+    def __call__(self) -> "Float32Array":
         self._done.wait()
         if self._rows is None:
             raise self._error or PipelineError("a shared hamba engine: expected rows, found none")

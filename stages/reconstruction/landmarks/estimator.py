@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import MIRROR, SIDES, HandModel, exp_so3
 from hamba_core.view import Intrinsics
 from stages.packets import Choice, Detections, Hand, HandBox
@@ -17,8 +17,6 @@ from stages.reconstruction.landmarks.fingers import Fingers
 from stages.reconstruction.landmarks.fit import LandmarkFit, Landmarks, Pose
 from stages.reconstruction.landmarks.shape import RunningLengths, ShapeFromLengths, span_lengths
 from stages.reconstruction.left_out import left_out_choices
-
-Array = NDArray[np.float64]
 
 FORGET_AFTER = 60
 """Frames without a hand after which its track's shape is forgotten."""

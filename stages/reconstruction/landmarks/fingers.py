@@ -9,11 +9,9 @@ Fingers are in joint order (thumb, index, middle, ring, little); leading dimensi
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import JOINTS_FROM_MODEL, HandModel, hat
-
-Array = NDArray[np.float64]
 
 FINGER_JOINTS = np.array(JOINTS_FROM_MODEL[1:]).reshape(5, 4)[:, :3]
 """(5, 3): model joint of each finger's each rotation."""

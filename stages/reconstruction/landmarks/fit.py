@@ -18,12 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import exp_so3, hat, nearest_rotation
 from stages.reconstruction.landmarks.fingers import Fingers, PosedFingers
 from stages.reconstruction.landmarks.placement import NEAREST, placement
 from stages.reconstruction.landmarks.selection import choose, put, take
-
-Array = NDArray[np.float64]
 
 PALM = (0, 1, 5, 9, 13, 17)
 """Joints that move with the wrist."""

@@ -8,11 +8,9 @@ measured on synthetic hands by `make/offsets.py`, for the generic hand; for othe
 from importlib.resources import files
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import HandModel
-
-Array = NDArray[np.float64]
 
 OFFSETS_FILE = "generic_offsets.txt"
 

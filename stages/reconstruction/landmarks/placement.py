@@ -1,9 +1,8 @@
 """Where in front of the camera a hand of known form is."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from hamba_core.arrays import Array
 
 NEAREST = 0.02
 """m: no hand is seen nearer than this; it keeps divisions by depth sane."""

@@ -9,11 +9,9 @@ prior (each beta a standard normal) with the common scale as one more unknown.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import BONES, HandModel
-
-Array = NDArray[np.float64]
 
 SPANS = (*BONES, (1, 5), (5, 9), (9, 13), (13, 17))
 """(24, 2) pairs of the 21 joints whose distance is the hand's shape: bones, thumb to index, knuckle to knuckle."""

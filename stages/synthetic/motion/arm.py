@@ -3,14 +3,11 @@
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from hamba_core.arrays import Array, Int64Array
 from hamba_core.hand import MIRROR
 from stages.synthetic.motion.motion import HandState
-
-Array = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 WRIST_CUT = 0.004
 """Metres behind the wrist joint where the forearm takes over."""
@@ -37,7 +34,7 @@ BEND = 0.05
 class Arm:
     """Rings around a line that starts at the wrist."""
 
-    def __init__(self, rim: Array, rim_vertices: IntArray, first: int, rng: np.random.Generator) -> None:
+    def __init__(self, rim: Array, rim_vertices: Int64Array, first: int, rng: np.random.Generator) -> None:
         """From the rim of a hand's mesh (n, 3), in palm coordinates, a closed ring in its faces' direction.
 
         `rim_vertices` (n,) are its vertices' numbers; the arm's own are counted from `first`.
@@ -98,7 +95,7 @@ def _ellipse(half: Array, behind: float, angles: Array) -> Array:
     return np.asarray(np.stack([np.cos(angles), np.sin(angles)], 1) * half * growth * rounder)
 
 
-def _tube(first: IntArray, second: IntArray) -> IntArray:
+def _tube(first: Int64Array, second: Int64Array) -> Int64Array:
     """Triangles (2 n, 3) between two closed rings of n vertices."""
     a, b, c, d = first, np.roll(first, -1), second, np.roll(second, -1)
     return np.concatenate([np.stack([b, a, c], 1), np.stack([b, c, d], 1)])

@@ -3,13 +3,12 @@
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
+from hamba_core.arrays import Array
 from hamba_core.hand import JOINT_NAMES, MODEL_FINGERS, MODEL_JOINT_NAMES, HandModel, joint_axes
 
-Array = NDArray[np.float64]
 Bend = tuple[float, float, float, float]
 
 STRAIGHT: Bend = (4, 6, 4, 0)

@@ -14,14 +14,13 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from hamba_core.arrays import Array
 from hamba_core.hand import JOINT_NAMES, MIRROR, HandModel, Side
 from hamba_core.view import Intrinsics
 from stages.synthetic.motion.gestures import hand_pose, make_gestures
 
-Array = NDArray[np.float64]
 View = Literal["facing", "first_person"]
 """Whose hands they are: those of somebody before the camera, or of who wears it."""
 

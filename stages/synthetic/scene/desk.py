@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array, Float32Array
 from hamba_core.view import Intrinsics
-from stages.synthetic.surfaces import FloatArray, Lights, Noise, linear
-
-Array = NDArray[np.float64]
+from stages.synthetic.surfaces import Lights, Noise, linear
 
 WOODS = ((158, 112, 74), (124, 84, 54), (190, 150, 108), (98, 70, 50))
 PENS = ((132, 52, 44), (44, 82, 112), (196, 162, 92), (70, 96, 74), (88, 66, 96), (38, 42, 50))
@@ -49,7 +48,7 @@ def desk_lights(plane: Plane, side: float) -> Lights:
     )  # fmt: skip
 
 
-def desk_picture(rng: np.random.Generator, camera: Intrinsics, size: tuple[int, int], plane: Plane) -> FloatArray:
+def desk_picture(rng: np.random.Generator, camera: Intrinsics, size: tuple[int, int], plane: Plane) -> Float32Array:
     """Linear colours (height, width, 3) of the desk in a picture of this (width, height)."""
     width, height = size
     away = np.array([0, plane.normal[2], -plane.normal[1]])  # on the desk, from the viewer
@@ -69,7 +68,7 @@ def desk_picture(rng: np.random.Generator, camera: Intrinsics, size: tuple[int, 
     return np.ascontiguousarray(colour, np.float32)
 
 
-def _planks(rng: np.random.Generator, at: Array) -> FloatArray:
+def _planks(rng: np.random.Generator, at: Array) -> Float32Array:
     """Colours (N, 3) of a desk of planks at these places (N, 2), metres."""
     noise, wood = Noise(rng), linear(WOODS[rng.integers(len(WOODS))])
     breadth = rng.uniform(0.11, 0.16)
@@ -88,11 +87,11 @@ def _planks(rng: np.random.Generator, at: Array) -> FloatArray:
     return np.asarray(wood * tint * shade[:, None].clip(0.1, 1.6), np.float32)
 
 
-Thing = tuple[FloatArray, Array, float]
+Thing = tuple[Float32Array, Array, float]
 """Colours with opacity (h, w, 4), where its corners lie on the desk (4, 2) m, and the softness of its shadow, m."""
 
 
-def _place(picture: FloatArray, middle: tuple[float, float], long: float, angle: float, soft: float) -> Thing:
+def _place(picture: Float32Array, middle: tuple[float, float], long: float, angle: float, soft: float) -> Thing:
     height, width = picture.shape[:2]
     half = np.array([long, long * height / width]) / 2
     c, s = np.cos(angle), np.sin(angle)
@@ -111,7 +110,7 @@ def _things(rng: np.random.Generator, middle: float) -> list[Thing]:
     return [page, pen, cup]
 
 
-def _page(rng: np.random.Generator) -> FloatArray:
+def _page(rng: np.random.Generator) -> Float32Array:
     picture = np.zeros((700, 520, 4), np.float32)
     picture[8:-8, 8:-8] = (*linear((238, 234, 222)), 1)
     for row in range(70, 660, 30):
@@ -128,7 +127,7 @@ def _page(rng: np.random.Generator) -> FloatArray:
     return picture
 
 
-def _pen(rng: np.random.Generator) -> FloatArray:
+def _pen(rng: np.random.Generator) -> Float32Array:
     picture = np.zeros((40, 600, 4), np.float32)
     body = linear(PENS[rng.integers(len(PENS))])
     rows = np.arange(40)[:, None] - 20
@@ -140,12 +139,12 @@ def _pen(rng: np.random.Generator) -> FloatArray:
     return picture
 
 
-def _cup(rng: np.random.Generator) -> FloatArray:
+def _cup(rng: np.random.Generator) -> Float32Array:
     """A cup of coffee seen from above."""
     picture = np.zeros((480, 480, 4), np.float32)
     glaze = linear(GLAZES[rng.integers(len(GLAZES))])
 
-    def disc(centre: tuple[int, int], radius: int, colour: FloatArray) -> None:
+    def disc(centre: tuple[int, int], radius: int, colour: Float32Array) -> None:
         cv2.circle(picture, centre, radius, (*np.asarray(colour).tolist(), 1.0), -1, cv2.LINE_AA)
 
     cv2.ellipse(picture, (405, 235), (48, 30), 0, 0, 360, (*(glaze * 0.8).tolist(), 1), 20, cv2.LINE_AA)
@@ -158,7 +157,7 @@ def _cup(rng: np.random.Generator) -> FloatArray:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.5), np.float32)
 
 
-def _lay(colour: FloatArray, thing: Thing, H_picture_desk: NDArray[np.float64]) -> FloatArray:
+def _lay(colour: Float32Array, thing: Thing, H_picture_desk: NDArray[np.float64]) -> Float32Array:
     """Put a flat thing with its shadow onto the desk."""
     picture, corners, soft = thing
     height, width = picture.shape[:2]

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.synthetic.surfaces import FloatArray, Lights, linear
+from hamba_core.arrays import Float32Array
+from stages.synthetic.surfaces import Lights, linear
 
 WALLS = ((206, 200, 188), (176, 190, 196), (190, 198, 180), (214, 196, 178), (150, 164, 178))
 BOOKS = ((132, 52, 44), (44, 82, 112), (196, 162, 92), (70, 96, 74), (222, 212, 192), (88, 66, 96), (38, 42, 50))
@@ -24,7 +25,7 @@ def room_lights(side: float) -> Lights:
     )  # fmt: skip
 
 
-def room_picture(rng: np.random.Generator, size: tuple[int, int], side: float) -> FloatArray:
+def room_picture(rng: np.random.Generator, size: tuple[int, int], side: float) -> Float32Array:
     """Linear colours (height, width, 3) of a picture of this (width, height); the window is on the given side."""
     room = _Room(linear(WALLS[rng.integers(len(WALLS))]) * 0.62)
     room.window()
@@ -44,11 +45,11 @@ def room_picture(rng: np.random.Generator, size: tuple[int, int], side: float) -
 class _Room:
     """Paints a room whose window is on the left."""
 
-    def __init__(self, wall: FloatArray) -> None:
+    def __init__(self, wall: Float32Array) -> None:
         y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
         self._x, self._y = x, y
         daylight = (1.15 - 0.65 * x / WIDTH) * (1.05 - 0.25 * y / HEIGHT)
-        self.picture: FloatArray = np.asarray(wall * daylight[..., None], np.float32)
+        self.picture: Float32Array = np.asarray(wall * daylight[..., None], np.float32)
 
     def _box(self, left: float, top: float, right: float, bottom: float, colour: NDArray[np.floating]) -> None:
         corners = [(round(x * 16), round(y * 16)) for x, y in ((left, top), (right, bottom))]

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hamba_core.arrays import Float32Array
 from hamba_core.view import Intrinsics
 from stages.synthetic.motion import View
 from stages.synthetic.scene.desk import Plane, desk_lights, desk_picture, desk_plane
 from stages.synthetic.scene.room import room_lights, room_picture
-from stages.synthetic.surfaces import TONES, FloatArray, Lights, linear
+from stages.synthetic.surfaces import TONES, Lights, linear
 
 FABRICS = ((46, 66, 92), (122, 40, 44), (64, 84, 64), (176, 168, 152), (52, 52, 56), (196, 140, 62), (92, 74, 104))
 """sRGB colours of sleeves."""
@@ -20,9 +21,9 @@ class Scenery:
 
     view: View
     tone: int  # index of the skin's tone
-    sleeve: FloatArray  # (3,)
+    sleeve: Float32Array  # (3,)
     lights: Lights
-    background: FloatArray  # (height, width, 3)
+    background: Float32Array  # (height, width, 3)
     ground: Plane | None  # where shadows fall; none if the background is too far away
 
 

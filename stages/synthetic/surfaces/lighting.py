@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
+from hamba_core.arrays import Array, Float32Array, Int64Array
 from stages.synthetic.surfaces.mesh import HandMesh
-from stages.synthetic.surfaces.raycasting import FloatArray, IntArray, RayScene, cone_directions, cosine_directions
-
-Array = NDArray[np.float64]
+from stages.synthetic.surfaces.raycasting import RayScene, cone_directions, cosine_directions
 
 AROUND_RAYS = 12
 AROUND_REACH = 0.12
@@ -30,11 +28,11 @@ class Lights:
     """A soft main light and light from all around. Colours are linear; 1 shows white paper as white."""
 
     direction: Array  # (3,) unit, camera frame, towards the main light
-    colour: FloatArray  # (3,)
+    colour: Float32Array  # (3,)
     width: float  # radius of the main light one unit off: how soft its shadows are
-    above: FloatArray  # (3,) from overhead
-    below: FloatArray  # (3,) from the ground
-    side: FloatArray  # (3,) from the side opposite the main light
+    above: Float32Array  # (3,) from overhead
+    below: Float32Array  # (3,) from the ground
+    side: Float32Array  # (3,) from the side opposite the main light
     up: Array  # (3,) unit, camera frame
 
 
@@ -54,7 +52,7 @@ class Lighting:
         level = lights.direction - (lights.direction @ lights.up) * lights.up
         self._aside = (-level / np.linalg.norm(level)).astype(np.float32)
 
-    def gather(self, scene: RayScene, vertices: FloatArray, normals: FloatArray) -> FloatArray:
+    def gather(self, scene: RayScene, vertices: Float32Array, normals: Float32Array) -> Float32Array:
         """Light that white skin gives back at each vertex, and what it mirrors: (V, 4)."""
         to_eye = -vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
         facing = np.einsum("ij,ij->i", normals, to_eye)
@@ -85,7 +83,9 @@ class Lighting:
             light[:, channel] = column
         return light
 
-    def _from_around(self, scene: RayScene, vertices: FloatArray, normals: FloatArray, index: IntArray) -> FloatArray:
+    def _from_around(
+        self, scene: RayScene, vertices: Float32Array, normals: Float32Array, index: Int64Array
+    ) -> Float32Array:
         """Light from around at each vertex, and the share of it that hands do not hide (V, 4).
 
         At the vertices in `index`; the others, which nobody sees, get a plain guess.
@@ -109,12 +109,12 @@ class Lighting:
         light[index, 3] = unhidden
         return light
 
-    def shadow(self, scene: RayScene, points: FloatArray) -> FloatArray:
+    def shadow(self, scene: RayScene, points: Float32Array) -> Float32Array:
         """Share (N,) of the main light that reaches these places (N, 3) off the hands."""
         return np.asarray(scene.free(points, self._main[np.arange(len(points)) % SETS]).mean(1), np.float32)
 
 
-def _axes_about(n: FloatArray) -> FloatArray:
+def _axes_about(n: Float32Array) -> Float32Array:
     """Right-handed axes (N, 3, 3), as rows, the third along the unit vectors n (N, 3).
 
     Duff et al., "Building an orthonormal basis, revisited", JCGT 2017.
@@ -127,7 +127,7 @@ def _axes_about(n: FloatArray) -> FloatArray:
     return np.stack([*first, *second, *n.T], 1).reshape(-1, 3, 3)
 
 
-def _spreading(faces: IntArray) -> csr_array:
+def _spreading(faces: Int64Array) -> csr_array:
     """Sparse (V, V) matrix that mixes a vertex's light half and half with its neighbours' mean."""
     count = int(faces.max()) + 1
     ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])

@@ -7,14 +7,11 @@ PN triangles (Vlachos et al., "Curved PN triangles", I3D 2001), sampled once alo
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from hamba_core.arrays import Array, Int64Array
 from hamba_core.hand import HandModel
 from stages.synthetic.motion import WRIST_CUT, Arm, HandState, palm_basis
-
-Array = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +74,7 @@ class HandMesh:
         return Surface(vertices, outwards * _normals(vertices, self.faces, self._incidence))
 
 
-def _boundary_loop(faces: IntArray) -> IntArray:
+def _boundary_loop(faces: Int64Array) -> Int64Array:
     """Vertices of the longest open border, in the faces' direction."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     known = {(a, b) for a, b in edges.tolist()}
@@ -91,13 +88,13 @@ def _boundary_loop(faces: IntArray) -> IntArray:
     return np.array(max(loops, key=len))
 
 
-def _incidence(faces: IntArray, vertices: int) -> csr_array:
+def _incidence(faces: Int64Array, vertices: int) -> csr_array:
     """Sparse (V, F) matrix: which faces meet at a vertex."""
     columns = np.repeat(np.arange(len(faces)), 3)
     return csr_array((np.ones(faces.size), (faces.ravel(), columns)), shape=(vertices, len(faces)))
 
 
-def _normals(vertices: Array, faces: IntArray, incidence: csr_array) -> Array:
+def _normals(vertices: Array, faces: Int64Array, incidence: csr_array) -> Array:
     """Unit normals (V, 3), faces weighted by their area."""
     a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
     u, v = b - a, c - a

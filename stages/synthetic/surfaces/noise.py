@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-FloatArray = NDArray[np.float32]
+from hamba_core.arrays import Float32Array
 
 
 class Noise:
@@ -13,7 +13,7 @@ class Noise:
     def __init__(self, rng: np.random.Generator) -> None:
         self._lattice = rng.uniform(-1, 1, (32, 32, 32)).astype(np.float32)
 
-    def __call__(self, points: NDArray[np.floating], size: float, octaves: int = 1) -> FloatArray:
+    def __call__(self, points: NDArray[np.floating], size: float, octaves: int = 1) -> Float32Array:
         """Noise (N,) at points (N, 2 or 3) with features of about `size`, in the points' unit, finer with octaves."""
         at = np.zeros((3, len(points)), np.float32)
         at[: points.shape[1]] = points.T / size

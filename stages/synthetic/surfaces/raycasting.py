@@ -7,24 +7,23 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
-IntArray = NDArray[np.int64]
+from hamba_core.arrays import Float32Array, Int64Array
 
 
 @dataclass(frozen=True, eq=False)
 class Hits:
     """What N rays met first."""
 
-    mesh: IntArray  # (N,), -1 where a ray met nothing
-    face: IntArray  # (N,) of that mesh
-    uv: FloatArray  # (N, 2) barycentric: the weights of a face's second and third corner
-    distance: FloatArray  # (N,) in lengths of the ray's direction; infinite where it met nothing
+    mesh: Int64Array  # (N,), -1 where a ray met nothing
+    face: Int64Array  # (N,) of that mesh
+    uv: Float32Array  # (N, 2) barycentric: the weights of a face's second and third corner
+    distance: Float32Array  # (N,) in lengths of the ray's direction; infinite where it met nothing
 
 
 class RayScene:
     """Meshes, each (vertices (V, 3), faces (F, 3)), to cast rays at."""
 
-    def __init__(self, meshes: Sequence[tuple[NDArray[np.floating], IntArray]]) -> None:
+    def __init__(self, meshes: Sequence[tuple[NDArray[np.floating], Int64Array]]) -> None:
         self._scene = o3d.t.geometry.RaycastingScene(nthreads=1)
         for vertices, faces in meshes:
             self._scene.add_triangles(_tensor(vertices, np.float32), _tensor(faces, np.uint32))
@@ -56,7 +55,7 @@ def _tensor(array: NDArray[np.generic], dtype: type[np.generic]) -> "o3d.core.Te
     return o3d.core.Tensor.from_numpy(np.ascontiguousarray(array, dtype))
 
 
-def cosine_directions(count: int, sets: int, rng: np.random.Generator) -> FloatArray:
+def cosine_directions(count: int, sets: int, rng: np.random.Generator) -> Float32Array:
     """`sets` sets of unit directions (sets, count, 3) about +z, as dense as their cosine with it."""
     radius, angle = _sunflower(count, sets, rng)
     z = np.broadcast_to(np.sqrt(1 - radius**2), angle.shape)
@@ -65,7 +64,7 @@ def cosine_directions(count: int, sets: int, rng: np.random.Generator) -> FloatA
 
 def cone_directions(
     axis: NDArray[np.float64], width: float, count: int, sets: int, rng: np.random.Generator
-) -> FloatArray:
+) -> Float32Array:
     """`sets` sets of unit directions (sets, count, 3) towards a disc of this radius, one unit off along `axis` (3,)."""
     radius, angle = _sunflower(count, sets, rng)
     across = np.cross(axis, (0.0, 0.0, 1.0) if abs(axis[2]) < 0.9 else (0.0, 1.0, 0.0))

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from hamba_core.arrays import Array, Float32Array
 from hamba_core.hand import FINGERS, JOINT_NAMES, MODEL_JOINT_NAMES, MODEL_JOINTS_IN_21, HandModel, joint_axes
 from stages.synthetic.motion import palm_basis
-from stages.synthetic.surfaces.noise import FloatArray, Noise
-
-Array = NDArray[np.float64]
+from stages.synthetic.surfaces.noise import Noise
 
 TONES: tuple[tuple[int, int, int], ...] = (
     (241, 203, 181), (230, 184, 156), (214, 163, 130), (190, 136, 102), (158, 107, 78), (118, 77, 56), (86, 56, 42),
@@ -22,7 +21,7 @@ TONES: tuple[tuple[int, int, int], ...] = (
 """sRGB colours of the back of a hand, from light to dark."""
 
 
-def linear(srgb: NDArray[np.generic] | tuple[int, ...]) -> FloatArray:
+def linear(srgb: NDArray[np.generic] | tuple[int, ...]) -> Float32Array:
     """sRGB 0..255 to linear light 0..1."""
     s = np.asarray(srgb, np.float32) / 255
     return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4).astype(np.float32)
@@ -32,18 +31,18 @@ def linear(srgb: NDArray[np.generic] | tuple[int, ...]) -> FloatArray:
 class Spots:
     """Places on the resting skin, all in palm coordinates."""
 
-    points: FloatArray  # (N, 3) m
-    normals: FloatArray  # (N, 3) unit
-    weights: FloatArray  # (N, 16) skinning weights; the wrist's own beyond the wrist
+    points: Float32Array  # (N, 3) m
+    normals: Float32Array  # (N, 3) unit
+    weights: Float32Array  # (N, 16) skinning weights; the wrist's own beyond the wrist
 
 
-def _smooth(low: float, high: float, x: FloatArray) -> FloatArray:
+def _smooth(low: float, high: float, x: Float32Array) -> Float32Array:
     """0 below `low`, 1 above `high`, smooth between; falling if low > high."""
     s = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(s * s * (3 - 2 * s), np.float32)
 
 
-def _bump(x: FloatArray, width: float) -> FloatArray:
+def _bump(x: Float32Array, width: float) -> Float32Array:
     return np.asarray(np.exp(-((x / width) ** 2)), np.float32)
 
 
@@ -94,7 +93,7 @@ class Skin:
         life = [start, np.array([-0.006, index[1] * 0.62]), np.array([0.004, 0.016])]
         return np.concatenate([_curve(line) for line in (heart, head, life)])
 
-    def paint(self, spots: Spots) -> FloatArray:
+    def paint(self, spots: Spots) -> Float32Array:
         """Linear colours and gloss (N, 4) of these places."""
         noise, p = self._noise, spots.points
         palmar = _smooth(-0.35, 0.45, spots.normals[:, 2] + 0.15 * noise(p, 0.006))
@@ -122,8 +121,8 @@ class Skin:
         return np.concatenate([colour, gloss[:, None]], 1).astype(np.float32)
 
     def _paint_finger(
-        self, finger: str, spots: Spots, palmar: FloatArray, blood: FloatArray, shade: FloatArray, nail: FloatArray,
-        nail_tip: FloatArray,
+        self, finger: str, spots: Spots, palmar: Float32Array, blood: Float32Array, shade: Float32Array,
+        nail: Float32Array, nail_tip: Float32Array,
     ) -> None:  # fmt: skip
         """Add one finger's marks in place."""
         joints = [MODEL_JOINT_NAMES.index(f"{finger}_{i}") for i in (1, 2, 3)]
@@ -174,7 +173,7 @@ class Skin:
         nail_tip[near] = np.maximum(nail_tip[near], _smooth(0.80, 0.92, edge) * facing)
         nail_tip[near] = np.maximum(nail_tip[near], 0.35 * _smooth(-0.5, -0.75, edge) * facing)
 
-    def _paint_palm(self, spots: Spots, palmar: FloatArray, blood: FloatArray, shade: FloatArray) -> None:
+    def _paint_palm(self, spots: Spots, palmar: Float32Array, blood: Float32Array, shade: Float32Array) -> None:
         """Add the palm's lines and cushions, and the veins on the back, in place."""
         p, hand = spots.points, spots.weights[:, 0] > 0.2
         near = np.flatnonzero(hand & (palmar > 0.4) & (p[:, 1] > 0.004))

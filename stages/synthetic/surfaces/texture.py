@@ -3,11 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Float32Array, Int64Array
 from stages.synthetic.surfaces.mesh import HandMesh
-from stages.synthetic.surfaces.noise import FloatArray, Noise
+from stages.synthetic.surfaces.noise import Noise
 from stages.synthetic.surfaces.skin import Skin, Spots
-
-IntArray = NDArray[np.int64]
 
 ARM_SHARE = 0.4
 """Texels along a face's side on arms, relative to hands: there is little to see on them."""
@@ -17,7 +16,7 @@ CLOTH_GLOSS = 0.12
 class Texture:
     """Colour and gloss on the faces of one topology."""
 
-    def __init__(self, mesh: HandMesh, skin: Skin, sleeve: FloatArray, noise: Noise, texels: int) -> None:
+    def __init__(self, mesh: HandMesh, skin: Skin, sleeve: Float32Array, noise: Noise, texels: int) -> None:
         """`texels` is their number along the side of a hand's face."""
         model_faces, skin_faces = mesh.skin_faces
         on_arm = max(1, round(ARM_SHARE * texels))
@@ -31,7 +30,7 @@ class Texture:
         bary = np.stack([1 - u - v, u, v], 1).astype(np.float32)
         corners = mesh.faces[face]
 
-        def spread(values: NDArray[np.floating]) -> FloatArray:
+        def spread(values: NDArray[np.floating]) -> Float32Array:
             given = values.astype(np.float32)
             mixed = sum(given[corners[:, k]] * bary[:, k : k + 1] for k in range(3))
             return np.asarray(mixed, np.float32)
@@ -46,7 +45,7 @@ class Texture:
         self._texels[~is_skin, :3] = sleeve * knit[:, None]
         self._texels[~is_skin, 3] = CLOTH_GLOSS
 
-    def at(self, face: IntArray, uv: FloatArray) -> FloatArray:
+    def at(self, face: Int64Array, uv: Float32Array) -> Float32Array:
         """Colour and gloss (N, 4) at places on faces (N,), given as Hits give them."""
         side = self._sides.take(face)
         column, row = (np.minimum((uv[:, k] * side).astype(np.int64), side - 1) for k in (0, 1))

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
+from hamba_core.arrays import Array
 from hamba_core.hand.anatomy import default_joint_limits, flexion_axes, joint_axes
 from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import Array
 from hamba_core.hand.rotations import exp_so3
 from hamba_core.hand.skeleton import FINGERS, JOINT_NAMES, MODEL_JOINT_NAMES
 

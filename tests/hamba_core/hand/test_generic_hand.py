@@ -10,10 +10,10 @@ from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from hamba_core.arrays import Array, Int64Array
 from hamba_core.hand import generic_hand
 from hamba_core.hand.generic_hand import SHAPE_DIRECTIONS, load_generic_hand
 from hamba_core.hand.generic_hand.make.shape_directions import UNIT
-from hamba_core.hand.hand_model import Array, IntArray
 from hamba_core.hand.skeleton import FINGERS, JOINT_NAMES, MODEL_JOINT_NAMES, SIDES, Side
 
 HAND = load_generic_hand()
@@ -29,7 +29,7 @@ def beta(name: str, value: float) -> Array:
     return betas
 
 
-def volume(vertices: Array, faces: IntArray) -> float:
+def volume(vertices: Array, faces: Int64Array) -> float:
     a, b, c = vertices[faces].transpose(1, 0, 2)
     return float(np.sum(a * np.cross(b, c)) / 6)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from hamba_core.arrays import Array
 from hamba_core.hand.rotations import (
     angle_between,
     euler_zxy,
@@ -16,8 +16,6 @@ from hamba_core.hand.rotations import (
     slerp,
     to_quaternion,
 )
-
-Array = NDArray[np.float64]
 
 numbers = st.floats(-1, 1, allow_nan=False)
 axes = st.tuples(numbers, numbers, numbers).map(np.array).filter(lambda v: np.linalg.norm(v) > 0.1)

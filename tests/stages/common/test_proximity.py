@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from stages.common.proximity import box_overlap, hand_size, joint_distance, tight_box
-
-Array = NDArray[np.float64]
 
 joints = arrays(np.float64, (21, 2), elements=st.floats(-2000, 2000, width=32)).filter(
     lambda points: hand_size(points) > 10

@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from hamba_core.arrays import Array
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side, load_generic_hand
 from stages.export.formats.bvh import export_bvh
 from stages.export.settings import ExportSettings
 from stages.export.tracks.tracks import Selection
 from stages.packets import Hand
 
-Array = NDArray[np.float64]
 PoseHand = Callable[..., Hand]
 MakeTake = Callable[..., Selection]
 

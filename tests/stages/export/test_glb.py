@@ -15,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
+from hamba_core.arrays import Array
 from hamba_core.errors import HandModelError, OutputError, SourceError
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side, load_generic_hand
 from stages.export.formats.glb.glb_file import export_glb
@@ -24,7 +25,6 @@ from stages.export.tracks.resampling import resampled
 from stages.export.tracks.tracks import Selection
 from stages.packets import Hand
 
-Array = NDArray[np.float64]
 PoseHand = Callable[..., Hand]
 MakeTake = Callable[..., Selection]
 

@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
+from hamba_core.arrays import Float32Array
 from hamba_core.errors import ConfigurationError, SourceError
 from stages.export import ExportSettings, export
 from stages.export.formats.orbit import Orbit
 from stages.export.tracks.tracks import Selection
-from stages.packets import FloatArray, FrameResult, Image, RunInfo
+from stages.packets import FrameResult, Image, RunInfo
 from stages.recording import Recorder
 from stages.sources import source_for
 
@@ -133,9 +134,9 @@ def test_without_a_source_the_camera_sees_the_hands_where_they_were_before_a_flo
     assert picture[:20].max() < 90, "the background is dark"
 
 
-def joints_of(selection: Selection) -> FloatArray:
+def joints_of(selection: Selection) -> Float32Array:
     """Of the first frame of the first track."""
-    joints: FloatArray = selection.tracks[0].read(0, 1)["joints"][0]
+    joints: Float32Array = selection.tracks[0].read(0, 1)["joints"][0]
     return joints
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from hamba_core.arrays import Array, Int64Array
 from hamba_core.errors import HandModelError
 from hamba_core.hand.anatomy import MODEL_JOINTS_IN_21, default_joint_limits, flexion_axes
 from hamba_core.hand.generic_hand.make.glb import SkinnedMesh, read_skinned_mesh
 from hamba_core.hand.generic_hand.make.refinement import refined
 from hamba_core.hand.generic_hand.make.shape_directions import shape_directions
-from hamba_core.hand.hand_model import Array, IntArray
 from hamba_core.hand.skeleton import FINGERS, JOINT_NAMES, MODEL_JOINT_NAMES, MODEL_PARENTS
 
 R_model_glb = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, -1]])
@@ -124,7 +124,7 @@ def rotation_between(start: Array, end: Array) -> Array:
     return np.asarray(np.eye(3) + K + K @ K / (1 + start @ end))
 
 
-def fingertip_faces(faces: IntArray, vertices: Array, joints_21: Array) -> NDArray[np.bool_]:
+def fingertip_faces(faces: Int64Array, vertices: Array, joints_21: Array) -> NDArray[np.bool_]:
     """Which faces (F,) lie on the farther part of a last bone."""
     marked = np.zeros(len(faces), bool)
     centres = vertices[faces].mean(1)
@@ -135,7 +135,7 @@ def fingertip_faces(faces: IntArray, vertices: Array, joints_21: Array) -> NDArr
     return marked
 
 
-def tip_vertices(vertices: Array, weights: Array, joints_21: Array) -> IntArray:
+def tip_vertices(vertices: Array, weights: Array, joints_21: Array) -> Int64Array:
     """The vertex (5,) of each finger that lies farthest along its last bone, on the side of the pad."""
     flexion = dict(zip(MODEL_JOINT_NAMES[1:], flexion_axes(joints_21), strict=True))
     tips = []

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from hamba_core.arrays import Array, Int64Array
 from hamba_core.errors import HandModelError
-from hamba_core.hand.hand_model import Array, IntArray
 
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 _DTYPES = {5121: "<u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
@@ -20,7 +20,7 @@ class SkinnedMesh:
     """A mesh without seams in its bind pose, metres."""
 
     vertices: Array  # (V, 3)
-    faces: IntArray  # (F, 3)
+    faces: Int64Array  # (F, 3)
     weights: Array  # (V, J)
     joints: Array  # (J, 3)
     joint_names: tuple[str, ...]

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand.hand_model import Array, IntArray
+from hamba_core.arrays import Array, Int64Array
 
 
-def vertex_normals(vertices: Array, faces: IntArray) -> Array:
+def vertex_normals(vertices: Array, faces: Int64Array) -> Array:
     """Unit normals (V, 3): the means of the faces' around, by area."""
     a, b, c = vertices[faces].transpose(1, 0, 2)
     normals = np.zeros_like(vertices)
@@ -16,8 +16,8 @@ def vertex_normals(vertices: Array, faces: IntArray) -> Array:
 
 
 def refined(
-    vertices: Array, faces: IntArray, weights: Array, marked: NDArray[np.bool_]
-) -> tuple[Array, IntArray, Array]:
+    vertices: Array, faces: Int64Array, weights: Array, marked: NDArray[np.bool_]
+) -> tuple[Array, Int64Array, Array]:
     """Vertices, faces and weights with a new vertex on every edge of the marked faces (F,).
 
     Old vertices stay. A new one lies midway on the cubic curve that leaves both ends at right angles to their normals

@@ -15,8 +15,8 @@ Sciences 3, 2011).
 
 import numpy as np
 
+from hamba_core.arrays import Array
 from hamba_core.hand.generic_hand import SHAPE_DIRECTIONS
-from hamba_core.hand.hand_model import Array
 from hamba_core.hand.skeleton import FINGERS, JOINT_NAMES, MODEL_JOINT_NAMES
 
 UNIT = {

@@ -14,11 +14,10 @@ from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import AnyArray
 from hamba_core.errors import OutputError
 
-AnyArray = NDArray[Any]
 Kind = Literal["accessors", "animations", "bufferViews", "materials", "meshes", "nodes", "scenes", "skins"]
 
 VERTEX_DATA: Final = 34962

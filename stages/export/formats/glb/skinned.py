@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
+from hamba_core.arrays import Array
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, HandModel, to_quaternion
 from stages.export.formats.glb.gltf_file import INDICES, VERTEX_DATA, Animation, GltfFile
 from stages.export.rig import (
     TURNING,
-    Array,
     BonePoses,
     RestHand,
     Rig,

@@ -3,25 +3,24 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from hamba_core.arrays import Float32Array
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from hamba_core.network import HambaOutput
 
-Array = NDArray[np.float32]
-
 
 class CropOutput(NamedTuple):
     """The network's answer for one crop: a right hand."""
 
-    camera: Array  # (3,)
-    global_orient: Array  # (3, 3)
-    hand_pose: Array  # (15, 3, 3)
-    betas: Array  # (10,)
-    joints: Array  # (21, 3) m
-    vertices: Array  # (V, 3) m
+    camera: Float32Array  # (3,)
+    global_orient: Float32Array  # (3, 3)
+    hand_pose: Float32Array  # (15, 3, 3)
+    betas: Float32Array  # (10,)
+    joints: Float32Array  # (21, 3) m
+    vertices: Float32Array  # (V, 3) m
 
 
 _SHAPES = ((3,), (3, 3), (15, 3, 3), (10,), (21, 3), (-1, 3))
@@ -40,6 +39,6 @@ def write_rows(output: "HambaOutput", rows: "Tensor") -> None:
     torch.cat([getattr(output, name).flatten(1) for name in CropOutput._fields], 1, out=rows)
 
 
-def read_row(row: Array) -> CropOutput:
+def read_row(row: Float32Array) -> CropOutput:
     """The answer in one row; views of it."""
     return CropOutput(*(part.reshape(shape) for part, shape in zip(np.split(row, _ENDS), _SHAPES, strict=True)))

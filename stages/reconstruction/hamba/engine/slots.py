@@ -7,17 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hamba_core.arrays import Float32Array
 from hamba_core.network import CROP_SIZE
 from hamba_core.view import Square
 from stages.packets import Image
 from stages.reconstruction.hamba.engine.device import Buffer, Device, Work
-from stages.reconstruction.hamba.engine.rows import Array
 
 _MOST_PICTURE_BYTES: Final = 1 << 28
 """Pictures in a batch; a single larger one is taken nevertheless."""
 
 
-Answer = Callable[[], Array]
+Answer = Callable[[], Float32Array]
 """Waits for the rows (B, `row_width`) of what was begun. Called again it gives them again."""
 
 
@@ -88,9 +88,9 @@ class Pending:
 
     def __init__(self, slot: Slot, count: int, wait: Callable[[], None]) -> None:
         self._slot, self._count, self._wait = slot, count, wait
-        self._rows: Array | None = None
+        self._rows: Float32Array | None = None
 
-    def __call__(self) -> Array:
+    def __call__(self) -> Float32Array:
         if self._rows is None:
             self._wait()
             self._rows = self._slot.rows.host[: self._count].numpy().copy()

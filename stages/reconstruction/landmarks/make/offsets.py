@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import JOINT_NAMES
 from hamba_core.view import Intrinsics
 from stages.detection import DetectionSettings, HandDetection
@@ -18,8 +18,6 @@ from stages.packets import HandBox
 from stages.reconstruction.landmarks.fingers import FINGER_JOINTS
 from stages.reconstruction.landmarks.offsets import OFFSETS_FILE
 from stages.synthetic import HandTruth, SyntheticSettings, SyntheticSource
-
-Array = NDArray[np.float64]
 
 SEEDS = range(1000, 1008)
 """None of them is the shipped clip's."""

@@ -10,11 +10,11 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
+from hamba_core.arrays import Float32Array
 from hamba_core.errors import DeviceError, PipelineError
 from stages.reconstruction.hamba.engine.device import Cpu
 from stages.reconstruction.hamba.engine.engine import DeviceEngine
 from stages.reconstruction.hamba.engine.replicas import Replicas
-from stages.reconstruction.hamba.engine.rows import Array
 from stages.reconstruction.hamba.engine.slots import Crop, in_batches
 from tests.stages.reconstruction.hamba.conftest import MakeCrops, QuickNetwork
 from tests.stages.reconstruction.hamba.simulated import RaceError, Simulated
@@ -31,13 +31,13 @@ def opened(device: Any, sizes: Sequence[int] = SIZES, slots: int = 2, network: A
     return engine
 
 
-def one_by_one(crops: Sequence[Crop]) -> Array:
+def one_by_one(crops: Sequence[Crop]) -> Float32Array:
     """What the processor makes of them, each alone."""
     engine = opened(Cpu(), sizes=(1,), slots=1)
     return engine.begin(crops)()
 
 
-def assert_same(rows: Array, crops: Sequence[Crop]) -> None:
+def assert_same(rows: Float32Array, crops: Sequence[Crop]) -> None:
     np.testing.assert_allclose(rows, one_by_one(crops), rtol=1e-4, atol=1e-4)
 
 
@@ -317,7 +317,7 @@ def test_whatever_the_streams_do_answers_are_those_of_one_hand_after_the_other(
     simulated = [Simulated() for _ in range(devices)]
     engine = Replicas([opened(device, slots=slots) for device in simulated])
     random = Random(seed)
-    waiting: list[tuple[list[Crop], Callable[[], Array]]] = []
+    waiting: list[tuple[list[Crop], Callable[[], Float32Array]]] = []
     for number, (action, count, size) in enumerate(steps):
         if action == "begin":
             crops = make_crops(count, pictures=random.randint(1, count), seed=seed + number, size=size)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hamba_core.arrays import Float32Array
 from hamba_core.errors import DeviceError, PipelineError
 from hamba_core.hand import load_generic_hand
 from stages.packets import Choice
 from stages.reconstruction.hamba.engine.engine import DeviceEngine
-from stages.reconstruction.hamba.engine.rows import Array
 from stages.reconstruction.hamba.engine.slots import Answer, Crop
 from stages.reconstruction.hamba.opening import Model
 from stages.reconstruction.hamba.sharing import Dispatcher, SharedModel
@@ -39,7 +39,7 @@ class Gated:
         error = self.fails
         self.begun.release()
 
-        def answer() -> Array:
+        def answer() -> Float32Array:
             assert self.gate.acquire(timeout=PATIENCE)
             if error is not None:
                 raise error
