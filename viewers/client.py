@@ -39,6 +39,9 @@ _HANDSHAKES = (
 
 _SAME_HOST_NS = 1_000_000_000  # two hosts that were started in the same second are taken for one
 _QUEUE = 1000  # messages ZeroMQ keeps for us while nobody reads
+_LARGEST_MESSAGE = 64 << 20  # bytes; a publisher that sends more is hung up on
+_MOST_LOST = 10**12  # a number that only a publisher that lies goes beyond
+_MOST_STREAMS = 1000  # whose next number is remembered
 _MORE_MS = 2  # how long to wait for the rest of a backlog that ZeroMQ still takes from the network
 _POLL = 0.1  # seconds between looks at the clock while waiting
 
@@ -86,6 +89,7 @@ class HandClient:
         self._socket = self._context.socket(zmq.SUB)
         self._socket.rcvhwm = _QUEUE
         self._socket.linger = 0
+        self._socket.maxmsgsize = _LARGEST_MESSAGE
         self._socket.ipv6 = True
         self._socket.reconnect_ivl = 100
         self._socket.reconnect_ivl_max = 1000
@@ -249,8 +253,10 @@ class HandClient:
         stream = message.result.frame.stream
         run, expected = self._expected.get(stream, (message.clock, message.seq))
         if run == message.clock and message.seq > expected:
-            self.lost += message.seq - expected
+            self.lost = min(self.lost + message.seq - expected, _MOST_LOST)
         self._expected[stream] = (message.clock, message.seq + 1)
+        if len(self._expected) > _MOST_STREAMS:
+            del self._expected[next(iter(self._expected))]
         self.received += 1
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from stages.settings import StageSettings
 if TYPE_CHECKING:
     from stages.recording.mcap_file import McapFile
 
+_LATEST_NS: Final = (2**32 - 1) * 10**9  # Foxglove's seconds have 32 bits; ROS's too
 _SCHEMAS: Final[dict[wire.Kind, str]] = {"hands": "hamba.Hands", "model": "hamba.Model", "status": "hamba.Status"}
 
 
@@ -57,7 +58,7 @@ class Recorder(Sink):
         from stages.recording.mcap_file import McapFile
 
         self._run = run
-        self._start_ns = self._newest_ns = run.clock.unix_ns
+        self._start_ns = self._newest_ns = _recordable(run.clock.unix_ns)
         self._file = file = McapFile(self._path, LIBRARY)
         recorded = RecordedRun.of(run)
         file.add_attachment(RUN, "application/json", run_json(recorded), self._start_ns)
@@ -142,10 +143,17 @@ class Recorder(Sink):
         self._opened.add_message(self._scene, now, now, data)
 
     def _unix(self, monotonic_ns: int) -> int:
-        return monotonic_ns - self._run.clock.monotonic_ns + self._run.clock.unix_ns
+        return _recordable(monotonic_ns - self._run.clock.monotonic_ns + self._run.clock.unix_ns)
 
     def _time_of(self, frame: FrameMeta) -> int:
-        return self._unix(frame.captured_ns) if self._run.source.live else self._start_ns + round(frame.pts * 1e9)
+        if self._run.source.live:
+            return self._unix(frame.captured_ns)
+        return _recordable(self._start_ns + round(frame.pts * 1e9))
+
+
+def _recordable(time_ns: int) -> int:
+    """A time as MCAP and Foxglove have it: not before 1970, as a clock that nobody set may say, nor after 2106."""
+    return min(max(time_ns, 0), _LATEST_NS)
 
 
 def _at_a_glance(run: RecordedRun) -> dict[str, str]:

@@ -65,7 +65,7 @@ def _calibration(tree: Mapping[str, Any]) -> Calibration:
             "expected camera_matrix (3x3), image_width and image_height as OpenCV writes them, found "
             f"camera_matrix {'missing' if matrix is None else matrix.shape}, image {width or '?'}x{height or '?'}"
         )
-    if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
+    if not (np.isfinite(matrix).all() and min(matrix[0, 0], matrix[1, 1]) > 1e-3 and np.abs(matrix).max() < 1e9):
         raise DocumentError("expected camera_matrix to hold focal lengths above 0, found others")
     coefficients = np.zeros(0) if distortion is None else distortion.reshape(-1)
     allowed = _COEFFICIENTS[fisheye]

@@ -14,12 +14,12 @@ class SourceSettings(StageSettings):
     estimated otherwise. They are always those of the upright picture as it is shown, after its rotation.
     """
 
-    fx: float | None = Field(None, gt=0)
+    fx: float | None = Field(None, ge=1e-3, le=1e9)
     """Focal lengths and principal point in pixels; all four or none. A picture's centre is (width / 2, height / 2)."""
-    fy: float | None = Field(None, gt=0)
-    cx: float | None = None
-    cy: float | None = None
-    field_of_view: float | None = Field(None, gt=0, lt=180)
+    fy: float | None = Field(None, ge=1e-3, le=1e9)
+    cx: float | None = Field(None, ge=-1e9, le=1e9)
+    cy: float | None = Field(None, ge=-1e9, le=1e9)
+    field_of_view: float | None = Field(None, ge=0.01, le=179.9)
     """Degrees spanned by the longer side of the picture."""
     calibration: UserPath | None = None
     """A file as OpenCV's calibration writes it (YAML, XML or JSON); pictures are undistorted by it."""

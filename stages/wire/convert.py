@@ -170,7 +170,14 @@ def _measured(value: float) -> float | None:
 
 
 def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
+    return math.nan if value is None else _finite(value)
+
+
+def _finite(value: float) -> float:
+    """A number that came. Raises WireError where it is none: nil stands for what was not measured."""
+    if not math.isfinite(value):
+        raise WireError(f"expected finite numbers or nil, found {value}")
+    return value
 
 
 def _percentiles_map(times: packets.Percentiles) -> maps.Percentiles:
@@ -220,7 +227,7 @@ def _status(given: maps.Status) -> StatusMessage:
         stream=given.stream,
         state=given.state,
         reason=given.reason,
-        elapsed=given.elapsed,
+        elapsed=_finite(given.elapsed),
         frames=given.frames,
         hands=given.hands,
         rate=_or_nan(given.rate),

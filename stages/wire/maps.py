@@ -1,6 +1,7 @@
 """The maps as they stand on the wire, field by field, and the arrays in them.
 
-Every list states how long it may be, so that a decoder refuses a hostile length before it allocates for it. Fields
+Every list states how long it may be, so that a decoder refuses a hostile length before it allocates for it, and every
+number how large, so that nothing that is computed from it leaves the range of what records, draws or counts it. Fields
 that are not here are skipped when a message is read.
 """
 
@@ -17,7 +18,18 @@ VERSION: Final = 1
 FLOATS: Final = ("<f4", "<f2", "<f8")
 INTEGERS: Final = ("<u2", "<i4", "<u4", "|u1")
 
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""What every language's numbers hold exactly."""
+Nanoseconds = Annotated[int, Meta(ge=0, lt=2**62)]
+"""Of a monotonic clock: up to 146 years."""
+UnixNanoseconds = Annotated[int, Meta(gt=-(2**62), lt=2**62)]
+Pixels = Annotated[int, Meta(ge=1, le=2**16)]
+Seconds = Annotated[float, Meta(ge=-1e9, le=1e9)]
+FocalLength = Annotated[float, Meta(ge=1e-3, le=1e9)]
+Offset = Annotated[float, Meta(ge=-1e9, le=1e9)]
+LARGEST_NUMBER: Final = 1e9
+"""Of an array: metres, pixels, parameters."""
+MOST_VERTICES: Final = 10**6
 _MOST = Meta(max_length=1024)
 
 
@@ -36,28 +48,28 @@ class Array(Struct, frozen=True, gc=False):
 
 
 class Clock(Struct, frozen=True, gc=False):
-    monotonic_ns: int
-    unix_ns: int
+    monotonic_ns: Nanoseconds
+    unix_ns: UnixNanoseconds
 
 
 class Camera(Struct, frozen=True, gc=False):
-    fx: float
-    fy: float
-    cx: float
-    cy: float
+    fx: FocalLength
+    fy: FocalLength
+    cx: Offset
+    cy: Offset
     estimated: bool
 
 
 class Frame(Struct, frozen=True, gc=False):
     index: Count
-    pts: float
-    captured_ns: int
-    width: int
-    height: int
+    pts: Seconds
+    captured_ns: Nanoseconds
+    width: Pixels
+    height: Pixels
 
 
 class Hand(Struct, frozen=True, gc=False, kw_only=True):
-    id: int
+    id: Count
     side: Literal["left", "right"]
     score: float
     box: Array
@@ -75,26 +87,26 @@ class Hands(Struct, frozen=True, gc=False, kw_only=True):
     stream: str
     seq: Count
     frame: Frame
-    published_ns: int
+    published_ns: Nanoseconds
     clock: Clock
     camera: Camera
     hands: Annotated[list[Hand], _MOST]
-    stage_ns: dict[str, int] = {}
+    stage_ns: Annotated[dict[str, Count], _MOST] = {}
 
 
 class Model(Struct, frozen=True, gc=False, kw_only=True):
     v: int
     stream: str
-    published_ns: int
+    published_ns: Nanoseconds
     clock: Clock
     name: str
-    vertices: Annotated[int, Meta(ge=0, lt=2**31)]
+    vertices: Annotated[int, Meta(ge=0, le=MOST_VERTICES)]
     faces_right: Array
     faces_left: Array
     joint_names: Annotated[list[str], _MOST]
-    joint_parents: Annotated[list[int], _MOST]
+    joint_parents: Annotated[list[Annotated[int, Meta(ge=-1, lt=1024)]], _MOST]
     estimator: str
-    versions: dict[str, str]
+    versions: Annotated[dict[str, str], _MOST]
 
 
 class Percentiles(Struct, frozen=True, gc=False):
@@ -107,7 +119,7 @@ class Stage(Struct, frozen=True, gc=False, kw_only=True):
     name: str
     received: Count
     emitted: Count
-    dropped: dict[str, Count]
+    dropped: Annotated[dict[str, Count], _MOST]
     in_flight: Count
     time: Percentiles
     queue_depth: Count
@@ -125,7 +137,7 @@ class Choice(Struct, frozen=True, gc=False):
 class Status(Struct, frozen=True, gc=False, kw_only=True):
     v: int
     stream: str
-    published_ns: int
+    published_ns: Nanoseconds
     clock: Clock
     state: str
     reason: str
@@ -136,13 +148,13 @@ class Status(Struct, frozen=True, gc=False, kw_only=True):
     latency: Percentiles
     stages: Annotated[list[Stage], _MOST]
     choices: Annotated[list[Choice], _MOST]
-    errors: dict[str, Count]
+    errors: Annotated[dict[str, Count], _MOST]
 
 
 class Image(Struct, frozen=True, gc=False, kw_only=True):
     v: int
     stream: str
-    published_ns: int
+    published_ns: Nanoseconds
     clock: Clock
     frame: Frame
     camera: Camera
@@ -168,7 +180,9 @@ def unpack(array: Array, name: str, shape: tuple[int | None, ...], dtypes: tuple
 
 
 def unpack_floats(array: Array, name: str, *shape: int | None) -> NDArray[np.float32]:
-    """As `unpack`, single precision. What that cannot hold becomes infinite, which packets refuse."""
-    values = unpack(array, name, shape, FLOATS)
+    """As `unpack`, single precision. Raises WireError, also for what is too large; NaN is for packets to refuse."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return values.astype(np.float32, copy=False)
+        values = unpack(array, name, shape, FLOATS).astype(np.float32, copy=False)
+        if values.size and np.abs(values).max() > LARGEST_NUMBER:
+            raise WireError(f"{name}: expected numbers of at most {LARGEST_NUMBER:g}, found others")
+    return values

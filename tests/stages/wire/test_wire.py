@@ -30,9 +30,10 @@ from stages.packets import (
 
 CLOCK = ClockAnchor(123, 1_700_000_000_000_000_000)
 STREAMS = st.from_regex(r"[A-Za-z0-9_.\-]{1,64}", fullmatch=True)
-COUNTS = st.integers(0, 2**63 - 1)
+COUNTS = st.integers(0, 2**53)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
-POSITIVE = st.floats(1e-6, 1e6)
+POSITIVE = st.floats(1e-3, 1e9)
+OFFSET = st.floats(-1e9, 1e9)
 HAND_ARRAYS = {
     "box": (4,), "global_orient": (3, 3), "hand_pose": (15, 3, 3), "betas": (10,), "translation": (3,),
     "joints": (21, 3), "joints_2d": (21, 2),
@@ -56,9 +57,9 @@ def hands(draw: st.DrawFn) -> Hand:
 
 @st.composite
 def frames(draw: st.DrawFn) -> FrameMeta:
-    camera = Intrinsics(draw(POSITIVE), draw(POSITIVE), draw(FINITE), draw(FINITE), draw(st.booleans()))
+    camera = Intrinsics(draw(POSITIVE), draw(POSITIVE), draw(OFFSET), draw(OFFSET), draw(st.booleans()))
     size = st.integers(1, 20_000)
-    return FrameMeta(draw(STREAMS), draw(COUNTS), draw(FINITE), draw(COUNTS), draw(size), draw(size), camera)
+    return FrameMeta(draw(STREAMS), draw(COUNTS), draw(OFFSET), draw(COUNTS), draw(size), draw(size), camera)
 
 
 @st.composite
@@ -232,9 +233,10 @@ def set_in(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
     [
         (lambda c: c.pop("camera"), "missing required field `camera`"),
         (set_in("seq", value=-1), "Expected `int` >= 0"),
-        (set_in("frame", "width", value=0), "width and height >= 1"),
-        (set_in("frame", "pts", value=math.inf), "finite pts"),
-        (set_in("camera", "fx", value=-1.0), "fx, fy > 0"),
+        (set_in("frame", "width", value=0), "Expected `int` >= 1"),
+        (set_in("frame", "pts", value=math.inf), "Expected `float` <= 1000000000.0"),
+        (set_in("frame", "pts", value=math.nan), "finite pts"),
+        (set_in("camera", "fx", value=-1.0), "Expected `float` >= 0.001"),
         (set_in("hands", 0, "side", value="Left"), "Invalid enum value 'Left'"),
         (set_in("hands", 0, "score", value=2.0), "expected 0..1, found 2.0"),
         (set_in("hands", 0, "box", value=[1, 2, 3, 4]), "Expected `object`, got `array`"),
