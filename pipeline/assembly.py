@@ -21,7 +21,10 @@ from stages.recording import RECORDING
 from stages.smoothing import Smoothing
 from stages.tracking import HandTracking
 
-_PACKAGES = ("hamba-stream", "torch", "mediapipe", "open3d", "av", "opencv-contrib-python", "numpy", "pyzmq", "mcap")
+_PACKAGES = (
+    "hamba-stream", "torch", "onnxruntime", "mediapipe", "open3d", "av", "opencv-contrib-python", "numpy", "pyzmq",
+    "mcap",
+)  # fmt: skip
 
 _EVERY_RESULT = SinkPolicy("latest", capacity=45)
 """Live, for what should miss nothing: a second or two of results, with their pictures, wait before one is dropped."""

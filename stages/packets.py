@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hamba_core.arrays import Float32Array, Int32Array
+from hamba_core.arrays import Array, Float32Array, Int32Array
 from hamba_core.errors import PacketError
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side
 from hamba_core.text import address_of
@@ -94,6 +94,29 @@ class Frame:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class HandLook:
+    """What the hand-landmark network said of its crop of a hand, for estimators that build on it.
+
+    In a mirrored crop a left hand is a right one, and everything here is as it is in the crop.
+    """
+
+    T_crop_picture: Array  # (2, 3), takes px of the picture to px of the crop
+    mirrored: bool
+    landmarks: Float32Array  # (21, 3) px of the crop
+    world: Float32Array  # (21, 3) m, the crop's axes
+    presence: float  # 0..1: how likely there is a hand
+    right: float  # 0..1: how likely it is a right hand, as it is in the crop
+    maps: tuple[Float32Array, ...] = ()  # (40, 28, 28), (112, 14, 14), (192, 7, 7), (1152,) where they were asked for
+
+    __repr__ = _shapes
+
+    def __post_init__(self) -> None:
+        _checked(self, "T_crop_picture", (2, 3), np.float64)
+        _checked(self, "landmarks", (21, 3), np.float32)
+        _checked(self, "world", (21, 3), np.float32)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class HandBox:
     """A hand seen in a picture, before it is reconstructed."""
 
@@ -104,6 +127,7 @@ class HandBox:
     joints_world: Float32Array  # (21, 3) m, camera-aligned axes, origin at the hand's own centre
     track_id: int | None = None  # none until tracking gave one
     seen: bool = True  # false where tracking expects the hand and the detector did not see it in this frame
+    look: HandLook | None = None  # of a hand that was seen, from a detector that tells
 
     __repr__ = _shapes
 

@@ -235,6 +235,7 @@ class _Track:
             track_id=self.track_id,
             side=self.side,
             seen=False,
+            look=None,
             score=score,
             box=tight_box(joints),
             joints_2d=joints,

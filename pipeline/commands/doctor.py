@@ -17,7 +17,8 @@ import typer
 State = Literal["works", "missing", "optional"]
 
 PACKAGES = {
-    "torch": "torch", "timm": "timm", "smplx": "smplx", "av": "av", "mediapipe": "mediapipe", "open3d": "open3d",
+    "torch": "torch", "timm": "timm", "smplx": "smplx", "av": "av", "onnxruntime": "onnxruntime",
+    "mediapipe": "mediapipe", "open3d": "open3d",
     "pyzmq": "zmq", "msgspec": "msgspec", "mcap": "mcap", "opencv-contrib-python": "cv2", "matplotlib": "matplotlib",
 }  # fmt: skip
 LIBRARIES = {
@@ -108,11 +109,17 @@ def _optional_packages() -> Iterator[Finding]:
 
 def _shipped_parts() -> Iterator[Finding]:
     from hamba_core.hand import load_generic_hand
-    from stages.assets import CLIP, HAND_LANDMARKER
+    from stages.assets import CLIP, HAND_LANDMARKER, LANDMARK_NETWORK, PALM_NETWORK
 
     hand = load_generic_hand()
     yield Finding("generic hand", "works", f"{len(hand.v_template)} vertices")
-    for what, path in (("hand landmarker", HAND_LANDMARKER), ("demo clip", CLIP)):
+    files = {
+        "hand network": LANDMARK_NETWORK,
+        "palm network": PALM_NETWORK,
+        "MediaPipe's landmarker": HAND_LANDMARKER,
+        "demo clip": CLIP,
+    }
+    for what, path in files.items():
         if path.is_file():
             yield Finding(what, "works", f"{path.stat().st_size / 1e6:.1f} MB")
         else:

@@ -5,7 +5,7 @@ that hardly move with the fingers, the box along the hand's own direction, twice
 the corner of the picture, and of the crop.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import atan2, cos, hypot, sin
 from typing import Final
 
@@ -37,38 +37,34 @@ class HandCrop:
     mirrored: bool = False  # the crop is flipped, left to right
 
     @property
-    def A_crop_picture(self) -> Array:  # noqa: N802 - a matrix, as in the field
+    def T_crop_picture(self) -> Array:  # noqa: N802 - a matrix, as in the field
         """(2, 3): takes pixels of the picture to pixels of the crop."""
         scale = CROP_SIDE / self.side
         c, s = scale * cos(self.angle), scale * sin(self.angle)
         half = CROP_SIDE / 2
-        A = np.array([[c, s, half - c * self.x - s * self.y], [-s, c, half + s * self.x - c * self.y]])
+        T = np.array([[c, s, half - c * self.x - s * self.y], [-s, c, half + s * self.x - c * self.y]])
         if self.mirrored:
-            A[0] = -A[0]
-            A[0, 2] += CROP_SIDE
-        return A
-
-    def flipped(self) -> "HandCrop":
-        """The same square, mirrored if this is not."""
-        return replace(self, mirrored=not self.mirrored)
+            T[0] = -T[0]
+            T[0, 2] += CROP_SIDE
+        return T
 
     def cut(self, image: Image) -> Image:
         """The crop (224, 224, 3) of a picture (H, W, 3); black where it reaches beyond."""
         # Where the picture is much finer, a larger crop is cut and its pixels are averaged.
         finer = min(max(round(_COARSEST * self.side / CROP_SIDE), 1), 8)
-        A = finer * self.A_crop_picture
-        A[:, 2] += A[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV's pixels have their origin in the first one's centre
+        T = finer * self.T_crop_picture
+        T[:, 2] += T[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV's pixels have their origin in the first one's centre
         size = finer * CROP_SIDE
-        crop = cv2.warpAffine(image, A, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        crop = cv2.warpAffine(image, T, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         if finer > 1:
             crop = cv2.resize(crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA)
         return np.asarray(crop)
 
     def to_picture(self, points: ArrayLike) -> Array:
         """Pixels (..., 2) of the crop -> pixels of the picture."""
-        A = self.A_crop_picture
-        moved = np.asarray(points, np.float64) - A[:, 2]
-        return moved @ np.linalg.inv(A[:, :2]).T
+        T = self.T_crop_picture
+        moved = np.asarray(points, np.float64) - T[:, 2]
+        return moved @ np.linalg.inv(T[:, :2]).T
 
     def axes_to_picture(self, points: ArrayLike) -> Array:
         """Vectors (..., 3) along the crop's axes -> along the picture's; a mirrored hand becomes the real one."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hamba_core.arrays import Float32Array
 from hamba_core.errors import PacketError
-from stages.assets import LANDMARK_NETWORK
+from stages.assets import LANDMARK_NETWORK, LANDMARK_NETWORK_SHA256
 from stages.detection.onnx_session import open_session
 from stages.packets import Image
 
@@ -33,10 +33,6 @@ class FeatureMaps(NamedTuple):
     middle: Float32Array  # (N, 112, 14, 14): 16 px
     coarse: Float32Array  # (N, 192, 7, 7): 32 px
     pooled: Float32Array  # (N, 1152): one vector for the crop
-
-    def of(self, index: int) -> "FeatureMaps":
-        """Those of one crop, N = 1."""
-        return FeatureMaps(*(each[index : index + 1] for each in self))
 
 
 class Look(NamedTuple):
@@ -56,7 +52,7 @@ class HandNetwork:
     """
 
     def __init__(self) -> None:
-        self._session: Any = open_session(LANDMARK_NETWORK)
+        self._session: Any = open_session(LANDMARK_NETWORK, LANDMARK_NETWORK_SHA256)
 
     def look(self, crops: Image, *, maps: bool = False) -> Look:
         """What it says of crops (N, 224, 224, 3), RGB; also the maps where they are wanted. Crops cost the same each.

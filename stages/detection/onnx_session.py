@@ -1,5 +1,6 @@
 """A network in ONNX Runtime: one thread, so that it takes no more of a machine than its stage does."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from hamba_core.errors import DependencyError, WeightsError
 _MEND = "install hamba-stream again, or make the file with stages/assets/make/hand_networks.py"
 
 
-def open_session(path: Path) -> Any:
-    """The `onnxruntime.InferenceSession` of a network. Raises DependencyError, WeightsError."""
+def open_session(path: Path, sha256: str) -> Any:
+    """The `onnxruntime.InferenceSession` of a network whose file is known. Raises DependencyError, WeightsError."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -21,11 +22,11 @@ def open_session(path: Path) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # fatal ones; errors are raised
     try:
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except (OSError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"{path}: expected a network that ONNX Runtime can run, found: {error}; {_MEND}") from error
-    except Exception as error:
-        # What a damaged file raises has no base of its own beside Exception.
-        if type(error).__module__.startswith("onnxruntime"):
-            raise WeightsError(f"{path}: expected an intact network, found: {error}; {_MEND}") from error
-        raise
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: expected a network, found: {error}; {_MEND}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        # ONNX Runtime would run many a damaged network without a word.
+        raise WeightsError(f"{path}: expected a file with SHA-256 {sha256}, found {found}; {_MEND}")
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

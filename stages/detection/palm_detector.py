@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from hamba_core.arrays import Array
-from stages.assets import PALM_NETWORK
+from stages.assets import PALM_NETWORK, PALM_NETWORK_SHA256
 from stages.detection.hand_crop import HandCrop, square_around
 from stages.detection.onnx_session import open_session
 from stages.packets import Image
@@ -47,7 +47,7 @@ class PalmDetector:
     """
 
     def __init__(self) -> None:
-        self._session: Any = open_session(PALM_NETWORK)
+        self._session: Any = open_session(PALM_NETWORK, PALM_NETWORK_SHA256)
         self._anchors = np.concatenate([_grid(places, count) for places, count in _GRIDS])  # (2016, 2) 0 to 1
 
     def find(self, image: Image, least_score: float = 0.5) -> list[Palm]:

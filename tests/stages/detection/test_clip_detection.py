@@ -1,4 +1,4 @@
-"""On the clip that ships, MediaPipe and the tracker find every hand, on its side, under one id, where it truly is."""
+"""On the clip that ships, detector and tracker find every hand, on its side, under one id, where it truly is."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,6 +30,7 @@ class Sight(NamedTuple):
 class Clip:
     """Run once for all tests."""
 
+    settings: DetectionSettings
     truth: ClipTruth
     frames: list[Frame]
     detected: list[Detections]
@@ -47,18 +48,19 @@ class Clip:
         return sights
 
 
-@pytest.fixture(scope="module")
-def clip() -> Clip:
+@pytest.fixture(scope="module", params=["onnx", "mediapipe"])
+def clip(request: pytest.FixtureRequest) -> Clip:
+    settings = DetectionSettings(detector=request.param)
     source = source_for(str(CLIP))
     source.open()
-    detection, tracking = HandDetection(), HandTracking()
+    detection, tracking = HandDetection(settings), HandTracking()
     detection.open()
     frames = [frame for frame in source.frames() if frame is not None]
     detected = [detection.process(frame) for frame in frames]
     tracked = [tracking.process(packet) for packet in detected]
     detection.close()
     source.close()
-    return Clip(load_truth(CLIP_TRUTH), frames, detected, tracked)
+    return Clip(settings, load_truth(CLIP_TRUTH), frames, detected, tracked)
 
 
 def test_the_clip_has_a_truth_for_every_frame(clip: Clip) -> None:
@@ -121,7 +123,7 @@ def test_the_detectors_own_sides_are_right_for_pictures_that_are_not_mirrored(cl
 
 
 def test_mirrored_pictures_give_the_same_hands_once_turned_back(clip: Clip) -> None:
-    detection = HandDetection(DetectionSettings(mirror=True))
+    detection = HandDetection(clip.settings.model_copy(update={"mirror": True}))
     detection.open()
     for frame, expected in list(zip(clip.frames, clip.detected, strict=True))[:10]:
         mirrored = Frame(frame.meta, frame.image[:, ::-1])
@@ -135,7 +137,7 @@ def test_mirrored_pictures_give_the_same_hands_once_turned_back(clip: Clip) -> N
 
 def test_stills_are_found_each_for_itself(clip: Clip) -> None:
     """Every thirtieth frame in a row that makes no sense as a video."""
-    detection, tracking = HandDetection(stills=True), HandTracking(stills=True)
+    detection, tracking = HandDetection(clip.settings, stills=True), HandTracking(stills=True)
     detection.open()
     order = np.random.default_rng(0).permutation(np.arange(0, len(clip.frames), 30))
     still = [tracking.process(detection.process(clip.frames[i])) for i in order]

@@ -1,27 +1,22 @@
-"""The detector takes any picture, mends time stamps, and says what is missing.
+"""Either detector takes any picture, mends time stamps, and says what it is.
 
-What it finds is in test_clip_detection.py.
+What they find is in test_clip_detection.py; what they need in test_hand_network.py and test_mediapipe_landmarker.py.
 """
 
 import subprocess
 import sys
 import threading
-import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-import stages.detection.detection
-from hamba_core.errors import DependencyError, SourceError, WeightsError
 from hamba_core.view import Intrinsics
-from stages.assets import HAND_LANDMARKER
-from stages.assets.make.hand_landmarker import make_task_file
 from stages.detection.detection import DetectionSettings, HandDetection, without_duplicates
 from stages.packets import Frame, FrameMeta, HandBox
 
+DETECTORS = ("onnx", "mediapipe")
 SIZES = [(640, 480), (1, 1), (4000, 2), (3, 3000), (33, 77), (640, 480)]
 
 
@@ -34,17 +29,18 @@ def noise(width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.ui
     return np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
 
 
-@pytest.fixture(scope="module")
-def detector() -> Iterator[HandDetection]:
-    stage = HandDetection()
+@pytest.fixture(scope="module", params=DETECTORS)
+def detector(request: pytest.FixtureRequest) -> Iterator[HandDetection]:
+    stage = HandDetection(DetectionSettings(detector=request.param))
     stage.open()
     yield stage
     stage.close()
 
 
+@pytest.mark.parametrize("name", DETECTORS)
 @pytest.mark.parametrize("mode", ["video", "image"])
-def test_pictures_of_any_size_and_of_changing_size_flow_on(mode: str) -> None:
-    stage = HandDetection(DetectionSettings.model_validate({"mode": mode}))
+def test_pictures_of_any_size_and_of_changing_size_flow_on(name: str, mode: str) -> None:
+    stage = HandDetection(DetectionSettings.model_validate({"detector": name, "mode": mode}))
     stage.open()
     for index, (width, height) in enumerate(SIZES):
         given = frame(noise(width, height), index, index / 30)
@@ -79,39 +75,50 @@ def test_a_mirrored_picture_is_turned_back_with_its_camera() -> None:
 @pytest.mark.parametrize(
     ("mode", "stills", "expected"),
     [
-        ("auto", False, "VIDEO mode"),
-        ("auto", True, "IMAGE mode"),
-        ("video", True, "VIDEO mode"),
-        ("image", False, "IMAGE mode"),
+        ("auto", False, ("hands followed", "VIDEO mode")),
+        ("auto", True, ("each picture searched", "IMAGE mode")),
+        ("video", True, ("hands followed", "VIDEO mode")),
+        ("image", False, ("each picture searched", "IMAGE mode")),
     ],
 )
-def test_the_choice_names_the_mode_and_why(mode: str, stills: bool, expected: str) -> None:
-    (choice,) = HandDetection(DetectionSettings.model_validate({"mode": mode}), stills=stills).choices()
-    assert choice.chosen.endswith(expected)
-    assert choice.reason
+def test_the_choice_names_the_mode_and_why(mode: str, stills: bool, expected: tuple[str, str]) -> None:
+    for name, ending in zip(DETECTORS, expected, strict=True):
+        stage = HandDetection(DetectionSettings.model_validate({"detector": name, "mode": mode}), stills=stills)
+        stage.open()
+        (choice,) = stage.choices()
+        stage.close()
+        assert choice.chosen.endswith(ending)
+        assert choice.reason
 
 
-def test_the_choice_names_mediapipes_version(detector: HandDetection) -> None:
+def test_the_choice_names_what_runs_the_networks_and_its_version(detector: HandDetection) -> None:
     import mediapipe
+    import onnxruntime
 
-    assert f"MediaPipe Hand Landmarker {mediapipe.__version__}, CPU" in detector.choices()[0].chosen
+    versions = (
+        f"MediaPipe Hand Landmarker {mediapipe.__version__}, CPU",
+        f"MediaPipe's hand networks, ONNX Runtime {onnxruntime.__version__}, CPU",
+    )
+    assert any(version in detector.choices()[0].chosen for version in versions)
 
 
-def test_no_thread_is_left_after_close() -> None:
+@pytest.mark.parametrize("name", DETECTORS)
+def test_no_thread_is_left_after_close(name: str) -> None:
     before = set(threading.enumerate())
-    stage = HandDetection()
+    stage = HandDetection(DetectionSettings.model_validate({"detector": name}))
     stage.open()
-    assert set(threading.enumerate()) != before
+    assert (set(threading.enumerate()) != before) == (name == "mediapipe")
     stage.close()
     stage.close()
     assert set(threading.enumerate()) == before
 
 
-def test_nothing_is_written_to_the_terminal() -> None:
+@pytest.mark.parametrize("name", DETECTORS)
+def test_nothing_is_written_to_the_terminal(name: str) -> None:
     script = (
         "import numpy as np\n"
         "from stages.detection.detection import *\n"
-        "stage = HandDetection(); stage.open()\n"
+        f"stage = HandDetection(DetectionSettings(detector={name!r})); stage.open()\n"
         "camera = Intrinsics.estimate(640, 480)\n"
         "for i in range(3):\n"
         "    stage.process(Frame(FrameMeta('', i, i / 30, 1, 640, 480, camera), np.zeros((480, 640, 3), np.uint8)))\n"
@@ -121,81 +128,13 @@ def test_nothing_is_written_to_the_terminal() -> None:
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
-def test_importing_the_stage_loads_no_mediapipe() -> None:
+@pytest.mark.parametrize(("then", "heavy"), [("", "mediapipe onnxruntime cv2"), ("stage.open()", "mediapipe")])
+def test_what_is_not_needed_is_not_loaded(then: str, heavy: str) -> None:
     script = (
-        "import sys, stages.detection.detection as _; "
-        "sys.exit(any(m.split('.')[0] in ('mediapipe', 'cv2') for m in sys.modules))"
+        f"import sys, stages.detection as d; stage = d.HandDetection(); {then}\n"
+        f"sys.exit(', '.join(name for name in {heavy.split()} if name in sys.modules) or None)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-
-
-def test_mediapipe_missing_is_said_with_the_command_that_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(DependencyError, match="python -m pip install 'mediapipe"):
-        HandDetection().open()
-
-
-@pytest.mark.parametrize(
-    ("library", "package"),
-    [
-        ("libGLESv2.so.2", "libgles2"),
-        ("libEGL.so.1", "libegl1"),
-        ("libGL.so.1", "libgl1"),
-        ("libodd.so.3.1", "<the package of libodd>"),
-    ],
-)
-def test_a_system_library_missing_is_said_with_the_command_that_mends_it(
-    library: str, package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mediapipe.tasks.python.core import mediapipe_c_bindings
-
-    def load_library(*args: object) -> None:
-        raise OSError(f"{library}: cannot open shared object file: No such file or directory")
-
-    monkeypatch.setattr(mediapipe_c_bindings, "load_shared_library", load_library)
-    with pytest.raises(DependencyError, match=f"{library}: cannot open.*apt-get install -y {package}$"):
-        HandDetection().open()
-
-
-def damaged_task_file(path: Path, how: str) -> Path:
-    content = bytearray(HAND_LANDMARKER.read_bytes())
-    if how == "truncated":
-        del content[len(content) // 2 :]
-    elif how == "flipped bit":
-        content[1_000_000] ^= 1
-    elif how == "text":
-        content = bytearray(b"version https://git-lfs.github.com/spec/v1\n")
-    if how != "missing":
-        path.write_bytes(content)
-    return path
-
-
-@pytest.mark.parametrize("how", ["missing", "truncated", "flipped bit", "text"])
-def test_a_missing_or_damaged_task_file_is_named(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = damaged_task_file(tmp_path / "hand_landmarker.task", how)
-    monkeypatch.setattr(stages.detection.detection, "HAND_LANDMARKER", path)
-    with pytest.raises(WeightsError, match=str(path)):
-        HandDetection().open()
-
-
-def test_a_task_file_of_something_else_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "other.task"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("face_detector.tflite", b"no network")
-    monkeypatch.setattr(stages.detection.detection, "HAND_LANDMARKER", path)
-    with pytest.raises(WeightsError, match=f"{path}: MediaPipe cannot use it"):
-        HandDetection().open()
-
-
-def test_a_task_file_is_made_from_nothing_but_the_wheel_expected(tmp_path: Path) -> None:
-    wheel = tmp_path / "mediapipe.whl"
-    with pytest.raises(SourceError, match=f"{wheel}: expected a wheel.*give the wheel mediapipe-0.10.21"):
-        make_task_file(wheel, tmp_path / "made.task")
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("mediapipe/modules/palm_detection/palm_detection_full.tflite", b"another")
-    with pytest.raises(SourceError, match=r"with SHA-256 1b14e942.*, found"):
-        make_task_file(wheel, tmp_path / "made.task")
-    assert list(tmp_path.iterdir()) == [wheel]
 
 
 def hand(x: float, *, score: float = 0.9, side: str = "right") -> HandBox:

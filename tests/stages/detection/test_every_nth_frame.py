@@ -7,8 +7,9 @@ import pytest
 
 from hamba_core.view import Intrinsics
 from stages.common.proximity import tight_box
-from stages.detection.detection import DetectionSettings, HandDetection
-from stages.packets import Detections, Frame, FrameMeta, HandBox
+from stages.detection import DetectionSettings, HandDetection
+from stages.detection.hand_follower import HandFollower
+from stages.packets import Detections, Frame, FrameMeta, HandBox, Image
 from stages.reconstruction.hamba import HambaEstimator, NetworkSettings
 from stages.tracking import HandTracking
 
@@ -27,27 +28,41 @@ def seen(index: int) -> HandBox:
     return HandBox("right", 0.9, tight_box(joints).astype(np.float32), joints, np.zeros((21, 3), np.float32))
 
 
-class _Counting(HandDetection):
-    """Counts how often it looks."""
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The times of the pictures that the networks were shown."""
+    times: list[float] = []
+    find = HandFollower.find
 
-    looks = 0
+    def counting(self: HandFollower, image: Image, now: float) -> list[HandBox]:
+        times.append(now)
+        return find(self, image, now)
 
-    def _landmark(self, image: object) -> object:
-        self.looks += 1
-        return type("Result", (), {"handedness": (), "hand_landmarks": (), "hand_world_landmarks": ()})
+    monkeypatch.setattr(HandFollower, "find", counting)
+    return times
+
+
+def process_all(detector: HandDetection, count: int) -> list[Detections]:
+    detector.open()
+    results = [detector.process(frame(index)) for index in range(count)]
+    detector.close()
+    return results
 
 
 @pytest.mark.parametrize(("every", "looked"), [(1, [1] * 7), (3, [1, 0, 0, 1, 0, 0, 1])])
-def test_the_detector_passes_the_other_frames_over_and_says_so(every: int, looked: list[int]) -> None:
-    detector = _Counting(DetectionSettings(every=every))
-    results = [detector.process(frame(index)) for index in range(7)]
+def test_the_detector_passes_the_other_frames_over_and_says_so(
+    every: int, looked: list[int], looked_at: list[float]
+) -> None:
+    results = process_all(HandDetection(DetectionSettings(every=every)), 7)
     assert [result.looked for result in results] == [bool(value) for value in looked]
-    assert detector.looks == sum(looked)
+    assert len(looked_at) == sum(looked)
+    np.testing.assert_allclose(np.diff(looked_at), every / 30)
 
 
-def test_stills_are_all_looked_at() -> None:
-    detector = _Counting(DetectionSettings(every=3), stills=True)
-    assert all(detector.process(frame(index)).looked for index in range(4))
+def test_stills_are_all_looked_at(looked_at: list[float]) -> None:
+    results = process_all(HandDetection(DetectionSettings(every=3), stills=True), 4)
+    assert all(result.looked for result in results)
+    assert len(looked_at) == 4
 
 
 def test_a_hand_keeps_id_and_score_over_frames_that_nobody_looked_at() -> None:

@@ -36,9 +36,9 @@ def test_the_hand_points_up_in_its_crop_wherever_it_points_in_the_picture(
     x: float, y: float, size: float, angle: float, mirrored: bool
 ) -> None:
     crop = crop_around(hand(x, y, size, angle), mirrored=mirrored)
-    A = crop.A_crop_picture
-    seen = hand(x, y, size, angle) @ A[:, :2].T + A[:, 2]
-    expected = crop_around(UPRIGHT).A_crop_picture
+    T = crop.T_crop_picture
+    seen = hand(x, y, size, angle) @ T[:, :2].T + T[:, 2]
+    expected = crop_around(UPRIGHT).T_crop_picture
     upright = UPRIGHT @ expected[:, :2].T + expected[:, 2]
     if mirrored:
         upright[:, 0] = CROP_SIDE - upright[:, 0]
@@ -54,8 +54,8 @@ def test_a_mirrored_hand_has_the_mirrored_crop(x: float, y: float, size: float, 
     joints = hand(x, y, size, angle)
     there = crop_around(joints * (-1, 1) + (640, 0))
     here = crop_around(joints, mirrored=True)
-    A, B = here.A_crop_picture, there.A_crop_picture
-    np.testing.assert_allclose(joints @ A[:, :2].T + A[:, 2], (joints * (-1, 1) + (640, 0)) @ B[:, :2].T + B[:, 2])
+    T, B = here.T_crop_picture, there.T_crop_picture
+    np.testing.assert_allclose(joints @ T[:, :2].T + T[:, 2], (joints * (-1, 1) + (640, 0)) @ B[:, :2].T + B[:, 2])
 
 
 @given(places, places, sizes, angles, st.booleans())
@@ -84,8 +84,8 @@ def test_what_is_in_the_picture_is_at_its_place_in_the_crop(side: float, mirrore
     cut = crop.cut(blob(321.5, 240.25, side / 40))[..., 0].astype(float)
     rows, columns = np.mgrid[:CROP_SIDE, :CROP_SIDE] + 0.5
     centre = np.array([(cut * columns).sum(), (cut * rows).sum()]) / cut.sum()
-    A = crop.A_crop_picture
-    np.testing.assert_allclose(centre, A[:, :2] @ (321.5, 240.25) + A[:, 2], atol=0.1)
+    T = crop.T_crop_picture
+    np.testing.assert_allclose(centre, T[:, :2] @ (321.5, 240.25) + T[:, 2], atol=0.1)
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.4])

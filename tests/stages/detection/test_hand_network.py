@@ -11,7 +11,7 @@ import pytest
 
 import stages.detection.hand_network
 from hamba_core.errors import DependencyError, PacketError, WeightsError
-from stages.assets import CLIP, CLIP_TRUTH, HAND_LANDMARKER, LANDMARK_NETWORK, PALM_NETWORK
+from stages.assets import CLIP, CLIP_TRUTH, HAND_LANDMARKER, LANDMARK_NETWORK, PALM_NETWORK, PALM_NETWORK_SHA256
 from stages.assets.make.hand_networks import make_networks
 from stages.detection.hand_crop import crop_around
 from stages.detection.hand_network import CROP_SIDE, HandNetwork
@@ -80,7 +80,7 @@ def test_the_landmark_network_says_what_it_says_in_its_own_runtime(network: Hand
 
 def test_the_palm_network_says_what_it_says_in_its_own_runtime(crops: Image) -> None:
     pictures = np.stack([cv2.resize(crop, (192, 192)) for crop in crops])
-    boxes, scores = open_session(PALM_NETWORK).run(["boxes", "scores"], {"crops": pictures})
+    boxes, scores = open_session(PALM_NETWORK, PALM_NETWORK_SHA256).run(["boxes", "scores"], {"crops": pictures})
     expected_boxes, expected_scores = reference("hand_detector.tflite", pictures, [])
     np.testing.assert_allclose(boxes, expected_boxes, atol=5e-3)  # px of 192
     np.testing.assert_allclose(scores, expected_scores[..., 0], atol=2e-3)
@@ -102,8 +102,8 @@ def test_crops_together_are_looked_at_as_each_alone(network: HandNetwork, crops:
     np.testing.assert_allclose(together.landmarks[2], alone.landmarks[0], atol=1e-3)
     assert together.maps is not None
     assert alone.maps is not None
-    for mine, own in zip(together.maps.of(2), alone.maps, strict=True):
-        np.testing.assert_allclose(mine, own, atol=1e-3)
+    for mine, own in zip(together.maps, alone.maps, strict=True):
+        np.testing.assert_allclose(mine[2], own[0], atol=1e-3)
     assert network.look(crops[:0]).landmarks.shape == (0, 21, 3)
 
 
@@ -127,11 +127,15 @@ def test_the_shipped_networks_are_what_their_script_makes() -> None:
         assert path.read_bytes() == content, path.name
 
 
-@pytest.mark.parametrize("how", ["missing", "truncated", "text"])
+@pytest.mark.parametrize("how", ["missing", "truncated", "flipped bit", "text"])
 def test_a_missing_or_damaged_network_is_named(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "hand_landmarks.onnx"
     if how == "truncated":
         path.write_bytes(LANDMARK_NETWORK.read_bytes()[:1_000_000])
+    elif how == "flipped bit":
+        content = bytearray(LANDMARK_NETWORK.read_bytes())
+        content[1_000_000] ^= 1
+        path.write_bytes(content)
     elif how == "text":
         path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     monkeypatch.setattr(stages.detection.hand_network, "LANDMARK_NETWORK", path)

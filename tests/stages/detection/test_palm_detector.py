@@ -65,8 +65,8 @@ def test_a_palms_crop_holds_the_hand_upright(detector: PalmDetector, truth: Clip
             for palm in of_hand(detector.find(frame.image), joints):
                 if not truth.palm_in_view[i, hand]:
                     continue
-                A = palm.crop().A_crop_picture
-                x, y = (joints @ A[:, :2].T + A[:, 2]).T
+                T = palm.crop().T_crop_picture
+                x, y = (joints @ T[:, :2].T + T[:, 2]).T
                 assert min(x.min(), y.min()) > 0
                 assert max(x.max(), y.max()) < 224
                 assert y[9] < y[0] - 2 * abs(x[9] - x[0])

@@ -1,0 +1,142 @@
+"""Hands are followed by looks where they are expected; palms are searched for only while hands are missing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from stages.assets import CLIP, CLIP_TRUTH
+from stages.common.proximity import joint_distance
+from stages.detection.hand_follower import HandFollower
+from stages.packets import Frame, HandBox, Image
+from stages.sources import source_for
+from stages.synthetic import ClipTruth, load_truth
+
+MATCH = 0.25  # of a hand's size: a found hand is nearer to the truth than this
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Frame]:
+    source = source_for(str(CLIP))
+    source.open()
+    found = [frame for frame in source.frames() if frame is not None]
+    source.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def truth() -> ClipTruth:
+    return load_truth(CLIP_TRUTH)
+
+
+@pytest.fixture(scope="module")
+def both_in_view(truth: ClipTruth) -> range:
+    """The longest run of frames in which both palms are in view."""
+    ends = np.flatnonzero(~truth.palm_in_view.all(1)).tolist()
+    starts, stops = [0, *(end + 1 for end in ends)], [*ends, len(truth.palm_in_view)]
+    return max(map(range, starts, stops), key=len)
+
+
+def find_all(follower: HandFollower, images: Sequence[Image], step: float = 1 / 30) -> list[list[HandBox]]:
+    return [follower.find(image, (index + 1) * step) for index, image in enumerate(images)]
+
+
+def of_hand(boxes: list[HandBox], joints: np.ndarray) -> list[HandBox]:
+    return [box for box in boxes if joint_distance(box.joints_2d, joints) < MATCH]
+
+
+def test_once_all_hands_are_followed_each_costs_one_look_and_palms_none(
+    frames: list[Frame], truth: ClipTruth, both_in_view: range
+) -> None:
+    assert len(both_in_view) >= 30
+    follower = HandFollower()
+    follower.find(frames[both_in_view[0]].image, 1.0)
+    looks, searches = follower.looks, follower.searches
+    assert (looks, searches) == (4, 1)
+    for count, index in enumerate(both_in_view[1:], 1):
+        boxes = follower.find(frames[index].image, 1 + count / 30)
+        assert all(len(of_hand(boxes, truth.joints_2d[index, hand])) == 1 for hand in (0, 1))
+        assert (follower.looks - looks, follower.searches - searches) == (2 * count, 0)
+
+
+def test_while_a_hand_is_missing_every_picture_is_searched_for_it(frames: list[Frame], both_in_view: range) -> None:
+    follower = HandFollower(most=3)
+    find_all(follower, [frames[index].image for index in both_in_view[:5]])
+    assert follower.searches == 5
+
+
+def test_a_hand_that_is_gone_is_let_go_and_one_that_comes_is_found(
+    frames: list[Frame], truth: ClipTruth, both_in_view: range
+) -> None:
+    follower = HandFollower()
+    picture, joints = frames[both_in_view[0]].image, truth.joints_2d[both_in_view[0]]
+    without = picture.copy()
+    (left, top), (right, bottom) = (joints[0].min(0) - 30).clip(0).astype(int), (joints[0].max(0) + 30).astype(int)
+    without[top:bottom, left:right] = 90
+    both, one, again = find_all(follower, [picture, without, picture])
+    assert [len(of_hand(both, of_one)) for of_one in joints] == [1, 1]
+    assert [len(of_hand(one, of_one)) for of_one in joints] == [0, 1]
+    assert [len(of_hand(again, of_one)) for of_one in joints] == [1, 1]
+
+
+def test_hands_that_leap_from_picture_to_picture_are_found_again(frames: list[Frame], truth: ClipTruth) -> None:
+    """Six times the motion: every sixth frame, given as if they were thirty a second."""
+    follower = HandFollower()
+    wanted = found = 0
+    for count, index in enumerate(range(0, len(frames), 6), 1):
+        boxes = follower.find(frames[index].image, count / 30)
+        for hand in (0, 1):
+            if truth.palm_in_view[index, hand]:
+                wanted += 1
+                found += len(of_hand(boxes, truth.joints_2d[index, hand])) == 1
+    assert wanted > 40
+    assert found >= 0.97 * wanted
+
+
+def test_a_mirrored_video_gives_the_mirrored_hands(frames: list[Frame]) -> None:
+    images = [frame.image for frame in frames[:90]]
+    here = find_all(HandFollower(), images)
+    there = find_all(HandFollower(), [np.ascontiguousarray(image[:, ::-1]) for image in images])
+    apart, in_space, alike = [], [], 0
+    for boxes, mirrored in zip(here[3:], there[3:], strict=True):
+        alike += len(boxes) == len(mirrored)
+        for box in boxes:
+            for other in mirrored:
+                joints = other.joints_2d * (-1, 1) + (640, 0)
+                if joint_distance(box.joints_2d, joints) < MATCH:
+                    assert box.side != other.side
+                    apart.append(np.linalg.norm(box.joints_2d - joints, axis=1).mean())
+                    in_space.append(np.linalg.norm(box.joints_world - other.joints_world * (-1, 1, 1), axis=1).mean())
+    assert alike >= 0.97 * len(here[3:])
+    assert len(apart) > 100
+    assert np.mean(apart) < 0.5, "px"
+    assert np.mean(in_space) < 1e-3, "m"
+
+
+def test_what_a_look_says_in_its_crop_is_what_is_given_in_the_picture(frames: list[Frame], both_in_view: range) -> None:
+    boxes = find_all(HandFollower(maps=True), [frames[index].image for index in both_in_view[:3]])[-1]
+    assert {box.side for box in boxes} == {"left", "right"}
+    for box in boxes:
+        look = box.look
+        assert look is not None
+        T = look.T_crop_picture
+        np.testing.assert_allclose(box.joints_2d @ T[:, :2].T + T[:, 2], look.landmarks[:, :2], atol=1e-3)
+        here, there = (np.linalg.norm(np.diff(each, axis=0), axis=1) for each in (box.joints_world, look.world))
+        np.testing.assert_allclose(here, there, atol=1e-6)
+        assert look.mirrored == (box.side == "left")
+        assert (np.linalg.det(T[:, :2]) < 0) == look.mirrored
+        assert look.right > 0.5, "shown as a right hand"
+        assert box.score == pytest.approx(look.right)
+        assert look.presence > 0.9
+        assert [each.shape for each in look.maps] == [(40, 28, 28), (112, 14, 14), (192, 7, 7), (1152,)]
+    plain = find_all(HandFollower(), [frames[both_in_view[0]].image])[0]
+    assert all(box.look is not None and box.look.maps == () for box in plain)
+
+
+def test_of_stills_each_is_looked_at_anew(frames: list[Frame], both_in_view: range) -> None:
+    stills = HandFollower(follow=False)
+    images = [frames[both_in_view[i]].image for i in (0, 20)]
+    (first, second), (alone,) = find_all(stills, images), find_all(HandFollower(follow=False), images[1:])
+    assert len(first) == 2
+    for box, same in zip(second, alone, strict=True):
+        np.testing.assert_array_equal(box.joints_2d, same.joints_2d)
