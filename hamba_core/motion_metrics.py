@@ -1,0 +1,91 @@
+"""How steady points are over time, and how late: measures of sequences at a constant rate.
+
+A sequence is (frames, ...) of points (..., N, 3), metres, `rate` frames/s. Gaps are the caller's to cut: every function
+takes one unbroken run of frames, and gives nothing of what would need frames before its first or after its last.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Points = NDArray[np.floating]
+
+
+def accelerations(points: Points, rate: float) -> Array:
+    """Second differences (F - 2, N, 3), m/s², of points (F, N, 3)."""
+    result: Array = np.diff(np.asarray(points, np.float64), 2, axis=0) * rate**2
+    return result
+
+
+def acceleration_errors(points: Points, truth: Points, rate: float) -> Array:
+    """How far (F - 2,) accelerations are from the true ones, mean over points, m/s².
+
+    The "acceleration error" of video reconstruction (Kanazawa et al., "Learning 3D human dynamics from video",
+    CVPR 2019), there in mm/s² or mm/frame².
+    """
+    apart = accelerations(points, rate) - accelerations(truth, rate)
+    result: Array = np.linalg.norm(apart, axis=-1).mean(-1)
+    return result
+
+
+def jitter(points: Points, rate: float) -> Array:
+    """Length (F - 3,) of the third difference, mean over points, m/s³.
+
+    Yi et al., "TransPose", SIGGRAPH 2021, measure jitter as the mean jerk (Flash and Hogan, "The coordination of arm
+    movements", 1985). Half of it is what no hand does: it depends on the rate, so compare within one.
+    """
+    result: Array = np.linalg.norm(np.diff(np.asarray(points, np.float64), 3, axis=0) * rate**3, axis=-1).mean(-1)
+    return result
+
+
+def high_pass(values: Points, window: int = 11) -> Array:
+    """What (F - window + 1, ...) is left of values (F, ...) without their running mean over `window` frames, an odd
+    number: the tremble around the path, with drift and slow motion taken out."""
+    values = np.asarray(values, np.float64)
+    if len(values) < window:
+        return np.empty((0, *values.shape[1:]))
+    total = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values]), 0)
+    mean = (total[window:] - total[:-window]) / window
+    half = window // 2
+    rest: Array = values[half : half + len(mean)] - mean
+    return rest
+
+
+def lag(late: Points, reference: Points, rate: float, *, most: float = 0.25) -> float:
+    """Seconds by which a sequence (F, n) comes after its reference (F, n), by cross-correlation; NaN if still.
+
+    Both are differentiated over three frames with the same symmetric window, so that neither offsets nor trembling
+    count, and correlated at every shift up to `most` seconds; the peak is read between frames by a parabola.
+    A negative one runs ahead.
+    """
+    if len(late) < 2 * int(most * rate) + 8:
+        return float("nan")
+    own, other = (_velocities(np.asarray(x, np.float64)) for x in (late, reference))
+    frames = int(np.ceil(most * rate))
+    shifts = np.arange(-frames, frames + 1)
+    scores = np.array([_correlation(own, other, int(shift)) for shift in shifts])
+    if not np.isfinite(scores).any() or np.nanmax(scores) <= 0:
+        return float("nan")
+    best = int(np.nanargmax(scores))
+    offset = 0.0
+    if 0 < best < len(scores) - 1:
+        before, at, after = scores[best - 1 : best + 2]
+        bend = before - 2 * at + after
+        offset = float(0.5 * (before - after) / bend) if bend < 0 else 0.0
+    return float((shifts[best] + offset) / rate)
+
+
+def _velocities(values: Array) -> Array:
+    """(F - 4, n) differences over four frames, weighted so that trembling from frame to frame cancels."""
+    smooth = (values[:-2] + 2 * values[1:-1] + values[2:]) / 4
+    return smooth[2:] - smooth[:-2]
+
+
+def _correlation(own: Array, other: Array, shift: int) -> float:
+    """Correlation of own[t] with other[t - shift] over the frames that both have."""
+    if shift >= 0:
+        a, b = own[shift:], other[: len(other) - shift]
+    else:
+        a, b = own[:shift], other[-shift:]
+    size = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / size) if size > 0 else float("nan")
