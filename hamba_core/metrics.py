@@ -132,7 +132,7 @@ def pck_curve(errors: Points, most: float = AUC_MOST, steps: int = AUC_STEPS) ->
     thresholds = np.linspace(0, most, steps)
     ordered = np.sort(errors, axis=0)
     share = np.stack([np.searchsorted(column, thresholds, "right") for column in ordered.T]) / max(len(errors), 1)
-    area = np.asarray(np.trapezoid(share, thresholds, axis=1)) / most
+    area: Array = np.asarray(np.trapezoid(share, thresholds, axis=1), np.float64) / most
     return Pck(thresholds, share.mean(0), float(area.mean()))
 
 
@@ -153,5 +153,5 @@ def nearest_distances(points: Points, others: Points) -> Array:
     """Distance (N,) of each point (N, 3) from the nearest of the others (M, 3)."""
     from scipy.spatial import KDTree
 
-    result: Array = KDTree(np.asarray(others, np.float64)).query(np.asarray(points, np.float64))[0]
-    return result
+    nearest, _ = KDTree(np.asarray(others, np.float64)).query(np.asarray(points, np.float64))
+    return np.asarray(nearest, np.float64)

@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import bench, doctor, export, info, keys, play, record, run, settings, view, web, weights
+from pipeline.commands import (
+    bench,
+    doctor,
+    eval as eval_,
+    export,
+    info,
+    keys,
+    play,
+    record,
+    run,
+    settings,
+    view,
+    web,
+    weights,
+)
 
 app = typer.Typer(
     name="hamba",
@@ -32,6 +46,7 @@ app.command("info")(info.info)
 app.command("export")(export.export)
 app.command("settings")(settings.settings)
 app.command("doctor")(doctor.doctor)
+app.add_typer(eval_.app, name="eval")
 app.add_typer(bench.app, name="bench")
 app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")

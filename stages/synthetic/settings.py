@@ -10,6 +10,9 @@ from stages.settings import StageSettings
 
 SCHEME = "synthetic:"
 
+HELD_OUT_SEEDS = range(900_000, 900_100)
+"""Seeds for evaluation alone: nothing is trained, fitted or tuned on them."""
+
 
 class SyntheticSettings(StageSettings):
     """Settings of the test pattern."""

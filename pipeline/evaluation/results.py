@@ -1,0 +1,61 @@
+"""What an evaluation leaves in its folder: `numbers.json` for programs, `report.html` for people."""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from hamba_core.errors import OutputError, SourceError
+from pipeline.evaluation.report import Page, write_page
+from pipeline.evaluation.scores import Tree
+from pipeline.settings import Settings, flat_settings
+from stages.common.files import write_whole
+
+NUMBERS: Final = "numbers.json"
+REPORT: Final = "report.html"
+
+
+def results_folder(out: Path | None, name: str) -> Path:
+    """Where results go: `out`, or the first of out/eval-<name>, out/eval-<name>-2, ... that holds none yet.
+
+    Raises OutputError where `out` holds some.
+    """
+    if out is not None:
+        if (out / NUMBERS).exists() or (out / REPORT).exists():
+            raise OutputError(f"{out}: expected a folder without results, found some; name another with --out")
+        return out
+    folder, number = Path("out") / f"eval-{name}", 2
+    while (folder / NUMBERS).exists():
+        folder, number = Path("out") / f"eval-{name}-{number}", number + 1
+    return folder
+
+
+def write_results(folder: Path, page: Page, tree: Tree) -> list[Path]:
+    """Write both files; what was written. Raises OutputError."""
+    numbers, report = folder / NUMBERS, folder / REPORT
+    write_whole(numbers, json.dumps(tree, indent=1, allow_nan=False).encode() + b"\n")
+    write_page(report, page)
+    return [numbers, report]
+
+
+def read_numbers(path: Path, kind: str) -> Tree:
+    """The numbers of an earlier run, from its folder or its file. Raises SourceError."""
+    file = path / NUMBERS if path.is_dir() else path
+    try:
+        tree = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{file}: expected the numbers of an evaluation (JSON), found: {error}") from error
+    if not isinstance(tree, dict) or tree.get("kind") != kind:
+        found = tree.get("kind") if isinstance(tree, dict) else type(tree).__name__
+        raise SourceError(f"{file}: expected the numbers of `hamba eval {kind}`, found those of {found!r}")
+    return tree
+
+
+def origin(settings: Settings) -> Tree:
+    """With what a run was made: settings that are not the default's, and the version."""
+    changed = ", ".join(flat_settings(settings.model_dump(mode="json", exclude_defaults=True))) or "defaults"
+    try:
+        own = version("hamba-stream")
+    except PackageNotFoundError:
+        own = "unknown"
+    return {"settings": changed, "version": own}

@@ -1,0 +1,67 @@
+"""`hamba eval synthetic` from end to end, on a few frames."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from hamba_core.errors import HambaError
+from pipeline.commands.cli import app
+from pipeline.evaluation import read_numbers, results_folder
+from pipeline.terminal import run_app
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("eval") / "run"
+    arguments = ["eval", "synthetic", "--seeds", "1", "--seconds", "0.6", "--views", "plain,narrow"]
+    assert run_app(app, [*arguments, "--estimator", "landmarks", "--out", str(folder)]) == 0
+    return folder
+
+
+def test_the_numbers_say_how_good_the_estimator_is_beside_the_baseline(evaluated: Path) -> None:
+    tree = read_numbers(evaluated, "synthetic")
+    assert tree["estimator"] == "landmarks"
+    assert tree["frames"] == 36
+    baseline, raw, smoothed = (tree["hands"][method]["all"] for method in tree["methods"])
+    assert raw["recall"] > 90
+    assert raw["side"] > 50
+    assert 1 < raw["pa_mpjpe"] < baseline["pa_mpjpe"] < 20
+    assert 0 < smoothed["pa_f5"] < smoothed["pa_f15"] <= 1
+    # The camera of the narrow view is not the one that would be assumed.
+    assert tree["hands"]["raw"]["all"]["translation_guessed"] > tree["hands"]["raw"]["all"]["translation"]
+
+
+def test_the_report_is_one_file_with_tables_plots_and_pictures(evaluated: Path) -> None:
+    page = (evaluated / "report.html").read_text()
+    assert page.count("<table>") == 3
+    assert page.count("data:image/png;base64") == 3
+    assert page.count("data:image/jpeg;base64") > 4
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+
+
+def test_two_runs_side_by_side(evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["eval", "synthetic", "--compare", str(evaluated), str(evaluated), "--out", str(tmp_path)]
+    assert run_app(app, arguments) == 0
+    printed = capsys.readouterr().out
+    assert "PA-MPJPE" in printed
+    assert "+0.0" in printed
+    assert (tmp_path / "comparison.html").stat().st_size > 10_000
+
+
+def test_results_are_not_overwritten(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(HambaError, match="another with --out"):
+        results_folder(evaluated, "synthetic")
+    monkeypatch.chdir(tmp_path)
+    first = results_folder(None, "synthetic")
+    first.mkdir(parents=True)
+    (first / "numbers.json").write_text("{}")
+    assert results_folder(None, "synthetic") == Path("out/eval-synthetic-2")
+
+
+@pytest.mark.parametrize("content", ["[]", "not JSON", json.dumps({"kind": "freihand"})])
+def test_numbers_of_something_else_are_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "numbers.json").write_text(content)
+    with pytest.raises(HambaError, match=r"numbers\.json: expected the numbers"):
+        read_numbers(tmp_path, "synthetic")
