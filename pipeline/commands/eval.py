@@ -93,9 +93,8 @@ def synthetic(
 def _settings(estimator: str | None, checkpoint: Path | None, set_: list[str] | None) -> "Settings":
     from pipeline.settings import load_settings
 
-    options = {"reconstruct.estimator": estimator, "reconstruct.checkpoint": checkpoint}
-    overrides = [f"{key}={value}" for key, value in options.items() if value is not None]
-    return load_settings("offline", [*overrides, *(set_ or [])])
+    values = {"reconstruct.estimator": estimator, "reconstruct.checkpoint": checkpoint}
+    return load_settings("offline", set_ or (), {key: value for key, value in values.items() if value is not None})
 
 
 def _show(tables: Sequence["Table"], tree: "Tree", *, as_json: bool) -> None:

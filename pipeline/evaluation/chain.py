@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hamba_core.view import Intrinsics
+from pipeline.assembly import hand_stages
 from pipeline.settings import Settings
-from stages.detection import HandDetection
+from stages.common.posing import with_mesh
+from stages.contract import Stage
 from stages.packets import Choice, Detections, Frame, FrameResult
-from stages.reconstruction import Reconstruction
-from stages.smoothing import Smoothing
-from stages.tracking import HandTracking
+from stages.reconstruction import Reconstruction, load_hand_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,55 +19,60 @@ class Answers:
     """What the stages said of one frame."""
 
     tracked: Detections  # the detector's hands with track ids; `seen` tells which of them it saw in this frame
-    raw: FrameResult  # as reconstructed
+    raw: FrameResult  # as reconstructed, with meshes
     smoothed: FrameResult
 
 
 class Chain:
-    """Detection, tracking, reconstruction and smoothing as settings ask for them. Made by `opened_chain`.
+    """A run's usual line of stages. Made by `opened_chain`.
 
     `cut` begins a new video: the detector forgets the last one. Track ids are never given twice.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._detection = HandDetection(settings.detect)
-        self._tracking = HandTracking(settings.track)
-        self._reconstruction = Reconstruction(settings.reconstruct)
-        self._smoothing = Smoothing(settings.smooth, hand_model=self._reconstruction.hand_model)
+        self._settings = settings
+        self._hand_model = load_hand_model(settings.reconstruct)
+        self._line = self._stages()
+        reconstruction = next(stage for stage in self._line if isinstance(stage, Reconstruction))
+        self.estimator = reconstruction.estimator
+        """Name of the estimator in use."""
+
+    def _stages(self) -> list[Stage[Any, Any]]:
+        return hand_stages(self._settings, hand_model=self._hand_model)
 
     def open(self) -> None:
         """Load what is needed. Raises HambaError."""
-        self._tracking.open()
-        self._reconstruction.open()
-        self._smoothing.open()
-        self._detection.open()
+        for stage in self._line:
+            stage.open()
 
     def close(self) -> None:
         """Free everything."""
-        for stage in (self._smoothing, self._reconstruction, self._tracking, self._detection):
+        for stage in reversed(self._line):
             stage.close()
 
     def cut(self) -> None:
         """Another video begins."""
-        self._detection.close()
-        self._detection = HandDetection(self.settings.detect)
-        self._detection.open()
-
-    @property
-    def estimator(self) -> str:
-        """Name of the estimator in use."""
-        return self._reconstruction.estimator
+        self._line[0].close()
+        self._line[0] = self._stages()[0]
+        self._line[0].open()
 
     def choices(self) -> tuple[Choice, ...]:
         """What is in use and why."""
-        return (*self._detection.choices(), *self._reconstruction.choices())
+        return tuple(choice for stage in self._line for choice in stage.choices())
 
     def answer(self, frame: Frame) -> Answers:
         """All stages on one frame; frames of a video in order."""
-        tracked = self._tracking.process(self._detection.process(frame))
-        raw = self._reconstruction.process(tracked)
-        return Answers(tracked, raw, self._smoothing.process(raw))
+        tracked, results = Detections(frame, ()), []
+        packet: Any = frame
+        for stage in self._line:
+            packet = stage.process(packet)
+            if isinstance(packet, Detections):
+                tracked = packet
+            else:
+                results.append(packet)
+        raw: FrameResult = results[0]
+        hands = tuple(with_mesh(hand, self._hand_model) for hand in raw.hands)
+        return Answers(tracked, replace(raw, hands=hands), results[-1])
 
 
 @contextmanager
@@ -83,7 +89,7 @@ def opened_chain(settings: Settings) -> Iterator[Chain]:
 @contextmanager
 def opened_estimator(settings: Settings) -> Iterator[Reconstruction]:
     """The estimator alone, open, and closed afterwards. Raises HambaError."""
-    reconstruction = Reconstruction(settings.reconstruct)
+    reconstruction = Reconstruction(settings.reconstruct, load_hand_model(settings.reconstruct), meshes=False)
     try:
         reconstruction.open()
         yield reconstruction
