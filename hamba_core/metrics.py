@@ -7,13 +7,9 @@ dimensions (...) are kept. How a hand moves over time is measured in `hamba_core
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hamba_core.arrays import Array
+from hamba_core.arrays import AnyFloats, Array, BoolArray
 from hamba_core.hand import nearest_rotation
-
-
-Points = NDArray[np.floating]
 
 
 class Similarity(NamedTuple):
@@ -24,19 +20,19 @@ class Similarity(NamedTuple):
     source: Array  # (..., 1, 3), goes to `goal`
     goal: Array  # (..., 1, 3)
 
-    def apply(self, points: Points) -> Array:
-        """Points (..., N, 3) mapped."""
+    def apply(self, points: AnyFloats) -> Array:
+        """AnyFloats (..., N, 3) mapped."""
         mapped: Array = self.scale * ((points - self.source) @ np.swapaxes(self.rotation, -1, -2)) + self.goal
         return mapped
 
 
-def procrustes(points: Points, to: Points, *, reflection: bool = False) -> Similarity:
+def procrustes(points: AnyFloats, to: AnyFloats, *, reflection: bool = False) -> Similarity:
     """The similarity that takes `points` (..., N, 3) nearest to `to` (..., N, 3): least squared distances in sum.
 
     Without `reflection` it never mirrors (Umeyama, "Least-squares estimation of transformation parameters between two
     point patterns", PAMI 1991). With it, it mirrors where that comes nearer, as FreiHAND's and HO-3D's published
     evaluations do (Schönemann, "A generalized solution of the orthogonal Procrustes problem", Psychometrika 1966).
-    Points that all coincide go to the mean of `to`.
+    AnyFloats that all coincide go to the mean of `to`.
     """
     points, to = np.asarray(points, np.float64), np.asarray(to, np.float64)
     source, goal = points.mean(-2, keepdims=True), to.mean(-2, keepdims=True)
@@ -57,47 +53,47 @@ def _nearest_orthogonal(matrices: Array) -> Array:
     return nearest
 
 
-def procrustes_aligned(points: Points, to: Points, *, reflection: bool = False) -> Array:
+def procrustes_aligned(points: AnyFloats, to: AnyFloats, *, reflection: bool = False) -> Array:
     """`points` (..., N, 3) turned, scaled and moved to lie nearest to `to` (..., N, 3); see `procrustes`."""
     return procrustes(points, to, reflection=reflection).apply(points)
 
 
-def mirrored(points: Points, truth: Points) -> NDArray[np.bool_]:
+def mirrored(points: AnyFloats, truth: AnyFloats) -> BoolArray:
     """Whether (...) points (..., N, 3) are nearer to the truth's mirror image than to the truth, after alignment.
 
-    An alignment that allows reflections cannot tell a left hand from a right one: this does. Points in one plane are
+    An alignment that allows reflections cannot tell a left hand from a right one: this does. AnyFloats in one plane are
     their own mirror image, and count as mirrored or not by rounding.
     """
     points, truth = np.asarray(points, np.float64), np.asarray(truth, np.float64)
     centred, wanted = points - points.mean(-2, keepdims=True), truth - truth.mean(-2, keepdims=True)
-    result: NDArray[np.bool_] = np.linalg.det(np.swapaxes(wanted, -1, -2) @ centred) < 0
+    result: BoolArray = np.linalg.det(np.swapaxes(wanted, -1, -2) @ centred) < 0
     return result
 
 
-def distances(points: Points, truth: Points) -> Array:
+def distances(points: AnyFloats, truth: AnyFloats) -> Array:
     """Distance (..., N) of each point (..., N, 3 or 2) from the true one."""
     result: Array = np.linalg.norm(np.asarray(points, np.float64) - truth, axis=-1)
     return result
 
 
-def mpjpe(joints: Points, truth: Points) -> Array:
+def mpjpe(joints: AnyFloats, truth: AnyFloats) -> Array:
     """Mean per-joint position error (...) of joints (..., N, 3), in their unit. Of vertices it is called MPVPE."""
     error: Array = distances(joints, truth).mean(-1)
     return error
 
 
-def pa_mpjpe(joints: Points, truth: Points, *, reflection: bool = False) -> Array:
+def pa_mpjpe(joints: AnyFloats, truth: AnyFloats, *, reflection: bool = False) -> Array:
     """`mpjpe` after Procrustes alignment: what is left of the error without rotation, scale and place."""
     return mpjpe(procrustes_aligned(joints, truth, reflection=reflection), truth)
 
 
-def root_aligned(points: Points, joints: Points, true_joints: Points) -> Array:
-    """Points (..., N, 3) of a hand moved so that its wrist, the first of `joints`, lies on the true wrist."""
+def root_aligned(points: AnyFloats, joints: AnyFloats, true_joints: AnyFloats) -> Array:
+    """AnyFloats (..., N, 3) of a hand moved so that its wrist, the first of `joints`, lies on the true wrist."""
     moved: Array = np.asarray(points, np.float64) + (np.asarray(true_joints) - joints)[..., :1, :]
     return moved
 
 
-def scale_and_root_aligned(joints: Points, truth: Points) -> Array:
+def scale_and_root_aligned(joints: AnyFloats, truth: AnyFloats) -> Array:
     """Joints (..., 21, 3) scaled until wrist and thumb's tip are as far apart as in truth, then wrist on wrist.
 
     HO-3D's published "scale-translation" alignment, which compares joints 0 and 4.
@@ -122,7 +118,7 @@ class Pck(NamedTuple):
     auc: float  # area under the curve over that of a perfect one
 
 
-def pck_curve(errors: Points, most: float = AUC_MOST, steps: int = AUC_STEPS) -> Pck:
+def pck_curve(errors: AnyFloats, most: float = AUC_MOST, steps: int = AUC_STEPS) -> Pck:
     """The share of correct points over thresholds from 0 to `most`, from errors (hands, N).
 
     As FreiHAND's evaluation has it: a point is correct at `<=`; curve and area (trapezoids) are those of each of the N
@@ -136,7 +132,7 @@ def pck_curve(errors: Points, most: float = AUC_MOST, steps: int = AUC_STEPS) ->
     return Pck(thresholds, share.mean(0), float(area.mean()))
 
 
-def f_scores(vertices: Points, truth: Points, thresholds: tuple[float, ...] = (0.005, 0.015)) -> Array:
+def f_scores(vertices: AnyFloats, truth: AnyFloats, thresholds: tuple[float, ...] = (0.005, 0.015)) -> Array:
     """F-scores (T,) of a mesh's vertices (V, 3) against the true ones (W, 3), which may be those of another mesh.
 
     The harmonic mean of two shares: of own vertices with a true one nearer than the threshold, and of true ones with an
@@ -149,7 +145,7 @@ def f_scores(vertices: Points, truth: Points, thresholds: tuple[float, ...] = (0
     return score
 
 
-def nearest_distances(points: Points, others: Points) -> Array:
+def nearest_distances(points: AnyFloats, others: AnyFloats) -> Array:
     """Distance (N,) of each point (N, 3) from the nearest of the others (M, 3)."""
     from scipy.spatial import KDTree
 

@@ -5,19 +5,17 @@ takes one unbroken run of frames, and gives nothing of what would need frames be
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Points = NDArray[np.floating]
+from hamba_core.arrays import AnyFloats, Array
 
 
-def accelerations(points: Points, rate: float) -> Array:
+def accelerations(points: AnyFloats, rate: float) -> Array:
     """Second differences (F - 2, N, 3), m/s², of points (F, N, 3)."""
     result: Array = np.diff(np.asarray(points, np.float64), 2, axis=0) * rate**2
     return result
 
 
-def acceleration_errors(points: Points, truth: Points, rate: float) -> Array:
+def acceleration_errors(points: AnyFloats, truth: AnyFloats, rate: float) -> Array:
     """How far (F - 2,) accelerations are from the true ones, mean over points, m/s².
 
     The "acceleration error" of video reconstruction (Kanazawa et al., "Learning 3D human dynamics from video",
@@ -28,17 +26,17 @@ def acceleration_errors(points: Points, truth: Points, rate: float) -> Array:
     return result
 
 
-def jitter(points: Points, rate: float) -> Array:
+def jitter(points: AnyFloats, rate: float) -> Array:
     """Length (F - 3,) of the third difference, mean over points, m/s³.
 
     Yi et al., "TransPose", SIGGRAPH 2021, measure jitter as the mean jerk (Flash and Hogan, "The coordination of arm
-    movements", 1985). Half of it is what no hand does: it depends on the rate, so compare within one.
+    movements", 1985). It grows with the rate, so compare at one rate.
     """
     result: Array = np.linalg.norm(np.diff(np.asarray(points, np.float64), 3, axis=0) * rate**3, axis=-1).mean(-1)
     return result
 
 
-def high_pass(values: Points, window: int = 11) -> Array:
+def high_pass(values: AnyFloats, window: int = 11) -> Array:
     """What (F - window + 1, ...) is left of values (F, ...) without their running mean over `window` frames, an odd
     number: the tremble around the path, with drift and slow motion taken out."""
     values = np.asarray(values, np.float64)
@@ -51,7 +49,7 @@ def high_pass(values: Points, window: int = 11) -> Array:
     return rest
 
 
-def lag(late: Points, reference: Points, rate: float, *, most: float = 0.25) -> float:
+def lag(late: AnyFloats, reference: AnyFloats, rate: float, *, most: float = 0.25) -> float:
     """Seconds by which a sequence (F, n) comes after its reference (F, n), by cross-correlation; NaN if still.
 
     Both are differentiated over three frames with the same symmetric window, so that neither offsets nor trembling

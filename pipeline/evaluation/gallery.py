@@ -7,9 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from hamba_core.arrays import Float32Array
 from pipeline.evaluation.observations import Observation
 from stages.common.proximity import tight_box
-from stages.packets import FloatArray, Image
+from stages.packets import Image
 from stages.synthetic import HandTruth
 
 _WORST: Final = 12
@@ -28,8 +29,8 @@ class Picture:
     error: float  # mm, PA-MPJPE
     order: int
     image: Image = field(compare=False)  # (_TILE, _TILE, 3)
-    true: FloatArray = field(compare=False)  # (21, 2) px in it
-    found: FloatArray = field(compare=False)
+    true: Float32Array = field(compare=False)  # (21, 2) px in it
+    found: Float32Array = field(compare=False)
     caption: str = field(compare=False)
     scene: str = field(compare=False)
     frame: int = field(compare=False)

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.hand import FINGERS, JOINT_NAMES
 from pipeline.evaluation.scenes import View
 from stages.common.proximity import box_overlap, hand_size, tight_box
 from stages.synthetic import HandTruth
-
-Array = NDArray[np.float64]
 
 GROUPS: Final = (
     "all", "open", "fist", "pinch", "crossing", "fast", "at rest", "small", "dark", "cut by the border",

@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import AnyFloats
 from stages.common.proximity import joint_distance
 
 _FARTHEST: Final = 0.5
 """Of a hand's size: mean distance of the joints beyond which a found hand is not the true one."""
 
 
-def matched(
-    found: Sequence[NDArray[np.floating]], true: Sequence[NDArray[np.floating]], farthest: float = _FARTHEST
-) -> dict[int, int]:
+def matched(found: Sequence[AnyFloats], true: Sequence[AnyFloats], farthest: float = _FARTHEST) -> dict[int, int]:
     """For each true hand that was found, which of the found ones it is: at most one each, nearest in sum.
 
     Both are joints (21, 2) px. Whether the sides agree does not count here.

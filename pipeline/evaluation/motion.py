@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array, BoolArray
 from hamba_core.motion_metrics import acceleration_errors, high_pass, jitter, lag
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 SHORTEST: Final = 12
 """Frames: shorter stretches tell nothing of steadiness."""
@@ -46,7 +43,7 @@ class Motion:
     lag: float  # ms behind the truth; NaN without truth
 
 
-def measure_motion(stretches: Sequence[Stretch], masks: Sequence[Mask] | None = None) -> Motion:
+def measure_motion(stretches: Sequence[Stretch], masks: Sequence[BoolArray] | None = None) -> Motion:
     """Steadiness over these stretches, or over those of their frames that `masks` (F,) choose."""
     if masks is None:
         masks = [np.ones(len(stretch.joints), bool) for stretch in stretches]
@@ -79,7 +76,7 @@ def measure_motion(stretches: Sequence[Stretch], masks: Sequence[Mask] | None = 
     )  # fmt: skip
 
 
-def _delay_terms(stretch: Stretch, mask: Mask) -> tuple[float, float]:
+def _delay_terms(stretch: Stretch, mask: BoolArray) -> tuple[float, float]:
     """Two sums whose quotient is the delay, s: error against speed, by least squares.
 
     What comes a time d late has the error -d v on the true path of velocity v. Errors that stay (a wrong shape, a wrong
@@ -115,7 +112,7 @@ def added_lag(late: Sequence[Stretch], reference: Sequence[Stretch]) -> float:
     return float(np.average(lags, weights=weights)) if lags else float("nan")
 
 
-def _runs(mask: Mask, shortest: int = 5) -> Iterable[slice]:
+def _runs(mask: BoolArray, shortest: int = 5) -> Iterable[slice]:
     """The stretches where a mask is true, those that are not shorter."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return [slice(a, b) for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True) if b - a >= shortest]

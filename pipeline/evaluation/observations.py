@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array, Float32Array
 from hamba_core.hand import Side
 from hamba_core.metrics import (
     distances,
@@ -18,7 +18,7 @@ from hamba_core.metrics import (
     root_aligned,
 )
 from stages.common.proximity import hand_size
-from stages.packets import FloatArray, Hand, HandBox
+from stages.packets import Hand, HandBox
 from stages.synthetic import HandTruth
 
 F_SCORE_EVERY: Final = 5
@@ -35,10 +35,10 @@ class Found:
     side: Side
     track_id: int
     seen: bool  # by the detector in this frame
-    joints: FloatArray  # (21, 3) m
-    joints_2d: FloatArray  # (21, 2) px
+    joints: Float32Array  # (21, 3) m
+    joints_2d: Float32Array  # (21, 2) px
     placed: bool  # whether joints are in the camera frame, or only relative to one another
-    vertices: FloatArray | None = None  # (V, 3) m
+    vertices: Float32Array | None = None  # (V, 3) m
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Observation:
     groups: frozenset[str]
     visibility: float
     speed: float  # m/s, mean over joints; NaN in a scene's first frame
-    joints: FloatArray  # (21, 3) m, the truth
+    joints: Float32Array  # (21, 3) m, the truth
     side: Side
     found: dict[str, Found] = field(default_factory=dict)  # by method, without vertices
     errors: dict[str, Errors] = field(default_factory=dict)  # by method
@@ -104,7 +104,7 @@ def errors_of(found: Found, truth: HandTruth, *, with_f_scores: bool) -> Errors:
     return errors
 
 
-def _mesh_errors(vertices: FloatArray, joints: NDArray[np.float64], truth: HandTruth, *, with_f_scores: bool) -> Errors:
+def _mesh_errors(vertices: Float32Array, joints: Array, truth: HandTruth, *, with_f_scores: bool) -> Errors:
     errors: Errors = {}
     rooted = root_aligned(vertices, joints, truth.joints)
     if len(vertices) == len(truth.vertices):
@@ -120,7 +120,7 @@ def _mesh_errors(vertices: FloatArray, joints: NDArray[np.float64], truth: HandT
     return errors
 
 
-def joint_errors(observations: Sequence[Observation], method: str, *, aligned: bool) -> NDArray[np.float64]:
+def joint_errors(observations: Sequence[Observation], method: str, *, aligned: bool) -> Array:
     """Errors (n, 21) m by joint of the hands that a method found, wrist on wrist or after Procrustes alignment."""
     pairs = [(o.found[method].joints, o.joints) for o in observations if method in o.errors]
     if not pairs:

@@ -6,8 +6,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hamba_core.arrays import Float32Array
 from stages.common.files import write_whole
-from stages.packets import FloatArray, Image
+from stages.packets import Image
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,8 +39,8 @@ class Tile:
 
     image: Image
     caption: str
-    true: FloatArray | None = None
-    found: FloatArray | None = None
+    true: Float32Array | None = None
+    found: Float32Array | None = None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from threading import Event, Thread
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array
 from hamba_core.view import Intrinsics
 from pipeline.evaluation.chain import Answers, Chain, opened_chain, opened_estimator, with_camera
 from pipeline.evaluation.gallery import Gallery
@@ -70,7 +70,7 @@ def measure_synthetic(
         measured.found_hands = dict.fromkeys(measured.methods, 0)
         for scene in scenes:
             chain.cut()
-            before: dict[int, NDArray[np.float64]] = {}
+            before: dict[int, Array] = {}
             with _drawn_ahead(scene) as frames:
                 for frame, truth in frames:
                     _measure(scene, frame, truth, before, chain, guessing, measured)
@@ -85,7 +85,7 @@ def _measure(
     scene: Scene,
     frame: Frame,
     truth: tuple[HandTruth, ...],
-    before: dict[int, NDArray[np.float64]],
+    before: dict[int, Array],
     chain: Chain,
     guessing: Reconstruction,
     measured: Measured,
@@ -135,7 +135,7 @@ def _found(answers: Answers, methods: Sequence[str]) -> dict[str, list[Found]]:
     return found
 
 
-def _guessed(answers: Answers, guessing: Reconstruction) -> dict[int, NDArray[np.float64]]:
+def _guessed(answers: Answers, guessing: Reconstruction) -> dict[int, Array]:
     """Wrists (3,) by track as the assumed camera has them; nothing where that is the camera."""
     meta = answers.tracked.frame.meta
     assumed = Intrinsics.estimate(meta.width, meta.height)
