@@ -48,22 +48,6 @@ def other_camera(before: FrameMeta | None, now: FrameMeta) -> bool:
     return before is None or (before.width, before.height, before.camera) != (now.width, now.height, now.camera)
 
 
-def closed(faces: NDArray[np.integer]) -> Int64Array:
-    """Faces (F, 3) and more that close the holes, a fan for each: a hand model's mesh may end open at the wrist."""
-    sides = {(int(a), int(b)) for a, b in faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)}
-    after = {b: a for a, b in sides if (b, a) not in sides}  # the rim, walked against the faces beside it
-    fans = []
-    while after:
-        first = next(iter(after))
-        second = after.pop(first)
-        while second in after and after[second] != first:
-            third = after.pop(second)
-            fans.append((first, second, third))
-            second = third
-        after.pop(second, None)
-    return np.concatenate([np.asarray(faces, np.int64), np.array(fans, np.int64).reshape(-1, 3)])
-
-
 BONE_RADIUS = 0.0025
 """Metres."""
 

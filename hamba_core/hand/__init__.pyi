@@ -3,6 +3,12 @@ from .generic_hand import load_generic_hand as load_generic_hand
 from .hand_layer import HandLayer as HandLayer
 from .hand_model import MIRROR as MIRROR, HandModel as HandModel, PosedHand as PosedHand
 from .mano import arrays_of as arrays_of, hand_of as hand_of, read_mano as read_mano
+from .meshes import (
+    close_holes as close_holes,
+    face_incidence as face_incidence,
+    rims as rims,
+    vertex_normals as vertex_normals,
+)
 from .rotations import (
     euler_zxy as euler_zxy,
     exp_so3 as exp_so3,

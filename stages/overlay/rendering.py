@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.arrays import Float32Array, Int32Array
+from hamba_core.hand import vertex_normals
 from hamba_core.view import Intrinsics
 from stages.common.palette import Colour
 from stages.packets import Image
@@ -161,18 +162,9 @@ def _narrow(begin: Float32Array, end: Float32Array, gain: Float32Array, start: F
     end[(gain == 0) & (start < 0)] = -1
 
 
-def _vertex_normals(vertices: Float32Array, faces: Int32Array) -> Float32Array:
-    """Unit normals (V, 3), outward: those of the faces about each vertex, weighted by their areas."""
-    a, b, c = vertices[faces.T]
-    face_normals = np.cross(b - a, c - a)
-    corners = faces.ravel()
-    sums = np.stack([np.bincount(corners, np.repeat(face_normals[:, i], 3), len(vertices)) for i in range(3)], 1)
-    return np.asarray(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12), np.float32)
-
-
 def _shaded(mesh: Mesh) -> Float32Array:
     """Colours of the vertices (V, 3), 0..255. Two lights that go with the camera, soft as on skin; darker outlines."""
-    normals = _vertex_normals(mesh.vertices, mesh.faces)
+    normals = vertex_normals(mesh.vertices, mesh.faces).astype(np.float32)
     to_camera = -mesh.vertices / np.linalg.norm(mesh.vertices, axis=1, keepdims=True)
     lights = _LIGHTS / np.linalg.norm(_LIGHTS, axis=1, keepdims=True)
     # Half Lambert: light reaches round a surface, squared so that it still has a dark side.

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.arrays import Float32Array
+from stages.common.srgb import from_linear
 from stages.packets import Image
 
 BRIGHTEST = 1.6
@@ -43,4 +44,4 @@ def _film(light: NDArray[np.float64]) -> NDArray[np.float64]:
     knee = 0.65
     over = np.maximum(light - knee, 0) / (1 - knee)
     held = np.minimum(light, knee) + (1 - knee) * (1 - np.exp(-over))
-    return np.where(held <= 0.0031308, 12.92 * held, 1.055 * held ** (1 / 2.4) - 0.055)
+    return from_linear(held)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hamba_core.errors import DependencyError, OutputError
+from hamba_core.hand import close_holes
 from stages.common.palette import Colour, HandColours
 from stages.packets import FrameMeta, FrameResult, Hand, HandTopology
 from stages.wire import ImageMessage
@@ -32,7 +33,6 @@ from viewers.scene import (
     Look,
     bone_tubes,
     camera_frustum,
-    closed,
     ground_grid,
     other_camera,
     picture_corners,
@@ -228,7 +228,7 @@ class _HandShapes:
         name, scene = f"/hands/{hand.track_id}", server.scene
         self._mesh = None
         if model is not None:
-            faces = closed(model.faces_of(hand.side))
+            faces = close_holes(model.faces_of(hand.side))
             self._mesh = scene.add_mesh_simple(f"{name}/mesh", hand.vertices, faces, color=color)
         self._bones = scene.add_mesh_simple(f"{name}/bones", bone_tubes(hand.joints), BONE_FACES, color=color)
         self._joints = scene.add_point_cloud(

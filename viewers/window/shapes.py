@@ -7,9 +7,10 @@ import open3d as o3d
 from numpy.typing import NDArray
 
 from hamba_core.arrays import Array, Int64Array
+from hamba_core.hand import close_holes
 from stages.common.palette import Colour
 from stages.packets import FrameMeta, Hand, HandTopology, Image
-from viewers.scene import BONE_FACES, JOINT_COLOR_ROWS, PICTURE_DEPTH, Look, bone_tubes, closed, picture_corners
+from viewers.scene import BONE_FACES, JOINT_COLOR_ROWS, PICTURE_DEPTH, Look, bone_tubes, picture_corners
 
 
 class HandShapes:
@@ -52,7 +53,7 @@ class HandShapes:
         if model is not None:
             faces = model.faces_of(hand.side)
             self._mesh.vertices = self._edges.points = points(hand.vertices)
-            self._mesh.triangles = _triples(closed(faces))
+            self._mesh.triangles = _triples(close_holes(faces))
             self._mesh.paint_uniform_color(color)
             self._edges.lines = _pairs(_edges_of(faces))
             self._edges.paint_uniform_color(color)

@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 
 from hamba_core.arrays import AnyFloats, AnyInts
-from stages.export.rig import R_FILE_CAMERA, vertex_normals
+from hamba_core.hand import vertex_normals
+from stages.export.rig import R_FILE_CAMERA
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Selection
 

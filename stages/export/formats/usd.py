@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import DependencyError, OutputError
-from hamba_core.hand import JOINT_NAMES
-from stages.export.rig import R_FILE_CAMERA, Rig, licence_of, linear_colours, name_of, rigs_of, spans_of, vertex_normals
+from hamba_core.hand import JOINT_NAMES, vertex_normals
+from stages.export.rig import R_FILE_CAMERA, Rig, licence_of, linear_colours, name_of, rigs_of, spans_of
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Selection, Track
 

@@ -1,5 +1,4 @@
 from .looks import linear_colours as linear_colours, name_of as name_of
-from .normals import vertex_normals as vertex_normals
 from .rest_pose import (
     RestHand as RestHand,
     licence_of as licence_of,

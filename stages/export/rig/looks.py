@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stages.common.palette import hand_colour
+from stages.common.srgb import to_linear
 from stages.export.tracks import Track
 
 
@@ -20,9 +21,7 @@ def linear_colours(tracks: Sequence[Track]) -> list[list[float]]:
         taken = {ranks[j] for j, other in enumerate(tracks[:i]) if other.side == track.side and _meet(track, other)}
         ranks[i] = next(rank for rank in range(i + 1) if rank not in taken)
         encoded = np.array(hand_colour(track.side, ranks[i])) / 255
-        # IEC 61966-2-1, the transfer function of sRGB.
-        linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-        colours.append(linear.round(4).tolist())
+        colours.append(to_linear(encoded).round(4).tolist())
     return colours
 
 

@@ -7,10 +7,9 @@ PN triangles (Vlachos et al., "Curved PN triangles", I3D 2001), sampled once alo
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from hamba_core.arrays import Array, Int64Array
-from hamba_core.hand import HandModel
+from hamba_core.arrays import Array
+from hamba_core.hand import HandModel, face_incidence, rims, vertex_normals
 from stages.synthetic.motion import WRIST_CUT, Arm, HandState, palm_basis
 
 
@@ -33,7 +32,7 @@ class HandMesh:
         self._palm = palm_basis(rest)
         shaped = (model.v_template + model.shapedirs @ betas - rest[0]) @ self._palm
         own = model.faces[(shaped[model.faces, 1] > -WRIST_CUT).any(1)]
-        rim = _boundary_loop(own)
+        rim = np.array(max(rims(own), key=len))  # at the wrist
         self._arm = Arm(shaped[rim], rim, len(shaped), rng)
         self._coarse_faces = np.concatenate([own, self._arm.skin_faces, self._arm.sleeve_faces])
         self.skin_faces = len(own), len(own) + len(self._arm.skin_faces)
@@ -48,8 +47,8 @@ class HandMesh:
         """(F, 3), four for each coarse face, wound outwards for a right hand."""
         self.coarse_of_face = np.repeat(np.arange(len(a)), 4)
         self.vertices = self.coarse_vertices + len(self.edges)
-        self._coarse_incidence = _incidence(self._coarse_faces, self.coarse_vertices)
-        self._incidence = _incidence(self.faces, self.vertices)
+        self._coarse_incidence = face_incidence(self._coarse_faces, self.coarse_vertices)
+        self._incidence = face_incidence(self.faces, self.vertices)
         self.rest = self._rounded(np.concatenate([shaped, self._arm.rest]), 1.0)
         """At rest, in palm coordinates: towards the thumb's side, the fingers and out of the palm."""
         on_wrist = np.zeros((len(self._arm.rest), 16))
@@ -65,40 +64,10 @@ class HandMesh:
 
     def _rounded(self, coarse: Array, outwards: float) -> Surface:
         """Add a vertex for each edge, on the PN triangles' cubic curve over it; `outwards` is -1 if wound inwards."""
-        normals = _normals(coarse, self._coarse_faces, self._coarse_incidence)
+        normals = vertex_normals(coarse, self._coarse_faces, self._coarse_incidence)
         a, b = self.edges.T
         span = coarse[b] - coarse[a]
         rise_a = np.einsum("ij,ij->i", span, normals[a])[:, None] * normals[a]
         rise_b = np.einsum("ij,ij->i", -span, normals[b])[:, None] * normals[b]
         vertices = np.concatenate([coarse, (coarse[a] + coarse[b]) / 2 - (rise_a + rise_b) / 8])
-        return Surface(vertices, outwards * _normals(vertices, self.faces, self._incidence))
-
-
-def _boundary_loop(faces: Int64Array) -> Int64Array:
-    """Vertices of the longest open border, in the faces' direction."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    known = {(a, b) for a, b in edges.tolist()}
-    following = {a: b for a, b in known if (b, a) not in known}
-    loops = []
-    while following:
-        loop = [min(following)]
-        while (after := following.pop(loop[-1], None)) is not None and after != loop[0]:
-            loop.append(after)
-        loops.append(loop)
-    return np.array(max(loops, key=len))
-
-
-def _incidence(faces: Int64Array, vertices: int) -> csr_array:
-    """Sparse (V, F) matrix: which faces meet at a vertex."""
-    columns = np.repeat(np.arange(len(faces)), 3)
-    return csr_array((np.ones(faces.size), (faces.ravel(), columns)), shape=(vertices, len(faces)))
-
-
-def _normals(vertices: Array, faces: Int64Array, incidence: csr_array) -> Array:
-    """Unit normals (V, 3), faces weighted by their area."""
-    a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
-    u, v = b - a, c - a
-    crossed = np.stack([u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1], u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2],
-                        u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]], 1)  # fmt: skip
-    total = incidence @ crossed
-    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
+        return Surface(vertices, outwards * vertex_normals(vertices, self.faces, self._incidence))

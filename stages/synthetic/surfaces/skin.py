@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from hamba_core.arrays import Array, Float32Array
 from hamba_core.hand import FINGERS, JOINT_NAMES, MODEL_JOINT_NAMES, MODEL_JOINTS_IN_21, HandModel, joint_axes
+from stages.common.srgb import to_linear
 from stages.synthetic.motion import palm_basis
 from stages.synthetic.surfaces.noise import Noise
 
@@ -23,8 +24,8 @@ TONES: tuple[tuple[int, int, int], ...] = (
 
 def linear(srgb: NDArray[np.generic] | tuple[int, ...]) -> Float32Array:
     """sRGB 0..255 to linear light 0..1."""
-    s = np.asarray(srgb, np.float32) / 255
-    return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    stored: Float32Array = np.asarray(srgb, np.float32) / np.float32(255)
+    return to_linear(stored)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import pytest
 
 from hamba_core.errors import HandModelError
 from hamba_core.hand.generic_hand.make.glb import read_skinned_mesh
-from hamba_core.hand.generic_hand.make.refinement import refined, vertex_normals
+from hamba_core.hand.generic_hand.make.refinement import refined
 
 OCTAHEDRON = np.array([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])
 OCTAHEDRON_FACES = np.array([[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4], [2, 0, 5], [1, 2, 5], [3, 1, 5], [0, 3, 5]])
@@ -86,7 +86,3 @@ def test_refining_rounds_towards_the_sphere() -> None:
     np.testing.assert_array_equal(vertices[:6], OCTAHEDRON)
     # The middles of the flat edges lie at 0.71 of the radius.
     assert (np.linalg.norm(vertices[6:], axis=1) > 0.87).all()
-
-
-def test_normals_look_outward() -> None:
-    np.testing.assert_allclose(vertex_normals(OCTAHEDRON, OCTAHEDRON_FACES), OCTAHEDRON, atol=1e-12)

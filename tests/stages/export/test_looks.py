@@ -1,4 +1,4 @@
-"""What scenes share: normals, and colours that tell hands apart."""
+"""What scenes share: names and colours that tell hands apart."""
 
 from pathlib import Path
 
@@ -7,28 +7,11 @@ import numpy as np
 from hamba_core.hand import Side
 from stages.common.palette import hand_colour
 from stages.export.rig.looks import linear_colours, name_of
-from stages.export.rig.normals import vertex_normals
 from stages.export.tracks.tracks import Track
 
 
 def track(number: int, side: Side, first: float, last: float) -> Track:
     return Track(number, side, 10, 0, first, last, Path())
-
-
-def test_normals_of_a_cube_point_to_its_corners() -> None:
-    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
-    squares = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
-    centres = np.array([corners[list(square)].mean(0) for square in squares])
-    faces = [(8 + i, a, b) for i, q in enumerate(squares) for a, b in zip(q, (*q[1:], q[0]), strict=True)]
-    vertices = np.concatenate([corners, centres])
-    both = np.stack([vertices, 0.01 * vertices + [1, 2, 3]])
-    expected = vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
-    np.testing.assert_allclose(vertex_normals(both, np.array(faces)), [expected, expected], atol=1e-12)
-
-
-def test_a_vertex_in_no_face_has_a_unit_normal_all_the_same() -> None:
-    normals = vertex_normals(np.eye(3)[None, [0, 1, 2, 0]], np.array([[0, 1, 2]]))
-    np.testing.assert_allclose(np.linalg.norm(normals, axis=-1), 1)
 
 
 def test_hands_of_one_side_differ_in_colour_only_while_they_are_there_together() -> None:

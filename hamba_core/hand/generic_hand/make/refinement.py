@@ -4,15 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.arrays import Array, Int64Array
-
-
-def vertex_normals(vertices: Array, faces: Int64Array) -> Array:
-    """Unit normals (V, 3): the means of the faces' around, by area."""
-    a, b, c = vertices[faces].transpose(1, 0, 2)
-    normals = np.zeros_like(vertices)
-    for corner in range(3):
-        np.add.at(normals, faces[:, corner], np.cross(b - a, c - a))
-    return np.asarray(normals / np.linalg.norm(normals, axis=1, keepdims=True))
+from hamba_core.hand.meshes import vertex_normals
 
 
 def refined(

@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hamba_core.hand import vertex_normals
 from stages.export.formats.glb.gltf_file import INDICES, VERTEX_DATA, Animation, GltfFile
-from stages.export.rig import R_FILE_CAMERA, Rig, spans_of, vertex_normals
+from stages.export.rig import R_FILE_CAMERA, Rig, spans_of
 from stages.export.tracks import Selection, Track
 
 _STRETCH: Final = 60

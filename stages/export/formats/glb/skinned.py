@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from hamba_core.arrays import Array
-from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, HandModel, to_quaternion
+from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, HandModel, to_quaternion, vertex_normals
 from stages.export.formats.glb.gltf_file import INDICES, VERTEX_DATA, Animation, GltfFile
 from stages.export.rig import (
     TURNING,
@@ -20,7 +20,6 @@ from stages.export.rig import (
     poses_of,
     rest_hand,
     spans_of,
-    vertex_normals,
 )
 from stages.export.tracks import Selection, Track
 
