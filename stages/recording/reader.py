@@ -8,7 +8,7 @@ import logging
 import struct
 import zlib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -30,6 +30,7 @@ from stages.recording.mcap_file import MAGIC
 
 logger = logging.getLogger(__name__)
 
+_LARGEST_CHUNK: Final = 32 << 20  # bytes; recorders write chunks of about 1 to 4 MB
 _DAMAGE: Final = (
     McapError, ValueError, LookupError, RuntimeError, struct.error, zstandard.ZstdError, MemoryError, OverflowError,
 )  # fmt: skip
@@ -85,10 +86,10 @@ class Recording:
         topic = f"status/{self.run.stream}"
         try:
             with self.path.open("rb") as file:
-                found = next(make_reader(file).iter_messages([topic], reverse=True), None)
+                found = _last_by_index(file, topic)
         except (*_DAMAGE, OSError):  # the index may lead anywhere, before the file too
             return []
-        return [wire.decode_map(topic, found[2].data)] if found else []
+        return [wire.decode_map(topic, found.data)] if found else []
 
 
 def read_recording(path: Path) -> Recording:
@@ -155,5 +156,39 @@ def _attachment(content: bytes) -> list[_Record]:
 
 
 def _chunk(content: bytes) -> list[_Record]:
-    records = breakup_chunk(Chunk.read(ReadDataStream(BytesIO(content))), validate_crc=True)
+    records = breakup_chunk(_unpacked(Chunk.read(ReadDataStream(BytesIO(content)))), validate_crc=True)
     return [record for record in records if isinstance(record, Channel | Message)]
+
+
+def _unpacked(chunk: Chunk) -> Chunk:
+    """The same chunk, not compressed. Raises ValueError where it would be larger than any that is written."""
+    stream: BinaryIO
+    match chunk.compression:
+        case "":
+            return chunk
+        case "zstd":
+            stream = zstandard.ZstdDecompressor(max_window_size=_LARGEST_CHUNK).stream_reader(BytesIO(chunk.data))
+        case "lz4":
+            import lz4.frame
+
+            stream = lz4.frame.open(BytesIO(chunk.data))
+        case other:
+            raise ValueError(f"a chunk is compressed by {other:.40}, which is not read here")
+    with stream:
+        data = stream.read(_LARGEST_CHUNK + 1)
+    if len(data) > _LARGEST_CHUNK:
+        raise ValueError(f"a chunk unpacks to more than {_LARGEST_CHUNK >> 20} MiB, which no recorder writes")
+    return replace(chunk, compression="", data=data)
+
+
+def _last_by_index(file: BinaryIO, topic: str) -> Message | None:
+    """The last message of this topic, found by the index at the end of the file."""
+    summary = make_reader(file).get_summary()
+    numbers = {number for number, channel in summary.channels.items() if channel.topic == topic} if summary else set()
+    for index in reversed(summary.chunk_indexes if summary else []):
+        if numbers & index.message_index_offsets.keys():
+            file.seek(index.chunk_start_offset + 9)
+            for record in reversed(_chunk(file.read(index.chunk_length - 9))):
+                if isinstance(record, Message) and record.channel_id in numbers:
+                    return record
+    return None
