@@ -1,0 +1,21 @@
+"""What can be chosen about training crops."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from stages.synthetic.crops.framing import Jitter
+
+DATA_VERSION = "crops-1"
+"""Changes whenever the same seed gives another crop; shards of two versions are not mixed."""
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """How crops are made. The defaults are what hamba-s is trained on."""
+
+    size: int = 224
+    """Pixels along a crop's side."""
+    jitter: Jitter = field(default_factory=Jitter)
+    """How far the first look that frames the hand is off."""
+    border: Literal["black", "edge"] = "black"
+    """What a crop shows beyond its picture."""
