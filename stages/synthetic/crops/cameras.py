@@ -88,8 +88,10 @@ def _basis(along: Array, turn: float) -> Array:
     """Axes of a hand that points along a direction (3,), palm to the camera, then turned about it by radians."""
     y = along / np.linalg.norm(along)
     z = np.array([0.0, 0, -1]) + y[2] * y
-    z = z / np.linalg.norm(z) if np.linalg.norm(z) > 0.15 else np.cross(y, (1.0, 0, 0)) / np.linalg.norm(
-        np.cross(y, (1.0, 0, 0))
+    z = (
+        z / np.linalg.norm(z)
+        if np.linalg.norm(z) > 0.15
+        else np.cross(y, (1.0, 0, 0)) / np.linalg.norm(np.cross(y, (1.0, 0, 0)))
     )
     basis = np.stack([np.cross(y, z), y, z], 1)
     return np.asarray(basis @ Rotation.from_euler("y", turn).as_matrix())

@@ -9,7 +9,7 @@ from hamba_core.hand import FINGERS, MODEL_JOINT_NAMES
 from stages.synthetic.crops.draws import chance, log_uniform
 from stages.synthetic.crops.forearm import Forearm, tube
 from stages.synthetic.crops.meshing import rings_faces, vertex_normals
-from stages.synthetic.crops.objects import Mesh, Thing
+from stages.synthetic.crops.objects import Form, Mesh, Thing
 
 Array = NDArray[np.float64]
 
@@ -64,8 +64,8 @@ def watch_case(forearm: Forearm, rim: Array, behind: float, rng: np.random.Gener
     size, height = rng.uniform(0.015, 0.022), rng.uniform(0.003, 0.006)
     half = float(np.abs(rim[:, 2] - rim[:, 2].mean()).max())
     place = centre + frame[:, 2] * (side * (half + height) + rim[:, 2].mean() / 2)
-    form = "cylinder" if chance(rng, 0.5) else "box"
-    return Thing(form, np.array([size, size, height]), frame, place)  # type: ignore[arg-type]
+    form: Form = "cylinder" if chance(rng, 0.5) else "box"
+    return Thing(form, np.array([size, size, height]), frame, place)
 
 
 def ring_mesh(finger: str, rest: Array, weights: Array, joints: Array, skin: Array, rng: np.random.Generator) -> Mesh:

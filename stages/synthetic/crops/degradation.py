@@ -56,8 +56,8 @@ def developed(light: FloatArray, covered: FloatArray, side: float, rng: np.rando
         grey = tones.mean(2, keepdims=True)
         tones = grey + (tones - grey) * np.float32(0.0 if chance(rng, 0.06) else rng.uniform(0.4, 1.4))
     if chance(rng, 0.3):  # a webcam's sharpening
-        soft = cv2.GaussianBlur(tones, (0, 0), rng.uniform(0.7, 1.6))
-        tones = tones + np.float32(rng.uniform(0.3, 1.3)) * (tones - soft)
+        smooth = np.asarray(cv2.GaussianBlur(tones, (0, 0), rng.uniform(0.7, 1.6)), np.float32)
+        tones = tones + np.float32(rng.uniform(0.3, 1.3)) * (tones - smooth)
     picture = np.round(np.clip(tones, 0, 1) * 255).astype(np.uint8)
     return compressed(picture, rng) if chance(rng, 0.85) else picture
 
@@ -86,4 +86,4 @@ def compressed(picture: Picture, rng: np.random.Generator) -> Picture:
     """The picture after JPEG of a quality between a bad stream's and a photograph's."""
     quality = int(100 - log_uniform(rng, 3, 65))
     _, packed = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1].copy()

@@ -1,4 +1,4 @@
-"""Random numbers of one crop: a stream of its own for each idea, so that a change in one leaves the others as they are."""
+"""Random numbers of one crop: a stream of its own for each idea, so that a change in one leaves the others alone."""
 
 from zlib import crc32
 

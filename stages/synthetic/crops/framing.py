@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
 Array = NDArray[np.float64]
 
 FRAMED_JOINTS = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)

@@ -21,8 +21,8 @@ Array = NDArray[np.float64]
 LEAST_VISIBLE = 6
 """Joints that are seen, at least; a seed whose hand is more hidden is drawn again."""
 TRIES = 6
-FINENESS, FINEST = ((72.0, 3.0), (110.0, 2.0), (165.0, 1.5)), 1.25
-"""Up to how many pixels along its side a crop is drawn in how many cells a pixel, and what larger ones are drawn in."""
+FINE_BELOW = 90.0
+"""Pixels along its side below which a crop is drawn in four cells a pixel."""
 MARGIN = 0.05
 """Share of the crop's side that is drawn around it, for blur."""
 FLESH = np.array([0.034, 0.024, 0.020, 0.017, 0.015, *[0.022, 0.016, 0.015, 0.014] * 4])
@@ -67,7 +67,7 @@ def _picture(
 ) -> NDArray[np.uint8]:  # fmt: skip
     """Draw the part of the picture that the square needs, develop it and cut the square."""
     canvas = _canvas(scene, square)
-    width, height = round(canvas.width / canvas.scale), round(canvas.height / canvas.scale)
+    width, height = canvas.width // canvas.scale, canvas.height // canvas.scale
     wanted = _within(square, canvas)
     drawing = draw(scene.parts, rays, scene.lights, scene.camera, canvas, wanted, draws("shading"))
     layer = drawing.layer
@@ -99,10 +99,9 @@ def _canvas(scene: Scene, square: Square) -> Canvas:
     limits = np.array([scene.width, scene.height])
     left, top = np.clip(np.floor(low) - 1, 0, limits - 8).astype(int)
     right, bottom = np.clip(np.ceil(high) + 1, (left + 8, top + 8), limits).astype(int)
-    scale = next((scale for limit, scale in FINENESS if square.side < limit), FINEST)
-    # A multiple of four pixels has whole cells in each of these.
-    width, height = (4 * -(-int(extent) // 4) for extent in (right - left, bottom - top))
-    return Canvas(int(left), int(top), int(width * scale), int(height * scale), scale)
+    scale = 2 if square.side < FINE_BELOW else 1
+    width, height = int(right - left), int(bottom - top)
+    return Canvas(int(left), int(top), width * scale, height * scale, scale)
 
 
 def _within(square: Square, canvas: Canvas) -> NDArray[np.bool_]:

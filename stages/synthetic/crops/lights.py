@@ -46,12 +46,12 @@ class Lights:
 
 def any_lights(rng: np.random.Generator) -> Lights:
     """Anything from a dull room to the sun, from anywhere but mostly from above and the camera's side."""
-    towards = rng.normal(0, 1, 3) + (0, -0.8, -0.5)
-    up = rng.normal(0, 0.4, 3) + (0, -1, -0.2)
+    towards = rng.normal((0, -0.8, -0.5), 1)
+    up = rng.normal((0, -1, -0.2), 0.4)
     ratio = log_uniform(rng, 0.08, 3.0) if chance(rng, 0.8) else 0.0
     room = rng.uniform(0.35, 1.0)
     count = int(rng.integers(0, 4))
-    windows = rng.normal(0, 1, (count, 3)) + (0, -0.3, -0.3)
+    windows = rng.normal((0, -0.3, -0.3), 1, (count, 3))
     tint = np.exp(rng.normal(0, [0.10, 0.03, 0.16]))
     return Lights(
         towards=towards / np.linalg.norm(towards),

@@ -20,7 +20,7 @@ def any_colour(rng: np.random.Generator) -> FloatArray:
         colour = np.array([0.62, 0.36, 0.22]) * rng.uniform(0.15, 1.3) * np.exp(rng.normal(0, 0.1, 3))
     else:
         colour = value * np.exp(rng.normal(0, rng.uniform(0.15, 0.8), 3))
-    return np.clip(colour, 0.004, 0.95).astype(np.float32)
+    return np.asarray(np.clip(colour, 0.004, 0.95), np.float32)
 
 
 def cloth(rng: np.random.Generator) -> Painter:
@@ -38,8 +38,8 @@ def cloth(rng: np.random.Generator) -> Painter:
             share += smooth(-0.15, 0.15, np.sin(around * (2 * np.pi / width)))
         if pattern in ("across", "checks"):
             share += smooth(-0.15, 0.15, np.sin(y * (2 * np.pi / width)))
-        share = share[:, None] / (2 if pattern == "checks" else 1)
-        colour = first * (1 - share) + second * share
+        mixed = share[:, None] / np.float32(2 if pattern == "checks" else 1)
+        colour = first * (1 - mixed) + second * mixed
         knit = 1 + depth * noise(around, y, weave) + 0.08 * noise(around, y, 0.02)
         return np.asarray(colour * knit[:, None], np.float32), np.full(len(x), gloss, np.float32)
 

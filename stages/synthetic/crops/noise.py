@@ -31,17 +31,20 @@ class Noise:
 
     def __call__(self, u: NDArray[np.floating], v: NDArray[np.floating], size: float) -> FloatArray:
         """Noise (N,) with features of about `size` at coordinates (N,) in the same unit."""
-        if not len(u):
-            return np.zeros(0, np.float32)
-        step, count = np.float32(PIXELS / CELLS / size), len(u)
-        rows = -(-count // 256)  # OpenCV's maps have fewer than 32768 rows
-        maps = np.zeros((2, rows * 256), np.float32)
-        np.multiply(u, step, out=maps[0, :count], casting="same_kind")
-        np.multiply(v, step, out=maps[1, :count], casting="same_kind")
-        maps += self._offset[:, None]
-        x, y = maps.reshape(2, rows, 256)
-        answer = cv2.remap(_picture(), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-        return np.asarray(answer, np.float32).ravel()[:count]
+        step = np.float32(PIXELS / CELLS / size)
+        return read_map(_picture(), u * step + self._offset[0], v * step + self._offset[1])
+
+
+def read_map(picture: FloatArray, x: NDArray[np.floating], y: NDArray[np.floating]) -> FloatArray:
+    """The values (N,) of a picture that goes on over its borders at pixels (N,), between pixels too."""
+    if not len(x):
+        return np.zeros(0, np.float32)
+    rows = -(-len(x) // 256)  # OpenCV's maps have fewer than 32768 rows
+    maps = np.zeros((2, rows * 256), np.float32)
+    maps[0, : len(x)], maps[1, : len(x)] = x, y
+    first, second = maps.reshape(2, rows, 256)
+    answer = cv2.remap(picture, first, second, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return np.asarray(answer, np.float32).ravel()[: len(x)]
 
 
 def smooth(low: float, high: float, x: NDArray[np.floating]) -> FloatArray:

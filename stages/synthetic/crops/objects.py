@@ -61,7 +61,8 @@ class Thing:
 
 def any_thing(rng: np.random.Generator, centre: Array, largest: float = 0.09) -> Thing:
     """Something of a likely form and size, turned at random, around a place."""
-    form: Form = rng.choice(["box", "cylinder", "ball"], p=[0.5, 0.38, 0.12])  # type: ignore[assignment]
+    forms: tuple[Form, ...] = ("box", "cylinder", "ball")
+    form = forms[int(rng.choice(3, p=[0.5, 0.38, 0.12]))]
     size = log_uniform(rng, 0.012, largest)
     if form == "ball":
         half = np.full(3, size / 2)

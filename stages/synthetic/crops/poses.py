@@ -96,8 +96,8 @@ def limits() -> Array:
 
 def gesture(name: str) -> Array:
     """Joint angles (15, 3), radians, of a named gesture."""
-    thumb, *bends, fan = GESTURES[name]
-    return joint_angles(thumb, dict(zip(FINGERS[1:], bends, strict=True)), fan)  # type: ignore[arg-type]
+    thumb, index, middle, ring, little, fan = GESTURES[name]
+    return joint_angles(thumb, {"index": index, "middle": middle, "ring": ring, "little": little}, fan)
 
 
 def joint_angles(thumb: Thumb, bends: dict[str, Bend], fan: float) -> Array:
@@ -214,7 +214,7 @@ def _pinches(finger: str) -> tuple[Array, ...]:
     """Angles (15, 3) where the pads of thumb and finger touch: with a round, a flat and a hooked finger."""
     kinematics = Kinematics(load_generic_hand(), np.zeros(10))
     row = MODEL_FINGERS.index(finger) * 3
-    moved = [(row, 0), (row, 1), (row + 1, 0), (row + 2, 0)] + [(12, 0), (12, 1), (12, 2), (13, 0), (14, 0)]
+    moved = [(row, 0), (row, 1), (row + 1, 0), (row + 2, 0), (12, 0), (12, 1), (12, 2), (13, 0), (14, 0)]
     rows, columns = np.array(moved).T
     least, most = limits()[rows, columns].T
     tip = 4 * FINGERS.index(finger) + 4

@@ -25,6 +25,8 @@ COARSE = 4
 """Cells between the rays that look where anything is."""
 NEAREST = 0.03
 """Metres from the camera below which nothing is drawn."""
+SUBCELLS = np.array([(-0.375, -0.125, 0), (0.125, -0.375, 0), (0.375, 0.125, 0), (-0.125, 0.375, 0)], np.float32)
+"""Where the cells of outlines are sampled, from their middles: a rotated grid."""
 AWAY = 0.35
 """Cosine between a vertex's normal and the line of sight beyond which no face around it is seen."""
 WRAP = np.array([0.22, 0.10, 0.07], np.float32)
@@ -88,7 +90,7 @@ class Canvas:
     top: int
     width: int
     height: int
-    scale: float
+    scale: int
 
     def rays(self, camera: Intrinsics, rows: IntArray, columns: IntArray) -> FloatArray:
         """Directions (N, 3) with z = 1 through the middles of cells (N,)."""
@@ -121,11 +123,31 @@ def draw(
     cells, mesh, face = cells[met], hits.mesh[met], hits.face[met]
     firsts = np.cumsum([0, *(len(faces) for faces in seen[:-1])])
     hits = Hits(mesh, np.concatenate(seen)[firsts[mesh] + face], hits.uv[met], hits.distance[met])
-    layer = np.zeros((shape[0] * shape[1], 4), np.float32)
-    layer[cells, :3], layer[cells, 3] = _shaded(parts, scene, lights, hits, rays[met], cells, shape, rng), 1
+    flat = np.zeros((shape[0] * shape[1], 4), np.float32)
+    flat[cells, :3], flat[cells, 3] = _shaded(parts, scene, lights, hits, rays[met], cells, shape, rng), 1
     of_hand = np.zeros(shape[0] * shape[1], bool)
     of_hand[cells] = np.array([part.owner in ("hand", "worn") for part in parts])[hits.mesh]
-    return Drawing(layer.reshape(*shape, 4), of_hand.reshape(shape))
+    layer = flat.reshape(*shape, 4)
+    _smooth_outline(layer, fine, camera, canvas, wanted)
+    return Drawing(layer, of_hand.reshape(shape))
+
+
+def _smooth_outline(
+    layer: FloatArray, scene: RayScene, camera: Intrinsics, canvas: Canvas, wanted: NDArray[np.bool_]
+) -> None:
+    """Give cells at the outline the share that four rays through them meet, in place."""
+    met = (layer[..., 3] > 0).astype(np.uint8)
+    square = np.ones((3, 3), np.uint8)
+    at_edge = (np.asarray(cv2.dilate(met, square)) != np.asarray(cv2.erode(met, square))) & wanted
+    rows, columns = np.nonzero(at_edge)
+    if not len(rows):
+        return
+    directions = canvas.rays(camera, rows, columns)[:, None] + SUBCELLS / np.float32(canvas.scale * camera.fx)
+    free = scene.free(np.zeros((len(rows), 3), np.float32), directions)
+    share = 1 - np.einsum("nk->n", free.astype(np.float32)) / len(SUBCELLS)
+    near = np.asarray(cv2.blur(layer, (3, 3)))[rows, columns]
+    colour = np.where(layer[rows, columns, 3:] > 0, layer[rows, columns, :3], near[:, :3] / near[:, 3:].clip(1e-6))
+    layer[rows, columns, :3], layer[rows, columns, 3] = colour * share[:, None], share
 
 
 def _faces_towards_camera(part: Part) -> IntArray:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from stages.synthetic.crops.framing import Jitter
 
-DATA_VERSION = "crops-1"
+DATA_VERSION = "crops-2"
 """Changes whenever the same seed gives another crop; shards of two versions are not mixed."""
 
 

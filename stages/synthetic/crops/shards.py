@@ -5,7 +5,7 @@ front, `jpeg` with all pictures' bytes one after the other, `jpeg_ends` with whe
 `settings` of what made it. A shard appears whole or not at all.
 """
 
-import tempfile
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -51,7 +51,7 @@ class Shard:
     def image(self, index: int) -> Picture:
         """The picture (size, size, 3), RGB, of a crop."""
         packed = self.arrays["jpeg"][self._starts[index] : self.arrays["jpeg_ends"][index]]
-        return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+        return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1].copy()
 
 
 def write_shard(path: Path, seeds: Sequence[int], settings: CropSettings | None = None) -> None:
@@ -71,9 +71,10 @@ def write_shard(path: Path, seeds: Sequence[int], settings: CropSettings | None 
     arrays["version"], arrays["settings"] = np.array(DATA_VERSION), np.array(repr(settings))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")  # two processes may render the same shard
+        with part.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-        Path(file.name).replace(path)
+        part.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: the shard cannot be written: {error}; give a folder with room in it") from error
 

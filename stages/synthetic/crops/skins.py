@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hamba_core.hand import FINGERS, MODEL_FINGERS, MODEL_JOINTS_IN_21, HandModel, joint_axes
 from stages.synthetic.crops.draws import chance
-from stages.synthetic.crops.noise import FloatArray, Noise, bump, smooth
+from stages.synthetic.crops.noise import FloatArray, Noise, bump, read_map, smooth
 from stages.synthetic.motion import palm_basis
 
 Array = NDArray[np.float64]
@@ -165,9 +165,7 @@ class SkinPainter:
         across = self._joints[5, 0] - self._joints[17, 0]
         x = (p[near, 0] - self._joints[17, 0] + 0.35 * across) / (1.7 * across) * MAP
         y = p[near, 1] / (1.15 * self._joints[9, 1]) * MAP
-        wide = -len(near) % 128
-        maps = [np.pad(c, (0, wide)).astype(np.float32).reshape(-1, 128) for c in (x, y)]
-        lines = np.asarray(cv2.remap(self._lines, *maps, cv2.INTER_LINEAR)).ravel()[: len(near)] if len(near) else x
+        lines = read_map(self._lines, x, y)
         strength = palmar[near] * self._tone.creases
         shade[near] -= 0.28 * lines * strength
         blood[near] += 0.3 * lines * palmar[near]
@@ -212,4 +210,4 @@ def _palm_lines(rng: np.random.Generator) -> FloatArray:
         points[4:-4] = np.stack([np.convolve(points[:, k], kernel, "valid") for k in (0, 1)], 1)
         path = np.round(points * MAP * 16).astype(np.int32)
         cv2.polylines(picture, [path], False, int(255 * strength * rng.uniform(0.6, 1.0)), 2, cv2.LINE_AA, 4)
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.8), np.float32) / 255
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.8), np.float32) / np.float32(255)

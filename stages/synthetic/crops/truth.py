@@ -45,7 +45,7 @@ class CropTruth:
     @property
     def visible(self) -> NDArray[np.bool_]:
         """Which joints (21,) can be seen."""
-        return self.sight == Sight.VISIBLE
+        return np.asarray(self.sight == Sight.VISIBLE)
 
 
 @dataclass(frozen=True, eq=False)
