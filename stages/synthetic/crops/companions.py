@@ -7,8 +7,7 @@ from scipy.spatial.transform import Rotation
 from hamba_core.hand import MIRROR
 from stages.synthetic.crops.draws import chance, log_uniform
 from stages.synthetic.crops.figure import Stance
-from stages.synthetic.crops.kinematics import Kinematics, solid_points
-from stages.synthetic.crops.objects import Thing, any_thing
+from stages.synthetic.crops.posing import Kinematics, Thing, any_thing, solid_points
 
 Array = NDArray[np.float64]
 

@@ -7,21 +7,22 @@ from numpy.typing import NDArray
 
 from hamba_core.hand import load_generic_hand
 from hamba_core.view import Intrinsics
-from stages.synthetic.crops import materials
 from stages.synthetic.crops.cameras import View, any_view
-from stages.synthetic.crops.clothing import any_outfit
 from stages.synthetic.crops.companions import second_hand, things_before
 from stages.synthetic.crops.draws import Draws, chance
-from stages.synthetic.crops.figure import Figure, Stance, make_figure, mirrored, part_of_thing
+from stages.synthetic.crops.figure import (
+    Figure,
+    Stance,
+    any_outfit,
+    any_tone,
+    generic_surface,
+    make_figure,
+    mirrored,
+    part_of_thing,
+)
 from stages.synthetic.crops.framing import square_around
-from stages.synthetic.crops.grasps import grasp
-from stages.synthetic.crops.kinematics import Kinematics
-from stages.synthetic.crops.lights import Lights, any_lights
-from stages.synthetic.crops.objects import Thing
-from stages.synthetic.crops.poses import free_pose
-from stages.synthetic.crops.rendering import Part
-from stages.synthetic.crops.skins import any_tone
-from stages.synthetic.crops.surface import generic_surface
+from stages.synthetic.crops.posing import Kinematics, Thing, free_pose, grasp
+from stages.synthetic.crops.rendering import Lights, Part, any_lights, thing_painter
 
 Array = NDArray[np.float64]
 
@@ -75,9 +76,9 @@ def compose(draws: Draws) -> Scene:
     parts = list(figure.parts)
     rng = draws("companions")
     if held is not None:
-        parts.append(part_of_thing(held.moved(stance.R_hand, stance.wrist), materials.thing(rng)))
+        parts.append(part_of_thing(held.moved(stance.R_hand, stance.wrist), thing_painter(rng)))
     if scene == "covered":
-        parts += [part_of_thing(thing, materials.thing(rng)) for thing in things_before(joints, rng)]
+        parts += [part_of_thing(thing, thing_painter(rng)) for thing in things_before(joints, rng)]
     if scene == "hands":
         left, other_person = chance(rng, 0.85), chance(rng, 0.25)
         other_angles = angles if chance(rng, 0.3) else free_pose(kinematics, rng)[0]

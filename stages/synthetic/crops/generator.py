@@ -5,13 +5,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.hand import load_generic_hand
-from stages.synthetic.crops.backgrounds import any_background
 from stages.synthetic.crops.composing import Scene, compose
-from stages.synthetic.crops.degradation import developed, moved
 from stages.synthetic.crops.draws import Draws, chance, log_uniform
 from stages.synthetic.crops.framing import Square, jittered, square_around
 from stages.synthetic.crops.noise import FloatArray
-from stages.synthetic.crops.rendering import Canvas, draw, solid_scene
+from stages.synthetic.crops.rendering import Canvas, any_background, developed, draw, moved, solid_scene
 from stages.synthetic.crops.settings import CropSettings
 from stages.synthetic.crops.truth import CropTruth, Sight, TrainingCrop
 from stages.synthetic.surfaces import RayScene
@@ -25,8 +23,10 @@ FINE_BELOW = 90.0
 """Pixels along its side below which a crop is drawn in four cells a pixel."""
 MARGIN = 0.05
 """Share of the crop's side that is drawn around it, for blur."""
-FLESH = np.array([0.034, 0.024, 0.020, 0.017, 0.015, *[0.022, 0.016, 0.015, 0.014] * 4])
-"""Metres of its own flesh (21,) that may lie between a joint and the camera."""
+FLESH = np.array([0.034, 0.029, 0.021, 0.017, 0.015, *[0.023, 0.016, 0.015, 0.014] * 4])
+"""Metres of its own flesh (21,) that may lie between a joint and the camera, in a hand of PALM."""
+PALM = 0.0917
+"""Metres from the wrist to the middle finger's knuckle of a middling hand."""
 
 
 def render_crop(seed: int, settings: CropSettings | None = None) -> TrainingCrop:
@@ -45,18 +45,19 @@ def render_crop(seed: int, settings: CropSettings | None = None) -> TrainingCrop
     return TrainingCrop(image, _truth(seed, scene, square, sight, settings.size))
 
 
-def _sight(scene: Scene, rays: RayScene, joints_2d: Array, square: Square, size: int) -> NDArray[np.uint8]:
+def _sight(scene: Scene, rays: RayScene, joints_2d: Array, square: Square, pixels: int) -> NDArray[np.uint8]:
     """A `Sight` for each of the hand's joints (21,)."""
     joints = scene.figure.posed.joints
     hits = rays.cast(joints / joints[:, 2:])
     own = np.array([part.owner in ("hand", "worn") for part in scene.parts])[hits.mesh]
     nearer = joints[:, 2] - hits.distance
     sight = np.full(21, Sight.VISIBLE, np.uint8)
-    sight[own & (nearer > FLESH)] = Sight.BEHIND_ITSELF
+    size = float(np.linalg.norm(joints[9] - joints[0])) / PALM
+    sight[own & (nearer > size * FLESH)] = Sight.BEHIND_ITSELF
     sight[~own & (hits.mesh >= 0) & (nearer > 0)] = Sight.COVERED
-    T = square.transform(size)
+    T = square.transform(pixels)
     in_crop = joints_2d @ T[:, :2].T + T[:, 2]
-    inside = ((in_crop >= 0) & (in_crop <= size)).all(1)
+    inside = ((in_crop >= 0) & (in_crop <= pixels)).all(1)
     inside &= ((joints_2d >= 0) & (joints_2d <= (scene.width, scene.height))).all(1)
     sight[~inside] = Sight.OUTSIDE
     return sight

@@ -6,6 +6,7 @@ front, `jpeg` with all pictures' bytes one after the other, `jpeg_ends` with whe
 """
 
 import os
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -85,7 +86,7 @@ def read_shard(path: Path, *, version: str = DATA_VERSION) -> Shard:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         found = str(arrays["version"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path}: expected a shard of training crops, found none: {error}; render it anew") from error
     if found != version:
         raise SourceError(f"{path}: expected crops of version {version}, found {found}; render them anew")

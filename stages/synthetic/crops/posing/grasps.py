@@ -10,9 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from hamba_core.hand import FINGERS, MODEL_FINGERS
 from stages.synthetic.crops.draws import log_uniform
-from stages.synthetic.crops.kinematics import Kinematics, finger_points
-from stages.synthetic.crops.objects import Thing
-from stages.synthetic.crops.poses import (
+from stages.synthetic.crops.posing.kinematics import Kinematics, finger_points
+from stages.synthetic.crops.posing.objects import Thing
+from stages.synthetic.crops.posing.poses import (
     EASY,
     STRAIGHT,
     gesture,

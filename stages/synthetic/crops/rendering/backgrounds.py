@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.synthetic.crops.draws import chance, log_uniform
-from stages.synthetic.crops.materials import any_colour
 from stages.synthetic.crops.noise import FloatArray, Noise
+from stages.synthetic.crops.rendering.materials import any_colour
 
 Array = NDArray[np.float64]
 Shape = tuple[int, int]

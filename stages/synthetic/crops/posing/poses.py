@@ -8,7 +8,7 @@ from scipy.optimize import least_squares
 
 from hamba_core.hand import FINGERS, MODEL_FINGERS, load_generic_hand
 from stages.synthetic.crops.draws import chance
-from stages.synthetic.crops.kinematics import Kinematics
+from stages.synthetic.crops.posing.kinematics import Kinematics
 
 Array = NDArray[np.float64]
 Bend = tuple[float, float, float]

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.view import Intrinsics
-from stages.synthetic.crops.lights import Lights, lamp_share, room_light
 from stages.synthetic.crops.meshing import unit
 from stages.synthetic.crops.noise import FloatArray
+from stages.synthetic.crops.rendering.lights import Lights, lamp_share, room_light
 from stages.synthetic.surfaces import Hits, IntArray, RayScene
 
 Array = NDArray[np.float64]

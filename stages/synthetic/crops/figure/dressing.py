@@ -6,17 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.hand import MIRROR, HandModel, PosedHand
-from stages.synthetic.crops import materials
-from stages.synthetic.crops.clothing import Outfit, band_mesh, ring_mesh, sleeve_mesh, watch_case
 from stages.synthetic.crops.draws import chance
-from stages.synthetic.crops.forearm import Forearm
-from stages.synthetic.crops.kinematics import Kinematics
+from stages.synthetic.crops.figure.clothing import Outfit, band_mesh, ring_mesh, sleeve_mesh, watch_case
+from stages.synthetic.crops.figure.forearm import Forearm
+from stages.synthetic.crops.figure.skins import Places, SkinPainter, Tone
+from stages.synthetic.crops.figure.surface import HandSurface
 from stages.synthetic.crops.meshing import unit
 from stages.synthetic.crops.noise import FloatArray, smooth
-from stages.synthetic.crops.objects import Mesh, Thing
-from stages.synthetic.crops.rendering import Coarse, Owner, Painter, Part, Spot
-from stages.synthetic.crops.skins import Places, SkinPainter, Tone
-from stages.synthetic.crops.surface import HandSurface
+from stages.synthetic.crops.posing import Kinematics, Mesh, Thing
+from stages.synthetic.crops.rendering import (
+    Coarse,
+    Owner,
+    Painter,
+    Part,
+    Spot,
+    any_colour,
+    band_painter,
+    cloth_painter,
+    thing_painter,
+)
 
 Array = NDArray[np.float64]
 
@@ -71,19 +79,19 @@ def make_figure(
         parts.append(part_of(mesh, worn, painter))
 
     if outfit.sleeve is not None:
-        wear(sleeve_mesh(forearm, rim, outfit.sleeve, outfit.loose, rng), materials.cloth(rng))
+        wear(sleeve_mesh(forearm, rim, outfit.sleeve, outfit.loose, rng), cloth_painter(rng))
     if outfit.watch is not None:
-        wear(band_mesh(forearm, rim, outfit.watch, rng.uniform(0.012, 0.022), 0.002), materials.band(rng))
-        wear(watch_case(forearm, rim, outfit.watch, rng).mesh(), materials.thing(rng))
+        wear(band_mesh(forearm, rim, outfit.watch, rng.uniform(0.012, 0.022), 0.002), band_painter(rng))
+        wear(watch_case(forearm, rim, outfit.watch, rng).mesh(), thing_painter(rng))
     if outfit.bracelet is not None:
         for k in range(int(rng.integers(1, 4))):
             at = outfit.bracelet + 0.007 * k
-            wear(band_mesh(forearm, rim, at, rng.uniform(0.002, 0.007), rng.uniform(0.001, 0.003)), materials.band(rng))
+            wear(band_mesh(forearm, rim, at, rng.uniform(0.002, 0.007), rng.uniform(0.001, 0.003)), band_painter(rng))
     if outfit.rings and outfit.glove is None:
         joints = (model.rest_joints_21(betas) - model.rest_joints(betas)[0]) @ kinematics.R_rest_palm
         for finger in outfit.rings:
             ring = ring_mesh(finger, rest, surface.weights, joints, vertices, rng)
-            wear(ring, materials.band(rng))
+            wear(ring, band_painter(rng))
     return Figure(R, hand_pose, betas, translation, posed, parts)
 
 
@@ -113,8 +121,8 @@ def _skin(painter: SkinPainter, surface: HandSurface) -> Painter:
 
 def _gloved(skin: Painter, kind: str, surface: HandSurface, rng: np.random.Generator) -> Painter:
     """The skin with a glove over it."""
-    over = materials.cloth(rng)
-    thin_colour, thin_gloss = materials.any_colour(rng), float(rng.uniform(0.5, 2.5))
+    over = cloth_painter(rng)
+    thin_colour, thin_gloss = any_colour(rng), float(rng.uniform(0.5, 2.5))
     bare_from = int(rng.integers(1, 3)) if kind == "fingerless" else 3
     thumb_too = chance(rng, 0.5)
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from stages.synthetic.crops.draws import chance
 from stages.synthetic.crops.noise import FloatArray, Noise, smooth
-from stages.synthetic.crops.rendering import Painter, Spot
+from stages.synthetic.crops.rendering.drawing import Painter, Spot
 
 Array = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ def any_colour(rng: np.random.Generator) -> FloatArray:
     return np.asarray(np.clip(colour, 0.004, 0.95), np.float32)
 
 
-def cloth(rng: np.random.Generator) -> Painter:
+def cloth_painter(rng: np.random.Generator) -> Painter:
     """Plain, striped or chequered cloth with a weave."""
     first, second, noise = any_colour(rng), any_colour(rng), Noise(rng)
     pattern = str(rng.choice(["plain", "along", "across", "checks"], p=[0.62, 0.12, 0.14, 0.12]))
@@ -46,7 +46,7 @@ def cloth(rng: np.random.Generator) -> Painter:
     return paint
 
 
-def band(rng: np.random.Generator) -> Painter:
+def band_painter(rng: np.random.Generator) -> Painter:
     """Leather, rubber, metal: one colour, some shine."""
     colour = np.array([0.75, 0.62, 0.36], np.float32) if chance(rng, 0.3) else any_colour(rng)
     gloss, noise = float(rng.uniform(0.3, 4)), Noise(rng)
@@ -58,7 +58,7 @@ def band(rng: np.random.Generator) -> Painter:
     return paint
 
 
-def thing(rng: np.random.Generator) -> Painter:
+def thing_painter(rng: np.random.Generator) -> Painter:
     """Wood, plastic, metal, paper with print on it, or a screen."""
     first, second, noise = any_colour(rng), any_colour(rng), Noise(rng)
     kind = str(rng.choice(["plain", "grain", "print", "bands", "screen"], p=[0.35, 0.2, 0.2, 0.15, 0.1]))

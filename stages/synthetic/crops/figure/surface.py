@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.hand import HandModel, load_generic_hand
-from stages.synthetic.crops.forearm import RINGS, Forearm, skin_rings
+from stages.synthetic.crops.figure.forearm import RINGS, Forearm, skin_rings
 from stages.synthetic.crops.meshing import incidence, longest_border, tube_faces, vertex_normals
 from stages.synthetic.motion import palm_basis
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from hamba_core.hand import FINGERS, MODEL_JOINT_NAMES
 from stages.synthetic.crops.draws import chance, log_uniform
-from stages.synthetic.crops.forearm import Forearm, tube
+from stages.synthetic.crops.figure.forearm import Forearm, tube
 from stages.synthetic.crops.meshing import rings_faces, vertex_normals
-from stages.synthetic.crops.objects import Form, Mesh, Thing
+from stages.synthetic.crops.posing import Form, Mesh, Thing
 
 Array = NDArray[np.float64]
 

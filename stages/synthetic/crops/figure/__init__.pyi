@@ -1,0 +1,10 @@
+from .clothing import any_outfit as any_outfit
+from .dressing import (
+    Figure as Figure,
+    Stance as Stance,
+    make_figure as make_figure,
+    mirrored as mirrored,
+    part_of_thing as part_of_thing,
+)
+from .skins import any_tone as any_tone
+from .surface import HandSurface as HandSurface, generic_surface as generic_surface

@@ -1,0 +1,5 @@
+"""How surfaces, light, backgrounds and a camera become a picture."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
