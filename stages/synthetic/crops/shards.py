@@ -83,8 +83,8 @@ def write_shard(path: Path, seeds: Sequence[int], settings: CropSettings | None 
 def read_shard(path: Path, *, version: str = DATA_VERSION) -> Shard:
     """A shard of this version. Raises SourceError."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
         found = str(arrays["version"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path}: expected a shard of training crops, found none: {error}; render it anew") from error

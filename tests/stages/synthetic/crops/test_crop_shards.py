@@ -74,7 +74,7 @@ def test_what_is_no_shard_is_named(tmp_path: Path, content: bytes | None) -> Non
     path = tmp_path / "broken.npz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(SourceError, match="broken.npz: expected a shard of training crops"):
+    with pytest.raises(SourceError, match=r"broken\.npz: expected a shard of training crops"):
         read_shard(path)
 
 

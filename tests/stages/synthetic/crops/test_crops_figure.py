@@ -58,7 +58,7 @@ def test_normals_point_out_of_the_hand() -> None:
 @given(seed=st.integers(0, 10**6))
 def test_a_bent_forearm_keeps_its_length_and_thickness(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    elbow = rng.normal(0, 1, 3) + (0, 2.5, 0)
+    elbow = rng.normal((0, 2.5, 0), 1)
     forearm = Forearm(np.zeros(3), np.diag([1.0, -1, -1]), elbow / np.linalg.norm(elbow))
     behind = np.linspace(0, 0.3, 400)
     line = forearm.place(np.stack([np.zeros(400), -behind, np.zeros(400)], 1))

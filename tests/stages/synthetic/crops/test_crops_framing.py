@@ -15,7 +15,7 @@ turns = st.floats(-3.1, 3.1)
 
 def turned(points: np.ndarray, angle: float) -> np.ndarray:
     c, s = np.cos(angle), np.sin(angle)
-    return (points - (300, 200)) @ np.array([[c, s], [-s, c]]) + (300, 200)
+    return np.asarray((points - (300, 200)) @ np.array([[c, s], [-s, c]]) + (300, 200))
 
 
 @given(angle=turns, scale=st.floats(0.2, 5))
