@@ -15,9 +15,10 @@ from hamba_core.view import Intrinsics
 from stages.synthetic.crops.meshing import unit
 from stages.synthetic.crops.noise import FloatArray
 from stages.synthetic.crops.rendering.lights import Lights, lamp_share, room_light
-from stages.synthetic.surfaces import Hits, IntArray, RayScene
+from stages.synthetic.surfaces import Hits, RayScene
 
 Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 Owner = Literal["hand", "worn", "other", "thing"]
 """Whose surface it is: the hand's that the crop is of, what it wears, another hand's, or a thing's."""
 
