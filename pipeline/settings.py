@@ -66,9 +66,17 @@ def load_settings(preset: str, overrides: Sequence[str] = (), values: Mapping[st
 def changed_settings(settings: Settings, changes: Mapping[str, Mapping[str, Any]]) -> Settings:
     """These settings, with some keys of some stages changed. Raises ConfigurationError as `load_settings` does."""
     tree = settings.model_dump(exclude_unset=True)
-    for stage, values in changes.items():
-        tree[stage] = {**tree.get(stage, {}), **values}
-    return _validated(tree)
+    return _validated(_merged(tree, changes))
+
+
+def _merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree with these changes, group in group."""
+    merged = dict(tree)
+    for key, value in changes.items():
+        inside = merged.get(key)
+        both = isinstance(inside, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(inside, value) if both else value  # type: ignore[arg-type]
+    return merged
 
 
 def _validated(tree: Mapping[str, Any]) -> Settings:

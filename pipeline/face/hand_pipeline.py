@@ -45,7 +45,7 @@ class HandPipeline:
         self._bgr = bgr
         network = self._own_estimator is None and uses_network(self._settings.reconstruct)
         self._shared = shared_network(self._settings.reconstruct) if network else None
-        self._cameras = CameraModel(self._settings.source)
+        self._cameras = CameraModel(self._settings.source.lens)
         self._frames = 0
         self._video: _Line | None = None  # for frames that follow one another
         self._stills: _Line | None = None

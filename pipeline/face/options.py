@@ -87,7 +87,7 @@ def settings_of(
         camera = given_camera(intrinsics)
         other_ways = {"field_of_view": None, "calibration": None}
         pinhole = {"fx": camera.fx, "fy": camera.fy, "cx": camera.cx, "cy": camera.cy}
-        changes["source"] = {**changes.get("source", {}), **other_ways, **pinhole}
+        changes["source"] = {**changes.get("source", {}), "lens": {**other_ways, **pinhole}}
     return changed_settings(settings, changes), estimator
 
 

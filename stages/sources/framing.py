@@ -18,7 +18,7 @@ class FrameMaker:
 
     def __init__(self, stream: str, settings: SourceSettings) -> None:
         self._stream = stream
-        self._cameras = CameraModel(settings)
+        self._cameras = CameraModel(settings.lens)
         self._size: tuple[int, int] | None = None
         self.given = 0
 

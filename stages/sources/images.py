@@ -40,7 +40,7 @@ _SEQUENCE = 10
 
 
 class ImagesSource(Source):
-    """Frames of image files, `image_rate` a second. `SourceInfo.live` is false.
+    """Frames of image files, `source.pictures.rate` a second. `SourceInfo.live` is false.
 
     A picture that cannot be read is passed over if there are others; at the end BrokenSourceError names it. The frame
     times keep its place.
@@ -49,12 +49,13 @@ class ImagesSource(Source):
     name = "source"
 
     def __init__(self, text: str, paths: Sequence[Path], settings: SourceSettings, stream: str) -> None:
-        self.stills = settings.images == "stills" or (settings.images == "auto" and not _is_numbered(paths))
+        kind = settings.pictures.kind
+        self.stills = kind == "stills" or (kind == "auto" and not _is_numbered(paths))
         self._text = text
         self._paths = paths
         self._settings = settings
         self._maker = FrameMaker(stream, settings)
-        self._pixels = PixelConverter(settings.max_side)
+        self._pixels = PixelConverter(settings.decoding.max_side)
         self._unread: list[str] = []
         self._first: tuple[int, Image, float | None] | None = None
         self._kinds: dict[str, int] = {}
@@ -76,7 +77,7 @@ class ImagesSource(Source):
             live=False,
             width=image.shape[1],
             height=image.shape[0],
-            fps=self._settings.image_rate,
+            fps=self._settings.pictures.rate,
             frames=len(self._paths),
             camera=self._maker.camera_of(image, focal),
         )
@@ -87,13 +88,13 @@ class ImagesSource(Source):
             raise SourceError(f"{self._text}: expected an open source, found it closed; call open first")
         first, image, focal = self._first
         self._first = None
-        yield self._maker.frame(image, first / self._settings.image_rate, time.monotonic_ns(), focal)
+        yield self._maker.frame(image, first / self._settings.pictures.rate, time.monotonic_ns(), focal)
         del image
         for position in range(first + 1, len(self._paths)):
             captured_ns = time.monotonic_ns()
             read = self._read(position)
             if read is not None:
-                yield self._maker.frame(read[0], position / self._settings.image_rate, captured_ns, read[1])
+                yield self._maker.frame(read[0], position / self._settings.pictures.rate, captured_ns, read[1])
         if self._unread:
             named = "; ".join(self._unread[:_NAMED_AT_MOST])
             more = f"; and {len(self._unread) - _NAMED_AT_MOST} more" if len(self._unread) > _NAMED_AT_MOST else ""

@@ -13,7 +13,7 @@ from hamba_core.errors import ConfigurationError
 from hamba_core.view import ESTIMATED_FIELD_OF_VIEW, Intrinsics
 from stages.packets import Choice, Image
 from stages.sources.calibration_file import Calibration, load_calibration
-from stages.sources.settings import SourceSettings
+from stages.sources.settings import LensSettings
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _MAX_CACHED_SIZES = 4
 class CameraModel:
     """Gives every picture its camera, and takes the lens's distortion out of it where a calibration knows it."""
 
-    def __init__(self, settings: SourceSettings) -> None:
+    def __init__(self, settings: LensSettings) -> None:
         self._settings = settings
         self._calibration = load_calibration(settings.calibration) if settings.calibration else None
         self._first: tuple[int, int] | None = None
@@ -88,7 +88,7 @@ class CameraModel:
             subject,
             "estimated",
             f"a field of view of {angle}° along the longer side is assumed; depth scales with it: "
-            "set source.field_of_view, or source.calibration, for true distances",
+            "set source.lens.field_of_view, or source.lens.calibration, for true distances",
         )
 
     def _make(self, width: int, height: int, focal_35mm: float | None) -> Intrinsics:

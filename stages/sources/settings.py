@@ -1,67 +1,131 @@
-"""What can be set about where frames come from."""
+"""What can be set about where frames come from: a group for each kind of source, and what they share."""
 
-from typing import Literal, Self
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from stages.settings import StageSettings, UserPath
 
+logger = logging.getLogger(__name__)
 
-class SourceSettings(StageSettings):
-    """Settings of every kind of source; each uses what concerns it.
 
-    The camera's intrinsics are given by `fx, fy, cx, cy`, or by `field_of_view`, or by a `calibration` file, and are
-    estimated otherwise. They are always those of the upright picture as it is shown, after its rotation.
+class LensSettings(StageSettings):
+    """The camera's intrinsics, estimated where they are not given.
+
+    They are given by `fx, fy, cx, cy`, or by `field_of_view`, or by a `calibration` file; always those of the upright
+    picture as it is shown, after its rotation.
     """
 
-    fx: float | None = Field(None, ge=1e-3, le=1e9)
-    """Focal lengths and principal point in pixels; all four or none. A picture's centre is (width / 2, height / 2)."""
-    fy: float | None = Field(None, ge=1e-3, le=1e9)
-    cx: float | None = Field(None, ge=-1e9, le=1e9)
-    cy: float | None = Field(None, ge=-1e9, le=1e9)
-    field_of_view: float | None = Field(None, ge=0.01, le=179.9)
-    """Degrees spanned by the longer side of the picture."""
-    calibration: UserPath | None = None
-    """A file as OpenCV's calibration writes it (YAML, XML or JSON); pictures are undistorted by it."""
-
-    realtime: bool = False
-    """Play files at their own rate, as a camera would give them, rather than as fast as they are read."""
-    image_rate: float = Field(30.0, gt=0, le=1000)
-    """Pictures a second in a folder or glob of images."""
-    images: Literal["auto", "stills", "sequence"] = "auto"
-    """Whether a folder's pictures are single ones or the frames of one scene; auto: a scene if they are numbered."""
-    max_side: int = Field(8192, ge=16, le=65535)
-    """The longest side of a picture that is accepted, in pixels: a guard against files that fill the memory."""
-    decoder_threads: int = Field(0, ge=0, le=64)
-    """Threads of the video decoder; 0 is half of the cores, at most 8."""
-
-    camera_width: int | None = Field(None, ge=16)
-    """What to ask of a camera; it gives the nearest it can. None is the camera's own choice."""
-    camera_height: int | None = Field(None, ge=16)
-    camera_rate: float | None = Field(None, gt=0, le=1000)
-
-    open_timeout: float = Field(10.0, gt=0, le=600)
-    """Seconds for a stream or a camera to open."""
-    read_timeout: float = Field(5.0, gt=0, le=600)
-    """Seconds without data after which a stream or a camera counts as dropped."""
-    reconnect: bool = True
-    """Open a live stream or a camera again when it dropped."""
-    reconnect_timeout: float = Field(30.0, gt=0, le=1e9)
-    """Seconds after its last picture when a dropped stream or camera is given up."""
+    fx: float | None = Field(None, ge=1e-3, le=1e9, description="focal length in x, px; with fy, cx and cy")
+    fy: float | None = Field(None, ge=1e-3, le=1e9, description="focal length in y, px")
+    cx: float | None = Field(
+        None, ge=-1e9, le=1e9, description="principal point in x, px; a picture's centre is at half its width"
+    )
+    cy: float | None = Field(None, ge=-1e9, le=1e9, description="principal point in y, px")
+    field_of_view: float | None = Field(
+        None, ge=0.01, le=179.9, description="degrees spanned by the longer side of the picture"
+    )
+    calibration: UserPath | None = Field(
+        None, description="file as OpenCV's calibration writes it (YAML, XML or JSON); it takes out the distortion too"
+    )
 
     @model_validator(mode="after")
     def _one_way_to_intrinsics(self) -> Self:
-        pinhole = (self.fx, self.fy, self.cx, self.cy)
-        given = [value is not None for value in pinhole]
-        if any(given) and not all(given):
-            missing = ", ".join(
-                name for name, is_given in zip(("fx", "fy", "cx", "cy"), given, strict=True) if not is_given
-            )
-            raise ValueError(f"expected all of fx, fy, cx, cy or none of them; {missing} is missing")
-        if all(given) + (self.field_of_view is not None) + (self.calibration is not None) > 1:
+        pinhole = {"fx": self.fx, "fy": self.fy, "cx": self.cx, "cy": self.cy}
+        missing = [name for name, value in pinhole.items() if value is None]
+        if 0 < len(missing) < len(pinhole):
+            raise ValueError(f"expected all of fx, fy, cx, cy or none of them; {', '.join(missing)} is missing")
+        if (not missing) + (self.field_of_view is not None) + (self.calibration is not None) > 1:
             raise ValueError(
                 "expected one way to give the camera: fx, fy, cx, cy; or field_of_view; or calibration; found several"
             )
-        if (self.camera_width is None) != (self.camera_height is None):
-            raise ValueError("expected camera_width and camera_height together, or neither")
         return self
+
+
+class DecodingSettings(StageSettings):
+    """How videos, streams and pictures are decoded."""
+
+    max_side: int = Field(
+        8192, ge=16, le=65535, description="longest side of a picture, px: a guard against files that fill the memory"
+    )
+    threads: int = Field(0, ge=0, le=64, description="threads of the video decoder; 0 is half of the cores, at most 8")
+
+
+class PictureSettings(StageSettings):
+    """How a folder or a pattern of picture files is taken."""
+
+    kind: Literal["auto", "stills", "sequence"] = Field(
+        "auto", description="single pictures, or the frames of one scene; auto: a scene if they are numbered"
+    )
+    rate: float = Field(30.0, gt=0, le=1000, description="pictures a second")
+
+
+class CameraSettings(StageSettings):
+    """What a camera is asked for; it gives the nearest it can. What is left out is the camera's own choice."""
+
+    width: int | None = Field(None, ge=16, description="px, together with height")
+    height: int | None = Field(None, ge=16, description="px, together with width")
+    rate: float | None = Field(None, gt=0, le=1000, description="pictures a second")
+
+    @model_validator(mode="after")
+    def _whole_size(self) -> Self:
+        if (self.width is None) != (self.height is None):
+            raise ValueError("expected width and height together, or neither")
+        return self
+
+
+class LiveSettings(StageSettings):
+    """How long cameras and streams are waited for."""
+
+    open_timeout: float = Field(10.0, gt=0, le=600, description="seconds for it to open")
+    read_timeout: float = Field(5.0, gt=0, le=600, description="seconds without data after which it counts as dropped")
+    reconnect: bool = Field(True, description="open it again when it dropped")
+    reconnect_timeout: float = Field(
+        30.0, gt=0, le=1e9, description="seconds after its last picture when it is given up, once it dropped"
+    )
+
+
+MOVED: Final = {
+    **{name: ("lens", name) for name in ("fx", "fy", "cx", "cy", "field_of_view", "calibration")},
+    "max_side": ("decoding", "max_side"),
+    "decoder_threads": ("decoding", "threads"),
+    "images": ("pictures", "kind"),
+    "image_rate": ("pictures", "rate"),
+    **{f"camera_{name}": ("camera", name) for name in ("width", "height", "rate")},
+    **{name: ("live", name) for name in ("open_timeout", "read_timeout", "reconnect", "reconnect_timeout")},
+}
+"""Where settings of earlier versions are now; recordings hold them by their old names."""
+
+_said: set[str] = set()
+
+
+class SourceSettings(StageSettings):
+    """Settings of every kind of source; each uses what concerns it."""
+
+    realtime: bool = Field(
+        False, description="play files at their own rate, as a camera would give them, not as fast as they are read"
+    )
+    lens: LensSettings = LensSettings()
+    decoding: DecodingSettings = DecodingSettings()
+    pictures: PictureSettings = PictureSettings()
+    camera: CameraSettings = CameraSettings()
+    live: LiveSettings = LiveSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_old_names(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or not MOVED.keys() & given.keys():
+            return given
+        taken: dict[str, Any] = {name: value for name, value in given.items() if name not in MOVED}
+        for name in MOVED.keys() & given.keys():
+            group, key = MOVED[name]
+            inside = taken.get(group, {})
+            if isinstance(inside, StageSettings):
+                inside = inside.model_dump(exclude_unset=True)
+            taken[group] = {**inside, key: given[name]} if isinstance(inside, Mapping) else inside
+            if name not in _said:
+                _said.add(name)
+                logger.warning("source.%s is called source.%s.%s now; the old name still works", name, group, key)
+        return taken

@@ -31,7 +31,7 @@ class VideoSource(Source):
         self._text = text
         self._settings = settings
         self._maker = FrameMaker(stream, settings)
-        self._pixels = PixelConverter(settings.max_side)
+        self._pixels = PixelConverter(settings.decoding.max_side)
         self._decoder: VideoDecoder | None = None
         self._decoded: Generator[av.VideoFrame] | None = None
         self._first: tuple[Image, float] | None = None

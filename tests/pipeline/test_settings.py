@@ -32,10 +32,10 @@ def test_an_override_wins_over_the_preset_and_the_last_one_over_the_others() -> 
 
 
 def test_numbers_and_switches_are_read_as_yaml() -> None:
-    settings = load_settings("offline", ["detect.mirror=true", "source.fx=null", "source.field_of_view=70"])
+    settings = load_settings("offline", ["detect.mirror=true", "source.lens.fx=null", "source.lens.field_of_view=70"])
     assert settings.detect.mirror is True
-    assert settings.source.fx is None
-    assert settings.source.field_of_view == 70.0
+    assert settings.source.lens.fx is None
+    assert settings.source.lens.field_of_view == 70.0
 
 
 @pytest.mark.parametrize("name", ["w #2", "123", "1.0", "2026-01-01", "yes", "a: b", "[x", "'q'", "~no-one", " a "])
@@ -46,9 +46,16 @@ def test_paths_and_texts_are_taken_as_they_stand(name: str) -> None:
     assert same.reconstruct == given
 
 
+def test_an_old_name_of_a_sources_setting_goes_before_the_presets_value() -> None:
+    assert not load_settings("offline").source.live.reconnect
+    assert load_settings("offline", ["source.reconnect=true"]).source.live.reconnect
+
+
 def test_null_is_none_in_an_override_and_a_file_of_that_name_as_a_value() -> None:
-    assert load_settings("live", ["publish.address=null", "source.calibration=null"]).publish.address is None
-    assert load_settings("live", values={"source.calibration": Path("null")}).source.calibration == Path("null")
+    assert load_settings("live", ["publish.address=null", "source.lens.calibration=null"]).publish.address is None
+    assert load_settings("live", values={"source.lens.calibration": Path("null")}).source.lens.calibration == Path(
+        "null"
+    )
     assert load_settings("live", values={"publish.address": None}).publish.address is None
 
 
@@ -62,7 +69,7 @@ def test_a_path_begins_with_a_persons_folder(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "~clip").touch()
     (tmp_path / "~").touch()
     names = ("~/a.yaml", "~clip", "~")
-    found = [load_settings("offline", [f"source.calibration={name}"]).source.calibration for name in names]
+    found = [load_settings("offline", [f"source.lens.calibration={name}"]).source.lens.calibration for name in names]
     assert found == [tmp_path / "a.yaml", Path("~clip"), Path("~")]
 
 
@@ -88,7 +95,7 @@ def test_a_file_of_the_users_is_a_preset(tmp_path: Path) -> None:
         ("detect.=1", ["expected stage.key=value"]),
         ("mode.x=1", ["mode is a single value"]),
         ("detect.max_hands=[", ["expected a YAML value"]),
-        ("source.fx=600", ["setting source", "expected all of fx, fy, cx, cy or none of them"]),
+        ("source.lens.fx=600", ["setting source", "expected all of fx, fy, cx, cy or none of them"]),
     ],
 )
 def test_a_wrong_override_is_explained(override: str, expected: list[str]) -> None:

@@ -103,7 +103,7 @@ def _reopened(name: str, run: RecordedRun) -> Source:
     """The source, read as it was when it was recorded."""
     recorded = run.settings.get("source", {})
     try:
-        settings = SourceSettings.model_validate({**recorded, "realtime": False, "reconnect": False})
+        settings = SourceSettings.model_validate({**recorded, "realtime": False})
     except ValidationError as error:
         raise SourceError(
             f"{name}: expected the recording's settings of its source, found some unknown: {error}"

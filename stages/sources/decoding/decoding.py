@@ -139,7 +139,7 @@ def open_container(
     timeout: tuple[float, float] | None = None,
 ) -> InputContainer:
     """Open what FFmpeg calls a URL, or a file object; larger pictures than set are refused. Raises FFmpegError."""
-    limit = {"max_pixels": str(settings.max_side**2)}
+    limit = {"max_pixels": str(settings.decoding.max_side**2)}
     return av.open(
         url, "r", format=format, options={**limit, **(options or {})}, timeout=timeout, metadata_errors="replace"
     )
@@ -165,9 +165,9 @@ def open_decoder(container: InputContainer, settings: SourceSettings, *, live: b
     context: object = stream.codec_context
     if context is None:  # PyAV's stubs do not know that an unknown codec leaves it so
         raise SourceError("expected a video that FFmpeg can decode, found an unknown codec; re-encode it as H.264")
-    stream.codec_context.options = {"max_pixels": str(settings.max_side**2)}
+    stream.codec_context.options = {"max_pixels": str(settings.decoding.max_side**2)}
     stream.thread_type = "SLICE" if live else "AUTO"
-    stream.thread_count = settings.decoder_threads or min(8, max(1, _cores() // 2))
+    stream.thread_count = settings.decoding.threads or min(8, max(1, _cores() // 2))
     return VideoDecoder(container, stream, live=live)
 
 

@@ -70,7 +70,7 @@ class PixelConverter:
         if max(width, height) > self._max_side:
             raise SourceError(
                 f"expected pictures of at most {self._max_side} pixels a side, found {width}x{height}; "
-                "scale them down, or raise the limit: --set source.max_side=N"
+                "scale them down, or raise the limit: --set source.decoding.max_side=N"
             )
 
     def _orientation(self, frame: av.VideoFrame) -> Orientation:

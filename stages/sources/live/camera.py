@@ -73,14 +73,14 @@ class V4L2Session(Session):
 
     def __init__(self, device: Path, settings: SourceSettings) -> None:
         wishes = {}
-        if settings.camera_width and settings.camera_height:
-            wishes["video_size"] = f"{settings.camera_width}x{settings.camera_height}"
-        if settings.camera_rate:
-            wishes["framerate"] = f"{settings.camera_rate:g}"
+        if settings.camera.width and settings.camera.height:
+            wishes["video_size"] = f"{settings.camera.width}x{settings.camera.height}"
+        if settings.camera.rate:
+            wishes["framerate"] = f"{settings.camera.rate:g}"
         attempts = ({**wishes, "input_format": "mjpeg"}, wishes)
         for options in attempts:
             try:
-                timeout = (settings.open_timeout, settings.read_timeout)
+                timeout = (settings.live.open_timeout, settings.live.read_timeout)
                 self._container = open_container(
                     str(device), settings, format=self.format, options=options, timeout=timeout
                 )
@@ -93,7 +93,7 @@ class V4L2Session(Session):
         except SourceError:
             self._container.close()
             raise
-        self._pixels = PixelConverter(settings.max_side)
+        self._pixels = PixelConverter(settings.decoding.max_side)
         self.rate = self._decoder.rate
         self._device = device
 
@@ -139,11 +139,11 @@ class OpenCVSession(Session):
             )
         self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        if settings.camera_width and settings.camera_height:
-            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, settings.camera_width)
-            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, settings.camera_height)
-        if settings.camera_rate:
-            self._capture.set(cv2.CAP_PROP_FPS, settings.camera_rate)
+        if settings.camera.width and settings.camera.height:
+            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, settings.camera.width)
+            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, settings.camera.height)
+        if settings.camera.rate:
+            self._capture.set(cv2.CAP_PROP_FPS, settings.camera.rate)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 0.01 <= rate <= 1000 else None
         self._why, self._backend = why, self._capture.getBackendName()

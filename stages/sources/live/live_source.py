@@ -2,7 +2,7 @@
 
 FFmpeg and OpenCV wait for data in calls that nothing can end early. So one thread reads, and `frames` takes from it
 what is there: a run can be stopped at any moment. The thread ends with `close`, or when its call comes back, which
-for streams is within `read_timeout`. Nothing is dropped here: a reader that is ahead waits.
+for streams is within `source.live.read_timeout`. Nothing is dropped here: a reader that is ahead waits.
 """
 
 import logging
@@ -96,13 +96,13 @@ class LiveSource(Source):
     def open(self) -> SourceInfo:
         """Connect and wait for the first picture. Raises SourceError where none comes in time."""
         self._reader.start()
-        patience = self._settings.open_timeout + self._settings.read_timeout
+        patience = self._settings.live.open_timeout + self._settings.live.read_timeout
         try:
             first = self._handover.get(timeout=patience)
         except queue.Empty:
             raise SourceError(
                 f"{self._name}: expected a picture within {patience:g} s, found none; is it in use elsewhere, or still "
-                "starting? The limits are source.open_timeout and source.read_timeout"
+                "starting? The limits are source.live.open_timeout and source.live.read_timeout"
             ) from None
         if isinstance(first, BaseException):
             raise first
@@ -127,7 +127,7 @@ class LiveSource(Source):
     def frames(self) -> Iterator[Frame | None]:
         """Every picture that is read, None while there is none.
 
-        Raises BrokenSourceError when it dropped and did not come back in `reconnect_timeout`.
+        Raises BrokenSourceError when it dropped and did not come back in `source.live.reconnect_timeout`.
         """
         if self._first is None:
             raise SourceError(f"{self._name}: expected an open source, found it closed; call open first")
@@ -186,8 +186,8 @@ class LiveSource(Source):
 
     def _patience(self) -> float:
         """Seconds without a picture after which it is given up, whatever the reader is at."""
-        comes_back = self._settings.reconnect_timeout if self._settings.reconnect else 0.0
-        return comes_back + self._settings.open_timeout + 2 * self._settings.read_timeout
+        comes_back = self._settings.live.reconnect_timeout if self._settings.live.reconnect else 0.0
+        return comes_back + self._settings.live.open_timeout + 2 * self._settings.live.read_timeout
 
     def _broken(self, what: str) -> BrokenSourceError:
         return BrokenSourceError(
@@ -204,7 +204,7 @@ class LiveSource(Source):
                 dropped = self._drain(session)
                 if self._stop.is_set() or (dropped is None and not session.live):
                     break
-                if not (self._settings.reconnect and session.live):
+                if not (self._settings.live.reconnect and session.live):
                     if dropped is not None:
                         raise dropped
                     break
@@ -229,7 +229,7 @@ class LiveSource(Source):
     def _connect_again(self, dropped: SourceError | None) -> Session:
         reason = str(dropped or "it ended").removeprefix(f"{self._name}: ")
         logger.warning("%s dropped: %s; opening it again", self._name, reason)
-        give_up = time.monotonic() + self._settings.reconnect_timeout
+        give_up = time.monotonic() + self._settings.live.reconnect_timeout
         pause = _FIRST_PAUSE
         while not self._stop.wait(pause):
             try:
@@ -238,8 +238,8 @@ class LiveSource(Source):
                 reason = str(error).removeprefix(f"{self._name}: ")
                 if time.monotonic() > give_up:
                     raise SourceError(
-                        f"it dropped and did not come back within {self._settings.reconnect_timeout:g} s "
-                        f"(source.reconnect_timeout): {reason}"
+                        f"it dropped and did not come back within {self._settings.live.reconnect_timeout:g} s "
+                        f"(source.live.reconnect_timeout): {reason}"
                     ) from error
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue

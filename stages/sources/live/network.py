@@ -65,16 +65,16 @@ class NetworkSession(Session):
 
     def __init__(self, address: str, shown: str, settings: SourceSettings) -> None:
         self._shown = shown
-        self._pixels = PixelConverter(settings.max_side)
+        self._pixels = PixelConverter(settings.decoding.max_side)
         scheme = scheme_of(address) or ""
-        timeout = (settings.open_timeout, settings.read_timeout)
+        timeout = (settings.live.open_timeout, settings.live.read_timeout)
         started = time.monotonic()
         try:
             self._container = open_container(address, settings, options=_OPTIONS.get(scheme), timeout=timeout)
         except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
             reason = reason_of(error)
-            if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.open_timeout:
-                reason = f"that nothing came within {settings.open_timeout:g} s"
+            if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.live.open_timeout:
+                reason = f"that nothing came within {settings.live.open_timeout:g} s"
             raise SourceError(
                 f"{shown}: expected a video stream, found {reason}; is the address right, and the camera or server on?"
             ) from (error if shown == address else None)  # FFmpeg's own words have the password in them
@@ -84,7 +84,7 @@ class NetworkSession(Session):
             self._container.close()
             raise SourceError(f"{shown}: {error}") from error
         decoder = self._decoder
-        self._timeout = settings.read_timeout
+        self._timeout = settings.live.read_timeout
         self.live = scheme not in ("http", "https") or not _has_end(self._container)
         self.rate = decoder.rate
         self.expected = None if self.live else decoder.frame_count

@@ -45,7 +45,7 @@ def test_all_of_them_share_the_network(tiny_release: Path, capsys: pytest.Captur
 
 
 def test_a_source_that_fails_does_not_end_the_others(capsys: pytest.CaptureFixture[str]) -> None:
-    settings = load_settings("live", ["publish.address=null", "source.reconnect=false"])
+    settings = load_settings("live", ["publish.address=null", "source.live.reconnect=false"])
     assert run_cameras([FIRST, "/dev/video97"], settings, as_json=True) == 3
     good, bad = outcome(capsys)["sources"]
     assert good["report"]["state"] == "ended"

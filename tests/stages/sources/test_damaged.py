@@ -170,9 +170,9 @@ def test_a_video_too_small_to_show_a_hand(
 
 def test_a_video_larger_than_the_limit_names_it(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
     path = make_video(tmp_path / "wide.mkv", 2, size=(20000, 32), codec="ffv1")
-    assert "source.max_side" in str(failure(path, read))
+    assert "source.decoding.max_side" in str(failure(path, read))
     assert "20000x32" in str(failure(path, read))
-    assert len(read(path, max_side=20000).frames) == 2
+    assert len(read(path, decoding={"max_side": 20000}).frames) == 2
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_damage_in_the_middle_is_passed_over_and_told_at_the_end(
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
     data = path.read_bytes()
     path.write_bytes(data.replace(packets[30], bytes(len(packets[30]))))
-    reading = read(path, decoder_threads=threads)
+    reading = read(path, decoding={"threads": threads})
     assert isinstance(reading.error, BrokenSourceError)
     assert "1 packet" in str(reading.error)
     assert len(reading.frames) == 59

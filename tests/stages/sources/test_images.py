@@ -145,7 +145,7 @@ def test_a_folder_is_read_in_natural_order_at_the_rate_of_the_settings(
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / ".hidden.png").write_bytes(b"no picture")
     (tmp_path / "folder.png").mkdir()
-    reading = read(tmp_path, image_rate=10)
+    reading = read(tmp_path, pictures={"rate": 10})
     assert reading.error is None
     assert [frame.image[0, 0, 0] for frame in reading.frames] == [1, 2, 10, 33]
     assert reading.times == pytest.approx([0, 0.1, 0.2, 0.3])
@@ -233,12 +233,12 @@ def test_a_picture_larger_than_the_limit_is_refused_before_it_is_decoded(
     reading = read(path)
     assert type(reading.error) is SourceError
     assert f"{size[0]}x{size[1]}" in str(reading.error)
-    assert "source.max_side" in str(reading.error)
+    assert "source.decoding.max_side" in str(reading.error)
     assert "8192" in str(reading.error)
 
 
 def test_the_limit_can_be_raised(read: Fixture, tmp_path: Path) -> None:
-    reading = read(bomb(tmp_path / "wide.png", 20000, 100), max_side=20000)
+    reading = read(bomb(tmp_path / "wide.png", 20000, 100), decoding={"max_side": 20000})
     assert reading.frames[0].image.shape == (100, 20000, 3)
 
 

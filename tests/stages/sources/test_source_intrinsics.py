@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from hamba_core.errors import ConfigurationError
 from hamba_core.view import Intrinsics
 from stages.packets import Image
-from stages.sources import SourceSettings
 from stages.sources.calibration_file import load_calibration
 from stages.sources.intrinsics import CameraModel
+from stages.sources.settings import LensSettings
 
 Fixture = Callable[..., Any]
 K = np.array([[520.0, 0, 322.5], [0, 515.0, 236.5], [0, 0, 1]])
@@ -33,20 +33,20 @@ def written(path: Path, distortion: NDArray[np.float64] = DISTORTION, **extra: i
 
 
 def test_nothing_given_is_an_estimate_that_says_so() -> None:
-    model = CameraModel(SourceSettings())
+    model = CameraModel(LensSettings())
     assert model.of(640, 480) == Intrinsics.estimate(640, 480)
     assert model.choice().chosen == "estimated"
 
 
 def test_given_values_are_those_of_the_first_picture_and_scale_with_its_size() -> None:
-    model = CameraModel(SourceSettings(fx=500, fy=510, cx=330, cy=250))
+    model = CameraModel(LensSettings(fx=500, fy=510, cx=330, cy=250))
     assert model.of(640, 480) == Intrinsics(500, 510, 330, 250)
     assert model.of(1280, 960) == Intrinsics(1000, 1020, 660, 500)
     assert model.choice().chosen == "given"
 
 
 def test_a_picture_of_another_shape_gets_an_estimate_and_the_report_says_so() -> None:
-    model = CameraModel(SourceSettings(fx=500, fy=510, cx=330, cy=250))
+    model = CameraModel(LensSettings(fx=500, fy=510, cx=330, cy=250))
     model.of(640, 480)
     assert model.of(480, 640) == Intrinsics.estimate(480, 640)
     assert model.choice().fallback
@@ -55,12 +55,12 @@ def test_a_picture_of_another_shape_gets_an_estimate_and_the_report_says_so() ->
 
 def test_a_principal_point_outside_the_picture_is_of_another_resolution() -> None:
     with pytest.raises(ConfigurationError, match="another resolution"):
-        CameraModel(SourceSettings(fx=1000, fy=1000, cx=960, cy=540)).of(640, 480)
+        CameraModel(LensSettings(fx=1000, fy=1000, cx=960, cy=540)).of(640, 480)
 
 
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (333, 100)])
 def test_a_field_of_view_spans_the_longer_side_of_every_picture(size: tuple[int, int]) -> None:
-    camera = CameraModel(SourceSettings(field_of_view=70)).of(*size)
+    camera = CameraModel(LensSettings(field_of_view=70)).of(*size)
     assert camera.fx == pytest.approx(max(size) / 2 / tan(radians(35)))
     assert not camera.estimated
 
@@ -74,7 +74,7 @@ def test_a_calibration_is_read_as_opencv_writes_it(tmp_path: Path, suffix: str) 
 
 
 def test_opencv_counts_from_the_centre_of_the_first_pixel(tmp_path: Path) -> None:
-    model = CameraModel(SourceSettings(calibration=written(tmp_path / "camera.yaml")))
+    model = CameraModel(LensSettings(calibration=written(tmp_path / "camera.yaml")))
     assert model.of(640, 480) == Intrinsics(520, 515, 323, 237)
     assert model.of(1280, 960) == Intrinsics(1040, 1030, 646, 474)
 
@@ -115,7 +115,7 @@ def test_undistorted_pictures_agree_with_the_pinhole(
     if factor == 2:
         image = np.asarray(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR), np.uint8)
     path = written(tmp_path / "camera.yaml", distortion, fisheye_model=int(fisheye))
-    model = CameraModel(SourceSettings(calibration=path))
+    model = CameraModel(LensSettings(calibration=path))
     camera = model.of(640 * factor, 480 * factor)
     expected = camera.project(points)
     before, after = centres(image), centres(model.undistorted(image))
@@ -128,14 +128,14 @@ def test_undistorted_pictures_agree_with_the_pinhole(
 
 
 def test_a_calibration_without_distortion_leaves_pictures_alone(tmp_path: Path) -> None:
-    model = CameraModel(SourceSettings(calibration=written(tmp_path / "camera.yaml", np.zeros(5))))
+    model = CameraModel(LensSettings(calibration=written(tmp_path / "camera.yaml", np.zeros(5))))
     image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     assert model.undistorted(image) is image
     assert "no distortion" in model.choice().chosen
 
 
 def test_a_calibration_of_another_shape_is_refused(tmp_path: Path) -> None:
-    model = CameraModel(SourceSettings(calibration=written(tmp_path / "camera.yaml")))
+    model = CameraModel(LensSettings(calibration=written(tmp_path / "camera.yaml")))
     with pytest.raises(ConfigurationError, match="640x480"):
         model.of(1920, 1080)
 
@@ -167,7 +167,7 @@ def test_a_file_that_is_no_calibration_is_named(tmp_path: Path, text: str) -> No
 
 def test_a_missing_calibration_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"gone\.yaml"):
-        CameraModel(SourceSettings(calibration=tmp_path / "gone.yaml"))
+        CameraModel(LensSettings(calibration=tmp_path / "gone.yaml"))
 
 
 def test_a_wrong_number_of_coefficients_is_named(tmp_path: Path) -> None:
@@ -189,5 +189,5 @@ def test_a_source_fails_in_open_where_the_camera_does_not_fit(
 ) -> None:
     path = make_video(tmp_path / "clip.mp4", 2)
     assert isinstance(read(path, fx=80, fy=81, cx=300, cy=50).error, ConfigurationError)
-    missing = read(path, calibration=tmp_path / "gone.yaml")
+    missing = read(path, lens={"calibration": tmp_path / "gone.yaml"})
     assert isinstance(missing.error, ConfigurationError)

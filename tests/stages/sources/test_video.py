@@ -12,6 +12,7 @@ import pytest
 
 from hamba_core.errors import SourceError
 from stages.sources import SourceSettings, source_for
+from stages.sources.settings import DecodingSettings
 
 Fixture = Callable[..., Any]
 COLOURS = [(220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190)]  # of the clip, row by row
@@ -240,7 +241,7 @@ def test_a_file_may_have_any_suffix_or_none(make_video: Fixture, read: Fixture, 
 
 
 def test_the_decoder_and_its_threads_are_told(make_video: Fixture, read: Fixture, tmp_path: Path) -> None:
-    reading = read(make_video(tmp_path / "clip.mp4", 2), decoder_threads=3)
+    reading = read(make_video(tmp_path / "clip.mp4", 2), decoding={"threads": 3})
     assert reading.choice("decoder").chosen == "h264, FFmpeg software, 3 threads"
 
 
@@ -284,7 +285,7 @@ def test_decoding_is_as_fast_as_a_bare_loop(make_video: Fixture, tmp_path: Path)
     ours, theirs = [], []
     for _ in range(5):
         start = time.perf_counter()
-        source = source_for(str(path), SourceSettings(decoder_threads=1))
+        source = source_for(str(path), SourceSettings(decoding=DecodingSettings(threads=1)))
         source.open()
         count = sum(frame is not None for frame in source.frames())
         source.close()

@@ -11,6 +11,7 @@ from hamba_core.errors import BrokenSourceError, SourceError
 from stages.packets import Choice, Frame
 from stages.sources import SourceSettings
 from stages.sources.live.live_source import LiveSource, Picture, Session
+from stages.sources.settings import LiveSettings
 
 IMAGE = np.zeros((32, 48, 3), np.uint8)
 Play = Callable[["Fake"], Generator[Picture]]
@@ -78,7 +79,7 @@ class Port:
         return session
 
 
-QUICK = SourceSettings(open_timeout=0.2, read_timeout=0.2, reconnect_timeout=0.6)
+QUICK = SourceSettings(live=LiveSettings(open_timeout=0.2, read_timeout=0.2, reconnect_timeout=0.6))
 
 
 def source_of(*sessions: Fake | Exception, settings: SourceSettings = QUICK) -> LiveSource:
@@ -226,7 +227,7 @@ def test_a_file_at_an_address_ends() -> None:
 
 @pytest.mark.parametrize("live", [True, False])
 def test_without_reconnection_a_drop_breaks_the_source(live: bool) -> None:
-    settings = SourceSettings(reconnect=not live, read_timeout=0.2)
+    settings = SourceSettings(live=LiveSettings(reconnect=not live, read_timeout=0.2))
     source = source_of(Fake(some_then_drop(4), live=live), settings=settings)
     source.open()
     frames: list[Frame | None] = []

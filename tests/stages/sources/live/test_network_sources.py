@@ -19,6 +19,7 @@ from hamba_core.errors import BrokenSourceError, SourceError
 from stages.packets import Frame
 from stages.sources import SourceSettings, source_for
 from stages.sources.live.network import scheme_of, without_password
+from stages.sources.settings import LiveSettings
 
 Fixture = Callable[..., Any]
 COLOURS = [(220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190)]
@@ -203,7 +204,7 @@ def camera() -> Iterator[Camera]:
     camera.released.set()
 
 
-QUICK = SourceSettings(open_timeout=5, read_timeout=0.5, reconnect_timeout=20)
+QUICK = SourceSettings(live=LiveSettings(open_timeout=5, read_timeout=0.5, reconnect_timeout=20))
 
 
 def test_an_ip_camera_is_live(camera: Camera, serve: Fixture) -> None:
@@ -234,7 +235,7 @@ def test_an_ip_camera_that_goes_away_and_comes_back_is_opened_again(camera: Came
 
 def test_an_ip_camera_that_stays_away_is_given_up(camera: Camera, serve: Fixture) -> None:
     camera.hang_up_after = 5
-    settings = SourceSettings(open_timeout=5, read_timeout=0.5, reconnect_timeout=0.4)
+    settings = SourceSettings(live=LiveSettings(open_timeout=5, read_timeout=0.5, reconnect_timeout=0.4))
     source = source_for(f"{serve(camera.handler())}/video", settings)
     source.open()
     camera.refuse = 1000
@@ -282,7 +283,9 @@ def test_a_transport_stream_over_udp_is_live_and_is_waited_for_when_it_pauses(
     port = free_port()
     broadcast = Broadcast(port, lambda index: make_picture(shift=4 + index))
     try:
-        source = source_for(f"udp://127.0.0.1:{port}", SourceSettings(read_timeout=1, reconnect_timeout=20))
+        source = source_for(
+            f"udp://127.0.0.1:{port}", SourceSettings(live=LiveSettings(read_timeout=1, reconnect_timeout=20))
+        )
         info = source.open()
         assert (info.live, info.width, info.height) == (True, 96, 64)
         frames = source.frames()
@@ -396,7 +399,7 @@ def test_an_rtsp_camera_is_live_and_its_password_is_not_shown(
 ) -> None:
     rtsp = RtspCamera(lambda index: make_picture(shift=4 + index))
     try:
-        source = source_for(rtsp.address, SourceSettings(read_timeout=2))
+        source = source_for(rtsp.address, SourceSettings(live=LiveSettings(read_timeout=2)))
         info = source.open()
         assert info.live
         assert "secret" not in info.name
@@ -410,7 +413,7 @@ def test_an_rtsp_camera_is_live_and_its_password_is_not_shown(
 def test_an_rtsp_camera_that_falls_silent_is_opened_again(make_picture: Fixture) -> None:
     rtsp = RtspCamera(lambda index: make_picture(shift=4 + index), silent_after=60)
     try:
-        source = source_for(rtsp.address, SourceSettings(read_timeout=0.5))
+        source = source_for(rtsp.address, SourceSettings(live=LiveSettings(read_timeout=0.5)))
         source.open()
         frames = taken(source.frames(), 80)
         assert [frame.meta.index for frame in frames] == list(range(80))

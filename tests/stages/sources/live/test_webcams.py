@@ -14,6 +14,7 @@ from hamba_core.errors import BrokenSourceError, SourceError
 from stages.packets import Frame
 from stages.sources import SourceSettings, source_for
 from stages.sources.live import camera
+from stages.sources.settings import CameraSettings, LiveSettings
 
 Fixture = Callable[..., Any]
 
@@ -94,7 +95,7 @@ def test_frames_of_a_camera_are_live(devices: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_size_and_a_rate_are_asked_for(devices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = Device(monkeypatch)
-    source = source_for("2", SourceSettings(camera_width=320, camera_height=240, camera_rate=15))
+    source = source_for("2", SourceSettings(camera=CameraSettings(width=320, height=240, rate=15)))
     info = source.open()
     source.close()
     assert (info.width, info.height, info.fps) == (320, 240, 15)
@@ -162,7 +163,7 @@ def test_opencv_is_the_fallback_and_the_report_says_why(
     devices: Path, monkeypatch: pytest.MonkeyPatch, capture: type[Capture]
 ) -> None:
     Device(monkeypatch, refuse=BUSY)
-    source = source_for("0", SourceSettings(camera_width=640, camera_height=480, camera_rate=30))
+    source = source_for("0", SourceSettings(camera=CameraSettings(width=640, height=480, rate=30)))
     info = source.open()
     frames = taken(source.frames(), 3)
     source.close()
@@ -208,7 +209,7 @@ def test_a_camera_that_opencv_reads_and_that_is_unplugged_is_given_up(
 ) -> None:
     Device(monkeypatch, refuse=BUSY)
     capture.left = 4
-    source = source_for("0", SourceSettings(reconnect=False))
+    source = source_for("0", SourceSettings(live=LiveSettings(reconnect=False)))
     source.open()
     with pytest.raises(BrokenSourceError, match="unplugged"):
         list(source.frames())
