@@ -65,6 +65,18 @@ def joint_axes(rest_joints_21: Array) -> Array:
     return np.stack([flexion, np.cross(twist, flexion), twist], 1)
 
 
+def thumb_before_palm(rest_joints_21: Array) -> float:
+    """How far the thumb stands before the palm of a right hand (21, 3), as a share of the palm's length, in any frame.
+
+    That of a left hand is negative: where the joints say that the palm is, seen as a right hand's, is its back.
+    """
+    at = {name: rest_joints_21[i] for i, name in enumerate(JOINT_NAMES)}
+    palm = at["middle_1"] - at["wrist"]
+    palmar = _unit(np.cross(at["index_1"] - at["little_1"], palm))
+    thumb = (at["thumb_3"] + at["thumb_4"]) / 2 - at["wrist"]
+    return float(thumb @ palmar / np.linalg.norm(palm))
+
+
 def default_joint_limits() -> Array:
     """Limits (15, 3, 2) radians: (flexion, abduction, twist) x (least, most), model order without the wrist."""
     finger = [

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from hamba_core.errors import HandModelError
-from hamba_core.hand.anatomy import default_joint_limits, flexion_axes
+from hamba_core.hand.anatomy import default_joint_limits, flexion_axes, thumb_before_palm
 from hamba_core.hand.hand_model import HandModel
 from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, MODEL_PARENTS
 from hamba_core.untrusted import (
@@ -45,6 +45,8 @@ _SHAPES: Final[Mapping[str, tuple[int, ...]]] = {
     "f": (_FACES, 3),
 }
 _FILE_NAME = "MANO_RIGHT.pkl"
+_SMALLEST, _LARGEST = 0.05, 1.0  # m; MANO's hand spans about 0.2
+_PLANE = 0.1  # shares of the palm; the generic hand's thumb stands 0.4 before it
 _LARGEST_FILE = 64 * 1024 * 1024
 _LARGEST_ARRAY = 8 * 1024 * 1024  # bytes; posedirs has 2.5 MB
 _ADVICE = "get MANO_RIGHT.pkl from https://mano.is.tue.mpg.de (docs/model.md)"
@@ -143,7 +145,7 @@ def hand_of(arrays: Mapping[str, Any], path: Path) -> HandModel:
         if not np.allclose(rows.sum(1), 1, atol=1e-3):
             raise HandModelError(f"{path}: expected each row of {name} to sum to 1, found another sum; {_ADVICE}")
     rest = np.concatenate([regressor @ v_template, v_template[list(TIPS)]])[list(JOINTS_FROM_MODEL)]
-    return HandModel(
+    hand = HandModel(
         name="mano",
         v_template=v_template,
         shapedirs=shapedirs,
@@ -155,6 +157,24 @@ def hand_of(arrays: Mapping[str, Any], path: Path) -> HandModel:
         flexion_axes=flexion_axes(rest),
         joint_limits=default_joint_limits(),
     )
+    _check_size_and_side(v_template, rest, path)
+    return hand
+
+
+def _check_size_and_side(v_template: NDArray[np.float64], rest: NDArray[np.float64], path: Path) -> None:
+    size = float(np.ptp(v_template, axis=0).max())
+    if not _SMALLEST <= size <= _LARGEST:
+        raise HandModelError(
+            f"{path}: expected a hand of about 0.2 m, found v_template to span {size:.3g} m; is it in another unit? "
+            "Scale v_template, shapedirs and posedirs to metres"
+        )
+    thumb = thumb_before_palm(rest)
+    # Where the thumb lies in the palm's plane, the shape does not tell, and the name may.
+    if thumb < -_PLANE or (thumb < _PLANE and "left" in path.name.lower()):
+        raise HandModelError(
+            f"{path}: expected the right hand, of which left ones are made as its mirror image, found a left hand; "
+            f"give {_FILE_NAME}, which stands beside it"
+        )
 
 
 def arrays_of(hand: HandModel) -> Arrays:

@@ -87,9 +87,20 @@ def _read(path: Path) -> dict[str, Tensor]:
     kept = {str(name): value for name, value in tensors.items() if not str(name).startswith(_UNUSED)}
     if foreign := [f"{name}: {type(value).__name__}" for name, value in kept.items() if not isinstance(value, Tensor)]:
         raise WeightsError(f"{path}: expected a state_dict of tensors, found {some(foreign)}; {ADVICE}")
+    if empty := [f"{name}: {_kind(value)}" for name, value in kept.items() if _kind(value)]:
+        raise WeightsError(f"{path}: expected tensors with their numbers, found {some(empty)}; {ADVICE}")
     if repeated := [name for name, tensor in kept.items() if tensor.nbytes > tensor.untyped_storage().nbytes()]:
         raise WeightsError(f"{path}: expected every number in the file, found fewer for {some(repeated)}; {ADVICE}")
     return kept
+
+
+def _kind(tensor: Tensor) -> str:
+    """What a tensor is that is not plainly its numbers, one after the other; nothing where it is."""
+    if tensor.is_meta:
+        return "on the device meta, without any"
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+        return f"{tensor.dtype}, {tensor.layout}"
+    return ""
 
 
 def check_archive(path: Path, *, contents: bool) -> None:

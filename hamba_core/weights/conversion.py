@@ -10,7 +10,15 @@ from torch import Tensor
 
 from hamba_core.errors import HandModelError, OutputError, WeightsError
 from hamba_core.hand import HandModel, arrays_of, load_generic_hand
-from hamba_core.weights.loading import WeightsFile, hand_for, lay_out, open_weights, release_name, tensor_dtypes
+from hamba_core.weights.loading import (
+    WeightsFile,
+    check_finite,
+    hand_for,
+    lay_out,
+    open_weights,
+    release_name,
+    tensor_dtypes,
+)
 from hamba_core.weights.weights_file import BFLOAT16, HAND, ConvertedFile, Entry, write_converted
 
 
@@ -65,8 +73,7 @@ def convert_release(
 
 def _finite(weights: WeightsFile, name: str, dtype: torch.dtype) -> Tensor:
     tensor = weights.read({name: dtype})[name]
-    if not tensor.isfinite().all():
-        raise WeightsError(f"{weights.path}: expected finite numbers, found others in {name}; get the checkpoint again")
+    check_finite(name, tensor, weights.path)
     return tensor
 
 

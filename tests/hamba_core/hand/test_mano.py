@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.spatial.transform import Rotation
 
 from hamba_core.errors import HandModelError
-from hamba_core.hand.hand_model import HandModel
+from hamba_core.hand.generic_hand import load_generic_hand
+from hamba_core.hand.hand_model import MIRROR, HandModel
 from hamba_core.hand.mano import TIPS, arrays_of, hand_of, read_mano
-from hamba_core.hand.skeleton import MODEL_PARENTS
+from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, MODEL_PARENTS
 
 WriteMano = Callable[..., Path]
 
@@ -167,6 +169,43 @@ def test_a_file_that_is_no_mano_hand_is_refused_and_says_what_is_wrong(
     with pytest.raises(HandModelError, match=words) as error:
         read_mano(path)
     assert not isinstance(error.value.__cause__, AssertionError)
+
+
+@pytest.fixture
+def real_shape(mano_arrays: dict[str, Any]) -> dict[str, Any]:
+    """MANO's arrays with a right hand's shape: joints and tips where the generic hand has them."""
+    hand = load_generic_hand()
+    order = list(JOINTS_FROM_MODEL)
+    joints = np.empty((21, 3))
+    joints[order] = hand.rest_joints_21(np.zeros(10))
+    v_template, regressor = mano_arrays["v_template"].copy(), np.zeros((16, 778))
+    chosen = [number for number in range(100) if number not in TIPS][:16]
+    v_template[chosen], v_template[list(TIPS)] = joints[:16], joints[16:]
+    regressor[range(16), chosen] = 1
+    return {"v_template": v_template, "J_regressor": regressor}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_left_hand_is_told_by_its_shape_however_it_lies(
+    real_shape: dict[str, Any], mano_arrays: dict[str, Any], seed: int
+) -> None:
+    R = Rotation.random(random_state=seed).as_matrix()
+    arrays = mano_arrays | real_shape
+    right = arrays | {"v_template": real_shape["v_template"] @ R}
+    assert hand_of(right, Path("MANO_LEFT.pkl")).name == "mano"
+    left = arrays | {"v_template": real_shape["v_template"] @ MIRROR @ R}
+    with pytest.raises(HandModelError, match=r"MANO_RIGHT\.pkl: expected the right hand.*found a left hand"):
+        hand_of(left, Path("MANO_RIGHT.pkl"))
+
+
+@pytest.mark.parametrize("factor", [1000, 100, 39.37, 0.001])
+def test_a_hand_in_another_unit_is_refused(
+    real_shape: dict[str, Any], mano_arrays: dict[str, Any], factor: float
+) -> None:
+    arrays = mano_arrays | real_shape
+    arrays |= {name: factor * arrays[name] for name in ("v_template", "shapedirs", "posedirs")}
+    with pytest.raises(HandModelError, match=r"hand\.pkl: expected a hand of about 0\.2 m.*another unit"):
+        hand_of(arrays, Path("hand.pkl"))
 
 
 @pytest.mark.parametrize(

@@ -290,14 +290,45 @@ def test_settings_of_another_network_than_the_tensors_are_named(tiny_release: Pa
         hamba_core.load(path, mano=tiny_release / "data" / "mano")
 
 
-def test_numbers_that_are_not_finite_are_not_converted(make_release: MakeRelease, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_neither_loaded_nor_converted(
+    make_release: MakeRelease, tmp_path: Path, number: float
+) -> None:
     def spoil(tensors: dict[str, Any]) -> None:
-        tensors["downsample.0.bias"][3] = np.nan
+        tensors["downsample.0.bias"][3] = number
 
+    release = make_release(tmp_path / "release", spoil)
+    with pytest.raises(WeightsError, match=r"finite numbers, found others in downsample\.0\.bias") as error:
+        hamba_core.load(release)
+    assert str(checkpoint_of(release)) in str(error.value)
     with pytest.raises(WeightsError, match=r"finite numbers, found others in downsample\.0\.bias"):
-        hamba_core.convert_release(make_release(tmp_path / "release", spoil), tmp_path / "out.safetensors")
+        hamba_core.convert_release(release, tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["release"]
+
+
+def test_numbers_whose_sum_is_too_large_are_numbers(make_release: MakeRelease, tmp_path: Path) -> None:
+    def enlarge(tensors: dict[str, Any]) -> None:
+        tensors["downsample.0.bias"].fill_(3e38)
+
+    hamba_core.load(make_release(tmp_path / "release", enlarge))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "words"),
+    [
+        (torch.zeros(16, device="meta"), "on the device meta"),
+        (torch.zeros(16).to_sparse(), "sparse"),
+        (torch.zeros(16, dtype=torch.complex64), "complex64"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants:UserWarning")  # torch's, of sparse ones
+def test_a_tensor_that_is_not_plainly_its_numbers_is_named(
+    make_release: MakeRelease, tmp_path: Path, tensor: torch.Tensor, words: str
+) -> None:
+    release = make_release(tmp_path / "release", lambda tensors: tensors.update({"downsample.0.bias": tensor}))
+    with pytest.raises(WeightsError, match=rf"hamba\.ckpt: expected tensors with .* downsample\.0\.bias: .*{words}"):
+        hamba_core.load(release)
 
 
 def test_conversion_tells_how_far_it_is_and_what_it_made(tiny_release: Path, tmp_path: Path) -> None:
