@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hamba_core.errors import ConfigurationError
+from pipeline.commands.options import Take
 
 if TYPE_CHECKING:
     from stages.export import ExportSettings
@@ -27,6 +28,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="Folder for what is written. [default: the recording's]", show_default=False)
     ] = None,
+    take: Take = None,
     tracks: Annotated[
         str | None, typer.Option(help="Numbers of tracks, with commas. [default: all]", show_default=False)
     ] = None,
@@ -77,6 +79,7 @@ def export(
         )
     settings = _settings(
         formats=forms,
+        take=take,
         tracks=_numbers(tracks),
         side=side and side.lower(),
         start=start,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.options import Take
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -17,6 +19,7 @@ def info(
     recording: Annotated[
         Path, typer.Argument(help="A recording (hands.mcap), or the folder that has it.", show_default=False)
     ],
+    take: Take = None,
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw its timeline into this PNG file: tracks, scores, speeds, latency.", show_default=False),
@@ -37,7 +40,7 @@ def info(
     if plot is not None and plot.exists() and not overwrite:
         raise OutputError(f"{plot}: expected no such file yet, found one; name another with --plot, or say --overwrite")
     with share_bar(Console(stderr=True, quiet=json), "reading") as on_progress:
-        overview = read_overview(recording_in(recording), on_progress)
+        overview = read_overview(recording_in(recording), on_progress, take)
     if plot is not None:
         from stages.recording import plot_timeline
 

@@ -8,6 +8,10 @@ import typer
 Address = Annotated[
     str, typer.Argument(help="Where hands are published, as ZeroMQ writes addresses.", metavar="ADDRESS")
 ]
+Take = Annotated[
+    int | None,
+    typer.Option(min=1, help="Which of the takes that another program has put into one file.", show_default=False),
+]
 ServerKey = Annotated[
     Path | None, typer.Option(help="The publisher's public key file (*.key), where it asks for CURVE.")
 ]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.commands.options import Take
 from stages.common.address import DEFAULT_ADDRESS
 
 
@@ -12,6 +13,7 @@ def play(
     recording: Annotated[
         Path, typer.Argument(help="A recording (hands.mcap), or the folder that has it.", show_default=False)
     ],
+    take: Take = None,
     rate: Annotated[float, typer.Option(help="Times its own pace.", metavar="FACTOR")] = 1.0,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until Ctrl-C.")] = False,
     publish: Annotated[str, typer.Option(help="Where to publish.", metavar="ADDRESS")] = DEFAULT_ADDRESS,
@@ -27,7 +29,7 @@ def play(
 
     if not 0.01 <= rate <= 100:
         raise ConfigurationError(f"--rate: expected a factor between 0.01 and 100, found {rate:g}")
-    opened = read_recording(recording_in(recording))
+    opened = read_recording(recording_in(recording), take)
     console = Console(stderr=True)
     player = Player(opened, Publisher(PublishSettings(address=publish)), rate=rate, loop=loop)
     console.print(f"playing {opened.path}, to be published on {publish}; Ctrl-C ends", highlight=False)

@@ -86,7 +86,7 @@ def _export(
     as_recorded: Set[Path],
     on_progress: Callable[[float], None],
 ) -> list[Path]:
-    recording = read_recording(recording_path)
+    recording = read_recording(recording_path, settings.take)
     if settings.hand_model is not None and recording.run.hand_model == "generic":
         raise ConfigurationError(
             f"{settings.hand_model}: expected no hand model for a recording of the generic hand, which is shipped; "

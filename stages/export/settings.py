@@ -31,6 +31,7 @@ class ExportSettings(StageSettings):
     """Which hands, in which forms."""
 
     formats: tuple[Format, ...] = Field(("npz",), min_length=1)
+    take: int | None = Field(None, ge=1, description="which of the takes that another program has put into one file")
     tracks: tuple[int, ...] | None = Field(None, description="track numbers; none: all")
     side: Side | None = Field(None, description="left or right; none: both")
     start: float | None = Field(None, description="s of the source's time")

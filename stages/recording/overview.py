@@ -148,9 +148,14 @@ def mean_of(series: Series) -> float:
     return float(known.mean()) if len(known) else nan
 
 
-def read_overview(path: Path, on_progress: Callable[[float], None] = lambda share: None) -> Overview:
-    """Read a recording through. `on_progress` is told the share that is done, 0 to 1. Raises SourceError, WireError."""
-    recording = read_recording(path)
+def read_overview(
+    path: Path, on_progress: Callable[[float], None] = lambda share: None, take: int | None = None
+) -> Overview:
+    """Read a recording through; `take` as in `read_recording`. `on_progress` is told the share that is done, 0 to 1.
+
+    Raises SourceError, WireError.
+    """
+    recording = read_recording(path, take)
     overview = Overview(path, path.stat().st_size, recording.run, recording.topology.vertices)
     overview.status = recording.last_status()
     expected = overview.status.frames if overview.status else 0

@@ -7,8 +7,9 @@ stays flat however long the recording is.
 import logging
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -19,7 +20,7 @@ from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.reader import make_reader
-from mcap.records import Attachment, Channel, Chunk, Message
+from mcap.records import Attachment, Channel, Chunk, McapRecord, Message
 from mcap.stream_reader import breakup_chunk
 
 from hamba_core.errors import SourceError
@@ -46,7 +47,7 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording on disk. Made by `read_recording`."""
+    """A take on disk. Made by `read_recording`."""
 
     path: Path
     run: RecordedRun
@@ -58,14 +59,26 @@ class Recording:
         return RunInfo(run.stream, run.source, self.topology, run.estimator, run.clock, run.versions, run.settings)
 
     def messages(self, kinds: Collection[wire.Kind] = wire.KINDS) -> Iterator[Recorded]:
-        """Messages of these kinds, in the order written, those that are whole. Raises WireError."""
+        """Messages of these kinds, in the order written, those that are whole. Raises WireError.
+
+        Another take's, which another program has put into the same file, are left out: a take is known by its stream
+        and by when it began.
+        """
+        wanted = {f"{kind}/{self.run.stream}" for kind in kinds}
         topics: dict[int, str] = {}
+        others = 0
         for record in _records(self.path):
             match record:
-                case Channel() if record.topic.partition("/")[0] in kinds:
+                case Channel() if record.topic in wanted:
                     topics[record.id] = record.topic
                 case Message() if record.channel_id in topics:
-                    yield Recorded(record.log_time, wire.decode_map(topics[record.channel_id], record.data))
+                    message = wire.decode_map(topics[record.channel_id], record.data)
+                    if message.clock == self.run.clock:
+                        yield Recorded(record.log_time, message)
+                    else:
+                        others += 1
+        if others:
+            logger.warning("%s: %d messages belong to another take and are left out", self.path, others)
 
     def results(self) -> Iterator[FrameResult]:
         """Every frame's hands, in order."""
@@ -89,25 +102,53 @@ class Recording:
                 found = _last_by_index(file, topic)
         except (*_DAMAGE, OSError):  # the index may lead anywhere, before the file too
             return []
-        return [wire.decode_map(topic, found.data)] if found else []
+        message = wire.decode_map(topic, found.data) if found else None
+        return [message] if message and message.clock == self.run.clock else []
 
 
-def read_recording(path: Path) -> Recording:
-    """Open a recording. Raises SourceError where it is none, or was cut before anything was in it."""
-    run = topology = None
-    topics: dict[int, str] = {}
-    for record in _records(path):
-        match record:
-            case Attachment() if record.name == RUN:
-                run = _run(path, record.data)
-            case Channel():
-                topics[record.id] = record.topic
-            case Message() if topics.get(record.channel_id, "").startswith("model/"):
-                message = wire.decode_map(topics[record.channel_id], record.data)
-                topology = message.topology if isinstance(message, wire.ModelMessage) else None
-        if run and topology:
-            return Recording(path, run, topology)
+def read_recording(path: Path, take: int | None = None) -> Recording:
+    """Open a recording. Where another program has put several takes into one file, `take` says which, from 1.
+
+    Raises SourceError where it is none, was cut before anything was in it, or holds several takes and none is chosen.
+    """
+    runs = sorted(
+        (_run(path, attachment.data) for attachment in _attachments(path) if attachment.name == RUN),
+        key=lambda run: (run.clock.unix_ns, run.stream),
+    )
+    if runs:
+        run = _chosen(path, runs, take)
+        topics: dict[int, str] = {}
+        for record in _records(path):
+            match record:
+                case Channel():
+                    topics[record.id] = record.topic
+                case Message() if topics.get(record.channel_id) == f"model/{run.stream}":
+                    message = wire.decode_map(topics[record.channel_id], record.data)
+                    if isinstance(message, wire.ModelMessage) and message.clock == run.clock:
+                        return Recording(path, run, message.topology)
     raise SourceError(f"{path}: expected a recording of hands, found an MCAP file without a run and a hand model in it")
+
+
+def _chosen(path: Path, runs: Sequence[RecordedRun], take: int | None) -> RecordedRun:
+    if take is not None and not 1 <= take <= len(runs):
+        raise SourceError(f"{path}: expected a take from 1 to {len(runs)}, found {take}")
+    run = runs[(take or 1) - 1]
+    if sum((other.stream, other.clock) == (run.stream, run.clock) for other in runs) > 1:
+        raise SourceError(
+            f"{path}: expected takes that can be told apart, found the same one twice, of {run.source.name}, in one "
+            "file; use the recording that it was made of"
+        )
+    if take is None and len(runs) > 1:
+        described = "; ".join(
+            f"{number}: {run.source.name}, stream {run.stream}, "
+            f"{datetime.fromtimestamp(run.clock.unix_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+            for number, run in enumerate(runs, 1)
+        )
+        raise SourceError(
+            f"{path}: expected one take, found {len(runs)} that were put into one file ({described}); "
+            "choose one with --take"
+        )
+    return run
 
 
 def _run(path: Path, data: bytes) -> RecordedRun:
@@ -117,47 +158,54 @@ def _run(path: Path, data: bytes) -> RecordedRun:
         raise SourceError(f"{path}: expected the description of a run in {RUN}, found: {error}") from error
 
 
-_Record = Attachment | Channel | Message
+_CONTENT: Final = (Opcode.CHUNK, Opcode.CHANNEL, Opcode.MESSAGE)
+"""Where messages and their channels are; a file need not have chunks."""
 
 
-def _records(path: Path) -> Iterator[_Record]:
-    """Attachments, channels and messages, those that are whole. Raises SourceError."""
+def _attachments(path: Path) -> Iterator[Attachment]:
+    """Attachments, those that are whole. Raises SourceError."""
+    return (record for record in _records(path, (Opcode.ATTACHMENT,)) if isinstance(record, Attachment))
+
+
+def _records(path: Path, wanted: Collection[Opcode] = _CONTENT) -> Iterator[McapRecord]:
+    """What is in records of these kinds, in order, as far as they are whole. Raises SourceError."""
     try:
         with path.open("rb") as file:
             if (magic := file.read(len(MAGIC))) != MAGIC:
                 raise SourceError(f"{path}: expected an MCAP recording, found a file that starts {magic!r}")
-            yield from chain.from_iterable(_whole_records(file, path.stat().st_size))
+            yield from chain.from_iterable(_whole_records(file, path.stat().st_size, wanted))
     except OSError as error:
         raise SourceError(f"{path}: expected a readable recording, found: {error.strerror or error}") from error
 
 
-def _whole_records(file: BinaryIO, size: int) -> Iterator[list[_Record]]:
+def _whole_records(file: BinaryIO, size: int, wanted: Collection[Opcode]) -> Iterator[list[McapRecord]]:
     while len(header := file.read(9)) == 9:
         opcode, length = struct.unpack("<BQ", header)
         if opcode in (Opcode.DATA_END, Opcode.FOOTER) or length > size - file.tell():
             return
-        if opcode not in (Opcode.CHUNK, Opcode.ATTACHMENT):
+        if opcode not in wanted:
             file.seek(length, 1)
             continue
         content = file.read(length)
         try:
-            records = _attachment(content) if opcode == Opcode.ATTACHMENT else _chunk(content)
+            yield _read(opcode, content)
         except _DAMAGE as error:
             logger.warning("%s: %d bytes are damaged and are left out: %s", file.name, length, error)
-            continue
-        yield records
 
 
-def _attachment(content: bytes) -> list[_Record]:
-    (expected,) = struct.unpack("<I", content[-4:])
-    if expected != zlib.crc32(content[:-4]):
-        raise ValueError("an attachment does not have its checksum")
-    return [Attachment.read(ReadDataStream(BytesIO(content)))]
-
-
-def _chunk(content: bytes) -> list[_Record]:
-    records = breakup_chunk(_unpacked(Chunk.read(ReadDataStream(BytesIO(content)))), validate_crc=True)
-    return [record for record in records if isinstance(record, Channel | Message)]
+def _read(opcode: int, content: bytes) -> list[McapRecord]:
+    stream = ReadDataStream(BytesIO(content))
+    match opcode:
+        case Opcode.ATTACHMENT:
+            (expected,) = struct.unpack("<I", content[-4:])
+            if expected not in (0, zlib.crc32(content[:-4])):  # 0 says that there is none
+                raise ValueError("an attachment does not have its checksum")
+            return [Attachment.read(stream)]
+        case Opcode.CHANNEL:
+            return [Channel.read(stream)]
+        case Opcode.MESSAGE:
+            return [Message.read(stream, len(content))]
+    return breakup_chunk(_unpacked(Chunk.read(stream)), validate_crc=True)
 
 
 def _unpacked(chunk: Chunk) -> Chunk:
@@ -188,7 +236,7 @@ def _last_by_index(file: BinaryIO, topic: str) -> Message | None:
     for index in reversed(summary.chunk_indexes if summary else []):
         if numbers & index.message_index_offsets.keys():
             file.seek(index.chunk_start_offset + 9)
-            for record in reversed(_chunk(file.read(index.chunk_length - 9))):
+            for record in reversed(_read(Opcode.CHUNK, file.read(index.chunk_length - 9))):
                 if isinstance(record, Message) and record.channel_id in numbers:
                     return record
     return None
