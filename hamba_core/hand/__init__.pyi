@@ -1,7 +1,7 @@
 from .anatomy import MODEL_JOINTS_IN_21 as MODEL_JOINTS_IN_21, flexion_axes as flexion_axes, joint_axes as joint_axes
 from .generic_hand import load_generic_hand as load_generic_hand
 from .hand_layer import HandLayer as HandLayer
-from .hand_model import MIRROR as MIRROR, HandModel as HandModel, PosedHand as PosedHand
+from .hand_model import HandModel as HandModel, PosedHand as PosedHand
 from .mano import arrays_of as arrays_of, hand_of as hand_of, read_mano as read_mano
 from .meshes import (
     close_holes as close_holes,
@@ -9,6 +9,7 @@ from .meshes import (
     rims as rims,
     vertex_normals as vertex_normals,
 )
+from .mirror import MIRROR as MIRROR, mirrored_points as mirrored_points, mirrored_rotations as mirrored_rotations
 from .rotations import (
     euler_zxy as euler_zxy,
     exp_so3 as exp_so3,

@@ -19,10 +19,8 @@ from numpy.typing import NDArray
 from hamba_core.arrays import Array, Int64Array
 from hamba_core.errors import HandModelError
 from hamba_core.hand.kinematics import along_fingers
+from hamba_core.hand.mirror import MIRROR
 from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, Side
-
-MIRROR = np.diag([-1.0, 1.0, 1.0])
-"""M: takes a right hand to a left one. Its own inverse."""
 
 
 class PosedHand(NamedTuple):

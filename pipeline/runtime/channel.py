@@ -13,15 +13,10 @@ from threading import Lock
 from typing import Generic, Literal, Protocol, TypeVar
 
 from pipeline.runtime.clock import Clock
+from pipeline.runtime.drops import OUTDATED, REPLACED
 from pipeline.runtime.telemetry import Ledger
 
 Policy = Literal["block", "latest"]
-
-REPLACED = "replaced by newer"
-OUTDATED = "too old"
-FAILED = "error"
-DISCARDED = "run ended"
-ABANDONED = "abandoned"
 
 
 class Stamped(Protocol):

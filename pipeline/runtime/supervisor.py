@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 
 from hamba_core.errors import StuckStageError
-from pipeline.runtime.channel import DISCARDED
+from pipeline.runtime.drops import DISCARDED
 from pipeline.runtime.worker import Failure, Shared, Worker
 from pipeline.runtime.workers import SinkWorker, SourceWorker, StageWorker
 from stages.packets import RunInfo, SourceInfo, Status

@@ -10,8 +10,9 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from pipeline.runtime.channel import ABANDONED, DISCARDED, FAILED, Channel
+from pipeline.runtime.channel import Channel
 from pipeline.runtime.clock import Bell, Clock
+from pipeline.runtime.drops import ABANDONED, DISCARDED, FAILED
 from pipeline.runtime.telemetry import Histogram, Ledger, Meter, Telemetry
 from stages.contract import EndOfStream, Sink, Source, Stage
 from stages.packets import Choice, Frame, Status

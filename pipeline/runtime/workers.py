@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple, NoReturn
 
 from hamba_core.errors import PipelineError
-from pipeline.runtime.channel import DISCARDED, FAILED, Channel
+from pipeline.runtime.channel import Channel
+from pipeline.runtime.drops import DISCARDED, FAILED
 from pipeline.runtime.worker import Envelope, Shared, Worker
 from stages.contract import EndOfStream, Sink, Source, Stage
 from stages.packets import Frame, FrameMeta, FrameResult, RunInfo, SourceInfo, Status

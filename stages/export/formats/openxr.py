@@ -17,11 +17,11 @@ from hamba_core.hand import (
     FINGERS,
     JOINT_NAMES,
     JOINT_PARENTS,
-    MIRROR,
     MODEL_JOINT_NAMES,
     Side,
     flexion_axes,
     load_generic_hand,
+    mirrored_points,
     to_quaternion,
 )
 from stages.export.rig import R_FILE_CAMERA, bone_poses
@@ -160,7 +160,7 @@ def _closing_axes(offsets: Array, side: Side) -> Array:
     joints = np.zeros((21, 3))
     for bone, parent in enumerate(JOINT_PARENTS[1:], 1):
         joints[bone] = joints[parent] + offsets[bone]  # of the flat hand
-    right = joints @ MIRROR if side == "left" else joints
+    right = mirrored_points(joints, side)
     of_joints = dict(zip(MODEL_JOINT_NAMES[1:], flexion_axes(right), strict=True))
     across = right[_KNUCKLES["index"]] - right[_KNUCKLES["little"]]
     closing = np.empty((26, 3))
@@ -169,7 +169,7 @@ def _closing_axes(offsets: Array, side: Side) -> Array:
             closing[number] = across
         else:
             closing[number] = of_joints[JOINT_NAMES[min(ours, _KNUCKLES[_finger_of(name)] + 2)]]
-    return -closing @ MIRROR if side == "left" else closing  # an axis of turning is mirrored and turns the other way
+    return mirrored_points(-closing if side == "left" else closing, side)  # mirrored, it turns the other way
 
 
 def _axes(along: Array, closing: Array) -> Array:

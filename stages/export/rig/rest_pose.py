@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hamba_core.arrays import Array
 from hamba_core.errors import HandModelError
-from hamba_core.hand import JOINTS_FROM_MODEL, MIRROR, HandModel, Side, load_generic_hand, read_mano
+from hamba_core.hand import JOINTS_FROM_MODEL, HandModel, Side, load_generic_hand, mirrored_points, read_mano
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,7 @@ class RestHand:
 def rest_hand(model: HandModel, betas: Array, side: Side) -> RestHand:
     """The hand of this shape; a left one is mirrored."""
     vertices, joints = model.v_template + model.shapedirs @ betas, model.rest_joints_21(betas)
-    if side == "left":
-        vertices, joints = vertices @ MIRROR, joints @ MIRROR
+    vertices, joints = (mirrored_points(points, side) for points in (vertices, joints))
     weights = np.pad(model.weights / model.weights.sum(1, keepdims=True), ((0, 0), (0, 5)))  # nothing hangs on tips
     return RestHand(vertices, joints, weights[:, JOINTS_FROM_MODEL], model.faces_of(side))
 

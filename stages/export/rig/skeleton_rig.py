@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hamba_core.arrays import Array
 from hamba_core.errors import SourceError
-from hamba_core.hand import JOINT_PARENTS, JOINTS_FROM_MODEL, MIRROR, Side
+from hamba_core.hand import JOINT_PARENTS, JOINTS_FROM_MODEL, Side, mirrored_rotations
 from stages.export.tracks import Rows, Selection, Track
 
 R_FILE_CAMERA: Final = np.diag([1.0, -1.0, -1.0])
@@ -52,9 +52,7 @@ def bone_poses(rows: Rows, side: Side) -> BonePoses:
     """The bones of these rows (N,), in which the hand is there."""
     tips = np.broadcast_to(np.eye(3), (len(rows), 5, 3, 3))
     own = np.concatenate([rows["global_orient"][:, None], rows["hand_pose"], tips], 1).astype(np.float64)
-    rotations = own[:, JOINTS_FROM_MODEL]
-    if side == "left":
-        rotations = MIRROR @ rotations @ MIRROR
+    rotations = mirrored_rotations(own[:, JOINTS_FROM_MODEL], side)
     rotations[:, 0] = R_FILE_CAMERA @ rotations[:, 0]
     joints = rows["joints"].astype(np.float64) @ R_FILE_CAMERA
     world, offsets = rotations.copy(), joints.copy()

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from hamba_core.hand import MIRROR
+from hamba_core.hand import mirrored_points
 from hamba_core.view import Square, translation_in_picture
 from stages.packets import Frame, Hand, HandBox
 from stages.reconstruction.hamba.engine import CropOutput
@@ -36,8 +36,7 @@ def hand_in_picture(view: View, seen: CropOutput) -> Hand | None:
     """The real hand in the picture's camera; none where a part of it would not be in front of it."""
     camera, side = view.frame.meta.camera, view.box.side
     translation = translation_in_picture(seen.camera, view.square, side, camera)
-    mirror = MIRROR if side == "left" else np.eye(3)
-    joints, vertices = (points.astype(np.float64) @ mirror + translation for points in (seen.joints, seen.vertices))
+    joints, vertices = (mirrored_points(points, side) + translation for points in (seen.joints, seen.vertices))
     if not (np.isfinite(vertices).all() and vertices[:, 2].min() > 0):
         return None
     return Hand(

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from hamba_core.arrays import Array
-from hamba_core.hand import MIRROR, SIDES, HandModel, exp_so3
+from hamba_core.hand import SIDES, HandModel, exp_so3, mirrored_points
 from hamba_core.view import Intrinsics
 from stages.packets import Choice, Detections, Hand, HandBox
 from stages.reconstruction.estimator import Estimator
@@ -160,8 +160,7 @@ class LandmarksEstimator(Estimator):
             mesh = self._model.pose(global_orient, hand_pose, betas, translation).vertices
             if mesh[:, 2].min() <= 0:
                 return NO_DISTANCE
-        if box.side == "left":
-            translation, joints = MIRROR @ translation, joints @ MIRROR
+        translation, joints = (mirrored_points(points, box.side) for points in (translation, joints))
         return Hand(
             track_id=view.track_id,
             side=box.side,
@@ -215,10 +214,9 @@ def _as_right_hand(box: HandBox, camera: Intrinsics) -> tuple[Array, Array]:
     towards the hand: they are turned back here.
     """
     rays = camera.rays(box.joints_2d)[:, :2]
-    points = box.joints_world.astype(np.float64)
+    points = mirrored_points(box.joints_world, box.side)
     if box.side == "left":
         rays[:, 0] *= -1
-        points[:, 0] *= -1
     x, y = rays.mean(0)
     off_axis = np.hypot(x, y)
     turn = exp_so3(np.array([-y, x, 0.0]) * (np.arctan(off_axis) / max(off_axis, 1e-9)))

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from pipeline.runtime.channel import ABANDONED, DISCARDED, OUTDATED, REPLACED, Channel
+from pipeline.runtime.channel import Channel
 from pipeline.runtime.clock import SimulatedClock
+from pipeline.runtime.drops import ABANDONED, DISCARDED, OUTDATED, REPLACED
 from pipeline.runtime.telemetry import Ledger
 
 PATIENCE = 30.0
