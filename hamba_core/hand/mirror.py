@@ -1,8 +1,8 @@
 """Left hands. Models and networks know right hands alone: a left hand is mirrored on the way in and on the way out.
 
 With M the mirror that flips x, a left hand's points are M x and its rotations M R M, where x and R are those of the
-right hand in the mirror (`docs/conventions.md`). Right hands pass as they are. Pictures of left hands are mirrored where
-crops are cut: `hamba_core.view.crop`, `stages.detection.hand_crop`.
+right hand in the mirror (`docs/conventions.md`). Right hands pass as they are. Pictures of left hands are mirrored
+where crops are cut: `hamba_core.view.crop`, `stages.detection.hand_crop`.
 """
 
 from typing import Final

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from hamba_core.arrays import Array
 from hamba_core.errors import HandModelError
 from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import MIRROR
+from hamba_core.hand.mirror import MIRROR
 from hamba_core.hand.rotations import exp_so3
 from hamba_core.hand.skeleton import JOINT_NAMES, MODEL_JOINT_NAMES, Side
 
