@@ -25,10 +25,10 @@ from pipeline.terminal import (
     print_report,
     report_tree,
     run_tidily,
-    stopped_by_signals,
     with_notes,
     written_in,
 )
+from stages.common.stop_signals import stopped_by_signals
 from stages.packets import Choice
 from stages.reconstruction import shared_network, uses_network
 from stages.sources import source_for

@@ -5,15 +5,15 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from threading import Event
-from types import FrameType
 from typing import Any
 
 from hamba_core.errors import PipelineError
 from pipeline.batch.worker import Outcome, Progress, Task
+from stages.common.stop_signals import stopped_by_signals
 
 _POLL = 0.5  # s
 _PATIENCE = 5.0  # s for a process that has nothing to do to end
@@ -29,8 +29,9 @@ def perform_all(
     waiting = deque(tasks)
     busy: dict[Connection[Any, Any], _Worker] = {}
     idle: list[_Worker] = []
+    asked = Event()
     try:
-        with _stop_asked() as asked:
+        with stopped_by_signals(asked.set):
             stopped = False
             while waiting or busy:
                 if asked.is_set() and not stopped:
@@ -58,23 +59,6 @@ def perform_all(
     finally:
         for worker in (*busy.values(), *idle):
             worker.end()
-
-
-@contextmanager
-def _stop_asked() -> Iterator[Event]:
-    """Set by the first Ctrl-C or SIGTERM; the second raises KeyboardInterrupt."""
-    asked = Event()
-
-    def ask(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.default_int_handler)
-        asked.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Worker:

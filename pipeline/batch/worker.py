@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hamba_core.errors import HambaError, NoHandsError
 from pipeline.terminal import ABANDONED_PREFIX, with_notes
+from stages.common.stop_signals import interrupted_by_signals
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -135,8 +136,7 @@ def _exported(task: Task, tell: Callable[[Progress], None]) -> list[Path]:
 
 def main(handle: int) -> None:
     """Take tasks from the parent's end of this connection until it is closed."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupted_by_signals()
     parent = Connection(handle)
 
     def tell(progress: Progress) -> None:

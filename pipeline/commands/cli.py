@@ -4,7 +4,6 @@ Nothing heavy is imported here: each command imports what it needs when it is ca
 """
 
 import os
-import signal
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -26,6 +25,7 @@ from pipeline.commands import (
     web,
     weights,
 )
+from stages.common.stop_signals import interrupted_by_signals
 
 app = typer.Typer(
     name="hamba",
@@ -74,9 +74,7 @@ def main() -> None:
     # Before NumPy is loaded: its matrices here are small, and BLAS threads that wait for the next one spin, which takes
     # the processor from the detector.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # A shell's background jobs are started with SIGINT ignored; SIGTERM ends the viewers as cleanly as Ctrl-C does.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupted_by_signals()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes; as standard error does it
     from pipeline.terminal import leave, run_app

@@ -1,8 +1,6 @@
 """`hamba record`: what another process publishes, into a file."""
 
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +22,7 @@ def record(
 
     from pipeline.outputs import prepare_folder
     from pipeline.terminal import keep_report, print_json, print_report, report_tree
+    from stages.common.stop_signals import stopped_by_signals
     from viewers.client import HandClient
     from viewers.remote_recorder import RemoteRecorder
     from viewers.terminal_line import TerminalLine
@@ -45,22 +44,18 @@ def record(
                 line.show(state, f"{state}  {recorder.frames} frames recorded  {client.lost} lost")
             return going
 
-        def stop(number: int, _: FrameType | None) -> None:
+        def stop() -> None:
             nonlocal going
             going = False
-            signal.signal(number, signal.default_int_handler)  # a second Ctrl-C does not wait
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            for recording in RemoteRecorder(client, out, go_on).run():
-                line.hide()
-                print_report(console, recording.status, [str(recording.path)])
-                reports.append(report_tree(recording.status, [recording.path]))
-            if json:
-                print_json({"recordings": reports})
-        except Exception as error:
-            keep_report(error, {"recordings": reports})
-            raise
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with stopped_by_signals(stop):
+            try:
+                for recording in RemoteRecorder(client, out, go_on).run():
+                    line.hide()
+                    print_report(console, recording.status, [str(recording.path)])
+                    reports.append(report_tree(recording.status, [recording.path]))
+                if json:
+                    print_json({"recordings": reports})
+            except Exception as error:
+                keep_report(error, {"recordings": reports})
+                raise

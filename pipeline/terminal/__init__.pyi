@@ -23,6 +23,5 @@ from .session import (
     run_session as run_session,
     run_stoppable as run_stoppable,
     run_tidily as run_tidily,
-    stopped_by_signals as stopped_by_signals,
     written_in as written_in,
 )

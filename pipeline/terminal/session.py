@@ -1,10 +1,6 @@
 """One run as a person starts it: opened, shown while it goes, stopped by Ctrl-C, reported at its end."""
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +13,7 @@ from pipeline.terminal.display import LiveLine, live_progress, print_report, sha
 from pipeline.terminal.documents import keep_report, print_json
 from pipeline.terminal.run_exports import export_results
 from stages.common.plain import plain
+from stages.common.stop_signals import stopped_by_signals
 from stages.contract import Source
 from stages.export import ExportSettings
 from stages.packets import Status
@@ -89,23 +86,6 @@ def run_tidily(runner: Runner, out: Path | None) -> None:
         status = runner.report
         if out is not None and (status is None or (status.state == "failed" and not status.frames)):
             remove_empty_results(out)
-
-
-@contextmanager
-def stopped_by_signals(*stops: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM call these, which end runs cleanly; a second Ctrl-C does not wait for that."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.default_int_handler)
-        for stop_run in stops:
-            stop_run()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def written_in(out: Path | None) -> list[Path]:

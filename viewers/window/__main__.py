@@ -4,12 +4,11 @@ It closes on SIGTERM, and when standard input ends.
 """
 
 import select
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 from hamba_core.errors import HambaError
+from stages.common.stop_signals import stopped_by_signals
 from viewers.client import HandClient
 from viewers.window.window import HandWindow
 
@@ -18,14 +17,10 @@ def _follow(address: str, keys: list[str]) -> None:
     server_key, client_key = map(Path, keys) if len(keys) == 2 else (None, None)
     with HandClient(address, images=True, server_key=server_key, client_key=client_key) as client:
         window = HandWindow(client)
-
-        def stop(number: int, _: FrameType | None) -> None:
-            window.stop()
-
-        signal.signal(signal.SIGTERM, stop)
         try:
-            while window.step() and not select.select([sys.stdin], [], [], 0)[0]:
-                pass
+            with stopped_by_signals(window.stop):
+                while window.step() and not select.select([sys.stdin], [], [], 0)[0]:
+                    pass
         finally:
             window.close()
 

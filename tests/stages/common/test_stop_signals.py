@@ -1,0 +1,32 @@
+"""Ctrl-C and SIGTERM."""
+
+import os
+import signal
+
+import pytest
+
+from stages.common.stop_signals import interrupted_by_signals, stopped_by_signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_stops_and_the_second_does_not_wait(number: int) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    stopped: list[str] = []
+    with stopped_by_signals(lambda: stopped.append("one"), lambda: stopped.append("two")):
+        os.kill(os.getpid(), number)
+        assert stopped == ["one", "two"]
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert stopped == ["one", "two"]
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_program_can_have_both_raise() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        interrupted_by_signals()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
