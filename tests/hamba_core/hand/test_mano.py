@@ -15,8 +15,9 @@ from scipy.spatial.transform import Rotation
 
 from hamba_core.errors import HandModelError
 from hamba_core.hand.generic_hand import load_generic_hand
-from hamba_core.hand.hand_model import MIRROR, HandModel
+from hamba_core.hand.hand_model import HandModel
 from hamba_core.hand.mano import TIPS, arrays_of, hand_of, read_mano
+from hamba_core.hand.mirror import MIRROR
 from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, MODEL_PARENTS
 
 WriteMano = Callable[..., Path]
