@@ -1,4 +1,4 @@
-"""Puts the parts of a run together, as settings ask."""
+"""Assembly puts the parts of a run together, as settings ask."""
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ def assemble(
     on_step: Callable[[str], None] = lambda step: None,
     shared: SharedModel | None = None,
 ) -> Runner:
-    """A runner of: source, detect, track, reconstruct, smooth, and the sinks that settings and `out` ask for.
+    """Return a runner of: source, detect, track, reconstruct, smooth, and the sinks that settings and `out` ask for.
 
     `out` is an existing folder for files, or none for no files. `sinks` are yours, beside those; `sink_policies` says
     what happens to results that one of them cannot take at once. `stages` takes the place of the usual line
@@ -108,7 +108,7 @@ def hand_stages(
     on_step: Callable[[str], None] = lambda step: None,
     shared: SharedModel | None = None,
 ) -> list[Stage[Any, Any]]:
-    """The usual line from frames to results: detect, track, reconstruct, smooth; none of them open yet.
+    """Return the usual line from frames to results: detect, track, reconstruct, smooth; none of them is open yet.
 
     `stills` says that the pictures have nothing to do with one another: they are not smoothed. `live_hands` is how many
     hands a frame has at most where each frame is waited for; the rest is as `assemble` has it.
@@ -134,7 +134,7 @@ def hand_stages(
 
 
 def _hand_model(settings: Settings, shared: SharedModel | None, *, own: bool) -> HandModel:
-    """What hands are posed with: an `own` estimator's with the model that settings name, whatever else they say."""
+    """Return the model that hands are posed with; for an `own` estimator, the one that settings name."""
     if shared is not None:
         return shared.hand
     return named_hand_model(settings.reconstruct.hand_model) if own else load_hand_model(settings.reconstruct)

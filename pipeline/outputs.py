@@ -1,4 +1,4 @@
-"""Where a run's files go."""
+"""Folders for the files of runs: their names, and what an earlier run left in them."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ _RESULTS = (RECORDING, OVERLAY, "overlay-*.jpg", "preview.png", SUMMARY)
 
 
 def default_folder(source: str, parent: Path = Path("out"), *, overwrite: bool = False) -> Path:
-    """A folder for the results of this source: out/clip, or, where that holds some to be kept, out/clip-2, ..."""
+    """Return a folder for this source's results: out/clip, or out/clip-2 and so on where that holds some to keep."""
     stem = Path(source).stem if "://" not in source else source.partition("://")[2]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:60] or "hands"
     folder, number = parent / name, 2
@@ -24,12 +24,12 @@ def default_folder(source: str, parent: Path = Path("out"), *, overwrite: bool =
 
 
 def recording_in(path: Path) -> Path:
-    """The recording that is meant by its own path, or by that of the folder that has it."""
+    """Return the recording that a path names, or that is in the folder that a path names."""
     return path / RECORDING if path.is_dir() else path
 
 
 def folders_of(sources: Sequence[str], out: Path | None, *, anew: bool) -> Iterator[tuple[str, Path]]:
-    """Each source and its folder. Without `out`, and `anew`, none that holds results."""
+    """Yield each source with its folder. Without `out`, and where all is made `anew`, no folder holds results yet."""
     taken: set[Path] = set()
     for source in sources:
         folder = first = default_folder(source, out or Path("out"), overwrite=out is not None or not anew)
@@ -41,12 +41,12 @@ def folders_of(sources: Sequence[str], out: Path | None, *, anew: bool) -> Itera
 
 
 def holds_results(folder: Path) -> bool:
-    """Whether an earlier run wrote here."""
+    """Return whether an earlier run wrote here."""
     return next(_results(folder), None) is not None
 
 
 def remove_empty_results(folder: Path) -> None:
-    """Take away what a run has begun that never had a frame, and the folder if nothing else is in it."""
+    """Remove the files of a run that never had a frame, and the folder if nothing else is in it."""
     with suppress(OSError):
         for path in list(_results(folder)):
             path.unlink()

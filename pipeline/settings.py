@@ -1,4 +1,4 @@
-"""All settings of a run: the sum of the stages' own, from a preset, a file of the user's and `--set`."""
+"""The settings of a run are the sum of the stages' own. They come from a preset or a YAML file, and `--set`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -26,7 +26,7 @@ PRESETS = ("live", "offline")
 
 
 class Settings(StageSettings):
-    """Everything that can be set. Each part stands beside the stage it belongs to."""
+    """Everything that can be set. The settings of a stage stand in its file."""
 
     mode: Literal["live", "offline"] = Field(
         "offline",
@@ -70,7 +70,7 @@ def changed_settings(settings: Settings, changes: Mapping[str, Mapping[str, Any]
 
 
 def _merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The tree with these changes, group in group."""
+    """Return the tree with these changes, group by group."""
     merged = dict(tree)
     for key, value in changes.items():
         inside = merged.get(key)
@@ -87,7 +87,7 @@ def _validated(tree: Mapping[str, Any]) -> Settings:
 
 
 def flat_settings(settings: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    """Each setting of a tree, as `--set` takes it."""
+    """Yield each setting of a tree, as `--set` takes it."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from flat_settings(value, f"{above}{key}.")
@@ -138,7 +138,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
 
 
 def _types_in(annotation: Any) -> set[Any]:
-    """The types that a field may have."""
+    """Return the types that a field may have."""
     parts = get_args(annotation)
     return set().union(*map(_types_in, parts)) if parts else {annotation}
 
@@ -154,7 +154,7 @@ def _put(tree: dict[str, Any], keys: Sequence[str], value: object, where: str) -
 
 
 def _explanations(error: ValidationError) -> Iterator[str]:
-    """A line for each thing that is wrong: the key, what was expected, what was found, the nearest name."""
+    """Yield a line for each thing that is wrong: the key, what was expected, what was found, the nearest name."""
     for problem in error.errors():
         location = [str(part) for part in problem["loc"]]
         key = ".".join(location)
@@ -170,13 +170,13 @@ def _explanations(error: ValidationError) -> Iterator[str]:
 
 
 def explained(text: str) -> str:
-    """What pydantic says of a wrong value, in the words of our own errors."""
+    """Return what pydantic says of a wrong value in the words of our own errors."""
     text = text.removeprefix("Value error, ").replace("Input should be", "expected")
     return text[:1].lower() + text[1:]
 
 
 def _fields_at(location: Sequence[str]) -> Mapping[str, Any]:
-    """The fields of the settings model at this place in the tree; empty where there is none."""
+    """Return the fields of the settings model at this place in the tree; none where there is no model."""
     model: type[BaseModel] = Settings
     for part in location:
         field = model.model_fields.get(part)
@@ -191,12 +191,12 @@ def _fields_at(location: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    """A question that names the known name nearest to this one; empty where none is near."""
+    """Return a question that offers the known name nearest to this one; nothing where none is near."""
     matches = get_close_matches(name, known, n=1)
     return f"; did you mean {matches[0]}?" if matches else ""
 
 
 def _elsewhere(name: str) -> str:
-    """Where a key that stands in the wrong place would be right."""
+    """Return a question that offers the places where this key would be right."""
     places = [f"{stage}.{name}" for stage in Settings.model_fields if name in _fields_at([stage])]
     return f"; did you mean {' or '.join(places)}?" if places else ""

@@ -1,4 +1,4 @@
-"""Many sources, one after another or some at once: each in a folder of its own, whatever becomes of the others."""
+"""A batch runs many sources, one after another or some at once. What becomes of one does not touch the others."""
 
 import time
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def _exit_status(outcomes: Sequence[Outcome]) -> int:
 
 
 def sources_of(names: Sequence[str]) -> list[str]:
-    """Every source that is named, once; a folder of videos, or a pattern that matches some, is each of them."""
+    """Return every source that is named, once. A folder or pattern of videos stands for each of them."""
     found: dict[str, None] = {}
     for name in names:
         found.update(dict.fromkeys([str(path) for path in videos_of(name)] or [name]))
@@ -85,7 +85,7 @@ def plan(
     overwrite: bool,
     resume: bool,
 ) -> tuple[list[Task], list[Outcome]]:
-    """What is to be done, and what an earlier batch has done.
+    """Return what is to be done, and what an earlier batch has done.
 
     Each source has the folder of its name in `out`, or in out/. To `resume` is to go by the recording in it: one whose
     report says that its run ended is not made again; where its settings were others, its outcome says so. Raises
@@ -134,7 +134,7 @@ def _check(sources: Sequence[str], settings: Settings, *, resume: bool) -> None:
 
 
 def _finished_run(folder: Path, source: str) -> RecordedRun | None:
-    """The run in the folder's recording, if that says that it ended. Raises OutputError where its source is another."""
+    """Return the run in the folder's recording if it came to its end. Raises OutputError if its source is another."""
     path = folder / RECORDING
     try:
         if not path.exists():
@@ -156,7 +156,7 @@ def _finished_run(folder: Path, source: str) -> RecordedRun | None:
 
 
 def _other_settings(run: RecordedRun, settings: Settings) -> str:
-    """That this run was made with other settings than these, and which; empty where it was not."""
+    """Return words on how this run's settings differ from these; empty where they do not."""
     earlier = set(flat_settings(run.settings))
     now = set(flat_settings(settings.model_dump(mode="json", exclude_defaults=True)))
     if earlier == now:

@@ -21,7 +21,7 @@ _RECONSTRUCTING: Final = 0.9  # of the work on a source, and the rest is exporti
 
 
 class BatchLines:
-    """Redrawn while a batch goes on; where `console` is no terminal, a line for each source that has ended."""
+    """Lines that are redrawn while a batch goes on; without a terminal, a line for each source that has ended."""
 
     def __init__(self, console: Console, sources: Sequence[str]) -> None:
         self._console = console
@@ -93,7 +93,7 @@ class BatchLines:
 
 
 def print_outcomes(console: Console, outcomes: Sequence[Outcome], sources: int, elapsed: float) -> None:
-    """How many of so many sources came out how, and of those that failed why. `elapsed` in s."""
+    """Print how the sources came out, and why some failed. `elapsed` is in seconds."""
     counts = Counter(outcome.state for outcome in outcomes)
     parts = [f"{counts[state]} {state}" for state in _COLOURS if counts[state]]
     if left := sources - len(outcomes):
@@ -130,7 +130,7 @@ def _hands_in(outcome: Outcome) -> str:
 
 
 def outcomes_tree(outcomes: Sequence[Outcome], exit_status: int) -> dict[str, Any]:
-    """All outcomes, for JSON; a source's `report` is null where its run never began, or was not needed."""
+    """Return all outcomes for JSON. A source's `report` is null where its run never began, or was not needed."""
     return {
         "sources": [
             {

@@ -1,4 +1,4 @@
-"""Several cameras at once: a run for each, side by side in one process, so that they share the network.
+"""Several cameras run at once, each in a run of its own, in one process, so that they share the network.
 
 Hands of all cameras go through the network together (`stages.reconstruction.hamba.sharing`). Each camera is a stream of
 its own, with a number behind its name, published on an address of its own: the given one, and the ports after it.
@@ -45,7 +45,7 @@ class _Camera:
     error: Exception | None = None
 
     def run(self) -> None:
-        """Run to the end; what it raises is kept."""
+        """Run to the end, and keep what it raises."""
         try:
             run_tidily(self.runner, self.out)
         except Exception as error:  # noqa: BLE001 - told at the end; the other cameras go on
@@ -60,7 +60,7 @@ def run_cameras(
     overwrite: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Run all until the last has ended, or Ctrl-C; a table for each on standard error, or JSON on standard output.
+    """Run all until the last has ended, or Ctrl-C; then print a table for each, or JSON on standard output.
 
     Files go into a folder of each source's name in `out`. Gives the exit status: 0 where nothing failed, 3 where some
     did, 2 where all did. Raises ConfigurationError, SourceError, OutputError, before any work.
@@ -100,14 +100,14 @@ def run_cameras(
 
 
 def _settings_of(settings: Settings, number: int) -> Settings:
-    """The same with a stream's name, and an address if any, of its own."""
+    """Return the settings with a stream's name of its own and, where hands are published, an address of its own."""
     address = settings.publish.address
     publish = settings.publish.model_copy(update={"address": address and address_after(address, number)})
     return settings.model_copy(update={"stream": f"{settings.stream[:60]}-{number + 1}", "publish": publish})
 
 
 def address_after(address: str, number: int) -> str:
-    """The address for the camera of this number, counted from 0: so many ports on, or with the number behind it."""
+    """Return the address for a camera, numbered from 0: so many ports on, or with the number behind it."""
     if number == 0 or address.endswith(":*"):
         return address
     if found := _TCP.fullmatch(address):

@@ -1,4 +1,4 @@
-"""Processes that do the tasks of a batch. One that dies fails its task, and the others go on."""
+"""A pool of processes does the tasks of a batch. One that dies fails its task, and the others go on."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ _PATIENCE = 5.0  # s for a process that has nothing to do to end
 def perform_all(
     tasks: Sequence[Task], jobs: int, on_progress: Callable[[Progress], None], on_outcome: Callable[[Outcome], None]
 ) -> bool:
-    """Do all tasks in `jobs` processes. Gives whether it came to its end, or else was stopped by Ctrl-C.
+    """Do all tasks in `jobs` processes. Returns False if Ctrl-C stopped it before its end.
 
     Ctrl-C lets those that run end cleanly, and begins no others; a second one does not wait.
     """
@@ -62,7 +62,7 @@ def perform_all(
 
 
 class _Worker:
-    """A process with a connection to it; see `pipeline.batch.worker`."""
+    """A process that runs `pipeline.batch.worker`, and the connection to it."""
 
     def __init__(self, jobs: int) -> None:
         self.connection, theirs = Pipe()
@@ -83,13 +83,13 @@ class _Worker:
         theirs.close()
 
     def give(self, task: Task) -> None:
-        """Have it begin on a task."""
+        """Give the process a task to begin."""
         self._task = task
         with suppress(OSError):  # it has died; `hear` says so
             self.connection.send(task)
 
     def hear(self) -> Progress | Outcome:
-        """What it says next, or that it is dead."""
+        """Return what the process says next, or the outcome of its death."""
         if self._task is None:
             raise PipelineError("batch: expected a process that has a task, found an idle one")
         try:
@@ -102,12 +102,12 @@ class _Worker:
         return news  # type: ignore[no-any-return]
 
     def stop(self) -> None:
-        """Have it end what it does, cleanly."""
+        """Ask the process to end its task cleanly."""
         self._stopped = True
         self._process.send_signal(signal.SIGINT)
 
     def end(self) -> None:
-        """End it; at once if it is at work."""
+        """End the process; at once if it is at work."""
         self.connection.close()
         if self._task is not None:
             self._process.kill()

@@ -1,6 +1,6 @@
-"""A process that reconstructs one source of a batch after the other, as its parent tells it to.
+"""A worker process reconstructs one source of a batch after the other, as its parent tells it to.
 
-It is a process of its own so that nothing that a damaged file does to a decoder, and no lack of memory, ends the batch.
+It is a process of its own so that a damaged file that crashes a decoder, or a lack of memory, does not end the batch.
 """
 
 import os
@@ -65,7 +65,7 @@ class Outcome:
 
 
 def perform(task: Task, tell: Callable[[Progress], None]) -> Outcome:
-    """Do it, and tell how it goes; never raises but KeyboardInterrupt of a second Ctrl-C."""
+    """Do a task, and tell how it goes. Raises nothing but the KeyboardInterrupt of a second Ctrl-C."""
     outcome = Outcome(task, "done")
     try:
         if task.reconstruct:

@@ -1,4 +1,4 @@
-"""Runs a source, a line of stages and sinks, each in a thread of its own. Knows no hand."""
+"""The runtime runs a source, a line of stages and sinks, each in a thread of its own. It knows nothing of hands."""
 
 import lazy_loader
 

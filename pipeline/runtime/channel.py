@@ -1,11 +1,11 @@
-"""Bounded channels: how packets get from one thread to the next.
+"""A bounded channel takes packets from one thread to the next.
 
 A channel has one producer and one consumer. Its policy says what happens when it is full: `block` makes the producer
 wait (every packet, in order); `latest` throws the oldest packet away and counts it (with capacity 1: the newest frame).
-Nothing is decided on rates: only on what waits and how old it is.
+What to drop is decided by what waits and how old it is, never by rates.
 
-Waiting costs nothing while nobody waits: a thread that has to, says so, and is woken once, through a lock that is used
-as a semaphore. (A `threading.Condition` makes a lock for every wait and is several times as slow.)
+A thread that has to wait says so, and is woken once, through a lock that serves as a semaphore; nothing is spent where
+nobody waits. (A `threading.Condition` makes a lock for every wait and is several times as slow.)
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ Policy = Literal["block", "latest"]
 
 
 class Stamped(Protocol):
-    """Anything that knows when its frame was captured."""
+    """A packet that knows when its frame was captured."""
 
     captured_ns: int
 
@@ -29,7 +29,7 @@ T = TypeVar("T", bound=Stamped)
 
 
 class Channel(Generic[T]):
-    """A bounded queue between two threads; the consumer's ledger is its book.
+    """A queue of limited length between two threads. It counts packets in the consumer's ledger.
 
     `window` limits how many packets may be on their way beyond this channel: `take` waits until fewer have been taken
     than `leave` was told of. In a live run the first stage's channel has one: frames are dropped before work is spent
@@ -96,7 +96,7 @@ class Channel(Generic[T]):
             self._filled.release()
 
     def _make_room(self) -> None:
-        """With the lock held: wait for room, or throw the oldest away."""
+        """Wait for room, or drop the oldest packet. The lock is held."""
         if self._policy == "latest":
             self._queue.popleft()
             self._ledger.dropped[REPLACED] += 1

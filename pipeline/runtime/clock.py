@@ -1,4 +1,4 @@
-"""Time as the runtime sees it: the machine's, or one that a test moves by hand."""
+"""The runtime reads time from a clock: the machine's, or one that a test moves by hand."""
 
 import time
 from queue import Empty, SimpleQueue
@@ -14,7 +14,7 @@ class Bell:
         self._rings: SimpleQueue[None] = SimpleQueue()
 
     def ring(self) -> None:
-        """Wake the waiting thread, or the next one that comes to wait."""
+        """Wake the thread that waits, or the next one that will."""
         self._rings.put(None)
 
     def wait(self, seconds: float | None = None) -> None:
@@ -31,7 +31,7 @@ class Clock(Protocol):
     """What the runtime asks of a clock."""
 
     def now_ns(self) -> int:
-        """Nanoseconds that never go back, on the clock that frames are stamped with."""
+        """Return nanoseconds that never go back, on the clock that stamps frames."""
 
     def wait_until(self, bell: Bell, deadline_ns: int) -> None:
         """Return when the bell rings or `deadline_ns` has come; it may also return early."""
@@ -60,11 +60,11 @@ class SimulatedClock:
         self._waiting: list[Bell] = []
 
     def now_ns(self) -> int:
-        """Simulated nanoseconds."""
+        """Return simulated nanoseconds."""
         return self._now_ns
 
     def advance(self, seconds: float) -> None:
-        """Move time on and wake everyone who waits, so that each looks at the clock again."""
+        """Move time on, and wake all that wait, so that each looks at the clock again."""
         with self._lock:
             self._now_ns += round(seconds * 1e9)
             for bell in self._waiting:

@@ -1,4 +1,4 @@
-"""Runs a source, a line of stages and any number of sinks, each in a thread of its own, until the run is over.
+"""The runner runs a source, a line of stages and any number of sinks, each in a thread of its own, until all is over.
 
 What holds, whatever a part does:
 
@@ -10,9 +10,9 @@ What holds, whatever a part does:
 
 What ends a run, and what becomes of the frames on their way:
 
-- The source ends, or breaks: all of them reach the sinks.
-- `stop`: no new frames are asked for; all of them reach the sinks.
-- A sink raises EndOfStream: the same for the other sinks.
+- The source ends, or breaks: all frames on their way reach the sinks.
+- `stop` is called: no new frames are asked for, and those on their way reach the sinks.
+- A sink raises EndOfStream: the frames on their way reach the other sinks.
 - A stage raises (in a live run: too often in a row) or raises EndOfStream: what has passed it reaches the sinks, the
   rest is dropped and counted.
 - A sink raises: what has passed the last stage reaches the other sinks, the rest is dropped and counted.
@@ -105,11 +105,11 @@ class SinkPolicy:
 
 
 class Runner:
-    """One run. See the module for what it promises.
+    """One run. The text of this module says what it promises.
 
-    `run_info` is called once, in `run`'s thread, when the source and all stages are open. `on_status` is called there
-    too, about once a second and at the end, and must not block. `sink_policies` is by sink name; a sink that is not
-    in it gets `block` offline and `latest` live, with `settings.capacity`.
+    `run_info` is called once, in the thread of `run`, when the source and all stages are open. `on_status` is called
+    there too, about once a second and at the end, and must not block. `sink_policies` has policies by the names of
+    sinks; a sink that is not in it gets `block` offline and `latest` live, with `settings.capacity`.
 
     Raises ConfigurationError if the parts do not make a pipeline.
     """
@@ -154,10 +154,10 @@ class Runner:
         self._report: Status | None = None
 
     def run(self) -> Status:
-        """Run until the end; the report. Raises the first exception that came out of a part, the original object.
+        """Run until the end, and return the report. Raises the first exception that came out of a part.
 
-        It is called once. KeyboardInterrupt stops the run as `stop` does, and is raised when it is over; a second one
-        leaves everything as it is.
+        It may be called once. KeyboardInterrupt stops the run as `stop` does, and is raised when the run is over; a
+        second one leaves everything as it is.
         """
         if self._ran:
             raise PipelineError("Runner.run: expected to be called once, found a second call; make a new Runner")
@@ -180,24 +180,24 @@ class Runner:
         return self._report
 
     def stop(self) -> None:
-        """End the run: no new frames, those on their way are finished, everything is closed.
+        """End the run: no new frames are asked for, those on their way are finished, and everything is closed.
 
-        From any thread, from a signal handler, as often as one likes, before `run` too. Returns at once.
+        It may be called from any thread or signal handler, several times, also before `run`. It returns at once.
         """
         self._supervisor.stop()
 
     def status(self) -> Status:
-        """The state of the run now, from any thread; the report once it is over."""
+        """Return the state of the run now, or its report once it is over. Any thread may call it."""
         return self._report or self._supervisor.status("running")
 
     @property
     def report(self) -> Status | None:
-        """The report once `run` has returned or raised."""
+        """The report, once `run` has returned or raised; None before."""
         return self._report
 
     @property
     def abandoned(self) -> tuple[str, ...]:
-        """Names of the parts that were given up. Their threads may still be in foreign code when the process ends."""
+        """The names of parts that were given up. Their threads may still be in foreign code when the process ends."""
         return self._supervisor.abandoned
 
 
@@ -227,7 +227,7 @@ def _check_policies(mode: str, sinks: Sequence[str], policies: Mapping[str, Sink
 def _connect_line(
     source: SourceWorker, stages: Sequence[StageWorker], batches: Sequence[int], settings: RuntimeSettings
 ) -> None:
-    """A channel before each stage.
+    """Put a channel before each stage.
 
     Live, the newest frame waits at the entrance until one of those in the line has left it: frames are dropped before
     any work is spent on them, and never for want of room further down.

@@ -1,7 +1,7 @@
-"""Leads the parts of a run through it: opens them, lets frames flow, winds the run down, gives up what is stuck.
+"""The supervisor opens the parts of a run, lets frames flow, winds the run down, and gives up parts that are stuck.
 
-It works in the thread that called `Runner.run`, by looking at where every part is whenever the bell rings, and doing
-what is due. Nothing depends on how often it looks or on what it saw before, so an interrupted look is simply repeated.
+It works in the thread that called `Runner.run`: whenever the bell rings, it looks at where every part is and does what
+is due. Nothing depends on how often it looks or on what it saw before, so an interrupted look is simply repeated.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ STATUS_INTERVAL_NS = 1_000_000_000
 
 
 class Supervisor:
-    """One run's parts and where they are."""
+    """It knows the parts of one run, and where each of them is."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class Supervisor:
 
     @property
     def abandoned(self) -> tuple[str, ...]:
-        """Names of the parts that were given up."""
+        """The names of parts that were given up."""
         return tuple(worker.name for worker in self._workers if worker.abandoned)
 
     def interrupt(self, error: BaseException) -> None:
-        """Something was raised in the supervisor's own thread: record it and ask for the end."""
+        """Record an exception that was raised in the supervisor's own thread, and ask for the end."""
         if self.error is None and isinstance(error, KeyboardInterrupt):
             self.error, self.state, self.reason = error, "stopped", "interrupted"
         else:
@@ -74,19 +74,19 @@ class Supervisor:
         self.stop()
 
     def status(self, state: str, reason: str = "") -> Status:
-        """The state of the run in numbers."""
+        """Return the state of the run in numbers."""
         choices = tuple(chain.from_iterable(worker.choices for worker in self._workers))
         return self._telemetry.status(state, reason, choices)
 
     def tell(self, status: Status) -> None:
-        """Call `on_status`; not again after it has raised."""
+        """Call `on_status`, unless it has raised before."""
         on_status, self._on_status = self._on_status, None
         if on_status is not None:
             on_status(status)
             self._on_status = on_status
 
     def _look(self) -> bool:
-        """Do what is due; whether the run is over."""
+        """Do what is due, and return whether the run is over."""
         shared = self._shared
         # Where the parts are is read before what they reported, because a part reports first and moves on then.
         line_over = all(worker.over for worker in self._line)
@@ -109,7 +109,7 @@ class Supervisor:
         return False
 
     def _open_up(self) -> None:
-        """Source and stages first, all at once; then the sinks, who are told about them; then frames flow."""
+        """Open the source and all stages at once, then the sinks, which are told about them; then let frames flow."""
         for worker in self._line:
             if not worker.started:
                 worker.start()
@@ -146,7 +146,7 @@ class Supervisor:
             self._wind_down(self._workers)
 
     def _handle_ending(self, worker: Worker) -> None:
-        """A part raised EndOfStream. Those whose work is of no more use are hurried, the others take their time."""
+        """End the run, as a part asked that raised EndOfStream. Hurry only parts whose work is of no more use."""
         if self.state == "ended":
             self.reason = f"{worker.name} needed no more"
         if worker in self._line:
@@ -156,7 +156,7 @@ class Supervisor:
             self._wind_down([self._source])
 
     def _wind_down(self, hurried: Sequence[Worker]) -> None:
-        """No new frames; the calls of `hurried` parts have the grace time from now on."""
+        """Ask for no new frames, and give calls of the `hurried` parts the grace time from now on."""
         self._shared.finish = True
         now = self._clock.now_ns()
         for worker in hurried:
@@ -164,14 +164,14 @@ class Supervisor:
                 worker.hurry_ns = now
 
     def _discard_before(self, worker: Worker) -> None:
-        """Drop what waits for this part, or for one before it in the line (all of the line for a sink)."""
+        """Drop what waits for this part or for one before it in the line; for a sink, what waits in the whole line."""
         count = self._line.index(worker) if worker in self._line else len(self._stages)
         for stage in self._stages[:count]:
             if stage.inbox is not None:
                 stage.inbox.abort(DISCARDED)
 
     def _give_up_stuck(self) -> int:
-        """Abandon a part whose call has taken too long; when it is time to look again (ns)."""
+        """Abandon a part whose call has taken too long, and return when to look again (ns)."""
         now = self._clock.now_ns()
         look_again = now + self._stall_ns
         for worker in self._workers:
@@ -200,7 +200,7 @@ class Supervisor:
         return look_again
 
     def _tick(self) -> None:
-        """Once a second: new numbers for `on_status` and every sink."""
+        """Give `on_status` and every sink new numbers, once a second."""
         now = self._clock.now_ns()
         if now < self._next_status_ns:
             return
@@ -215,7 +215,7 @@ class Supervisor:
         self.tell(status)
 
     def _record(self, name: str, error: BaseException) -> None:
-        """The first error is the run's; the others are notes on it."""
+        """Take the first error for the run's, and add later ones to it as notes."""
         text = f"{name}: {type(error).__name__}: {error}"
         if self.error is None:
             self.error, self.state, self.reason = error, "failed", text

@@ -1,4 +1,4 @@
-"""What is counted and timed in every run, always: the books of each part, times and latency."""
+"""Telemetry counts and times every run: the packets of each part, its times, and the latency."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ WINDOW = 5
 
 
 class Ledger:
-    """The books of one part: received = emitted + the sum of dropped + in_hand + what waits in its channel.
+    """Counts of one part's packets: received = emitted + the sum of dropped + in_hand + what waits in its channel.
 
-    `lock` guards all of it, and the part's channel too, so that the sum holds whenever it is looked at.
+    `lock` guards the ledger and the part's channel, so that the sum holds at any time.
     """
 
     __slots__ = ("capacity", "dropped", "emitted", "in_hand", "lock", "peak", "received", "waiting")
@@ -33,19 +33,19 @@ class Ledger:
         self.capacity = 0
 
     def receive(self) -> None:
-        """A packet came in another way than through a channel: from the source itself."""
+        """Count a packet that came without a channel, from the source itself."""
         with self.lock:
             self.received += 1
             self.in_hand += 1
 
     def settle(self, emitted: int) -> None:
-        """So many packets in hand have been passed on."""
+        """Count so many packets in hand as passed on."""
         with self.lock:
             self.emitted += emitted
             self.in_hand -= emitted
 
     def drop_in_hand(self, cause: str, most: int | None = None) -> None:
-        """What is in hand, all of it or so many packets, goes no further."""
+        """Count packets in hand as dropped: so many of them, or all."""
         with self.lock:
             count = self.in_hand if most is None else min(most, self.in_hand)
             if count:
@@ -54,7 +54,7 @@ class Ledger:
 
 
 class Histogram:
-    """Times in bins that are 1/32 of their value wide, so that a percentile is within 1.6 % and costs no sorting.
+    """It keeps times in bins that are 1/32 of their value wide: a percentile is within 1.6 %, and costs no sorting.
 
     One thread records; any thread may look. Memory is fixed.
     """
@@ -69,7 +69,7 @@ class Histogram:
         self._counts = [0] * (32 * (self._LONGEST + 2))
 
     def record(self, ns: int, count: int = 1) -> None:
-        """Count a time `count` times; what is below zero counts as zero."""
+        """Count a time `count` times. A time below zero counts as zero."""
         shift = ns.bit_length() - 6
         if ns < 0:
             ns = 0
@@ -78,11 +78,11 @@ class Histogram:
         self._counts[ns] += count
 
     def snapshot(self) -> list[int]:
-        """The counts so far, to be given to `percentiles` later."""
+        """Return the counts so far, to give to `percentiles` later."""
         return self._counts.copy()
 
     def percentiles(self, since: Sequence[int] | None = None) -> Percentiles:
-        """Percentiles (ms) of what was recorded, or of what was recorded after a snapshot."""
+        """Return percentiles (ms) of all recorded times, or of those recorded after a snapshot."""
         counts = self._counts.copy()
         if since is not None:
             counts = [now - before for now, before in zip(counts, since, strict=True)]
@@ -98,7 +98,7 @@ class Histogram:
 
     @staticmethod
     def _middle(bin_: int) -> float:
-        """Nanoseconds in the middle of a bin."""
+        """Return the middle of a bin in nanoseconds."""
         if bin_ < 64:
             return bin_
         shift = (bin_ >> 5) - 1
@@ -107,7 +107,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Meter:
-    """A part as the telemetry sees it."""
+    """One part's name, ledger and times."""
 
     name: str
     ledger: Ledger
@@ -122,7 +122,7 @@ class _Tick(NamedTuple):
 
 
 class Telemetry:
-    """Puts the books of all parts together into a `Status`. Any thread may ask.
+    """It puts the ledgers of all parts together into a `Status`. Any thread may ask for one.
 
     `latency`, `frames` and `hands` are written by the last stage's thread.
     """
@@ -142,33 +142,33 @@ class Telemetry:
         self.frames_with_hands = 0
 
     def add(self, meter: Meter) -> None:
-        """Count a part in, in order; before `start`."""
+        """Add a part; parts are added in order, before `start`."""
         self._meters.append(meter)
 
     def start(self) -> None:
-        """Frames begin to flow: time counts from here."""
+        """Let the time of the run begin, as frames begin to flow."""
         self._started_ns = self._clock.now_ns()
         self.tick()
 
     def end(self) -> None:
-        """All parts have done their work: time stands."""
+        """Let the time of the run end, as all parts have done their work."""
         if self._ended_ns is None:
             self._ended_ns = self._clock.now_ns()
 
     def tick(self) -> None:
-        """Begin a new second; the oldest of the window is forgotten."""
+        """Begin a new second, and forget the oldest one of the window."""
         times = [meter.times.snapshot() for meter in self._meters]
         self._ticks.append(_Tick(self._clock.now_ns(), self.frames, self.latency.snapshot(), times))
 
     def count_error(self, kind: str, frames: int) -> bool:
-        """Count failed frames by kind, "stage: Error"; whether this is the first time."""
+        """Count failed frames by kind, "stage: Error", and return whether this is the first of its kind."""
         with self._lock:
             first = kind not in self._errors
             self._errors[kind] += frames
             return first
 
     def status(self, state: str, reason: str, choices: tuple[Choice, ...]) -> Status:
-        """The state of the run: of the last seconds while it is "running", of the whole run after."""
+        """Return the state of the run: over the last seconds while it is "running", over the whole run afterwards."""
         recent = self._ticks[0] if state == "running" and self._ticks else None
         until = self._clock.now_ns() if self._ended_ns is None else self._ended_ns
         started = until if self._started_ns is None else self._started_ns

@@ -1,4 +1,4 @@
-"""The life of one part (source, stage or sink) in a thread of its own: open, work, close, whatever goes wrong."""
+"""A worker takes a source, stage or sink through its life in a thread: open, work, close, whatever goes wrong."""
 
 import logging
 import sys
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Envelope:
-    """A packet on its way: when its frame was captured and the time each stage took."""
+    """A packet on its way, with the time of its capture and the time that each stage took."""
 
     __slots__ = ("captured_ns", "packet", "stage_ns")
 
@@ -32,7 +32,7 @@ class Envelope:
 
 
 class Abandoned(BaseException):
-    """Raised in a worker's thread when its part returns after the run has given it up."""
+    """It is raised in a worker's thread when its part returns after the run has given it up."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Failure:
 
 @dataclass(eq=False)
 class Shared:
-    """What the workers and the thread that supervises them have in common.
+    """What the workers share with the thread that supervises them.
 
     Workers add to `failures` and `endings` and ring the bell; the supervisor sets everything else.
     """
@@ -66,7 +66,7 @@ class Shared:
 
 
 class Worker(ABC):
-    """A part and its thread. The part's methods are called from that thread only."""
+    """A part and its thread. Only that thread calls the part's methods."""
 
     def __init__(self, part: Source | Stage[Any, Any] | Sink, shared: Shared) -> None:
         self.name = part.name
@@ -88,12 +88,12 @@ class Worker(ABC):
 
     @property
     def started(self) -> bool:
-        """Its thread runs, or has run."""
+        """Whether its thread runs, or has run."""
         return self._thread.ident is not None
 
     @property
     def over(self) -> bool:
-        """Nothing more is to be expected of its thread, or it never began."""
+        """Whether nothing more is to come from its thread."""
         return self.closed or self.abandoned or not self.started
 
     def start(self) -> None:
@@ -105,10 +105,10 @@ class Worker(ABC):
         self._thread.join()
 
     def abandon(self, since: int) -> bool:
-        """Give the part up in the call that began at `since`; False if it has returned from it by now.
+        """Give the part up in the call that began at `since`. Returns False if that call has returned by now.
 
-        What it has in hand and what waits for it is counted as abandoned. Its thread lives on until the call returns,
-        then closes the part and ends; being a daemon it does not keep the process.
+        Packets that it has in hand or that wait for it are counted as abandoned. Its thread lives on until the call
+        returns, then closes the part and ends; since it is a daemon, it does not hold the process.
         """
         with self.ledger.lock:
             if self.since != since:
@@ -119,7 +119,7 @@ class Worker(ABC):
         return True
 
     def where(self) -> str:
-        """The calls that the part's thread is in: file, line and function, outermost first."""
+        """Return the calls that the part's thread is in: file, line and function, outermost first."""
         frame = sys._current_frames().get(self._thread.ident or -1)
         stack = traceback.extract_stack(frame) if frame is not None else []
         ours = [i for i, call in enumerate(stack) if Path(call.filename).parent == Path(__file__).parent]
@@ -148,7 +148,7 @@ class Worker(ABC):
         self.shared.bell.ring()
 
     def _guard(self, action: Callable[[], None]) -> bool:
-        """Do something that may fail, and report it if it does; whether it went well."""
+        """Do something that may fail, report a failure, and return whether it went well."""
         try:
             action()
         except Abandoned:
@@ -168,7 +168,7 @@ class Worker(ABC):
         return False
 
     def _call(self, doing: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call the part, with the moment at which that began on record."""
+        """Call the part, and note when that began."""
         self.doing = doing
         self.since = self.shared.clock.now_ns()
         value = function(*arguments)
@@ -176,7 +176,7 @@ class Worker(ABC):
         return value
 
     def _leave(self) -> None:
-        """The part has returned. Raises Abandoned if that was too late."""
+        """Note that the part has returned. Raises Abandoned if that was too late."""
         with self.ledger.lock:
             self.since = None
             if self.abandoned:
@@ -194,7 +194,7 @@ class Worker(ABC):
     def _work(self) -> None: ...
 
     def _finish(self) -> None:
-        """What comes between work and `close`."""
+        """Do what comes between work and `close`."""
         self.choices = self._call("choices", self._part.choices)
 
     def _close(self) -> None:
@@ -207,14 +207,14 @@ class Worker(ABC):
         self.shared.bell.ring()
 
     def _end_flow(self, cause: str) -> None:
-        """Take nothing more and give nothing more."""
+        """Take no more packets, and give none."""
         if self.inbox is not None:
             self.inbox.abort(cause)
         for outbox in self.outboxes:
             outbox.close()
 
     def _survives(self, error: Exception, frames: int) -> bool:
-        """Count failed frames; whether the run goes on: it does if it is live, unless too many failed in a row."""
+        """Count failed frames, and return whether the run goes on: a live one does, unless too many failed in a row."""
         kind = f"{self.name}: {type(error).__name__}"
         first = self.shared.telemetry.count_error(kind, frames)
         self._failures_in_row += frames

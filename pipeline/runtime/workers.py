@@ -1,4 +1,4 @@
-"""What each kind of part does in its thread: a source gives, a stage takes and gives, a sink takes."""
+"""Each kind of part has a worker: a source gives packets, a stage takes and gives them, a sink takes them."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from stages.packets import Frame, FrameMeta, FrameResult, RunInfo, SourceInfo, S
 
 
 class SourceWorker(Worker):
-    """Puts the source's frames into the first channel until it ends or the run needs no more."""
+    """It puts the source's frames into the first channel, until the source ends or the run needs no more."""
 
     info: SourceInfo | None = None
 
@@ -66,7 +66,7 @@ class SourceWorker(Worker):
 
 
 class StageWorker(Worker):
-    """Takes packets from its channel, through the stage, into the next channel or, from the last stage, to all sinks.
+    """It takes packets from its channel through the stage into the next channel; from the last stage, to all sinks.
 
     `entrance` is the first stage's channel in a live run: it is told when a frame leaves the line.
     """
@@ -90,7 +90,7 @@ class StageWorker(Worker):
             self._work_in_turn(self.inbox)
 
     def _work_in_turn(self, inbox: Channel[Envelope]) -> None:
-        """A batch is taken when the one before has been passed on."""
+        """Take a batch when the one before has been passed on."""
         now_ns, take, most = self.shared.clock.now_ns, inbox.take, self._stage.batch
         passed = 0
         self.doing = "process"
@@ -111,7 +111,7 @@ class StageWorker(Worker):
             passed = len(envelopes)
 
     def _work_ahead(self, inbox: Channel[Envelope]) -> None:
-        """What waits is begun while there is room for another batch under way; else the oldest is finished."""
+        """Begin what waits while there is room for another batch under way; else finish the oldest."""
         under_way: deque[_Batch] = deque()
         envelopes: Sequence[Envelope] | None
         passed = 0
@@ -138,7 +138,7 @@ class StageWorker(Worker):
         return _Batch(envelopes, begin, finish)
 
     def _finish_batch(self, batch: "_Batch") -> int:
-        """Wait for a batch and pass it on; how many packets those were."""
+        """Wait for a batch, pass it on, and return how many packets it had."""
         count = len(batch.envelopes)
         try:
             packets = self._checked(self._call("finish", batch.finish), count, "begin")
@@ -173,7 +173,7 @@ class StageWorker(Worker):
         return packets
 
     def _drop_failed(self, error: Exception, count: int) -> bool:
-        """Drop the packets a call failed on, and what was begun behind them if the run ends; whether it goes on."""
+        """Drop the packets that a call failed on, and what was begun behind them if the run ends. Return whether it goes on."""
         self._leave()
         survives = self._survives(error, count)
         self.ledger.drop_in_hand(FAILED, count)
@@ -184,7 +184,7 @@ class StageWorker(Worker):
         return survives
 
     def _pass_on(self, envelopes: Sequence[Envelope], packets: Sequence[Any], spent: int) -> None:
-        """To the next stage or, from the last one, to all sinks; each packet took its share of the time."""
+        """Pass packets on to the next stage, or from the last one to all sinks; each took its share of the time."""
         pass_on, name = self._deliver if self.last else self.outboxes[0].put, self.name
         share = spent // len(envelopes)
         self._failures_in_row = 0
@@ -195,7 +195,7 @@ class StageWorker(Worker):
             pass_on(envelope)
 
     def _deliver(self, envelope: Envelope) -> None:
-        """From the last stage to every sink."""
+        """Give a result of the last stage to every sink."""
         telemetry = self.shared.telemetry
         telemetry.latency.record(self.shared.clock.now_ns() - envelope.captured_ns)
         result: FrameResult = envelope.packet
@@ -210,7 +210,7 @@ class StageWorker(Worker):
 
 
 class _Batch(NamedTuple):
-    """Packets that a stage has begun on."""
+    """Packets that a stage has begun to work on."""
 
     envelopes: Sequence[Envelope]
     begin: int  # ns
@@ -225,7 +225,7 @@ def _raiser(error: Exception) -> Callable[[], NoReturn]:
 
 
 class SinkWorker(Worker):
-    """Takes results from its own channel, and news of the run's state."""
+    """It gives a sink the results of its channel, and news of the run's state."""
 
     run_info: RunInfo | None = None  # set before it is started
 
@@ -235,7 +235,7 @@ class SinkWorker(Worker):
         self._sink = sink
 
     def tell(self, status: Status) -> None:
-        """Have the sink told the state of the run, in its own thread, as soon as it is free. Newest news only."""
+        """Let the sink's own thread tell it the state of the run as soon as it is free. Only the newest counts."""
         self._news = status
         if self.inbox is not None:
             self.inbox.nudge()

@@ -12,7 +12,7 @@ from stages.packets import Choice, Percentiles, SourceInfo, Status
 
 
 def live_progress(console: Console) -> Progress:
-    """What live lines are drawn in, to be started and stopped. Silent where `console` is not a terminal."""
+    """Return the display that live lines are drawn in, to be started and stopped. It is silent without a terminal."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -27,9 +27,9 @@ def live_progress(console: Console) -> Progress:
 
 
 class LiveLine:
-    """One line, redrawn: progress for files, frames/s, latency, drops and hands for all.
+    """One line that is redrawn: progress for files; frames/s, latency, drops and hands for all sources.
 
-    Safe to update from another thread. Lines that share `said` tell each fallback once among them.
+    Other threads may update it. Lines that share `said` tell each fallback once among them.
     """
 
     def __init__(self, progress: Progress, said: set[Choice] | None = None) -> None:
@@ -38,11 +38,11 @@ class LiveLine:
         self._fallbacks_said: set[Choice] = set() if said is None else said
 
     def opening(self, step: str) -> None:
-        """What takes its time before frames flow."""
+        """Show what takes its time before frames flow."""
         self._progress.update(self._task, description=f"opening: {step}")
 
     def opened(self, source: SourceInfo) -> None:
-        """The source is open: its name and length are known."""
+        """Show the name and length of the source, which is open now."""
         self._progress.update(self._task, description=source.name, total=source.frames)
 
     def update(self, status: Status) -> None:
@@ -56,7 +56,7 @@ class LiveLine:
 
 @contextmanager
 def share_bar(console: Console, doing: str) -> Iterator[Callable[[float], None]]:
-    """A bar for work that tells which share of it is done, 0 to 1. Silent where `console` is not a terminal."""
+    """Show a bar for work that tells the share that is done, 0 to 1. It is silent without a terminal."""
     columns = (TextColumn(doing), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=1.0)
@@ -64,7 +64,7 @@ def share_bar(console: Console, doing: str) -> Iterator[Callable[[float], None]]
 
 
 def status_line(status: Status) -> str:
-    """Frames/s, latency, drops and hands of this moment, in a few words."""
+    """Return frames/s, latency, drops and hands of this moment in a few words."""
     parts = [f"{status.rate:.1f} frames/s"]
     if not isnan(status.latency.p50):
         parts.append(f"latency {status.latency.p50:.0f} ms")
@@ -75,17 +75,17 @@ def status_line(status: Status) -> str:
 
 
 def fallback_text(choice: Choice) -> str:
-    """A fallback, said plainly: what is used instead, and why."""
+    """Return words on a fallback: what is used instead, and why."""
     return f"{choice.subject}: {choice.chosen}. {choice.reason}"
 
 
 def print_report(
     console: Console, status: Status, written: Sequence[str], *, live: bool = False, told: bool = True
 ) -> None:
-    """The report of a run: what came out, what each stage took and dropped, what was chosen and why.
+    """Print the report of a run: what came out, what each stage took and dropped, what was chosen and why.
 
-    `told`: the person has seen the run, and with it why it failed and the reasons of fallbacks. Latency means something
-    where frames come at their own time only.
+    `told` says that the person has seen the run, and with it why it failed and the reasons of fallbacks. Latency is
+    printed for `live` runs only, since a file waits for the run.
     """
     ending = {"ended": "done", "stopped": "stopped", "failed": "failed"}.get(status.state, status.state)
     found = f"hands in {status.frames_with_hands} of them" if status.frames_with_hands else "no hands in them"

@@ -1,4 +1,4 @@
-"""What programs are told with `--json`: one JSON document on standard output, whatever happens."""
+"""With `--json`, a command prints one JSON document on standard output, whatever happens."""
 
 import json
 import sys
@@ -11,12 +11,12 @@ _REPORT = "hamba_report"
 
 
 def print_json(tree: Any, indent: int | None = None) -> None:
-    """Write a document; NaN and infinity are null, and paths texts."""
+    """Write a document. NaN and infinity become null, paths become texts."""
     sys.stdout.write(json.dumps(plain(tree), indent=indent, allow_nan=False) + "\n")
 
 
 def keep_report(error: BaseException, report: Mapping[str, Any]) -> None:
-    """Have the document that tells of this error hold what there is to report besides."""
+    """Keep a report with this error, for the document that will tell of it."""
     vars(error)[_REPORT] = dict(report)
 
 

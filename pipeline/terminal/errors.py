@@ -1,4 +1,4 @@
-"""How errors reach the person at the terminal: a message and an exit status; a traceback only with --debug."""
+"""Errors reach a person at the terminal as a message and an exit status; with --debug, as a traceback too."""
 
 import os
 import sys
@@ -48,7 +48,7 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
 
 
 def leave(status: int) -> NoReturn:
-    """End the process, also where a library's thread is stuck in foreign code and would hold it for ever."""
+    """End the process, even if a thread that is stuck in a library's code would hold it for ever."""
     if any(thread.name.startswith(ABANDONED_PREFIX) for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -57,7 +57,7 @@ def leave(status: int) -> NoReturn:
 
 
 def with_notes(message: str, error: Exception) -> str:
-    """What is said of an error, and the notes that came with it, a line each, but for those in the message already."""
+    """Return an error's message and its notes, a line each, without notes that the message already has."""
     return "\n".join([message, *(note for note in getattr(error, "__notes__", ()) if note not in message)])
 
 
@@ -72,7 +72,7 @@ def _tell(error: Exception, message: str, status: int, *, debug: bool, as_json: 
 
 
 def _tell_usage(error: typer.TyperException, *, as_json: bool) -> int:
-    """A command line that is not understood, in typer's own words."""
+    """Tell that the command line is not understood, in typer's own words."""
     from typer.rich_utils import rich_format_error
 
     if as_json:

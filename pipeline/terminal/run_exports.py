@@ -1,4 +1,4 @@
-"""What a run exports of its own recording once it has ended."""
+"""A run can export its own recording once it has ended."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ _REREAD: Final = ("file", "image", "images", "synthetic")
 
 
 def export_settings(text: str, run: Settings, *, overwrite: bool) -> ExportSettings:
-    """Settings for formats as in "glb,npz". Raises ConfigurationError for an unknown one, or if nothing is recorded."""
+    """Return settings for formats as in "glb,npz". Raises ConfigurationError if one is unknown or nothing is recorded."""
     formats = formats_in(text)
     if not run.record.enabled:
         raise ConfigurationError("--export: expected a recording to export from, found record.enabled=false")
@@ -33,12 +33,12 @@ def export_settings(text: str, run: Settings, *, overwrite: bool) -> ExportSetti
 
 
 def missing_exports(folder: Path, formats: tuple[Format, ...]) -> tuple[Format, ...]:
-    """Those formats that the recording in `folder` was not exported to yet."""
+    """Return the formats that the recording in `folder` was not exported to yet."""
     return tuple(form for form in formats if not (folder / target_of(folder / RECORDING, form)).exists())
 
 
 def export_results(folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]) -> list[Path]:
-    """Export the recording in `folder` beside it; a video shows the hands over the run's source if that can be reread.
+    """Export the recording in `folder` beside it. A video shows hands over the run's source if that can be read again.
 
     Raises what `stages.export.export` raises.
     """

@@ -1,4 +1,4 @@
-"""One run as a person starts it: opened, shown while it goes, stopped by Ctrl-C, reported at its end."""
+"""A session is one run as a person starts it: shown while it goes, stopped by Ctrl-C, reported at its end."""
 
 from pathlib import Path
 from typing import Any
@@ -73,13 +73,13 @@ def run_session(
 
 
 def run_stoppable(runner: Runner, out: Path | None) -> None:
-    """As `run_tidily`, or until a signal stops it."""
+    """Run to the end, or until Ctrl-C or SIGTERM stops the run."""
     with stopped_by_signals(runner.stop):
         run_tidily(runner, out)
 
 
 def run_tidily(runner: Runner, out: Path | None) -> None:
-    """Run to the end; where no frame ever came, what was begun in `out` is taken away."""
+    """Run to the end. If no frame ever came, remove what was begun in `out`."""
     try:
         runner.run()
     finally:
@@ -89,10 +89,10 @@ def run_tidily(runner: Runner, out: Path | None) -> None:
 
 
 def written_in(out: Path | None) -> list[Path]:
-    """The files of a run, in the order of their names."""
+    """Return the files of a run, in the order of their names."""
     return sorted(path for path in out.iterdir() if path.is_file()) if out is not None and out.is_dir() else []
 
 
 def report_tree(status: Status, written: list[Path]) -> dict[str, Any]:
-    """The report as JSON has it: NaN and infinity are null."""
+    """Return the report for JSON, in which NaN and infinity are null."""
     return {**plain(status), "written": plain(written)}
