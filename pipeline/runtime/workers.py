@@ -173,7 +173,7 @@ class StageWorker(Worker):
         return packets
 
     def _drop_failed(self, error: Exception, count: int) -> bool:
-        """Drop the packets that a call failed on, and what was begun behind them if the run ends. Return whether it goes on."""
+        """Drop packets that a call failed on, and at the run's end those behind them. Return whether it goes on."""
         self._leave()
         survives = self._survives(error, count)
         self.ledger.drop_in_hand(FAILED, count)

@@ -14,7 +14,7 @@ _REREAD: Final = ("file", "image", "images", "synthetic")
 
 
 def export_settings(text: str, run: Settings, *, overwrite: bool) -> ExportSettings:
-    """Return settings for formats as in "glb,npz". Raises ConfigurationError if one is unknown or nothing is recorded."""
+    """Return settings for formats as in "glb,npz". Raises ConfigurationError for an unknown format."""
     formats = formats_in(text)
     if not run.record.enabled:
         raise ConfigurationError("--export: expected a recording to export from, found record.enabled=false")
