@@ -3,6 +3,7 @@
 import contextlib
 import io
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,16 @@ class HandLayer(nn.Module):
         for name, value in buffers.items():
             self.register_buffer(name, value, persistent=False)
 
+    def keep_vertices(self, vertices: Sequence[int]) -> None:
+        """From now on pose these vertices of the model alone, after the five tips, and all joints."""
+        kept = torch.cat([self.tips, torch.as_tensor(vertices, dtype=torch.long, device=self.tips.device)])
+        self.template = self.template.view(-1, 3)[kept].flatten()
+        self.shapedirs = self.shapedirs.view(10, -1, 3)[:, kept].flatten(1).contiguous()
+        if self.posedirs is not None:
+            self.posedirs = self.posedirs.view(135, -1, 3)[:, kept].flatten(1).contiguous()
+        self.weights = self.weights[kept]
+        self.tips = torch.arange(len(self.tips), device=self.tips.device)
+
     def forward(self, global_orient: Tensor, hand_pose: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, 3), (B, 15, 3, 3), (B, 10) -> vertices (B, V, 3) and joints (B, 21, 3), metres, right hand.
 
@@ -81,7 +92,7 @@ class HandLayer(nn.Module):
             return self._pose(*(given.to(self.template.dtype) for given in (global_orient, hand_pose, betas)))
 
     def _pose(self, global_orient: Tensor, hand_pose: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-        batch = len(betas)
+        batch = betas.shape[0]  # not len(), which would pin it in an exported network
         shaped = self.template + betas @ self.shapedirs
         if self.posedirs is not None:
             identity = torch.eye(3, dtype=hand_pose.dtype, device=hand_pose.device)

@@ -55,6 +55,13 @@ class DecoderConfiguration:
     expansion: float = 2.0
     mlp_ratio: float = 4.0
     convolution_bias: bool = False
+    orders: int = 2
+    """Ways in which a map is scanned: row by row and, in the second, column by column. In a column of tokens both are
+    the same order, of which 1 is enough."""
+    two_way: bool = True
+    """Scan each of them backward too."""
+    graph: bool = True
+    """Before each stage of the GSS head, joints hear of their neighbours."""
 
     def __post_init__(self) -> None:
         _check_sizes(self, width=_WIDEST, state=_WIDEST, dt_rank=_WIDEST, expansion=16, mlp_ratio=16)

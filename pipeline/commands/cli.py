@@ -21,6 +21,7 @@ from pipeline.commands import (
     record,
     run,
     settings,
+    train,
     view,
     web,
     weights,
@@ -44,6 +45,7 @@ app.command("record")(record.record)
 app.command("play")(play.play)
 app.command("info")(info.info)
 app.command("export")(export.export)
+app.command("train")(train.train)
 app.command("settings")(settings.settings)
 app.command("doctor")(doctor.doctor)
 app.add_typer(eval_.app, name="eval")

@@ -10,8 +10,11 @@ from hamba_core.errors import DependencyError, WeightsError
 _MEND = "install hamba-stream again, or make the file with stages/assets/make/hand_networks.py"
 
 
-def open_session(path: Path, sha256: str) -> Any:
-    """The `onnxruntime.InferenceSession` of a network whose file is known. Raises DependencyError, WeightsError."""
+def open_session(path: Path, sha256: str | None) -> Any:
+    """The `onnxruntime.InferenceSession` of a network. Raises DependencyError, WeightsError.
+
+    `sha256` is what the file is known to have; none is for a file of the user's own.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -26,7 +29,13 @@ def open_session(path: Path, sha256: str) -> Any:
     except OSError as error:
         raise WeightsError(f"{path}: expected a network, found: {error}; {_MEND}") from error
     found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    if sha256 is not None and found != sha256:
         # ONNX Runtime would run many a damaged network without a word.
         raise WeightsError(f"{path}: expected a file with SHA-256 {sha256}, found {found}; {_MEND}")
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # What a file that is no network raises has no base of its own beside Exception.
+        if type(error).__module__.startswith("onnxruntime"):
+            raise WeightsError(f"{path}: expected a network that ONNX Runtime can run, found: {error}") from error
+        raise

@@ -14,7 +14,9 @@ class GSSDecoder(VSSDecoder):
 
     def __init__(self, settings: DecoderConfiguration) -> None:
         super().__init__(settings)
-        self.gcn_layers = nn.ModuleList(GraphLayer(settings.width) for _ in settings.depths)
+        self.gcn_layers = nn.ModuleList(
+            GraphLayer(settings.width) if settings.graph else nn.Identity() for _ in settings.depths
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, 22, C), joints first and the global one last -> (B, 22, C)."""

@@ -31,13 +31,15 @@ class SS2D(nn.Module):
         super().__init__()
         width, inner, state, rank = settings.width, settings.inner_width, settings.state, settings.dt_rank
         self.splits = [rank, state, state]
+        self.orders, self.two_way = settings.orders, settings.two_way
+        self.directions = directions = settings.orders * (2 if settings.two_way else 1)
         self.in_proj = Linear(width, inner, bias=False)
         self.conv2d = Conv2d(inner, inner, 3, padding=1, groups=inner, bias=settings.convolution_bias)
-        self.x_proj_weight = nn.Parameter(torch.empty(DIRECTIONS, rank + 2 * state, inner))
-        self.dt_projs_weight = nn.Parameter(torch.empty(DIRECTIONS, inner, rank))
-        self.dt_projs_bias = nn.Parameter(torch.empty(DIRECTIONS, inner))
-        self.A_logs = nn.Parameter(torch.empty(DIRECTIONS * inner, state))
-        self.Ds = nn.Parameter(torch.empty(DIRECTIONS * inner))
+        self.x_proj_weight = nn.Parameter(torch.empty(directions, rank + 2 * state, inner))
+        self.dt_projs_weight = nn.Parameter(torch.empty(directions, inner, rank))
+        self.dt_projs_bias = nn.Parameter(torch.empty(directions, inner))
+        self.A_logs = nn.Parameter(torch.empty(directions * inner, state))
+        self.Ds = nn.Parameter(torch.empty(directions * inner))
         self.register_buffer("A", None)
         self.out_norm = nn.LayerNorm(inner)
         self.out_proj = Linear(inner, width, bias=False)
@@ -53,16 +55,18 @@ class SS2D(nn.Module):
     def plain_scans(self, x: Tensor, kernel: SequenceScan) -> Tensor:
         """The sum of the four scans over a map (B, H, W, inner)."""
         batch, height, width, inner = x.shape
-        rows_columns = torch.stack([x.flatten(1, 2), x.transpose(1, 2).flatten(1, 2)], 1)
-        u = torch.cat([rows_columns, rows_columns.flip(2)], 1)  # (B, 4, L, inner)
+        orders = [x.flatten(1, 2), x.transpose(1, 2).flatten(1, 2)][: self.orders]
+        forward = torch.stack(orders, 1)
+        u = torch.cat([forward, forward.flip(2)], 1) if self.two_way else forward  # (B, 4, L, inner)
         dt, B, C = torch.split(u @ self.x_proj_weight.mT, self.splits, -1)
         delta = functional.softplus(dt @ self.dt_projs_weight.mT + self.dt_projs_bias[:, None])
         A = self.decay_rates() if self.A is None else self.A
-        y = selective_scan(u, delta, A, B, C, self.Ds.view(DIRECTIONS, inner), kernel=kernel)
-        by_row, by_column = (y[:, :2] + y[:, 2:].flip(2)).unbind(1)
-        by_row = by_row.reshape(batch, height, width, inner)
-        by_column = by_column.reshape(batch, width, height, inner).transpose(1, 2)
-        return by_row + by_column
+        y = selective_scan(u, delta, A, B, C, self.Ds.view(self.directions, inner), kernel=kernel)
+        by_order = y[:, : self.orders] + y[:, self.orders :].flip(2) if self.two_way else y
+        by_row = by_order[:, 0].reshape(batch, height, width, inner)
+        if self.orders == 1:
+            return by_row
+        return by_row + by_order[:, 1].reshape(batch, width, height, inner).transpose(1, 2)
 
     def fused_scans(self, x: Tensor) -> Tensor:
         """The same on CUDA with one kernel for the scans. What feeds them is computed in the map's own order."""
@@ -79,7 +83,7 @@ class SS2D(nn.Module):
 
     def decay_rates(self) -> Tensor:
         """A (4, inner, N), negative."""
-        return -torch.exp(self.A_logs).view(DIRECTIONS, -1, self.A_logs.shape[1])
+        return -torch.exp(self.A_logs).view(self.directions, -1, self.A_logs.shape[1])
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""The selective scan (Gu and Dao, "Mamba", 2023), in three ways that agree.
+"""The selective scan (Gu and Dao, "Mamba", 2023), in ways that agree.
 
 For each direction k, channel c and state n, along places t = 0 .. L-1:
 
@@ -6,22 +6,24 @@ For each direction k, channel c and state n, along places t = 0 .. L-1:
 
 `reference` walks along the places and is there to be read. `associative` combines neighbours in a tree of
 ceil(log2 L) levels, with plain tensor operations: any device, no kernel to compile, a graph without loops.
+`walk` is what training on a CPU uses: it walks too, but goes back through the recurrence by itself, so that nothing but
+the states is kept.
 `mamba-ssm` is that package's CUDA kernel. `triton` is `cross_scan`, which takes all of SS2D's scans at once.
 """
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from hamba_core.errors import DependencyError
 
-SequenceScan = Literal["reference", "associative", "mamba-ssm"]
+SequenceScan = Literal["reference", "associative", "walk", "mamba-ssm"]
 """Those that scan any sequence."""
 
-ScanKernel = Literal["reference", "associative", "mamba-ssm", "triton"]
+ScanKernel = Literal["reference", "associative", "walk", "mamba-ssm", "triton"]
 
 
 class ScanChoice(NamedTuple):
@@ -69,7 +71,7 @@ def selective_scan(
     Gives y (b, K, L, c) in u's dtype. Whatever the inputs' dtype, the recurrence itself runs in float32.
     """
     scan: dict[SequenceScan, Callable[..., Tensor]] = {
-        "reference": _reference, "associative": _associative, "mamba-ssm": _mamba_ssm
+        "reference": _reference, "associative": _associative, "walk": _walk, "mamba-ssm": _mamba_ssm
     }  # fmt: skip
     return scan[kernel](*(x.float() for x in (u, delta, A, B, C, D))).to(u.dtype)
 
@@ -85,9 +87,19 @@ def _reference(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Ten
 
 
 def _associative(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    return _by_recurrence(linear_recurrence, u, delta, A, B, C, D)
+
+
+def _walk(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    return _by_recurrence(walked_recurrence, u, delta, A, B, C, D)
+
+
+def _by_recurrence(
+    recurrence: Callable[[Tensor, Tensor], Tensor], u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor
+) -> Tensor:
     # The states are the last but one dimension, so that the long one, the channels, lies in a row of memory.
     decay = torch.exp(delta[..., None, :] * A.mT[:, None])
-    h = linear_recurrence(decay, (delta * u)[..., None, :] * B[..., None])
+    h = recurrence(decay, (delta * u)[..., None, :] * B[..., None])
     y = D[:, None] * u
     for n in range(A.shape[-1]):
         y = torch.addcmul(y, h[..., n, :], C[..., n, None])
@@ -111,6 +123,36 @@ def linear_recurrence(decay: Tensor, source: Tensor) -> Tensor:
     even = torch.cat([b_even[:, :, :1], between], 2)
     joined = torch.stack([even[:, :, :pairs], odd], 3).flatten(2, 3)
     return torch.cat([joined, even[:, :, pairs:]], 2) if length % 2 else joined
+
+
+def walked_recurrence(decay: Tensor, source: Tensor) -> Tensor:
+    """As `linear_recurrence`, step by step; differentiable once."""
+    states: Tensor = _WalkedRecurrence.apply(decay, source)
+    return states
+
+
+class _WalkedRecurrence(torch.autograd.Function):
+    """Forward h_t = a_t h_{t-1} + b_t; backward, with g_t what comes in, db_t = g_t + a_{t+1} db_{t+1} and
+    da_t = db_t h_{t-1}."""
+
+    @staticmethod
+    def forward(ctx: Any, decay: Tensor, source: Tensor) -> Tensor:
+        h = source.clone()
+        for t in range(1, source.shape[2]):
+            h[:, :, t].addcmul_(decay[:, :, t], h[:, :, t - 1])
+        ctx.save_for_backward(decay, h)
+        return h
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        decay, h = ctx.saved_tensors
+        by_source = gradients[0].clone()
+        for t in range(by_source.shape[2] - 2, -1, -1):
+            by_source[:, :, t].addcmul_(decay[:, :, t + 1], by_source[:, :, t + 1])
+        by_decay = torch.zeros_like(decay)
+        torch.mul(by_source[:, :, 1:], h[:, :, :-1], out=by_decay[:, :, 1:])
+        return by_decay, by_source
 
 
 def _mamba_ssm(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:

@@ -40,15 +40,16 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
     return float((found.float() - expected.float()).abs().max() / expected.float().abs().max().clamp_min(1e-12))
 
 
+@pytest.mark.parametrize("kernel", ["associative", "walk"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("state", [1, 4, 16])
 @pytest.mark.parametrize("length", LENGTHS)
-def test_the_associative_scan_agrees_with_the_reference_forward_and_backward(
-    length: int, state: int, dtype: torch.dtype
+def test_the_scans_in_plain_torch_agree_with_the_reference_forward_and_backward(
+    length: int, state: int, dtype: torch.dtype, kernel: SequenceScan
 ) -> None:
     inputs = scan_inputs(length, state, dtype)
     expected = outcome("reference", inputs)
-    found = outcome("associative", inputs)
+    found = outcome(kernel, inputs)
     assert len(found) == len(expected) == 7
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == theirs.dtype

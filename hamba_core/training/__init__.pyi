@@ -1,0 +1,3 @@
+from .averaging import RunningWeights as RunningWeights
+from .initialisation import initialise as initialise
+from .losses import HandTruths as HandTruths, LossWeights as LossWeights, hand_losses as hand_losses

@@ -1,0 +1,74 @@
+"""How wrong hands are, as training sees it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hamba_core.network.small import SmallOutput
+
+_NEAR_2D = 0.1  # half crops: up to here a 2D error counts by its square
+_LEAST_WEIGHT = 0.3  # of a hand that cannot be seen at all
+
+
+class HandTruths(NamedTuple):
+    """What is true of B right hands in their views."""
+
+    rotations: Tensor  # (B, 16, 3, 3)
+    betas: Tensor  # (B, 10)
+    wrist: Tensor  # (B, 3) m
+    joints: Tensor  # (B, 21, 3) m, from the wrist
+    vertices: Tensor  # (B, V, 3) m, from the wrist
+    joints_2d: Tensor  # (B, 21, 2) half crops
+    visible: Tensor  # (B,) share of the joints that are seen
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What each kind of error counts."""
+
+    joints: float = 20.0
+    """Of a metre, L1."""
+    vertices: float = 20.0
+    """Of a metre, L1."""
+    joints_2d: float = 25.0
+    """Of a half crop squared, Huber."""
+    pose: float = 1.0
+    """Of the fingers' rotation matrices, squared."""
+    orient: float = 2.0
+    """Of the wrist's rotation matrix, squared."""
+    betas: float = 0.02
+    """Of a beta squared."""
+
+    @staticmethod
+    def share(some: Tensor, every: Tensor) -> float:
+        """What hands count together of a batch; `some` and `every` are their joints' visible shares (B,)."""
+        return float(_importance(some).sum() / _importance(every).sum())
+
+
+def hand_losses(output: SmallOutput, truth: HandTruths, weights: LossWeights) -> dict[str, Tensor]:
+    """Each weighted loss, and their sum as "loss". Hands that are seen well count more than those that are not."""
+    importance = _importance(truth.visible)
+
+    def mean(errors: Tensor) -> Tensor:
+        return (errors.flatten(1).mean(1) * importance).sum() / importance.sum()
+
+    difference = output.joints_2d - truth.joints_2d
+    rotations = (output.rotations - truth.rotations) ** 2
+    losses = {
+        "joints": weights.joints * mean((output.joints - truth.joints).abs()),
+        "vertices": weights.vertices * mean((output.vertices - truth.vertices).abs()),
+        "joints_2d": weights.joints_2d
+        * mean(functional.huber_loss(difference, torch.zeros_like(difference), reduction="none", delta=_NEAR_2D)),
+        "pose": weights.pose * mean(rotations[:, 1:]),
+        "orient": weights.orient * mean(rotations[:, :1]),
+        "betas": weights.betas * mean((output.betas - truth.betas) ** 2),
+    }
+    losses["loss"] = torch.stack(list(losses.values())).sum()
+    return losses
+
+
+def _importance(visible: Tensor) -> Tensor:
+    return _LEAST_WEIGHT + (1 - _LEAST_WEIGHT) * visible

@@ -1,0 +1,7 @@
+from .curves import draw_curves as draw_curves
+from .run import Trained as Trained, train as train
+from .settings import (
+    TrainingSettings as TrainingSettings,
+    read_training_settings as read_training_settings,
+    training_settings as training_settings,
+)

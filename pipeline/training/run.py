@@ -1,0 +1,122 @@
+"""A whole training in a folder: crops, features, the loop, and the two files that come out of it."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from hamba_core.errors import SourceError
+from hamba_core.hand import load_generic_hand
+from hamba_core.network.small import HambaSmall
+from pipeline.training.curves import draw_curves
+from pipeline.training.exporting import export_onnx, save_weights
+from pipeline.training.features import features_of
+from pipeline.training.loop import CURVES, Progress, Training, progress_line
+from pipeline.training.processes import Processes, joined
+from pipeline.training.scores import Scores
+from pipeline.training.settings import CropData, TrainingSettings
+from pipeline.training.table import load_table
+from stages.synthetic.crops import DATA_VERSION, fill_folder
+
+WEIGHTS: Final = "hamba_s.safetensors"
+EXPORTED: Final = "hamba_s.onnx"
+CURVES_PICTURE: Final = "curves.png"
+"""Names in a run's folder."""
+
+_TRAINED_VERTICES: Final = 120
+"""Of the skin, whose errors training sees; all joints and tips beside them."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave."""
+
+    scores: Scores
+    hands: int  # trained on, counting each look at a crop
+    parameters: int
+    weights: Path
+    exported: Path
+
+
+def train(settings: TrainingSettings, folder: Path, on_step: Callable[[str], None] = lambda step: None) -> Trained:
+    """Train in a folder, going on where an earlier call left off. `on_step` is told what takes time.
+
+    Under `torchrun` the processes share each batch. Raises HambaError.
+    """
+    torch.set_num_threads(settings.threads)
+    with joined(settings.device) as processes:
+        return _train(settings, folder, processes, on_step if processes.leads else lambda step: None)
+
+
+def make_network(settings: TrainingSettings) -> HambaSmall:
+    """The network to train, without weights. It poses some of the skin only."""
+    hand = load_generic_hand()
+    random = torch.Generator().manual_seed(0)
+    vertices = torch.randperm(len(hand.v_template), generator=random)[:_TRAINED_VERTICES].tolist()
+    network = HambaSmall(settings.configuration(), hand, vertices)
+    network.use_scan("walk")
+    return network
+
+
+def feature_files(data: CropData, on_step: Callable[[str], None]) -> tuple[list[Path], list[Path]]:
+    """Files of features to train on and to keep aside, made where they are missing. Raises SourceError, OutputError."""
+    kept_aside = _shards(data, data.validation_seed, data.validation_shards, on_step)
+    shards = _shards(data, data.first_seed, data.shards, on_step)
+    if data.take == "all":
+        shards += [path for path in sorted(data.folder.glob("crops_*.npz")) if path not in (*shards, *kept_aside)]
+    features = data.folder / "features"
+    looked = []
+    for variant in range(data.variants):
+        for number, shard in enumerate(shards):
+            on_step(f"looking at shard {number + 1} of {len(shards)}, variant {variant + 1} of {data.variants}")
+            looked.append(features_of(shard, features, variant))
+    return looked, [features_of(shard, features) for shard in kept_aside]
+
+
+def _shards(data: CropData, first_seed: int, count: int, on_step: Callable[[str], None]) -> list[Path]:
+    paths = []
+    for path in fill_folder(data.folder, first_seed, count, data.crops_per_shard):
+        paths.append(path)
+        on_step(f"rendered shard {len(paths)} of {count}")
+    return paths
+
+
+def _train(settings: TrainingSettings, folder: Path, processes: Processes, on_step: Callable[[str], None]) -> Trained:
+    network = make_network(settings)
+    if not processes.leads:
+        processes.wait()  # the leading one makes the files
+    looked, kept_aside = feature_files(settings.data, on_step)
+    if processes.leads:
+        processes.wait()
+    table = load_table(looked, network, least_presence=settings.least_presence, least_visible=settings.least_visible)
+    aside = load_table(kept_aside, network)
+    if len(table) < settings.batch:
+        raise SourceError(
+            f"{settings.data.folder}: expected at least a batch of {settings.batch} hands to train on, found "
+            f"{len(table)}; render more shards (data.shards)"
+        )
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    on_step(f"{len(table)} hands to train on, {len(aside)} kept aside, {parameters} parameters")
+
+    def on_progress(progress: Progress) -> None:
+        if progress.scores is not None or progress.step % 50 == 0:
+            on_step(progress_line(progress))
+
+    scores = Training(settings, network, table, aside, folder, processes).run(on_progress)
+    weights, exported = folder / WEIGHTS, folder / EXPORTED
+    if processes.leads:
+        origin = {
+            "settings": settings.hash(),
+            "seed": str(settings.seed),
+            "data": DATA_VERSION,
+            "hands": str(len(table)),
+            **{name: f"{value:.4g}" for name, value in asdict(scores).items()},
+        }
+        save_weights(network, weights, origin)
+        on_step("writing the network for ONNX Runtime")
+        export_onnx(network, exported)
+        draw_curves({settings.configuration().head: folder / CURVES}, folder / CURVES_PICTURE)
+    processes.wait()
+    return Trained(scores, len(table), parameters, weights, exported)

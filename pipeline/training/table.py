@@ -1,0 +1,90 @@
+"""All hands of a training in memory, as tensors with a hand a row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hamba_core.errors import SourceError
+from hamba_core.network.small import FirstEstimate, HambaSmall, HandViews
+from hamba_core.training import HandTruths
+
+_COLUMNS = (
+    "tokens", "pooled", "landmarks", "world", "focal_length", "first_rotations", "first_betas", "first_wrist",
+    "presence", "first_error", "rotations", "betas", "wrist", "visible",
+)  # fmt: skip
+_WORST_FIRST = 0.25  # of the hand's size: a first estimate that is no hand's
+_NEAREST = 0.05  # m
+_POSED_TOGETHER = 500
+
+
+@dataclass(frozen=True, eq=False)
+class HandTable:
+    """Columns as `features.compute_features` makes them, and what follows from the truth."""
+
+    columns: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(self.columns["focal_length"])
+
+    def views(self, rows: Tensor) -> HandViews:
+        """What the network is given of these hands."""
+        of = {name: column[rows].float() for name, column in self.columns.items() if name in HandViews._fields}
+        empty = torch.zeros(len(rows), 0, 0, 0)
+        first = FirstEstimate(*(self.columns[f"first_{name}"][rows] for name in FirstEstimate._fields))
+        return HandViews(coarse=of.pop("coarse", empty), first=first, **of)
+
+    def truths(self, rows: Tensor) -> HandTruths:
+        """What is true of these hands."""
+        return HandTruths(*(self.columns[name][rows] for name in HandTruths._fields))
+
+    def importance(self, rows: Tensor) -> Tensor:
+        """The share of the joints (B,) that are seen."""
+        return self.columns["visible"][rows]
+
+
+def load_table(
+    files: Sequence[Path],
+    network: HambaSmall,
+    *,
+    least_presence: float = 0.0,
+    least_visible: float = 0.0,
+) -> HandTable:
+    """The hands in files of features that can be learned from, posed as the network's hand layer poses them.
+
+    Raises SourceError where none is left.
+    """
+    names = (*_COLUMNS, "coarse") if network.regressor is not None else _COLUMNS
+    parts: list[dict[str, Tensor]] = []
+    for path in files:
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                part = {name: torch.from_numpy(file[name]) for name in names}
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise SourceError(f"{path}: expected features, found: {error}; remove the file") from error
+        sane = (part["first_error"] < _WORST_FIRST) & (part["first_wrist"][:, 2] > _NEAREST)
+        seen = (part["presence"] >= least_presence) & (part["visible"] >= least_visible)
+        kept = (sane & seen & (part["wrist"][:, 2] > _NEAREST)).nonzero()[:, 0]
+        parts.append({name: column[kept] for name, column in part.items()})
+    columns = {name: torch.cat([part[name] for part in parts]) for name in names} if parts else {}
+    if not parts or not len(columns["wrist"]):
+        raise SourceError(
+            f"{len(files)} files of features: expected hands to learn from, found none; lower least_presence and "
+            "least_visible, or give more crops"
+        )
+    return HandTable(columns | _posed(columns, network))
+
+
+@torch.no_grad()
+def _posed(columns: dict[str, Tensor], network: HambaSmall) -> dict[str, Tensor]:
+    """Joints and vertices, m, from the wrist, and joints in half crops, of the true hands."""
+    posed: list[tuple[Tensor, ...]] = []
+    for first in range(0, len(columns["wrist"]), _POSED_TOGETHER):
+        rows = slice(first, first + _POSED_TOGETHER)
+        hands = FirstEstimate(columns["rotations"][rows], columns["betas"][rows], columns["wrist"][rows])
+        posed.append(network.posed(hands, columns["focal_length"][rows]))
+    vertices, joints, joints_2d = (torch.cat(part).clone() for part in zip(*posed, strict=True))
+    return {"vertices": vertices, "joints": joints, "joints_2d": joints_2d}
