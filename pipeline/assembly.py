@@ -117,7 +117,7 @@ def hand_stages(
         hand_model = _hand_model(settings, shared, own=estimator is not None)
     line: list[Stage[Any, Any]] = [
         HandDetection(settings.detect, stills=stills),
-        HandTracking(settings.track, stills=stills),
+        HandTracking(settings.track, stills=stills, max_hands=settings.detect.max_hands),
         Reconstruction(
             settings.reconstruct,
             hand_model,

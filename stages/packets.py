@@ -128,6 +128,7 @@ class HandBox:
     track_id: int | None = None  # none until tracking gave one
     seen: bool = True  # false where tracking expects the hand and the detector did not see it in this frame
     look: HandLook | None = None  # of a hand that was seen, from a detector that tells
+    missed: bool = False  # true where besides it looked: since it was seen last, it looked and did not see it
 
     __repr__ = _shapes
 

@@ -16,9 +16,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hamba_core.arrays import Array
+from hamba_core.arrays import Array, BoolArray, Int64Array
 from hamba_core.hand import exp_so3, hat, nearest_rotation
 from stages.reconstruction.landmarks.fingers import Fingers, PosedFingers
 from stages.reconstruction.landmarks.placement import NEAREST, placement
@@ -115,47 +114,51 @@ class LandmarkFit:
         """
         last = {} if last is None else last
         problem, state = self._begin(landmarks, rest, *self._closed_form(landmarks, rest))
-        unsure = self._ray_errors(problem, state).mean(1) > self.CONTRADICTION
         before = _places_before(tracks or range(len(rest)))
-        known = (before >= 0) | np.array([track in last for track in tracks] or False)
+        unsure = self._ray_errors(problem, state).mean(1) > self.CONTRADICTION
         done = np.zeros(len(rest), bool)
         while not done.all():
-            ready = ~done & (~unsure | (before < 0) | done[before])  # an unsure hand waits for the one before it
-            hinted = np.flatnonzero(ready & unsure & known)
-            if len(hinted):
-                hints = [_pose(state, before[i]) if before[i] >= 0 else last[tracks[i]] for i in hinted.tolist()]
-                problem, state = self._with_hints(problem, state, landmarks, rest, hinted, hints)
-            state = self._solve(ready, problem, state, known)
+            ready = ~done
+            if unsure.any():
+                # An unsure hand waits for the one before it.
+                ready &= ~unsure | (before < 0) | done[before]
+                hints = {
+                    i: _pose(state, before[i]) if before[i] >= 0 else last[tracks[i]]
+                    for i in np.flatnonzero(ready & unsure).tolist()
+                    if before[i] >= 0 or (tracks and tracks[i] in last)
+                }
+                if hints:
+                    problem, state = self._with_hints(problem, state, landmarks, rest, hints)
+            state = put(ready, self._descend(take(ready, problem), take(ready, state)), state)
+            errors = self._ray_errors(problem, state)
+            astray = ready & ((errors.mean(1) > self.NEAR[0]) | (errors.max(1) > self.NEAR[1]))
+            if astray.any():
+                fresh = [before[i] < 0 and not (tracks and tracks[i] in last) for i in range(len(rest))]
+                state = self._go_on(astray, np.array(fresh), problem, state)
+                errors = self._ray_errors(problem, state)
             done |= ready
         last.update((track, _pose(state, i)) for i, track in enumerate(tracks))
-        return Fit(state.orient, state.angles, state.wrist, self._ray_errors(problem, state).mean(1))
+        return Fit(state.orient, state.angles, state.wrist, errors.mean(1))
 
     def _with_hints(
-        self,
-        problem: _Problem,
-        state: _State,
-        landmarks: Landmarks,
-        rest: Array,
-        places: NDArray[np.intp],
-        hints: Sequence[Pose],
+        self, problem: _Problem, state: _State, landmarks: Landmarks, rest: Array, hints: dict[int, Pose]
     ) -> tuple[_Problem, _State]:
-        """Start the hands at these places from these poses, where that is the better start."""
-        orient, angles = (np.stack(field) for field in zip(*hints, strict=True))
+        """Start hands, by their places, from these poses, where that is the better start."""
+        places = np.array(list(hints))
+        orient, angles = (np.stack(field) for field in zip(*hints.values(), strict=True))
         hinted = self._begin(Landmarks(*(field[places] for field in landmarks)), rest[places], orient, angles)
         better = hinted[1].cost < state.cost[places]
         which = np.zeros(len(rest), bool)
         which[places[better]] = True
         return put(which, take(better, hinted[0]), problem), put(which, take(better, hinted[1]), state)
 
-    def _solve(self, which: NDArray[np.bool_], problem: _Problem, state: _State, known: NDArray[np.bool_]) -> _State:
-        """Step the hands of `which`, and those that are not found then some more."""
-        for step in range(0, self.STEPS + self.MORE_STEPS, self.STEPS):
-            solved = self._descend(take(which, problem), take(which, state))
-            state = put(which, solved, state)
+    def _go_on(self, astray: BoolArray, fresh: BoolArray, problem: _Problem, state: _State) -> _State:
+        """Step hands that are not found yet; `fresh` ones, which have no frame before, until they are."""
+        for _ in range(0, self.MORE_STEPS, self.STEPS):
+            state = put(astray, self._descend(take(astray, problem), take(astray, state)), state)
             errors = self._ray_errors(problem, state)
-            found = (errors.mean(1) <= self.NEAR[0]) & (errors.max(1) <= self.NEAR[1])
-            which = which & ~found & (~known | (step == 0))
-            if not which.any():
+            astray = astray & fresh & ((errors.mean(1) > self.NEAR[0]) | (errors.max(1) > self.NEAR[1]))
+            if not astray.any():
                 break
         return state
 
@@ -173,25 +176,24 @@ class LandmarkFit:
         """Put hands of these poses where the rays are."""
         rays, points = landmarks
         roots, bones = _chains(rest)
-        turned = self._landmarks(self._fingers.pose(angles, roots, bones)) @ orient.swapaxes(1, 2)
-        wrist = placement(turned, rays)
-        depth = np.maximum((turned[..., 2] + wrist[:, None, 2]).mean(1), NEAREST)
-        size = np.maximum(np.linalg.norm(np.ptp(rays, axis=1), axis=1), 1e-9)
+        fingers = self._fingers.pose(angles, roots, bones)
+        turned = self._landmarks(fingers) @ orient.swapaxes(1, 2)
+        size = np.maximum(np.hypot(*np.ptp(rays, axis=1).T), 1e-9)
+        wrist = placement(turned, rays, size)
+        depth = np.maximum(turned[..., 2].mean(1) + wrist[:, 2], NEAREST)
         problem = _Problem(rays, points, roots, bones, depth, size)
-        return problem, self._evaluate(problem, orient, angles, wrist, (turned - points).mean(1))
+        return problem, self._evaluate(problem, fingers, orient, turned, angles, wrist, (turned - points).mean(1))
 
     def _descend(self, problem: _Problem, state: _State) -> _State:
         """Take `STEPS` damped Gauss-Newton steps, each kept where it makes the cost less."""
         damping = np.full(len(problem.depth), 1e-3)
         for _ in range(self.STEPS):
             turn, wrist, offset, angles = self._step(state, problem.depth, damping)
-            tried = self._evaluate(
-                problem,
-                exp_so3(turn) @ state.orient,
-                self._fingers.within_limits(state.angles + angles),
-                state.wrist + wrist,
-                state.offset + offset,
-            )
+            orient = exp_so3(turn) @ state.orient
+            angles = self._fingers.within_limits(state.angles + angles)
+            fingers = self._fingers.pose(angles, problem.roots, problem.bones)
+            turned = self._landmarks(fingers) @ orient.swapaxes(1, 2)
+            tried = self._evaluate(problem, fingers, orient, turned, angles, state.wrist + wrist, state.offset + offset)
             better = tried.cost < state.cost
             damping = np.where(better, damping / 5, damping * 10)
             state = choose(better, tried, state)
@@ -202,9 +204,10 @@ class LandmarkFit:
         errors: Array = state.distance[..., 1] * (self.RAY_SCATTER / (problem.depth * problem.size))[:, None]
         return errors
 
-    def _evaluate(self, problem: _Problem, orient: Array, angles: Array, wrist: Array, offset: Array) -> _State:
-        fingers = self._fingers.pose(angles, problem.roots, problem.bones)
-        turned = self._landmarks(fingers) @ orient.swapaxes(1, 2)
+    def _evaluate(
+        self, problem: _Problem, fingers: PosedFingers,
+        orient: Array, turned: Array, angles: Array, wrist: Array, offset: Array,
+    ) -> _State:  # fmt: skip
         points = turned + wrist[:, None]
         residual = np.empty((*turned.shape[:2], 5))
         residual[..., :3] = (turned - problem.points - offset[:, None]) / self.POINT_SCATTER
@@ -284,14 +287,14 @@ def _chains(rest: Array) -> tuple[Array, Array]:
     return chains[:, :, 0], np.diff(chains, axis=2)
 
 
-def _places_before(tracks: Iterable[Hashable]) -> NDArray[np.intp]:
+def _places_before(tracks: Iterable[Hashable]) -> Int64Array:
     """For each of these, the place of the last one before it that is the same; -1 where there is none."""
     seen: dict[Hashable, int] = {}
     places = []
     for i, track in enumerate(tracks):
         places.append(seen.get(track, -1))
         seen[track] = i
-    return np.array(places, np.intp)
+    return np.array(places, np.int64)
 
 
 def _pose(state: _State, place: int) -> Pose:

@@ -25,16 +25,19 @@ def translation_from_rays(points: Array, rays: Array) -> Array:
     return translation
 
 
-def placement(points: Array, rays: Array) -> Array:
+def placement(points: Array, rays: Array, size: Array) -> Array:
     """t (B, 3) that puts points (B, N, 3) of known form where rays (B, N, 2) see them, by what can be trusted.
 
-    Perspective tells the distance of a near hand better than its size does, but where the form is not what was seen it
-    misleads by any amount. The size is off by no more than the hand is deep; so beyond that, the size is believed.
+    `size` (B,) is the diagonal of the rays' box. Perspective tells the distance of a near hand better than its size
+    does, but where the form is not what was seen it misleads by any amount. The size is off by no more than the hand is
+    deep; so beyond that, the size is believed.
     """
     linear = translation_from_rays(points, rays)
-    middle, ray = points.mean(1), rays.mean(1)
-    across, spread = points[..., :2] - middle[:, None, :2], rays - ray[:, None]
-    distance = np.sqrt((across * across).sum((1, 2)) / np.maximum((spread * spread).sum((1, 2)), 1e-18))
-    by_size = np.column_stack([ray * distance[:, None], distance]) - middle
-    agree = np.abs(linear[:, 2] - by_size[:, 2]) <= np.ptp(points[..., 2], axis=1)
-    return np.where(agree[:, None], linear, by_size)
+    across, up, deep = np.ptp(points, axis=1).T
+    middle = points.mean(1)
+    distance = np.hypot(across, up) / size
+    astray = np.abs(linear[:, 2] + middle[:, 2] - distance) > deep
+    if not astray.any():
+        return linear
+    by_size = np.column_stack([rays.mean(1) * distance[:, None], distance]) - middle
+    return np.where(astray[:, None], by_size, linear)

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+
+from hamba_core.arrays import AnyArray, BoolArray
 
 Hands = TypeVar("Hands", bound=tuple[Any, ...])
-Which = NDArray[np.bool_]  # (B,)
+Which = BoolArray  # (B,)
 
 
 def take(which: Which, hands: Hands) -> Hands:
@@ -18,7 +19,7 @@ def take(which: Which, hands: Hands) -> Hands:
 def put(which: Which, those: Hands, hands: Hands) -> Hands:
     """All `hands`, but those of `which` as in `those`, which has them alone."""
 
-    def with_those(some: NDArray[Any], every: NDArray[Any]) -> NDArray[Any]:
+    def with_those(some: AnyArray, every: AnyArray) -> AnyArray:
         every = every.copy()
         every[which] = some
         return every
@@ -29,13 +30,13 @@ def put(which: Which, those: Hands, hands: Hands) -> Hands:
 def choose(which: Which, first: Hands, second: Hands) -> Hands:
     """The hands of `which` as in `first`, the others as in `second`."""
 
-    def merged(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    def merged(one: AnyArray, other: AnyArray) -> AnyArray:
         return np.where(which.reshape(-1, *[1] * (one.ndim - 1)), one, other)
 
     return first if which.all() else _each(merged, first, second)
 
 
-def _each(of_arrays: Callable[..., NDArray[Any]], *hands: Hands) -> Hands:
+def _each(of_arrays: Callable[..., AnyArray], *hands: Hands) -> Hands:
     """Do this with the arrays that stand in the same place."""
     fields = zip(*hands, strict=True)
     return type(hands[0])(*(_each(of_arrays, *f) if isinstance(f[0], tuple) else of_arrays(*f) for f in fields))

@@ -14,8 +14,8 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hamba_core.arrays import Array, Float32Array
 from hamba_core.hand import Side, load_generic_hand
 from hamba_core.view import Intrinsics
 from stages.common.proximity import hand_size, joint_distance, tight_box
@@ -34,7 +34,7 @@ class Replay:
     """Detections of a clip, and the true hand of each."""
 
     name: str
-    times: NDArray[np.float64]  # (F,) s
+    times: Array  # (F,) s
     size: tuple[int, int]  # px: width, height
     boxes: tuple[tuple[HandBox, ...], ...]  # of each frame
     owners: tuple[tuple[int, ...], ...]  # of each box the true hand
@@ -128,7 +128,7 @@ def measure(replay: Replay) -> tuple[Measures, list[FrameResult]]:
     line, results = Line(), []
     found = Measures(true_hands=len(replay.sides))
     ids: set[tuple[int, int]] = set()
-    last: dict[int, NDArray[np.float32]] = {}
+    last: dict[int, Float32Array] = {}
     for packet, owners in zip(replay.frames(), replay.owners, strict=True):
         begun = perf_counter()
         result = line.process(packet)
@@ -166,7 +166,7 @@ def off_by(hand: Hand, box: HandBox) -> float:
     return float(apart) / hand_size(box.joints_2d)
 
 
-def nearest(hand: Hand, places: Mapping[int, NDArray[np.float32]]) -> int:
+def nearest(hand: Hand, places: Mapping[int, Float32Array]) -> int:
     """Of the true hands, as last detected, that which lies nearest."""
     return min(places, key=lambda owner: joint_distance(places[owner], hand.joints_2d))
 

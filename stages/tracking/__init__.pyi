@@ -1,0 +1,1 @@
+from .tracking import HandTracking as HandTracking, TrackingSettings as TrackingSettings

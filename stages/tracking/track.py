@@ -1,0 +1,164 @@
+"""One hand over time: where it is, how it moves, and what speaks for its side."""
+
+from copy import copy
+from dataclasses import replace
+from math import exp
+from typing import Final
+
+import numpy as np
+
+from hamba_core.arrays import Array
+from hamba_core.hand import Side
+from stages.common.proximity import PALM, tight_box
+from stages.packets import HandBox
+
+_VELOCITY_MEMORY: Final = 0.05  # s, time constant of the velocity's running mean
+_COASTING: Final = 0.15  # s, time constant with which an unseen hand's velocity fades
+_SCORE_HALF_LIFE: Final = 0.1  # s, with which an unseen hand's score falls
+_LONGEST_SIGHT: Final = 0.1  # s, most that one frame counts as evidence for a side
+_FIRST_SIGHT: Final = 1 / 30  # s that the first frame counts
+_FIRM: Final = 0.2  # of the memory for sides: so much certain sight to the contrary is no mistake
+
+
+class Track:
+    """One hand over time.
+
+    `side_memory` is the time constant, s, with which evidence for its side fades: what the detector says now counts
+    more than what it said before.
+    """
+
+    def __init__(self, box: HandBox, now: float, side_memory: float) -> None:
+        self.track_id: int | None = None  # none until confirmed
+        self.side: Side = box.side
+        self.began_at = self.seen_at = now
+        self.sightings_alike = 1  # in a row, of the same side; counted until confirmed
+        self.doubtful_since: float | None = None  # s; what was seen since may be another hand than before
+        self.lost = False  # unseen, and the picture moved nobody knows where
+        self.box = box  # as last seen
+        self.joints = box.joints_2d.astype(np.float64)  # (21, 2) px, as last seen, carried along with the picture
+        self._velocity = np.zeros(2)  # px/s
+        self._side_memory = side_memory
+        self._right = _FIRST_SIGHT * _rightness(box)  # s of certain sight as a right hand; negative as a left one
+        self._sight = abs(self._right)  # s of certain sight in all
+
+    @property
+    def score(self) -> float:
+        """The detector's, when last seen."""
+        return self.box.score
+
+    @property
+    def contrary(self) -> float:
+        """Certain sight, s, of late, for the other side than `side`; negative where it speaks for it."""
+        return -self._right if self.side == "right" else self._right
+
+    @property
+    def firm(self) -> float:
+        """How much of `contrary` is more than chance, s: less where there is not much that it contradicts."""
+        return min(_FIRM * self._side_memory, self._sight / 2)
+
+    def expected(self, now: float) -> Array:
+        """Joints (21, 2) px where the hand's fading motion has taken it since it was seen."""
+        travel = _COASTING * (1 - exp(-(now - self.seen_at) / _COASTING))
+        return self.joints + travel * self._velocity
+
+    def see(self, box: HandBox, now: float, *, after_gap: bool) -> None:
+        """Take this detection for the hand; `after_gap` says that it was not seen in the frame before."""
+        unseen = now - self.seen_at
+        if box.side == self.side:
+            self.doubtful_since = None
+        elif after_gap and self.doubtful_since is None:
+            self.doubtful_since = self.seen_at
+        joints = box.joints_2d.astype(np.float64)
+        palm = list(PALM)
+        velocity = (joints[palm].mean(0) - self.joints[palm].mean(0)) / unseen
+        self._velocity += (1 - exp(-unseen / _VELOCITY_MEMORY)) * (velocity - self._velocity)
+        self._weigh_side(box, unseen)
+        self.box, self.joints, self.seen_at, self.lost = box, joints, now, False
+
+    def jump(self, box: HandBox, now: float) -> None:
+        """Take this detection for the hand, though nothing but its side says so."""
+        self._right /= 2
+        before = self.seen_at
+        self.see(box, now, after_gap=True)
+        self.doubtful_since = before
+        self._velocity[:] = 0
+
+    def take_over(self, other: "Track") -> None:
+        """Be the other one, which was not seen since: its id, and what was known of its side."""
+        self.track_id, self.side, self.doubtful_since = other.track_id, other.side, other.seen_at
+        self._right += other._right / 2
+        self._sight += other._sight
+
+    def swap_with(self, other: "Track") -> None:
+        """Two that had been taken for each other: ids and sides change places, what is seen of each side stays."""
+        self.track_id, other.track_id = other.track_id, self.track_id
+        self.side, other.side = other.side, self.side
+        self.doubtful_since = other.doubtful_since = None
+
+    def left_behind(self, seen_at: float) -> "Track":
+        """The hand that this was until then, and is not."""
+        other = copy(self)
+        other.joints, other.seen_at, other.lost, other._velocity = self.joints.copy(), seen_at, True, np.zeros(2)
+        return other
+
+    def carry(self, motion: Array) -> None:
+        """Move along with the picture, by (2, 3): matrix and shift, px."""
+        self.joints = self.joints @ motion[:, :2].T + motion[:, 2]
+
+    def slow_by(self, velocity: Array) -> None:
+        """Take what the picture itself moved, px/s, off the hand's own motion."""
+        self._velocity -= velocity
+
+    def hand(self, now: float, looked_at: float) -> HandBox:
+        """The hand as seen now, or as expected; its score falls where the detector looked and did not see it.
+
+        A detector that takes a hand for one of the other side sees its depth inside out: pictures of a right hand and
+        of a left one are alike where they are mirrored in depth. So it is turned back.
+        """
+        world = self.box.joints_world
+        if self.box.side != self.side:
+            world = world * (1, 1, -1)
+        if self.seen_at == now:
+            return replace(self.box, track_id=self.track_id, side=self.side, joints_world=world)
+        joints = self.expected(now).astype(np.float32)
+        missed = now - self.seen_at if looked_at > self.seen_at else 0.0
+        return replace(
+            self.box,
+            track_id=self.track_id,
+            side=self.side,
+            seen=False,
+            look=None,
+            missed=missed > 0,
+            score=self.box.score * 0.5 ** (missed / _SCORE_HALF_LIFE),
+            box=tight_box(joints),
+            joints_2d=joints,
+            joints_world=world,
+        )
+
+    def _weigh_side(self, box: HandBox, unseen: float) -> None:
+        fading = exp(-unseen / self._side_memory) if self._side_memory else 0.0
+        sight = min(unseen, _LONGEST_SIGHT) * _rightness(box)
+        self._right = fading * self._right + sight
+        self._sight += abs(sight)
+        if self.track_id is None:
+            self.sightings_alike = self.sightings_alike + 1 if box.side == self.side else 1
+            self.side = box.side
+
+
+def certainty(box: HandBox) -> float:
+    """How certain a detection is of its side: 0 where it guesses, 1 where it knows."""
+    return max(2 * box.score - 1, 0.0)
+
+
+def is_certain(box: HandBox) -> bool:
+    """Whether a detection rather knows its side than guesses."""
+    return certainty(box) > 0.5
+
+
+def other_side(side: Side) -> Side:
+    """Left for right, right for left."""
+    return "left" if side == "right" else "right"
+
+
+def _rightness(box: HandBox) -> float:
+    return certainty(box) if box.side == "right" else -certainty(box)
