@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from hamba_core.view import Intrinsics
 from stages.packets import Detections, Frame, FrameMeta, HandBox
 from stages.tracking import HandTracking, TrackingSettings
-from tests.stages.tracking.test_tracking import (
+from tests.stages.tracking.people import (
     HEIGHT,
     LEFT,
     RIGHT,
