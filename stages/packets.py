@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from hamba_core.arrays import Array, Float32Array, Int32Array
 from hamba_core.errors import PacketError
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side
-from hamba_core.text import address_of
+from hamba_core.text import address_of, readable
 from hamba_core.view import Intrinsics
 
 Image = NDArray[np.uint8]
@@ -66,10 +66,12 @@ class FrameMeta:
     width: int  # px
     height: int  # px
     camera: Intrinsics
+    name: str = ""  # of the picture's file; empty for a frame of a video or a camera
 
     __repr__ = _shapes
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", readable(self.name))
         if self.index < 0 or self.width < 1 or self.height < 1 or not isfinite(self.pts):
             raise PacketError(
                 "FrameMeta: expected index >= 0, width and height >= 1 and a finite pts, "
@@ -261,6 +263,7 @@ class SourceInfo:
     fps: float | None  # nominal; none where unknown
     frames: int | None  # expected number, to show progress; none where unknown
     camera: Intrinsics
+    stills: bool = False  # pictures that have nothing to do with one another: their pts are no times
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", address_of(self.name))

@@ -70,15 +70,23 @@ def run(
         if way == "batch":
             rules: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "jobs": jobs or 1, "as_json": json}
             return run_batch(sources, settings, exports, out=out, **rules)
-        return _run_one(sources[0], settings, exports, out, overwrite=overwrite, as_json=json)
+        one = sources[0] if len(sources) == 1 else list(sources)
+        return _run_one(one, settings, exports, out, overwrite=overwrite, as_json=json)
 
 
 def _way_of(given: Sequence[str], sources: Sequence[str], *, batch: bool) -> Literal["one", "batch", "cameras"]:
-    """How these sources are run: one alone, cameras at once, or files one after another."""
+    """How these sources are run: one alone, cameras at once, or files one after another.
+
+    Pictures that are listed one by one, as a shell does with shots/*.jpg, are one source.
+    """
+    from stages.sources import are_pictures
+
     if len(sources) < len(given) and all(map(_is_live, given)):
         raise ConfigurationError(f"several live sources: expected each once, found {', '.join(given)}")
     if len(sources) > 1 and not batch and all(map(_is_live, sources)):
         return "cameras"
+    if not batch and len(sources) > 1 and are_pictures(sources):
+        return "one"
     return "batch" if batch or len(sources) > 1 or list(sources) != list(given) else "one"
 
 
@@ -98,7 +106,7 @@ def _publishing(publish: bool | None, address: str | None, *, view: bool) -> dic
 
 
 def _run_one(
-    source: str,
+    source: str | list[str],
     settings: "Settings",
     exports: "ExportSettings | None",
     out: Path | None,
@@ -111,7 +119,8 @@ def _run_one(
     from stages.sources import source_for
 
     if out is None and settings.mode == "offline":
-        out = default_folder(source, overwrite=overwrite)
+        name = source if isinstance(source, str) else str(Path(source[0]).parent.resolve())
+        out = default_folder(name, overwrite=overwrite)
     if exports is not None and out is None:
         raise ConfigurationError("--export: expected --out, since a live run records nothing without it")
     opened = source_for(source, settings.source, stream=settings.stream)

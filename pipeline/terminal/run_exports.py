@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from hamba_core.errors import ConfigurationError
+from hamba_core.errors import ConfigurationError, SourceError
 from pipeline.settings import Settings
 from stages.export import ExportSettings, Format, export, formats_in, target_of
 from stages.recording import RECORDING, read_recording
+from stages.sources import source_for
 
 _OF_SURFACES: Final = ("ply", "obj", "usd")
 _REREAD: Final = ("file", "image", "images", "synthetic")
@@ -43,6 +44,15 @@ def export_results(folder: Path, settings: ExportSettings, on_progress: Callable
     Raises what `stages.export.export` raises.
     """
     source = read_recording(folder / RECORDING).run.source
-    if source.kind in _REREAD and not source.live:
+    if source.kind in _REREAD and not source.live and _is_there(source.name):
         settings = settings.model_copy(update={"source": source.name})
     return export(folder / RECORDING, folder, settings, on_progress)
+
+
+def _is_there(name: str) -> bool:
+    """Whether a source is opened by its name: one of listed pictures has none of its own."""
+    try:
+        source_for(name)
+    except SourceError:
+        return False
+    return True

@@ -92,6 +92,12 @@ def _export(
             f"{settings.hand_model}: expected no hand model for a recording of the generic hand, which is shipped; "
             "leave --hand-model out"
         )
+    times = [f"--{name}" for name in ("start", "end", "rate") if getattr(settings, name) is not None]
+    if recording.run.source.stills and times:
+        raise ConfigurationError(
+            f"{', '.join(times)}: expected a recording of a video or of a scene, found one of single pictures, "
+            "which have no times; leave it out"
+        )
     for target in targets:
         if target.exists() and not settings.overwrite:
             raise OutputError(

@@ -23,9 +23,9 @@ class ContactSheet:
     def __init__(self) -> None:
         self._with_hands, self._without = _Sample(), _Sample()
 
-    def add(self, image: Image, pts: float, *, hands: bool) -> None:
-        """Offer a frame (H, W, 3) RGB."""
-        (self._with_hands if hands else self._without).add(image, pts)
+    def add(self, image: Image, label: str, *, hands: bool) -> None:
+        """Offer a frame (H, W, 3) RGB, and what to write on it."""
+        (self._with_hands if hands else self._without).add(image, label)
 
     def write(self, path: Path) -> bool:
         """Write it as PNG, if there was any frame. Raises OutputError."""
@@ -55,13 +55,13 @@ class _Sample:
         self._seen = 0
         self._step = 1
 
-    def add(self, image: Image, pts: float) -> None:
+    def add(self, image: Image, label: str) -> None:
         if self._seen % self._step == 0:
             if len(self.tiles) == 2 * TILES:
                 self.tiles = self.tiles[::2]
                 self._step *= 2
             if self._seen % self._step == 0:
-                self.tiles.append(_tile(image, pts))
+                self.tiles.append(_tile(image, label))
         self._seen += 1
 
     def chosen(self) -> list[Image]:
@@ -70,10 +70,10 @@ class _Sample:
         return [self.tiles[round(i)] for i in indices]
 
 
-def _tile(image: Image, pts: float) -> Image:
+def _tile(image: Image, label: str) -> Image:
     height, width = image.shape[:2]
     scale = _TILE_SIZE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     tile = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    draw_label(tile, f"{pts:.2f} s", np.array([[0, tile.shape[0]]], np.float32), (150, 150, 150))
+    draw_label(tile, label, np.array([[0, tile.shape[0]]], np.float32), (150, 150, 150))
     return tile

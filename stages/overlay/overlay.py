@@ -1,6 +1,7 @@
 """Overlay: the source's pictures with the hands over them, as a video or one by one, and a contact sheet beside."""
 
-from pathlib import Path
+from itertools import chain, count
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -35,8 +36,8 @@ class OverlaySettings(StageSettings):
 class Overlay(Sink):
     """Writes a video at `path`, which must not exist, and `preview.png` beside it.
 
-    Of single pictures (`stills`) a video is of no use: each becomes a JPEG beside `path`, named for it with the frame's
-    number from 1, and keeps its own size.
+    Of single pictures (`stills`) a video is of no use: each becomes a JPEG beside `path`, named for it and the picture,
+    as in overlay-shot.jpg, and keeps its own size.
     """
 
     name = "overlay"
@@ -49,6 +50,7 @@ class Overlay(Sink):
         self._video: VideoFile | None = None
         self._choices: tuple[Choice, ...] = ()
         self._colours = HandColours()
+        self._names: set[str] = set()  # of pictures
 
     def open(self, run: RunInfo) -> None:
         try:
@@ -73,11 +75,20 @@ class Overlay(Sink):
         place = _Place.within(self._size(frame), frame.width, frame.height)
         picture = place.picture(result.image)
         self._draw(picture, result, place, self._run.topology)
-        self._sheet.add(picture, frame.pts, hands=bool(result.hands))
+        label = frame.name if self._stills and frame.name else f"{frame.pts:.2f} s"
+        self._sheet.add(picture, label, hands=bool(result.hands))
         if self._video is not None:
             self._video.write(picture, frame.pts)
         else:
-            write_whole(self._path.with_name(f"{self._path.stem}-{frame.index + 1:04}.jpg"), _jpeg(picture))
+            write_whole(self._path.with_name(f"{self._path.stem}-{self._picture_name(frame)}.jpg"), _jpeg(picture))
+
+    def _picture_name(self, frame: FrameMeta) -> str:
+        """The picture's name without its ending; with it, or with a number, where another has taken that."""
+        stem = PurePath(frame.name).stem or f"{frame.index + 1:04}"
+        names = chain((stem, frame.name.replace("/", "-")), (f"{stem}-{number}" for number in count(2)))
+        name = next(name for name in names if name and name not in self._names)
+        self._names.add(name)
+        return name
 
     def _size(self, frame: FrameMeta) -> tuple[int, int]:
         """The size of what is drawn: the frame's own for pictures; the first frame's, for good, for a video."""

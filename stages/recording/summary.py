@@ -33,6 +33,7 @@ class Summary(Sink):
         self._frames = self._with_hands = 0
         self._first_pts = self._last_pts = math.nan
         self._tracks: defaultdict[tuple[int, str], _Track] = defaultdict(_Track)
+        self._pictures: list[dict[str, Any]] = []
 
     def open(self, run: RunInfo) -> None:
         # Whether it can be written shows now, not after an hour of work.
@@ -47,6 +48,9 @@ class Summary(Sink):
         self._last_pts = pts
         self._frames += 1
         self._with_hands += bool(result.hands)
+        if self._run is not None and self._run.source.stills:
+            sides = [hand.side for hand in result.hands]
+            self._pictures.append({"name": result.frame.name, "frame": result.frame.index, "hands": sides})
         for hand in result.hands:
             track = self._tracks[hand.track_id, hand.side]
             if not track.frames:
@@ -67,6 +71,7 @@ class Summary(Sink):
 
     def _content(self, run: RunInfo) -> dict[str, Any]:
         status = self._status
+        seen: dict[str, Any]
         tracks = [
             {
                 "id": track_id,
@@ -78,6 +83,11 @@ class Summary(Sink):
             }
             for (track_id, side), track in self._tracks.items()
         ]
+        # The times of single pictures are none.
+        if run.source.stills:
+            seen = {"pictures": self._pictures}
+        else:
+            seen = {"first_pts": self._first_pts, "last_pts": self._last_pts, "tracks": tracks}
         return {
             "state": status.state if status else "running",
             "reason": status.reason if status else "",
@@ -88,9 +98,7 @@ class Summary(Sink):
             "started_unix_ns": run.clock.unix_ns,
             "frames": self._frames,
             "frames_with_hands": self._with_hands,
-            "first_pts": self._first_pts,
-            "last_pts": self._last_pts,
-            "tracks": tracks,
+            **seen,
             "run": status,
             "versions": run.versions,
             "settings": run.settings,

@@ -20,21 +20,21 @@ from hamba_core.errors import DependencyError, SourceError
 from stages.contract import Source
 from stages.sources.settings import SourceSettings
 
-__all__ = ["SourceSettings", "source_for"]
+__all__ = ["SourceSettings", "are_pictures", "source_for"]
 
 SYNTHETIC = "synthetic:"
 _DEVICE = re.compile(r"/dev/video\d+|/dev/v4l/.+")
 
 
-def source_for(text: str, settings: SourceSettings | None = None, *, stream: str = "hands") -> Source:
-    """The source that a string names, not yet open. `stream` is the name its frames carry.
+def source_for(text: str | Sequence[str], settings: SourceSettings | None = None, *, stream: str = "hands") -> Source:
+    """The source that a string names, not yet open; several strings name picture files, which are one source.
 
-    Raises SourceError where the string names nothing, or names a kind that is not known; DependencyError where PyAV is
-    missing.
+    `stream` is the name its frames carry. Raises SourceError where the string names nothing, or names a kind that is
+    not known; DependencyError where PyAV is missing.
     """
     settings = settings or SourceSettings()
     try:
-        source = _source_for(text, settings, stream)
+        source = _source_for(text, settings, stream) if isinstance(text, str) else _listed(text, settings, stream)
     except ModuleNotFoundError as error:
         if error.name != "av":
             raise
@@ -85,6 +85,25 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
     from stages.sources.video import VideoSource
 
     return VideoSource(text, settings, stream)
+
+
+def _listed(names: Sequence[str], settings: SourceSettings, stream: str) -> Source:
+    from stages.sources import paths
+    from stages.sources.images import ImagesSource
+
+    if not names:
+        raise SourceError("expected the names of pictures, found none")
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return ImagesSource(
+        f"{names[0]}{more}", [paths.readable_file(name) for name in names], settings, stream, listed=True
+    )
+
+
+def are_pictures(names: Sequence[str]) -> bool:
+    """Whether all of these are the names of picture files."""
+    from stages.sources import paths
+
+    return all(paths.is_picture(name) for name in names)
 
 
 def _images(text: str, paths: Sequence[Path], settings: SourceSettings, stream: str) -> Source:

@@ -26,15 +26,17 @@ class FrameMaker:
         """The camera of a picture, without counting it. Raises ConfigurationError where a given one does not fit."""
         return self._cameras.of(image.shape[1], image.shape[0], focal_35mm)
 
-    def frame(self, image: Image, pts: float, captured_ns: int, focal_35mm: float | None = None) -> Frame:
-        """The next frame."""
+    def frame(
+        self, image: Image, pts: float, captured_ns: int, focal_35mm: float | None = None, name: str = ""
+    ) -> Frame:
+        """The next frame; `name` is that of the picture's file."""
         height, width = image.shape[:2]
         if self._size is not None and self._size != (width, height):
             logger.info("frame %d: pictures are %dx%d from here on, not %dx%d", self.given, width, height, *self._size)
         self._size = (width, height)
         camera = self._cameras.of(width, height, focal_35mm)
         image = self._cameras.undistorted(image)
-        meta = FrameMeta(self._stream, self.given, pts, captured_ns, width, height, camera)
+        meta = FrameMeta(self._stream, self.given, pts, captured_ns, width, height, camera, name)
         self.given += 1
         return Frame(meta, image)
 

@@ -6,6 +6,7 @@ limits. What it leaves out is read from the header: EXIF's mirrored orientations
 
 import io
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -48,11 +49,16 @@ class ImagesSource(Source):
 
     name = "source"
 
-    def __init__(self, text: str, paths: Sequence[Path], settings: SourceSettings, stream: str) -> None:
+    def __init__(
+        self, text: str, paths: Sequence[Path], settings: SourceSettings, stream: str, *, listed: bool = False
+    ) -> None:
+        """`listed`: someone has given the paths in this order."""
         kind = settings.pictures.kind
         self.stills = kind == "stills" or (kind == "auto" and not _is_numbered(paths))
         self._text = text
-        self._paths = paths
+        # Frames of a scene go by their numbers, single pictures as shells and `sorted` have them.
+        self._paths = sorted(paths, key=str) if self.stills and not listed else paths
+        self._names = _names(self._paths)
         self._settings = settings
         self._maker = FrameMaker(stream, settings)
         self._pixels = PixelConverter(settings.decoding.max_side)
@@ -77,9 +83,10 @@ class ImagesSource(Source):
             live=False,
             width=image.shape[1],
             height=image.shape[0],
-            fps=self._settings.pictures.rate,
+            fps=None if self.stills else self._settings.pictures.rate,
             frames=len(self._paths),
             camera=self._maker.camera_of(image, focal),
+            stills=self.stills,
         )
 
     def frames(self) -> Iterator[Frame]:
@@ -88,13 +95,14 @@ class ImagesSource(Source):
             raise SourceError(f"{self._text}: expected an open source, found it closed; call open first")
         first, image, focal = self._first
         self._first = None
-        yield self._maker.frame(image, first / self._settings.pictures.rate, time.monotonic_ns(), focal)
+        rate = self._settings.pictures.rate
+        yield self._maker.frame(image, first / rate, time.monotonic_ns(), focal, self._names[first])
         del image
         for position in range(first + 1, len(self._paths)):
             captured_ns = time.monotonic_ns()
             read = self._read(position)
             if read is not None:
-                yield self._maker.frame(read[0], position / self._settings.pictures.rate, captured_ns, read[1])
+                yield self._maker.frame(read[0], position / rate, captured_ns, read[1], self._names[position])
         if self._unread:
             named = "; ".join(self._unread[:_NAMED_AT_MOST])
             more = f"; and {len(self._unread) - _NAMED_AT_MOST} more" if len(self._unread) > _NAMED_AT_MOST else ""
@@ -164,6 +172,15 @@ class ImagesSource(Source):
             self._pixels.check_size(header.width, header.height)
         if not header.complete:
             raise SourceError(f"expected a whole {header.kind} picture, found one whose end is missing; copy it again")
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """What each file is called; with the folders in which they differ where some are called the same."""
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    above = os.path.commonpath([path.parent for path in paths])
+    return [os.path.relpath(path, above) for path in paths]
 
 
 def _is_numbered(paths: Sequence[Path]) -> bool:

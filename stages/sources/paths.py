@@ -121,6 +121,15 @@ def is_folder(name: str) -> bool:
         return False
 
 
+def is_picture(name: str) -> bool:
+    """Whether a name is that of a file, and ends as those of pictures do."""
+    try:
+        path = expanded(name)
+        return path.suffix.lower() in SUFFIXES and path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def is_pattern(name: str) -> bool:
     """Whether a name has one of glob's signs in it."""
     return has_magic(name)

@@ -55,7 +55,7 @@ def _clock(clock: maps.Clock) -> ClockAnchor:
 
 
 def _frame_map(frame: FrameMeta) -> maps.Frame:
-    return maps.Frame(frame.index, float(frame.pts), frame.captured_ns, frame.width, frame.height)
+    return maps.Frame(frame.index, float(frame.pts), frame.captured_ns, frame.width, frame.height, frame.name or UNSET)
 
 
 def _camera_map(camera: Intrinsics) -> maps.Camera:
@@ -65,7 +65,8 @@ def _camera_map(camera: Intrinsics) -> maps.Camera:
 
 def _frame(stream: str, frame: maps.Frame, camera: maps.Camera) -> FrameMeta:
     intrinsics = Intrinsics(camera.fx, camera.fy, camera.cx, camera.cy, camera.estimated)
-    return FrameMeta(stream, frame.index, frame.pts, frame.captured_ns, frame.width, frame.height, intrinsics)
+    name = "" if frame.name is UNSET else frame.name
+    return FrameMeta(stream, frame.index, frame.pts, frame.captured_ns, frame.width, frame.height, intrinsics, name)
 
 
 def _hands_map(message: HandsMessage, vertices: VertexForm) -> maps.Hands:

@@ -66,6 +66,7 @@ class Frame(Struct, frozen=True, gc=False):
     captured_ns: Nanoseconds
     width: Pixels
     height: Pixels
+    name: str | UnsetType = UNSET
 
 
 class Hand(Struct, frozen=True, gc=False, kw_only=True):

@@ -6,6 +6,7 @@ its first pose, and while it is away it stays as it was.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TextIO
@@ -33,7 +34,7 @@ def export_bvh(
     paths = []
     rigs = rigs_of(selection)
     for number, (track, rig) in enumerate(rigs):
-        path = folder / f"{name_of(track).replace(' ', '_')}.bvh"
+        path = folder / f"{re.sub('[ /]', '_', name_of(track))}.bvh"
         with path.open("w") as file:
             for written in _write(file, track, rig, _rows_at_ticks(track, rig, selection), selection.rate):
                 on_progress((number + written) / len(rigs))

@@ -19,17 +19,17 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-_LINE: Final = "%d,%.6f,%d,%s,%.3f," + ",".join(["%.6f"] * 63 + ["%.2f"] * 42) + "\r\n"
+_LINE: Final = "%d,%s,%d,%s,%.3f," + ",".join(["%.6f"] * 63 + ["%.2f"] * 42) + "\r\n"
 
 
 def export_csv(
     selection: Selection, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
 ) -> list[Path]:
-    """Write one table with all tracks."""
+    """Write one table with all tracks. Of single pictures it has names in the place of times."""
     path = folder / f"{selection.recording.path.stem}.csv"
     rows_in_all, done = sum(track.rows for track in selection.tracks), 0
     with path.open("w", newline="") as file:
-        csv.writer(file).writerow(COLUMNS)
+        csv.writer(file).writerow("picture" if name == "pts" and selection.pictures else name for name in COLUMNS)
         for _, lines in merge_by_time(selection.tracks, _lines_of):
             file.writelines(lines)
             done += len(lines)
@@ -40,8 +40,14 @@ def export_csv(
 def _lines_of(track: Track) -> Iterator[tuple[float, str]]:
     for block, _ in track.blocks(vertices=False):
         for row in block[block["valid"]]:
-            head = (row["frame"], row["pts"], track.id, track.side, row["score"])
+            moment = _quoted(track.picture) if track.picture else f"{row['pts']:.6f}"
+            head = (row["frame"], moment, track.id, track.side, row["score"])
             yield (
                 float(row["pts"]),
                 _LINE % (*head, *row["joints"].ravel().tolist(), *row["joints_2d"].ravel().tolist()),
             )
+
+
+def _quoted(text: str) -> str:
+    """As a field of CSV (RFC 4180)."""
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text

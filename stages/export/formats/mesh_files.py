@@ -82,14 +82,15 @@ def _export(
     for track in selection.tracks:
         faces = selection.recording.topology.faces_of(track.side)
         tail = faces_in(faces)
-        place = folder / f"{track.id}-{track.side}"
-        place.mkdir(parents=True)
+        place = folder if track.picture else folder / f"{track.id}-{track.side}"
+        place.mkdir(parents=True, exist_ok=True)
         for rows, meshes in track.blocks(_BLOCK):
             there = np.flatnonzero(rows["valid"])
             points = meshes[there] @ R_FILE_CAMERA
             normals = vertex_normals(points, faces)
             for number, mesh, directions in zip(rows["frame"][there].tolist(), points, normals, strict=True):
-                (place / f"{number:06}.{ending}").write_bytes(vertices_in(mesh, directions, len(faces)) + tail)
+                name = f"{track.picture}-{track.id}-{track.side}".replace("/", "-") if track.picture else f"{number:06}"
+                (place / f"{name}.{ending}").write_bytes(vertices_in(mesh, directions, len(faces)) + tail)
             count += len(rows)
             on_progress(count / rows_in_all)
     return [folder]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hamba_core.hand import JOINT_NAMES
 from stages.export.settings import ExportSettings
-from stages.export.tracks import ROW, Selection, Track
+from stages.export.tracks import HAND_FIELDS, ROW, Selection, Track
 
 RENAMED: Final = {"frame": "frames"}
 """Fields of a row that are called otherwise in the file."""
@@ -26,8 +26,15 @@ _BLOCK: Final = 256  # rows
 def export_npz(
     selection: Selection, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
 ) -> list[Path]:
-    """Write one file with all tracks: `<track>_<side>/<field>`, and what is said once."""
+    """Write one file with all tracks: `<track>_<side>/<field>`, and what is said once.
+
+    Of single pictures each field is one array of all hands, in the order of the pictures, and `picture` says where in
+    `pictures` each of them is.
+    """
     path = folder / f"{selection.recording.path.stem}.npz"
+    if selection.pictures:
+        write_pictures(selection, path, on_progress)
+        return [path]
     with ZipFile(path, "w", ZIP_STORED, allowZip64=True) as archive:
         for name, array in _said_once(selection).items():
             with archive.open(f"{name}.npy", "w") as member:
@@ -44,6 +51,35 @@ def export_npz(
 def name_of(track: Track) -> str:
     """As in "3_left"."""
     return f"{track.id}_{track.side}"
+
+
+def write_pictures(selection: Selection, path: Path, on_progress: Callable[[float], None]) -> None:
+    """The file for single pictures."""
+    tracks = selection.tracks
+    places = {picture.frame: place for place, picture in enumerate(selection.pictures)}
+    rows = np.concatenate([track.read(0, 1) for track in tracks])
+    once = _said_once(selection)
+    del once["tracks"], once["rate"], once["size"]
+    arrays = {
+        **once,
+        "pictures": np.array([picture.name for picture in selection.pictures]),
+        "sizes": np.array([picture.size for picture in selection.pictures]),
+        "cameras": np.array([picture.camera for picture in selection.pictures]),
+        "picture": np.array([places[frame] for frame in rows["frame"].tolist()]),
+        "side": np.array([track.side for track in tracks]),
+        **{name: rows[name] for name in HAND_FIELDS},
+    }
+    with ZipFile(path, "w", ZIP_STORED, allowZip64=True) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                npy.write_array(member, np.require(array, requirements="C"), allow_pickle=False)
+        vertices = tracks[0].vertices if len({track.vertices for track in tracks}) == 1 else 0
+        with archive.open("vertices.npy", "w", force_zip64=True) as member:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (len(tracks), vertices, 3)}
+            npy.write_array_header_1_0(member, header)
+            for number, track in enumerate(tracks if vertices else ()):
+                member.write(track.read_vertices(0, 1).tobytes())
+                on_progress((number + 1) / len(tracks))
 
 
 def _said_once(selection: Selection) -> dict[str, NDArray[Any]]:

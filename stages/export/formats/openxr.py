@@ -72,15 +72,16 @@ def export_openxr(
     with path.open("wb") as file:
         file.write(encode(about) + b"\n")
         for pts, hands in merge_by_time(selection.tracks, _hands_of):
-            numbers, described = zip(*hands, strict=True)
-            file.write(encode({"frame": numbers[0], "pts": round(pts, 6), "hands": described}) + b"\n")
+            numbers, names, described = zip(*hands, strict=True)
+            moment = {"picture": names[0]} if names[0] else {"pts": round(pts, 6)}
+            file.write(encode({"frame": numbers[0], **moment, "hands": described}) + b"\n")
             done += len(hands)
             on_progress(done / rows_in_all)
     return [path]
 
 
-def _hands_of(track: Track) -> Iterator[tuple[float, tuple[int, dict[str, Any]]]]:
-    """A track's moments, each with its frame's number and the hand as it is written."""
+def _hands_of(track: Track) -> Iterator[tuple[float, tuple[int, str, dict[str, Any]]]]:
+    """A track's moments, each with its frame's number, its picture's name and the hand as it is written."""
     closing: Array | None = None
     for block, meshes in track.blocks():
         there = block["valid"]
@@ -107,7 +108,7 @@ def _hands_of(track: Track) -> Iterator[tuple[float, tuple[int, dict[str, Any]]]
                 "radii": radii.round(5).tolist(),
                 "flags": FLAGS,
             }
-            yield float(row["pts"]), (int(row["frame"]), described)
+            yield float(row["pts"]), (int(row["frame"]), track.picture, described)
 
 
 def joints_26(joints: NDArray[np.floating]) -> Array:

@@ -4,6 +4,7 @@ The file's frame is that of the other scene files: metres, right-handed, y up; t
 along -z. A time code is a frame at the take's rate, from 0 on. `docs/formats.md` has the layout.
 """
 
+import re
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
@@ -85,7 +86,7 @@ class _Hand:
 
         self._take = selection
         self._faces = selection.recording.topology.faces_of(track.side)
-        name = name_of(track).replace(" ", "_")
+        name = re.sub(r"\W|^(?=\d)", "_", name_of(track), flags=re.ASCII)  # an identifier, as USD asks
         place = f"/hands/{name}"
         hand = UsdGeom.Xform.Define(stage, place)
         visibility = hand.CreateVisibilityAttr()

@@ -10,8 +10,8 @@ from stages.export.tracks import Track
 
 
 def name_of(track: Track) -> str:
-    """As in "hand 1 left"."""
-    return f"hand {track.id} {track.side}"
+    """As in "hand 1 left", with the name of its picture before it where it is of a single one."""
+    return f"{track.picture} hand {track.id} {track.side}".lstrip()
 
 
 def linear_colours(tracks: Sequence[Track]) -> list[list[float]]:

@@ -1,3 +1,10 @@
 from .merging import merge_by_time as merge_by_time
 from .resampling import resampled as resampled
-from .tracks import ROW as ROW, Rows as Rows, Selection as Selection, Track as Track, select_tracks as select_tracks
+from .tracks import (
+    HAND_FIELDS as HAND_FIELDS,
+    ROW as ROW,
+    Rows as Rows,
+    Selection as Selection,
+    Track as Track,
+    select_tracks as select_tracks,
+)

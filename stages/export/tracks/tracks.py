@@ -7,7 +7,7 @@ of its own, from which any part can be had: memory does not grow with the record
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,7 @@ class Track:
     first_pts: float  # s
     last_pts: float
     path: Path  # of the rows; the vertices' file is beside it
+    picture: str = ""  # the name of the picture that it is in, of single pictures
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows start..stop, of dtype `ROW`."""
@@ -82,6 +83,15 @@ class Track:
             yield rows, self.read_vertices(start, start + size) if vertices else np.empty((len(rows), 0, 3), np.float32)
 
 
+class Picture(NamedTuple):
+    """A single picture, with hands or without."""
+
+    name: str
+    frame: int  # the source's count
+    size: tuple[int, int]  # px
+    camera: tuple[float, float, float, float]  # fx, fy, cx, cy, px
+
+
 @dataclass(frozen=True)
 class Selection:
     """What of a recording is exported. Its tracks are there as long as the folder that they were put into."""
@@ -92,6 +102,7 @@ class Selection:
     rate: float  # rows a second, nominal
     start: float  # s, of the first chosen frame
     end: float  # s, of the last one
+    pictures: tuple[Picture, ...] = ()  # of single pictures all that were chosen; then each track is a hand in one
 
     def check_vertices(self, otherwise: str = "") -> None:
         """Raises SourceError where the recording has no meshes; `otherwise` is what else there is to do."""
@@ -114,19 +125,24 @@ def select_tracks(
     frames = FrameLog(folder / "frames")
     writers: dict[tuple[int, Side], TrackWriter] = {}
     seen: set[tuple[int, Side]] = set()
-    expected = recording.run.source.frames
+    expected, stills = recording.run.source.frames, recording.run.source.stills
+    pictures: list[Picture] = []
     for result in recording.results():
         frame = result.frame
         if settings.end is not None and frame.pts > settings.end:
             break
         if settings.start is not None and frame.pts < settings.start:
             continue
+        if stills:
+            camera = (frame.camera.fx, frame.camera.fy, frame.camera.cx, frame.camera.cy)
+            pictures.append(Picture(frame.name, frame.index, (frame.width, frame.height), camera))
         for hand in result.hands:
             key = (hand.track_id, hand.side)
             seen.add(key)
             if _is_chosen(hand, settings):
                 if key not in writers:
-                    writers[key] = TrackWriter(folder, *key, len(hand.vertices))
+                    picture = frame.name if stills else ""
+                    writers[key] = TrackWriter(folder, *key, len(hand.vertices), picture)
                 writers[key].add(frames, frame, hand)
         frames.add(frame)
         if frames.count % _BUFFERED == 0:
@@ -138,7 +154,8 @@ def select_tracks(
         error = SourceError if seen or not frames.count else NoHandsError
         raise error(_nothing(recording, settings, frames, sorted(seen)))
     on_progress(1.0)
-    return Selection(recording, tracks, frames.count, _rate(recording, frames), frames.first_pts, frames.last_pts)
+    rate = _rate(recording, frames)
+    return Selection(recording, tracks, frames.count, rate, frames.first_pts, frames.last_pts, tuple(pictures))
 
 
 class FrameLog:
@@ -179,8 +196,8 @@ class FrameLog:
 class TrackWriter:
     """Puts one track's rows into its files."""
 
-    def __init__(self, folder: Path, track_id: int, side: Side, vertices: int) -> None:
-        self._id, self._side, self._vertices = track_id, side, vertices
+    def __init__(self, folder: Path, track_id: int, side: Side, vertices: int, picture: str = "") -> None:
+        self._id, self._side, self._vertices, self._picture = track_id, side, vertices, picture
         self._path = folder / f"track-{track_id}-{side}"
         self._path.touch()
         self._rows: list[Rows] = []
@@ -230,7 +247,9 @@ class TrackWriter:
         """The track that was written."""
         self.flush()
         vertices = self._vertices if self._meshed else 0
-        return Track(self._id, self._side, self._count, vertices, self._first_pts, self._last_pts, self._path)
+        return Track(
+            self._id, self._side, self._count, vertices, self._first_pts, self._last_pts, self._path, self._picture
+        )
 
     def _no_meshes(self, count: int) -> Float32Array:
         return np.full((count, self._vertices, 3), np.nan, np.float32)

@@ -371,3 +371,20 @@ def test_pictures_in_a_folder_still_run_as_one_source(tmp_path: Path) -> None:
     cv2.imwrite(str(shots / "one.png"), np.zeros((120, 160, 3), np.uint8))
     assert hamba("run", shots, "--out", out, *LEAN_OPTIONS) == 0
     assert (out / RECORDING).exists()
+
+
+def test_pictures_that_a_shell_lists_are_one_source_too(tmp_path: Path) -> None:
+    with av.open(str(CLIP)) as clip:
+        picture = next(clip.decode(video=0)).to_ndarray(format="bgr24")
+    shots = [tmp_path / name for name in ("b.png", "a.jpg")]
+    for shot, shown in zip(shots, (picture, picture[:, :400]), strict=True):
+        cv2.imwrite(str(shot), shown)
+    out = tmp_path / "out"
+    assert hamba("run", *shots, "--out", out, "--estimator", "landmarks", "--export", "npz,mp4") == 0
+    arrays = np.load(out / "hands.npz")
+    assert arrays["pictures"].tolist() == ["b.png", "a.jpg"]
+    assert set(arrays["picture"].tolist()) == {0, 1}
+    assert [picture["name"] for picture in json.loads((out / SUMMARY).read_text())["pictures"]] == ["b.png", "a.jpg"]
+    assert {path.name for path in out.iterdir()} >= {"overlay-a.jpg", "overlay-b.jpg", "preview.png", "hands.mp4"}
+    assert hamba("run", *shots, "--out", tmp_path / "each", "--jobs", "1", *LEAN_OPTIONS) == 0
+    assert (tmp_path / "each" / "b" / RECORDING).exists()

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -221,6 +222,24 @@ def test_a_contact_sheet_has_room_for_pictures_of_every_shape(
         scale = 360 / max(width, height)
         assert [axis[-1] - axis[0] + 1 for axis in shown] == [round(height * scale), round(width * scale)]
         assert [(axis[0] + axis[-1] + 1) / 2 for axis in shown] == pytest.approx([180, 180], abs=0.5)
+
+
+def test_single_pictures_are_drawn_into_files_of_their_names(
+    tmp_path: Path, make_run: MakeRun, make_result: MakeResult
+) -> None:
+    names = ["shot.jpg", "shot.png", "two/shot.png", "", "shot.webp"]
+    overlay = Overlay(tmp_path / "overlay.mp4", stills=True)
+    overlay.open(make_run())
+    for i, name in enumerate(names):
+        result = make_result(i, hands=0, size=(64, 48), image=np.full((48, 64, 3), 40 * i, np.uint8))
+        overlay.write(replace(result, frame=replace(result.frame, name=name)))
+    overlay.close()
+    expected = ["shot", "shot.png", "two-shot.png", "0004", "shot.webp"]
+    for i, name in enumerate(expected):
+        picture = cv2.imread(str(tmp_path / f"overlay-{name}.jpg"))
+        assert picture is not None
+        assert abs(int(picture[24, 32, 0]) - 40 * i) < 4
+    assert len(list(tmp_path.glob("overlay-*.jpg"))) == len(names)
 
 
 def test_a_run_without_frames_leaves_no_video(tmp_path: Path, make_run: MakeRun) -> None:

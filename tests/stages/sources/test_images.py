@@ -12,6 +12,7 @@ import pytest
 
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.packets import Image
+from stages.sources import source_for
 
 Fixture = Callable[..., Any]
 COLOURS = [(220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190)]
@@ -137,7 +138,7 @@ def test_the_focal_length_of_a_photograph_gives_its_camera(save: Fixture, read: 
     assert "26 mm" in reading.choice("camera intrinsics").reason
 
 
-def test_a_folder_is_read_in_natural_order_at_the_rate_of_the_settings(
+def test_a_scene_is_read_in_natural_order_at_the_rate_of_the_settings(
     save: Fixture, read: Fixture, make_picture: Fixture, tmp_path: Path
 ) -> None:
     for number in (10, 2, 1, 33):
@@ -145,18 +146,19 @@ def test_a_folder_is_read_in_natural_order_at_the_rate_of_the_settings(
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / ".hidden.png").write_bytes(b"no picture")
     (tmp_path / "folder.png").mkdir()
-    reading = read(tmp_path, pictures={"rate": 10})
+    reading = read(tmp_path, pictures={"rate": 10, "kind": "sequence"})
     assert reading.error is None
     assert [frame.image[0, 0, 0] for frame in reading.frames] == [1, 2, 10, 33]
+    assert [frame.meta.name for frame in reading.frames] == [f"hand{number}.png" for number in (1, 2, 10, 33)]
     assert reading.times == pytest.approx([0, 0.1, 0.2, 0.3])
     assert (reading.info.kind, reading.info.frames, reading.info.fps) == ("images", 4, 10)
 
 
-def test_a_glob_is_read_in_natural_order(save: Fixture, read: Fixture, tmp_path: Path) -> None:
+def test_a_glob_of_a_scene_is_read_in_natural_order(save: Fixture, read: Fixture, tmp_path: Path) -> None:
     for number in (10, 9, 100):
         save(tmp_path / f"left_{number}.png", np.full((32, 32, 3), number, np.uint8))
     save(tmp_path / "right_1.png")
-    reading = read(tmp_path / "left_*.png")
+    reading = read(tmp_path / "left_*.png", pictures={"kind": "sequence"})
     assert [frame.image[0, 0, 0] for frame in reading.frames] == [9, 10, 100]
 
 
@@ -282,3 +284,24 @@ def test_a_picture_that_vanishes_is_passed_over(save: Fixture, tmp_path: Path) -
     with pytest.raises(BrokenSourceError, match=r"1\.png"):
         next(frames)
     source.close()
+
+
+def test_single_pictures_are_named_and_come_as_a_shell_lists_them(save: Fixture, read: Fixture, tmp_path: Path) -> None:
+    for number, name in enumerate(("b10.png", "a.png", "B2.png", "b2.png")):
+        save(tmp_path / name, np.full((32, 32, 3), number, np.uint8))
+    reading = read(tmp_path)
+    assert [frame.meta.name for frame in reading.frames] == sorted(path.name for path in tmp_path.iterdir())
+    assert [frame.image[0, 0, 0] for frame in reading.frames] == [2, 1, 0, 3]
+    assert (reading.info.stills, reading.info.fps) == (True, None)
+
+
+def test_pictures_that_are_listed_keep_their_order_and_their_folders_where_names_repeat(
+    save: Fixture, read: Fixture, tmp_path: Path
+) -> None:
+    names = ["z/a.png", "b.png", "y/a.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save(tmp_path / name)
+    reading = read(source_for([str(tmp_path / name) for name in names]))
+    assert [frame.meta.name for frame in reading.frames] == names
+    assert reading.info.name == f"{tmp_path / names[0]} and 2 more"
