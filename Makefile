@@ -8,6 +8,8 @@ READY := $(VENV)/.ready
 # Shared libraries that the wheels expect of the system, and the Debian packages that have them.
 LIBRARIES := libusb-1.0.so.0 libGL.so.1 libEGL.so.1 libGLESv2.so.2 libX11.so.6 libgomp.so.1 libSM.so.6 libXext.so.6
 DEBIAN := libusb-1.0-0 libgl1 libegl1 libgles2 libx11-6 libgomp1 libsm6 libice6 libxext6 libudev1 libidn2-0
+# Debian packages that compile the readers of the wire in docs/clients.md, for test-slow.
+COMPILERS := g++ cppzmq-dev libmsgpack-cxx-dev mono-mcs mono-runtime
 
 define FIND_MISSING
 import ctypes, sys
@@ -20,7 +22,7 @@ endef
 export FIND_MISSING
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-slow test-gpu lint types format clean
+.PHONY: help setup system compilers demo test test-slow test-gpu lint types format clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +34,9 @@ test: setup ## Set up, then lint, types and tests
 	@$(MAKE) --no-print-directory lint types
 	@$(BIN)/pytest
 
-test-slow: setup ## The tests that take minutes
+test-slow: setup compilers ## The tests that take minutes, and the readers in other languages
 	@$(BIN)/pytest -m "slow and not gpu" --timeout 1800
+	@$(BIN)/pytest -rs tests/viewers/test_client_snippets.py
 
 test-gpu: setup ## The tests that need CUDA
 	@$(BIN)/pytest -m gpu --timeout 1800 tests/gpu
@@ -71,6 +74,19 @@ system:
 		if command -v apt-get >/dev/null; then echo "Type this, then make again: sudo $$command" >&2; \
 		else echo "Install the packages of your system that have them, then make again." >&2; fi; \
 		exit 1; \
+	fi
+
+# What the readers of the wire in docs/clients.md are compiled with.
+compilers:
+	@command -v dpkg-query >/dev/null || { echo "No Debian here: the readers in C++ and C# are tested where their compilers are." >&2; exit 0; }; \
+	missing=$$(for package in $(COMPILERS); do dpkg-query --show --showformat '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || echo $$package; done); \
+	test -z "$$missing" && exit 0; \
+	command="apt-get install --yes --no-install-recommends $$(echo $$missing)"; \
+	if test "$$(id -u)" = 0; then \
+		echo "Installing compilers:" $$missing; \
+		{ apt-get update --quiet && DEBIAN_FRONTEND=noninteractive $$command --quiet; } >/dev/null || { echo "That failed. Try: $$command" >&2; exit 1; }; \
+	else \
+		echo "Not installed:" $$missing "- their tests are skipped. To run them: sudo $$command" >&2; \
 	fi
 
 clean: ## Remove the virtual environment and what demo made

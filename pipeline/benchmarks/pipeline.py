@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from pipeline.assembly import assemble
+from pipeline.benchmarks.decoding import measure_decoding
 from pipeline.benchmarks.overhead import measure_runtime_overhead
 from pipeline.settings import Settings
 from stages.assets import HAND_LANDMARKER
@@ -25,11 +26,15 @@ from stages.sources import source_for
 
 @dataclass(frozen=True)
 class PipelineBenchmark:
-    """Frames/s are medians over the rounds; `pipeline_over_bare` is the median of the rounds' own ratios."""
+    """Frames/s are medians over the rounds; `pipeline_over_bare` is the median of the rounds' own ratios.
+
+    `source_over_bare` compares the processor time of decoding the video alone to that of the video source.
+    """
 
     bare_frames_per_s: float
     pipeline_frames_per_s: float
     pipeline_over_bare: float
+    source_over_bare: float
     runtime_us_per_frame_stage: float
     rounds: int
     frames: int
@@ -57,6 +62,7 @@ def measure_pipeline(
         bare_frames_per_s=median(bare),
         pipeline_frames_per_s=median(whole),
         pipeline_over_bare=median(w / b for w, b in zip(whole, bare, strict=True)),
+        source_over_bare=measure_decoding(clip, rounds=rounds),
         runtime_us_per_frame_stage=measure_runtime_overhead(),
         rounds=rounds,
         frames=status.frames,

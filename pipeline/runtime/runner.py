@@ -190,6 +190,13 @@ class Runner:
         """Return the state of the run now, or its report once it is over. Any thread may call it."""
         return self._report or self._supervisor.status("running")
 
+    def calls(self) -> dict[str, str]:
+        """The calls into parts that have not returned yet, by the part's name: where a run is, or hangs.
+
+        As {"detect": "process"}; from any thread.
+        """
+        return self._supervisor.calls
+
     @property
     def report(self) -> Status | None:
         """The report, once `run` has returned or raised; None before."""

@@ -65,6 +65,11 @@ class Supervisor:
         """The names of parts that were given up."""
         return tuple(worker.name for worker in self._workers if worker.abandoned)
 
+    @property
+    def calls(self) -> dict[str, str]:
+        """The calls into parts that have not returned, by the part's name."""
+        return {worker.name: worker.doing for worker in self._workers if worker.since is not None and not worker.over}
+
     def interrupt(self, error: BaseException) -> None:
         """Record an exception that was raised in the supervisor's own thread, and ask for the end."""
         if self.error is None and isinstance(error, KeyboardInterrupt):

@@ -262,14 +262,12 @@ class Rig:
     def _wait_for_others(self, thread: threading.Thread) -> None:
         """Until each part but the blocked one is between calls or in another one than it was."""
         calls = self.calls.copy()
-        # No public way tells whether a part is in a call.
-        workers = [worker for worker in self.runner._supervisor._workers if worker.name != self.blocked]
-        self.until(
-            lambda: (
-                not thread.is_alive()
-                or all(w.since is None or w.over or self.calls[w.name] != calls[w.name] for w in workers)
-            )
-        )
+
+        def moved_on() -> bool:
+            in_call = self.runner.calls().keys() - {self.blocked}
+            return not thread.is_alive() or all(self.calls[name] != calls[name] for name in in_call)
+
+        self.until(moved_on)
 
     def check(self, report: Status, abandoned: str | None = None) -> None:
         """What holds at the end of every run."""

@@ -67,9 +67,9 @@ class Dispatcher:
         return member
 
     @property
-    def members(self) -> int:
-        """How many there are."""
-        return len(self._members)
+    def members(self) -> "tuple[Member, ...]":
+        """Those that have joined and not left."""
+        return tuple(self._members)
 
     def put(self, member: "Member", request: "_Request") -> None:
         """Have this done when its turn comes. Raises PipelineError once the member has left."""
@@ -163,7 +163,9 @@ class Member:
 
     def choices(self) -> tuple[Choice, ...]:
         """Those of the engine, and that it is shared."""
-        together = Choice("network shared by", str(self._dispatcher.members), "hands of all go through it together")
+        together = Choice(
+            "network shared by", str(len(self._dispatcher.members)), "hands of all go through it together"
+        )
         return (*self._dispatcher.engine.choices(), together)
 
     def close(self) -> None:

@@ -79,7 +79,7 @@ class LiveSource(Source):
         self, name: str, kind: str, connect: Callable[[], Session], settings: SourceSettings, stream: str
     ) -> None:
         self._name = name
-        self._kind = kind
+        self.kind = kind
         self._connect = connect
         self._settings = settings
         self._maker = FrameMaker(stream, settings)
@@ -115,7 +115,7 @@ class LiveSource(Source):
         height, width = first.image.shape[:2]
         return SourceInfo(
             name=self._name,
-            kind=self._kind,
+            kind=self.kind,
             live=session.live,
             width=width,
             height=height,

@@ -22,7 +22,7 @@ Fixture = Callable[..., Any]
 def test_numbers_and_devices_are_cameras(text: str) -> None:
     source = source_for(text)
     assert isinstance(source, LiveSource)
-    assert source._kind == "camera"
+    assert source.kind == "camera"
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_numbers_and_devices_are_cameras(text: str) -> None:
 def test_addresses_are_streams(text: str) -> None:
     source = source_for(text)
     assert isinstance(source, LiveSource)
-    assert source._kind == "network"
+    assert source.kind == "network"
 
 
 def test_files_are_told_apart_by_what_is_in_them(make_video: Fixture, make_picture: Fixture, tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from hamba_core.errors import SourceError
-from stages.sources import SourceSettings, source_for
-from stages.sources.settings import DecodingSettings
+from stages.sources import source_for
 
 Fixture = Callable[..., Any]
 COLOURS = [(220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190)]  # of the clip, row by row
@@ -269,33 +268,3 @@ def test_frames_that_were_given_are_freed_at_once(make_video: Fixture, tmp_path:
     finally:
         gc.enable()
         source.close()
-
-
-def test_decoding_is_as_fast_as_a_bare_loop(make_video: Fixture, tmp_path: Path) -> None:
-    # The least of several interleaved runs of each.
-    noise = np.random.default_rng(1).integers(0, 256, (60, 80, 3), np.uint8)
-    big = cv2.resize(noise, (680, 520), interpolation=cv2.INTER_CUBIC)
-    path = make_video(
-        tmp_path / "clip.mp4",
-        60,
-        size=(640, 480),
-        options={"crf": "23"},
-        picture=lambda index: np.ascontiguousarray(big[index % 40 : index % 40 + 480, index % 40 : index % 40 + 640]),
-    )
-    ours, theirs = [], []
-    for _ in range(5):
-        start = time.perf_counter()
-        source = source_for(str(path), SourceSettings(decoding=DecodingSettings(threads=1)))
-        source.open()
-        count = sum(frame is not None for frame in source.frames())
-        source.close()
-        ours.append(time.perf_counter() - start)
-        assert count == 60
-        start = time.perf_counter()
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            stream.thread_count = 1
-            for frame in container.decode(stream):
-                frame.to_ndarray(format="rgb24")
-        theirs.append(time.perf_counter() - start)
-    assert min(ours) < 1.5 * min(theirs)

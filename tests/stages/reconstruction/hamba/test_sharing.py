@@ -74,7 +74,7 @@ def dispatcher(gated: Gated) -> Iterator[Dispatcher]:
     made = Dispatcher(gated)
     yield made
     gated.let_go(100)
-    for member in list(made._members):
+    for member in made.members:
         member.close()
     made.close_if_deserted()
 

@@ -1,4 +1,3 @@
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -117,23 +116,6 @@ def test_pictures_outside_the_limits_are_refused_by_name(size: tuple[int, int], 
 def test_formats_that_cannot_be_converted_are_refused_by_name(pixel_format: str) -> None:
     with pytest.raises(SourceError, match=pixel_format):
         PixelConverter(8192).picture(av.VideoFrame(64, 48, pixel_format))
-
-
-def test_converting_is_as_fast_as_converting_alone() -> None:
-    # The least of several interleaved runs, against PyAV's own way, which makes its converter anew for each frame.
-    frames = [flat((200, 150, 130), "601", False, "yuv420p", (640, 480)) for _ in range(20)]
-    converter = PixelConverter(8192)
-    ours, theirs = [], []
-    for _ in range(7):
-        start = time.perf_counter()
-        for frame in frames:
-            converter.picture(frame)
-        ours.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        for frame in frames:
-            frame.to_ndarray(format="rgb24")
-        theirs.append(time.perf_counter() - start)
-    assert min(ours) < 1.2 * min(theirs)
 
 
 def test_a_clip_of_each_alpha_format_decodes(tmp_path: Path) -> None:
