@@ -52,8 +52,8 @@ def encode(message: Message, vertices: VertexForm = "float32") -> bytes:
 
 def encode_map(message: Message, vertices: VertexForm = "float32") -> bytes:
     """The map alone, as recordings keep it. Raises WireError where `decode_map` would refuse it."""
-    content = _ENCODER.encode(convert.to_map(message, vertices))
     try:
+        content = _ENCODER.encode(convert.to_map(message, vertices))
         _DECODERS[message.topic.partition("/")[0]].decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise WireError(f"{message.topic}: expected a message that can be read back, found: {error}") from error

@@ -1,15 +1,17 @@
 """Messages to the maps on the wire and back."""
 
 import math
+from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
 from hamba_core.errors import WireError
 from hamba_core.hand import JOINT_NAMES
-from hamba_core.text import readable
 from hamba_core.view import Intrinsics
 from stages import packets
+from stages.common.plain import plain
 from stages.packets import ClockAnchor, FrameMeta, FrameResult, HandTopology
 from stages.wire import maps
 from stages.wire.maps import VERSION
@@ -47,11 +49,11 @@ def from_map(given: Map) -> Message:
 
 
 def _clock_map(clock: ClockAnchor) -> maps.Clock:
-    return maps.Clock(clock.monotonic_ns, clock.unix_ns)
+    return msgspec.convert(clock, maps.Clock, from_attributes=True)
 
 
 def _clock(clock: maps.Clock) -> ClockAnchor:
-    return ClockAnchor(clock.monotonic_ns, clock.unix_ns)
+    return msgspec.convert(clock, ClockAnchor, from_attributes=True)
 
 
 def _frame_map(frame: FrameMeta) -> maps.Frame:
@@ -166,92 +168,29 @@ def _model(given: maps.Model) -> ModelMessage:
     return ModelMessage(given.stream, topology, given.estimator, given.versions, given.published_ns, clock)
 
 
-def _measured(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else _finite(value)
-
-
-def _finite(value: float) -> float:
-    """A number that came. Raises WireError where it is none: nil stands for what was not measured."""
-    if not math.isfinite(value):
-        raise WireError(f"expected finite numbers or nil, found {value}")
-    return value
-
-
-def _percentiles_map(times: packets.Percentiles) -> maps.Percentiles:
-    return maps.Percentiles(_measured(times.p50), _measured(times.p95), _measured(times.p99))
-
-
-def _percentiles(times: maps.Percentiles) -> packets.Percentiles:
-    return packets.Percentiles(_or_nan(times.p50), _or_nan(times.p95), _or_nan(times.p99))
-
-
 def _status_map(message: StatusMessage) -> maps.Status:
-    status = message.status
-    return maps.Status(
-        v=VERSION,
-        stream=status.stream,
-        published_ns=message.published_ns,
-        clock=_clock_map(message.clock),
-        state=status.state,
-        reason=readable(status.reason),
-        elapsed=float(status.elapsed),
-        frames=status.frames,
-        hands=status.hands,
-        rate=_measured(status.rate),
-        latency=_percentiles_map(status.latency),
-        stages=[_stage_map(stage) for stage in status.stages],
-        choices=[maps.Choice(c.subject, readable(c.chosen), readable(c.reason), c.fallback) for c in status.choices],
-        errors=dict(status.errors),
-    )
-
-
-def _stage_map(stage: packets.StageStatus) -> maps.Stage:
-    return maps.Stage(
-        name=stage.name,
-        received=stage.received,
-        emitted=stage.emitted,
-        dropped=dict(stage.dropped),
-        in_flight=stage.in_flight,
-        time=_percentiles_map(stage.time),
-        queue_depth=stage.queue_depth,
-        queue_peak=stage.queue_peak,
-        queue_capacity=stage.queue_capacity,
-    )
+    clock, tree = plain(message.clock), plain(message.status)
+    head = {"v": VERSION, "published_ns": message.published_ns, "clock": clock}
+    return msgspec.convert({**tree, **head}, maps.Status)
 
 
 def _status(given: maps.Status) -> StatusMessage:
-    status = packets.Status(
-        stream=given.stream,
-        state=given.state,
-        reason=given.reason,
-        elapsed=_finite(given.elapsed),
-        frames=given.frames,
-        hands=given.hands,
-        rate=_or_nan(given.rate),
-        latency=_percentiles(given.latency),
-        stages=tuple(_stage(stage) for stage in given.stages),
-        choices=tuple(packets.Choice(c.subject, c.chosen, c.reason, c.fallback) for c in given.choices),
-        errors=given.errors,
-    )
+    status = msgspec.convert(_with_nan(msgspec.to_builtins(given)), packets.Status)
     return StatusMessage(status, given.published_ns, _clock(given.clock))
 
 
-def _stage(stage: maps.Stage) -> packets.StageStatus:
-    return packets.StageStatus(
-        name=stage.name,
-        received=stage.received,
-        emitted=stage.emitted,
-        dropped=stage.dropped,
-        in_flight=stage.in_flight,
-        time=_percentiles(stage.time),
-        queue_depth=stage.queue_depth,
-        queue_peak=stage.queue_peak,
-        queue_capacity=stage.queue_capacity,
-    )
+def _with_nan(tree: Any) -> Any:
+    """The tree with NaN for nil, which stands for what was not measured. Raises WireError where a number is none."""
+    match tree:
+        case None:
+            return math.nan
+        case float() if not math.isfinite(tree):
+            raise WireError(f"expected finite numbers or nil, found {tree}")
+        case dict():
+            return {key: _with_nan(value) for key, value in tree.items()}
+        case list():
+            return [_with_nan(value) for value in tree]
+    return tree
 
 
 def _image_map(message: ImageMessage) -> maps.Image:

@@ -91,8 +91,8 @@ def test_the_age_of_hands_from_another_host_is_unknown(
     make_stage: MakeStage, make_run: Callable[..., RunInfo], make_result: MakeResult, until: Callable[..., None]
 ) -> None:
     stage = make_stage()
-    # A host that was started a day after this one.
-    elsewhere = ClockAnchor(time.monotonic_ns() - 86_400_000_000_000, time.time_ns())
+    # A host that was started a day before this one.
+    elsewhere = ClockAnchor(time.monotonic_ns() + 86_400_000_000_000, time.time_ns())
     with HandClient(stage.address) as client:
 
         def arrived() -> bool:

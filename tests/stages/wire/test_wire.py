@@ -235,7 +235,7 @@ def set_in(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
         (set_in("seq", value=-1), "Expected `int` >= 0"),
         (set_in("frame", "width", value=0), "Expected `int` >= 1"),
         (set_in("frame", "pts", value=math.inf), "Expected `float` <= 1000000000.0"),
-        (set_in("frame", "pts", value=math.nan), "finite pts"),
+        (set_in("frame", "pts", value=math.nan), "pts"),
         (set_in("camera", "fx", value=-1.0), "Expected `float` >= 0.001"),
         (set_in("hands", 0, "side", value="Left"), "Invalid enum value 'Left'"),
         (set_in("hands", 0, "score", value=2.0), "expected 0..1, found 2.0"),
