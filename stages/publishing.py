@@ -6,7 +6,9 @@ bounded queue is full. A loss shows as a gap in `seq`.
 
 import logging
 import re
+import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +34,12 @@ logger = logging.getLogger(__name__)
 
 _LINGER_MS = 500  # for the last status to leave, once the run has ended
 _JPEG_QUALITY = 80
+_LARGEST_SUBSCRIPTION: Final = 96  # bytes; a topic has at most 72
+_LARGEST_HANDSHAKE: Final = 512  # bytes; that of CURVE takes some 300
+_SUBSCRIPTIONS_AT_ONCE: Final = 2000  # that are looked at before each message
+_GREETINGS, _GREETINGS_A_SECOND = 30, 5.0  # models sent at once, and in the long run
+_MOST_USELESS_BYTES: Final = 4 << 20  # ZeroMQ takes some 50 bytes for each of them
+_REBIND_SECONDS: Final = 2.0
 _REFUSALS: Final = (
     zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 )
@@ -85,34 +93,42 @@ class Publisher(Sink):
         self._handshakes: zmq.Socket[bytes] | None = None
         self._refusals_said: set[str] = set()
         self._run: RunInfo | None = None
+        self._keys: tuple[bytes, bytes] | None = None
         self._seq = 0
         self._next_image_ns = 0
+        self._known: frozenset[tuple[str, int]] = frozenset()  # keys of clients
+        self._wanted = False  # the model, by a subscriber that has not had it
+        self._greetings_left, self._greeted = float(_GREETINGS), 0.0
+        self._useless_bytes = 0  # of subscriptions to what is not published, which ZeroMQ keeps
+        self._flood_said = False
 
     @property
     def address(self) -> str:
         """Where it is bound, with the port that was found free if `:*` was asked for."""
+        return re.sub(r"\[::ffff:([0-9.]+)\]", r"\1", self._endpoint)  # IPv4, as an IPv6 socket writes it
+
+    @property
+    def _endpoint(self) -> str:
+        endpoint = self._opened.getsockopt(zmq.LAST_ENDPOINT)
+        return endpoint.decode().rstrip("\0") if isinstance(endpoint, bytes) else str(endpoint)
+
+    @property
+    def _opened(self) -> "zmq.Socket[bytes]":
         if self._socket is None:
-            raise OutputError("the publisher is not open: expected open() before its address is asked for")
-        endpoint = self._socket.getsockopt(zmq.LAST_ENDPOINT)
-        text = endpoint.decode().rstrip("\0") if isinstance(endpoint, bytes) else str(endpoint)
-        return re.sub(r"\[::ffff:([0-9.]+)\]", r"\1", text)  # IPv4, as an IPv6 socket writes it
+            raise OutputError("the publisher is not open: expected open() before it is used")
+        return self._socket
 
     def open(self, run: RunInfo) -> None:
         """Bind. Raises OutputError where the address is in use or not this machine's, ConfigurationError for keys."""
         settings, self._run = self._settings, run
         address = settings.address or DEFAULT_ADDRESS
         self._context = self._shared_context or zmq.Context()
-        self._socket = self._context.socket(zmq.XPUB)
-        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every subscriber is announced, not the first of a topic only
-        self._socket.sndhwm = settings.queue
-        self._socket.linger = _LINGER_MS
-        self._socket.ipv6 = True
         if settings.server_key is not None:
             self._secure(settings.server_key, settings.clients)
         elif not is_local(address):
             logger.warning("%s", _open_bind_warning(address))
         try:
-            self._socket.bind(address)
+            self._socket = self._bound(address)
         except zmq.ZMQError as error:
             hint = "another program (another run?) has it" if error.errno == zmq.EADDRINUSE else str(error)
             raise OutputError(
@@ -120,10 +136,38 @@ class Publisher(Sink):
                 "publish on another, for example tcp://127.0.0.1:5558 (hamba run --address, hamba play --publish)"
             ) from error
 
+    def _bound(self, address: str) -> "zmq.Socket[bytes]":
+        """A socket that is bound here. Raises ZMQError."""
+        if self._context is None:
+            raise OutputError("the publisher is not open: expected open() before it is used")
+        socket = self._context.socket(zmq.XPUB)
+        socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every subscriber is announced, not the first of a topic only
+        socket.sndhwm = self._settings.queue
+        # ZeroMQ takes all subscriptions that wait before it sends anything, for as long as more come. A few at a time
+        # from each subscriber (with 1, none comes through CURVE), and small ones: then a flood of them waits in the
+        # flooder's own queue.
+        socket.rcvhwm = 2
+        socket.maxmsgsize = _LARGEST_SUBSCRIPTION if self._keys is None else _LARGEST_HANDSHAKE
+        socket.linger = _LINGER_MS
+        socket.ipv6 = True
+        if self._keys is not None:
+            socket.curve_publickey, socket.curve_secretkey = self._keys
+            socket.curve_server = True
+            if self._handshakes is not None:
+                self._handshakes.close(0)
+            self._handshakes = socket.get_monitor_socket(_REFUSALS)
+        try:
+            socket.bind(address)
+        except zmq.ZMQError:
+            socket.disable_monitor()
+            socket.close(0)
+            raise
+        return socket
+
     def _secure(self, server_key: Path, clients: Path | None) -> None:
-        if self._context is None or self._socket is None:
+        if self._context is None:
             return
-        public, secret = load_secret_key(server_key)
+        self._keys = load_secret_key(server_key)
         if clients is None or not any(clients.glob("*.key")):
             raise ConfigurationError(
                 f"publish.clients: expected a folder of public keys (*.key) that may connect, found {clients}; "
@@ -132,9 +176,7 @@ class Publisher(Sink):
         self._authenticator = ThreadAuthenticator(self._context, log=logger)
         self._authenticator.start()
         self._authenticator.configure_curve(domain="*", location=clients)
-        self._socket.curve_publickey, self._socket.curve_secretkey = public, secret
-        self._socket.curve_server = True
-        self._handshakes = self._socket.get_monitor_socket(_REFUSALS)
+        self._known = _keys_in(clients)
 
     def write(self, result: FrameResult) -> None:
         """Send the hands, and the picture if its time has come."""
@@ -152,8 +194,20 @@ class Publisher(Sink):
         """Send the status; new subscribers get the model even while no frames come."""
         if self._run is None:
             return
+        self._look_at_clients()
         self._greet()
         self._send(StatusMessage(status, time.monotonic_ns(), self._run.clock))
+
+    def _look_at_clients(self) -> None:
+        """Let in whose key was added, and hang up on whose key was taken away."""
+        if self._authenticator is None or self._settings.clients is None:
+            return
+        known, self._known = self._known, _keys_in(self._settings.clients)
+        if self._known != known:
+            self._authenticator.configure_curve(domain="*", location=self._settings.clients)
+            if not known <= self._known:
+                logger.warning("publish: a client's key was taken away: all are hung up on, those with keys come back")
+                self._begin_anew()
 
     def _greet(self) -> None:
         """Send the model once for all those who have subscribed to it since the last time; tell of those refused."""
@@ -163,19 +217,61 @@ class Publisher(Sink):
             if refusal not in self._refusals_said:  # such a client tries again every second
                 self._refusals_said.add(refusal)
                 logger.warning("publish: a client was refused: %s", refusal)
-        socket, run = self._socket, self._run
-        if socket is None or run is None:
+        run = self._run
+        if self._socket is None or run is None:
             return
-        model = ModelMessage(run.stream, run.topology, run.estimator, run.versions, time.monotonic_ns(), run.clock)
-        topic, wanted = model.topic.encode() + b"\0", False
-        while True:
+        now = time.monotonic()
+        self._read_subscriptions(run.stream)
+        self._greetings_left = min(_GREETINGS, self._greetings_left + (now - self._greeted) * _GREETINGS_A_SECOND)
+        self._greeted = now
+        if self._wanted and self._greetings_left >= 1:
+            self._wanted, self._greetings_left = False, self._greetings_left - 1
+            stamp = time.monotonic_ns()
+            self._send(ModelMessage(run.stream, run.topology, run.estimator, run.versions, stamp, run.clock))
+
+    def _read_subscriptions(self, stream: str) -> None:
+        """Look at some of what subscribers have sent, and whether one of them wants the model."""
+        topics = [f"{kind}/{stream}\0".encode() for kind in wire.KINDS]
+        for _ in range(_SUBSCRIPTIONS_AT_ONCE):
             try:
-                event = socket.recv(zmq.NOBLOCK)
+                event = self._opened.recv(zmq.NOBLOCK)
             except zmq.Again:
                 break
-            wanted = wanted or (event[:1] == b"\1" and topic.startswith(event[1:]))
-        if wanted:
-            self._send(model)
+            subscribed = event[1:] if event[:1] == b"\1" else None
+            if subscribed is None:
+                continue
+            self._wanted = self._wanted or topics[wire.KINDS.index("model")].startswith(subscribed)
+            if not any(topic.startswith(subscribed) for topic in topics):
+                self._useless_bytes += len(subscribed)
+        if self._useless_bytes > _MOST_USELESS_BYTES:
+            if not self._flood_said:
+                self._flood_said = True
+                logger.warning(
+                    "publish: somebody floods %s with subscriptions: all are hung up on, and those that mean it come "
+                    "back; CURVE keys (hamba keys new) keep others out",
+                    self.address,
+                )
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Hang up on everybody: ZeroMQ cannot on one subscriber, and keeps what each has subscribed to.
+
+        Those that mean it come back within a tenth of a second. Raises OutputError where the address is gone meanwhile.
+        """
+        address = self._endpoint
+        self._opened.disable_monitor()
+        self._opened.close(0)
+        self._useless_bytes = 0
+        deadline = time.monotonic() + _REBIND_SECONDS
+        while True:
+            try:
+                self._socket = self._bound(address)
+                return
+            except zmq.ZMQError as error:  # the old socket is closed by ZeroMQ's own thread, a moment later
+                if time.monotonic() > deadline:
+                    self._socket = None
+                    raise OutputError(f"cannot publish on {address} again: expected it free, found: {error}") from error
+                time.sleep(0.001)
 
     def _send(self, message: wire.Message) -> None:
         if self._socket is not None:
@@ -223,9 +319,20 @@ def is_local(address: str) -> bool:
     return scheme in {"ipc", "inproc"} or host in {"localhost", "::1"} or host.startswith("127.")
 
 
+def _keys_in(folder: Path) -> frozenset[tuple[str, int]]:
+    """The public keys of a folder: names, and when they were last written."""
+    found = set()
+    for path in folder.glob("*.key"):
+        with suppress(OSError):
+            found.add((path.name, path.stat().st_mtime_ns))
+    return frozenset(found)
+
+
 def load_secret_key(path: Path) -> tuple[bytes, bytes]:
-    """Public and secret part of a key file. Raises ConfigurationError."""
+    """Public and secret part of a key file; one that others can read is warned of. Raises ConfigurationError."""
     try:
+        if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            logger.warning("%s: others on this machine can read this secret key; chmod 600 %s", path, path)
         public, secret = load_certificate(path)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: expected a CURVE key made by `hamba keys new`, found: {error}") from error

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from hamba_core.errors import ConfigurationError, OutputError
 from stages import wire
 from stages.packets import ClockAnchor, FrameResult, Percentiles, RunInfo, Status
-from stages.publishing import Publisher, PublishSettings, is_local
+from stages.publishing import Publisher, PublishSettings, is_local, load_secret_key
 from viewers.client import HandClient
 
 MakeResult = Callable[..., FrameResult]
@@ -275,6 +275,50 @@ class TestCurve:
                 secured.write(make_result(0))
                 assert stranger.latest(timeout=0.02) is None
                 assert plain.latest() is None
+
+    def test_a_client_whose_key_is_taken_away_hears_no_more_and_a_new_one_is_let_in(
+        self, keys: Path, secured: Publisher, make_result: MakeResult, until: Until
+    ) -> None:
+        server_key = keys / "server/server.key"
+        with HandClient(
+            secured.address, server_key=server_key, client_key=keys / "clients/friend.key_secret"
+        ) as friend:
+
+            def received() -> bool:
+                secured.write(make_result(0))
+                return friend.latest() is not None
+
+            until(received)
+            address = secured.address
+            (keys / "clients/friend.key").unlink()
+            (keys / "clients/other.key").write_bytes((keys / "strangers/stranger.key").read_bytes())
+            secured.status(status())
+            assert secured.address == address
+            friend.latest()
+            stranger_key = keys / "strangers/stranger.key_secret"
+            with HandClient(address, server_key=server_key, client_key=stranger_key) as stranger:
+
+                def other_received() -> bool:
+                    secured.write(make_result(0))
+                    return stranger.latest() is not None
+
+                until(other_received)
+            friend.latest()
+            for _ in range(20):
+                secured.write(make_result(0))
+                assert friend.latest(timeout=0.02) is None
+
+    def test_a_secret_key_that_others_can_read_is_warned_of(self, keys: Path, caplog: pytest.LogCaptureFixture) -> None:
+        secret = keys / "server/server.key_secret"
+        secret.chmod(0o600)
+        load_secret_key(secret)
+        assert "can read" not in caplog.text
+        secret.chmod(0o644)
+        try:
+            load_secret_key(secret)
+        finally:
+            secret.chmod(0o600)
+        assert "can read this secret key" in caplog.text
 
     @pytest.mark.parametrize(
         ("server", "client", "here", "there"),
