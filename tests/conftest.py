@@ -278,12 +278,22 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 class Stage:
-    """A publisher that a test puts hands on. Frames are numbered and stamped when they are shown."""
+    """A publisher that a test puts hands on. Frames are numbered and stamped when they are shown.
 
-    def __init__(self, run: RunInfo, address: str = "tcp://127.0.0.1:*", *, images: bool = False) -> None:
+    `clock` is that of the host it is on: this one, if it is left out.
+    """
+
+    def __init__(
+        self,
+        run: RunInfo,
+        address: str = "tcp://127.0.0.1:*",
+        *,
+        images: bool = False,
+        clock: ClockAnchor | None = None,
+    ) -> None:
         from stages.publishing import Publisher, PublishSettings
 
-        self.run = replace(run, clock=ClockAnchor(time.monotonic_ns(), time.time_ns()))
+        self.run = replace(run, clock=clock or ClockAnchor(time.monotonic_ns(), time.time_ns()))
         self.publisher = Publisher(PublishSettings(address=address, images=images))
         self.publisher.open(self.run)
         self.address = self.publisher.address
@@ -311,11 +321,17 @@ MakeStage = Callable[..., Stage]
 
 @pytest.fixture
 def make_stage(make_run: Callable[..., RunInfo]) -> Iterator[MakeStage]:
-    """make_stage(address, images=...) -> Stage; closed at the end."""
+    """make_stage(address, images=..., clock=...) -> Stage; closed at the end."""
     stages: list[Stage] = []
 
-    def make(address: str = "tcp://127.0.0.1:*", *, images: bool = False, run: RunInfo | None = None) -> Stage:
-        stages.append(Stage(run or make_run(), address, images=images))
+    def make(
+        address: str = "tcp://127.0.0.1:*",
+        *,
+        images: bool = False,
+        run: RunInfo | None = None,
+        clock: ClockAnchor | None = None,
+    ) -> Stage:
+        stages.append(Stage(run or make_run(), address, images=images, clock=clock))
         return stages[-1]
 
     yield make

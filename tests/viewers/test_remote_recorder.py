@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +156,8 @@ def test_nothing_published_leaves_no_file(make_stage: MakeStage, record: Any, tm
 def test_hands_of_a_publisher_on_another_host_are_dated_by_its_clock(
     make_stage: MakeStage, make_result: MakeResult, record: Any, until: Until
 ) -> None:
-    stage = make_stage()
     elsewhere = ClockAnchor(time.monotonic_ns(), 1_900_000_000_000_000_000)
-    stage.publisher._run = replace(stage.run, clock=elsewhere)
+    stage = make_stage(clock=elsewhere)
     recording = record(stage)
     show(stage, recording, make_result, until, 2)
     [done] = recording.stop()

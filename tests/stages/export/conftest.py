@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from hamba_core.hand import HandModel, Side, exp_so3, load_generic_hand, read_mano
 from hamba_core.view import Intrinsics
@@ -21,6 +22,9 @@ MakeRecording = Callable[..., Path]
 MakeTake = Callable[..., Selection]
 
 CAMERA = Intrinsics.estimate(640, 480)
+
+presences = st.lists(st.booleans(), max_size=6).map(lambda there: [True, *there, True])
+"""Frames with a hand or without, beginning and ending with one."""
 
 
 @pytest.fixture(scope="session")

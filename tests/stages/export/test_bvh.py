@@ -16,6 +16,7 @@ from stages.export.formats.bvh import export_bvh
 from stages.export.settings import ExportSettings
 from stages.export.tracks.tracks import Selection
 from stages.packets import Hand
+from tests.stages.export.conftest import presences
 
 PoseHand = Callable[..., Hand]
 MakeTake = Callable[..., Selection]
@@ -87,9 +88,6 @@ def write(selection: Selection, folder: Path) -> list[Bvh]:
 
 def joints_cm(hand: Hand) -> Any:
     return hand.joints @ CM_IN_FILE_FROM_CAMERA
-
-
-presences = st.lists(st.booleans(), max_size=6).map(lambda there: [True, *there, True])
 
 
 @given(st.integers(0, 2**32), st.sampled_from(SIDES), presences, st.sampled_from([0.0, 0.02]))

@@ -24,6 +24,7 @@ from stages.export.settings import ExportSettings
 from stages.export.tracks.resampling import resampled
 from stages.export.tracks.tracks import Selection
 from stages.packets import Hand
+from tests.stages.export.conftest import presences
 
 PoseHand = Callable[..., Hand]
 MakeTake = Callable[..., Selection]
@@ -130,10 +131,6 @@ def write(selection: Selection, folder: Path, **settings: Any) -> Path:
 
 def joints_at(scene: GltfScene, hand: str, seconds: float) -> Array:
     return np.array([scene.world(scene.node(name, hand), seconds)[:3, 3] for name in JOINT_NAMES])
-
-
-# Frames with a hand or without, beginning and ending with one, and how far betas stray from frame to frame.
-presences = st.lists(st.booleans(), max_size=6).map(lambda there: [True, *there, True])
 
 
 @given(st.integers(0, 2**32), st.sampled_from(SIDES), presences, st.sampled_from([0.0, 0.02]))

@@ -15,6 +15,7 @@ from stages.export.formats.usd import export_usd
 from stages.export.settings import ExportSettings
 from stages.export.tracks.tracks import Selection
 from stages.packets import Hand
+from tests.stages.export.conftest import presences
 
 pytest.importorskip("pxr", reason="needs usd-core (pip install 'hamba-stream[usd]')")
 from pxr import Usd, UsdGeom
@@ -29,9 +30,6 @@ R_FILE_CAMERA = np.diag([1.0, -1, -1])
 def write(selection: Selection, folder: Path) -> Any:
     [path] = export_usd(selection, folder, ExportSettings(), lambda share: None)
     return Usd.Stage.Open(str(path))
-
-
-presences = st.lists(st.booleans(), max_size=6).map(lambda there: [True, *there, True])
 
 
 @pytest.mark.parametrize("form", ["float32", "float16"])

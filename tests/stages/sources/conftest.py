@@ -1,6 +1,6 @@
 """Real video files with a known picture in them, and a way to read a source to its end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,17 @@ QUADRANTS = ((220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190))
 
 MakePicture = Callable[..., Image]
 MakeVideo = Callable[..., Path]
+
+
+def taken(frames: Iterator[Frame | None], count: int) -> list[Frame]:
+    """The first so many frames, passing over where there was nothing yet."""
+    found: list[Frame] = []
+    for frame in frames:
+        if frame is not None:
+            found.append(frame)
+        if len(found) == count:
+            break
+    return found
 
 
 @dataclass

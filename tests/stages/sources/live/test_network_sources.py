@@ -20,6 +20,7 @@ from stages.packets import Frame
 from stages.sources import SourceSettings, source_for
 from stages.sources.live.network import scheme_of, without_password
 from stages.sources.settings import LiveSettings
+from tests.stages.sources.conftest import taken
 
 Fixture = Callable[..., Any]
 COLOURS = [(220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190)]
@@ -60,16 +61,6 @@ def files_of(folder: Path) -> type[SimpleHTTPRequestHandler]:
             pass
 
     return Files
-
-
-def taken(frames: Iterator[Frame | None], count: int) -> list[Frame]:
-    found = []
-    for frame in frames:
-        if frame is not None:
-            found.append(frame)
-        if len(found) == count:
-            break
-    return found
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])

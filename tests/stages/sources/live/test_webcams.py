@@ -1,7 +1,7 @@
 """Cameras, up to the edge: no machine of the tests has one, so FFmpeg's own test picture stands in for the device."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from hamba_core.errors import BrokenSourceError, SourceError
-from stages.packets import Frame
 from stages.sources import SourceSettings, source_for
 from stages.sources.live import camera
 from stages.sources.settings import CameraSettings, LiveSettings
+from tests.stages.sources.conftest import taken
 
 Fixture = Callable[..., Any]
 
@@ -55,16 +55,6 @@ class Device:
         rate = options.get("framerate", "25")
         picture = f"testsrc=size={size}:rate={rate}:duration={self.frames / float(rate)}"
         return av.open(picture, format="lavfi")
-
-
-def taken(frames: Iterator[Frame | None], count: int) -> list[Frame]:
-    found = []
-    for frame in frames:
-        if frame is not None:
-            found.append(frame)
-        if len(found) == count:
-            break
-    return found
 
 
 def test_a_camera_that_is_not_there_is_an_error_that_lists_those_that_are(devices: Path, read: Fixture) -> None:
