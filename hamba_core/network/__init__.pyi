@@ -21,4 +21,5 @@ from .precision import (
     PrecisionChoice as PrecisionChoice,
     choose_precision as choose_precision,
     crop_precision as crop_precision,
+    plain_float32 as plain_float32,
 )

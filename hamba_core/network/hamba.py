@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from hamba_core.errors import DependencyError
 from hamba_core.hand import HandLayer, HandModel
 from hamba_core.network.backbone import Backbone
 from hamba_core.network.configuration import CROP_SIZE, HambaConfiguration
 from hamba_core.network.heads import GSSHead, HandParameters, JointRegressor, SemanticGraphConvolution
 from hamba_core.network.precision import Conv1d, Conv2d, Linear
-from hamba_core.network.state_space import SS2D, ScanChoice, ScanKernel, choose_scan, fault_of_fused_scans
+from hamba_core.network.state_space import SS2D, ScanChoice, ScanKernel, choose_scan, fault_of_scan
 from hamba_core.network.token_sampler import TokenSampler
 
 
@@ -76,7 +77,11 @@ class Hamba(nn.Module):
         """
         blocks = [module for module in self.modules() if isinstance(module, SS2D)]
         self.scan = choose_scan(self.gss_head.readout.init_cam.device, wanted)
-        if self.scan.kernel == "triton" and wanted is None and (fault := fault_of_fused_scans(blocks[0])):
+        if self.scan.kernel in ("triton", "mamba-ssm") and (fault := fault_of_scan(blocks[0], self.scan.kernel)):
+            if wanted is not None:
+                raise DependencyError(
+                    f"scan {wanted}: expected a kernel that works here, found: {fault}; use reconstruct.scan=auto"
+                )
             self.scan = ScanChoice("associative", fault)
         for block in blocks:
             block.scan_kernel = self.scan.kernel

@@ -5,11 +5,15 @@ float32, which costs little time and keeps rounding errors from adding up from b
 """
 
 import platform
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+_FIRST_WITH_BFLOAT16: Final = (8, 0)  # compute capability; earlier GPUs emulate it, slower than float32
 
 
 class PrecisionChoice(NamedTuple):
@@ -22,7 +26,7 @@ class PrecisionChoice(NamedTuple):
 def choose_precision(device: torch.device) -> PrecisionChoice:
     """bfloat16 where the device multiplies it natively, else float32."""
     if device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
+        if torch.cuda.get_device_capability(device) >= _FIRST_WITH_BFLOAT16:
             return PrecisionChoice(torch.bfloat16, "the GPU has bfloat16")
         return PrecisionChoice(torch.float32, "the GPU has no bfloat16")
     if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported():
@@ -36,6 +40,21 @@ def crop_precision(products: torch.dtype) -> torch.dtype:
     Not bfloat16: it would hold the shares of pixels in a sample eight times as coarsely as float16 does.
     """
     return torch.float32 if products == torch.float32 else torch.float16
+
+
+@contextmanager
+def plain_float32() -> Iterator[None]:
+    """Let float32 mean float32 in this block: by default cuDNN's convolutions round to TF32, ten bits of it."""
+    cudnn: Any = torch.backends.cudnn  # whose types lack what is set here
+    settings = (cudnn.conv, torch.backends.cuda.matmul)
+    before = [each.fp32_precision for each in settings]
+    for each in settings:
+        each.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for each, precision in zip(settings, before, strict=True):
+            each.fp32_precision = precision
 
 
 class Linear(nn.Linear):

@@ -14,6 +14,7 @@ from hamba_core.network import Hamba
 from hamba_core.view import cut_batch
 from stages.reconstruction.hamba import Crop, Cuda, DeviceEngine
 from stages.reconstruction.hamba.engine.rows import row_width, write_rows
+from tests.gpu.conftest import hidden_waits_are_errors
 from tests.stages.reconstruction.hamba.conftest import MakeCrops, make_crops
 
 __all__ = ["make_crops"]
@@ -60,7 +61,7 @@ def test_graphs_give_what_the_eager_network_gives(
 ) -> None:
     crops = make_crops(count, pictures=min(count, 3))
     expected = eager(network, crops)
-    for _ in range(3):  # the second time the cutting of the crops is captured, the third time it is replayed
+    for _ in range(3):  # graphs are captured the first time, and replayed from then on
         np.testing.assert_allclose(engine.begin(crops)(), expected, rtol=1e-3, atol=1e-4)
     assert "none" not in [choice.chosen for choice in engine.choices()]
 
@@ -111,8 +112,5 @@ def test_nothing_between_picture_and_answer_waits_for_the_device(tiny_release: P
     rows = torch.empty(2, row_width(len(network.hand.v_template)), device=CUDA)
     with torch.inference_mode():
         write_rows(network(cut_batch(*given)), rows)  # libraries set themselves up, kernels are compiled
-        torch.cuda.set_sync_debug_mode("error")
-        try:
+        with hidden_waits_are_errors():
             write_rows(network(cut_batch(*given)), rows)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")

@@ -10,7 +10,7 @@ import torch
 import hamba_core
 from hamba_core.hand import Side
 from hamba_core.network import DecoderConfiguration
-from hamba_core.network.state_space.blocks import SS2D, fault_of_fused_scans
+from hamba_core.network.state_space.blocks import SS2D, fault_of_scan
 from hamba_core.network.state_space.convolution import depthwise_3x3_silu, has_fused_convolution
 from hamba_core.network.state_space.scan import ScanKernel, SequenceScan, choose_scan, selective_scan
 from hamba_core.view import Intrinsics
@@ -92,7 +92,7 @@ def test_the_triton_kernel_gives_what_the_plain_scans_give(shape: tuple[int, int
     block.to(CUDA)
     x = torch.randn(*shape, 80, device=CUDA)
     torch.testing.assert_close(block.fused_scans(x), block.plain_scans(x, "associative"), rtol=1e-3, atol=1e-3)
-    assert fault_of_fused_scans(block) is None
+    assert fault_of_scan(block, "triton") is None
 
 
 @pytest.mark.parametrize("scan", ["associative", None])
@@ -107,6 +107,8 @@ def test_the_network_gives_what_it_gives_on_the_cpu(tiny_release: Path, scan: Sc
     torch.testing.assert_close(found.translation.cpu(), expected.translation, rtol=1e-4, atol=1e-4)
 
 
+# Not ours: importing the compiler uses what torch itself calls out of date, and it recommends TF32.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*", "ignore:.*TensorFloat32.*")
 def test_forward_compiles_as_one_graph(tiny_release: Path) -> None:
     network = hamba_core.load(tiny_release, device="cuda")
     crops = torch.randn(2, 3, 256, 256, device=CUDA)

@@ -18,7 +18,10 @@ from hamba_core.network.state_space.scan import ScanKernel, SequenceScan, select
 DIRECTIONS = 4
 """0: row by row; 1: column by column; 2 and 3: the reverses of 0 and 1."""
 
-_TOLERANCE = 1e-4  # of fused scans, as a share of the largest number
+TOKENS = 22
+"""Tokens of the GSS head: 21 joints and one for the whole picture."""
+
+_TOLERANCE = 1e-4  # of a kernel's scans, as a share of the largest number
 
 
 class SS2D(nn.Module):
@@ -87,15 +90,22 @@ class SS2D(nn.Module):
 
 
 @torch.inference_mode()
-def fault_of_fused_scans(block: SS2D) -> str | None:
-    """Why `fused_scans` cannot be used on this block's device: tried out beside the plain ones."""
-    x = torch.randn(2, TOKEN_ROWS, TOKEN_COLUMNS, block.Ds.shape[0] // DIRECTIONS, device=block.Ds.device)
-    try:
-        found, expected = block.fused_scans(x), block.plain_scans(x, "associative")
-        error = float((found - expected).abs().max() / expected.abs().max())
-    except Exception as failure:  # noqa: BLE001 - whatever Triton, its compiler or a missing C compiler raises
-        return f"Triton's kernel failed: {first_line(failure)}"
-    return None if error < _TOLERANCE else f"Triton's kernel is off by {error:.1e} of the largest number"
+def fault_of_scan(block: SS2D, kernel: ScanKernel) -> str | None:
+    """Return why this kernel cannot be used on the block's device; None where it can.
+
+    It is tried out beside the associative scan, on both shapes of the network: the map and the column of tokens.
+    """
+    for height, width in ((TOKEN_ROWS, TOKEN_COLUMNS), (TOKENS, 1)):
+        x = torch.randn(2, height, width, block.Ds.shape[0] // DIRECTIONS, device=block.Ds.device)
+        try:
+            found = block.fused_scans(x) if kernel == "triton" else block.plain_scans(x, kernel)
+            expected = block.plain_scans(x, "associative")
+            error = float((found - expected).abs().max() / expected.abs().max())
+        except Exception as failure:  # noqa: BLE001 - whatever a kernel, its compiler or a missing C compiler raises
+            return f"the {kernel} kernel failed: {first_line(failure)}"
+        if not error < _TOLERANCE:
+            return f"the {kernel} kernel is off by {error:.1e} of the largest number"
+    return None
 
 
 class Mlp(nn.Module):

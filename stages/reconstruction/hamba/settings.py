@@ -21,7 +21,7 @@ class NetworkSettings(StageSettings):
         "auto", description="of the large matrix products; auto: bfloat16 where the device has it"
     )
     scan: Literal["auto", "reference", "associative", "mamba-ssm", "triton"] = Field(
-        "auto", description="selective scan; auto: on CUDA mamba-ssm where installed, or triton; else associative"
+        "auto", description="selective scan; auto: on CUDA triton, or mamba-ssm where installed; else associative"
     )
     rescale: float = Field(
         2.0, gt=0, le=10, description="size of the crop relative to the hand's box, 2 in the release"

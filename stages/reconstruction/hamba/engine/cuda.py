@@ -1,5 +1,10 @@
 """A CUDA device: three streams, pinned buffers, events, graphs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import Final
+
 import torch
 from torch import Tensor
 from torch.profiler import record_function
@@ -8,6 +13,9 @@ from stages.reconstruction.hamba.engine.device import Buffer, Event, Stream, Wor
 
 _WARM_UPS = 2
 """Passes before a capture: libraries set themselves up in the first, and may choose their kernels in it."""
+
+_ONE_CAPTURE: Final = Lock()
+"""Torch captures one graph at a time in a process, and no other thread may free memory of the device meanwhile."""
 
 
 class Cuda:
@@ -51,19 +59,45 @@ class Cuda:
         other, on one stream, and what they give is copied out of it by themselves.
         """
         queue = self._streams["compute"]
-        with torch.cuda.device(self.torch_device):
+        with _ONE_CAPTURE, torch.cuda.device(self.torch_device):
             with torch.cuda.stream(queue):
                 for _ in range(_WARM_UPS):
                     work()
             graph = torch.cuda.CUDAGraph()
             # Thread-local: what other threads ask of their own devices meanwhile does not end the capture.
-            with torch.cuda.graph(graph, pool=self._pool, stream=queue, capture_error_mode="thread_local"):
+            capture = torch.cuda.graph(graph, pool=self._pool, stream=queue, capture_error_mode="thread_local")
+            with self._put_right_after_failure(), capture:
                 work()
         return graph.replay
 
+    @contextmanager
+    def _put_right_after_failure(self) -> Iterator[None]:
+        """Leave this thread's stream and the allocator as they were, also where a capture fails.
+
+        Torch restores neither if ending the capture raises: the thread goes on with the capture's stream, and memory
+        goes on coming from the graphs' pool.
+        """
+        before = torch.cuda.current_stream(self.torch_device)
+        try:
+            yield
+        except BaseException:
+            torch.cuda.set_stream(before)
+            with suppress(Exception):  # not open, where ending the capture went well
+                torch._C._cuda_endAllocateToPool(self.torch_device.index or 0, self._pool)
+            self._pool = torch.cuda.graph_pool_handle()
+            raise
+
     def clear(self) -> None:
         """Wait for the device, and give its cached memory back."""
-        with torch.cuda.device(self.torch_device):
+        with _ONE_CAPTURE, torch.cuda.device(self.torch_device):
             torch.cuda.synchronize()
             torch.cuda.empty_cache()
         self._pool = torch.cuda.graph_pool_handle()
+
+    def is_lost(self) -> bool:
+        """Ask for a synchronisation, which a device that is lost answers with its error."""
+        try:
+            torch.cuda.synchronize(self.torch_device)
+        except torch.AcceleratorError:
+            return True
+        return False

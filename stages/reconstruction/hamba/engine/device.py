@@ -70,6 +70,9 @@ class Device(Protocol):
     def clear(self) -> None:
         """Wait for everything, and give memory that nobody uses back."""
 
+    def is_lost(self) -> bool:
+        """Ask the device itself whether it still answers. Waits for what is under way."""
+
 
 class Cpu:
     """The processor itself: work is done at once, in the caller's thread."""
@@ -97,7 +100,11 @@ class Cpu:
         return work
 
     def clear(self) -> None:
-        """Nothing is under way."""
+        """Do nothing, since nothing is under way."""
+
+    def is_lost(self) -> bool:
+        """Return False: without the processor nobody would ask."""
+        return False
 
 
 class _Done:

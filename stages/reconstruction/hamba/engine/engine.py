@@ -5,21 +5,24 @@ on the device, go through the network, and the answers are put into one buffer; 
 the event of the one before, and the host for the last one only. A slot is written to again when its read-back is done.
 
 Where the device captures graphs, the network is captured for each slot and size when the engine is opened. Cutting
-depends on the pictures' shape: it is captured when pictures of one shape come a second time, since in a folder no two
-may be alike.
+depends on the pictures' shape: it is captured for all sizes when the first pictures come, so that no later frame has to
+wait for it. Other shapes are cut without a graph until they have come some times, since in a folder no two pictures may
+be alike.
 """
 
 import logging
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import torch
 
 from hamba_core.errors import DeviceError, PipelineError, first_line
-from hamba_core.network import Hamba
+from hamba_core.network import Hamba, plain_float32
 from hamba_core.view import cut_batch
 from stages.packets import Choice
 from stages.reconstruction.hamba.engine.device import Device, Event, Work
@@ -27,6 +30,16 @@ from stages.reconstruction.hamba.engine.rows import row_width, write_rows
 from stages.reconstruction.hamba.engine.slots import Answer, Crop, Pending, Slot, in_batches
 
 log = logging.getLogger(__name__)
+
+_SEEN_OFTEN: Final = 8
+"""Batches of one shape of pictures after which a graph that cuts them pays."""
+
+_SHORTAGE: Final = re.compile(r"out of memory|ALLOC_FAILED", re.IGNORECASE)
+"""What cuBLAS, cuDNN, Triton and CUDA's pinned memory say of too little memory, without an error type of their own."""
+
+_LOST: Final = frozenset((46, 100, 101, 214, 220, 700, 702, *range(708, 720), 721, 999))
+"""CUDA's error codes after which a process cannot use the device any more: illegal addresses, launch failures, memory
+errors, a device that is gone. (`cudaError_t` in CUDA's runtime API.)"""
 
 
 class Engine(Protocol):
@@ -71,6 +84,8 @@ class DeviceEngine:
         self._width = row_width(len(network.hand.v_template))
         self._slots: list[Slot] = []
         self._turn = 0
+        self._shapes: Counter[tuple[int, ...]] = Counter()  # of pictures: how many batches of each came
+        self._exact = crop_dtype == torch.float32 and device.torch_device.type == "cuda"
         self._not_captured = ""  # why
         self._lost: DeviceError | None = None
         mean, std = network.configuration.mean, network.configuration.std
@@ -131,7 +146,7 @@ class DeviceEngine:
         try:
             for _ in range(self._count):
                 slot = Slot(self._device, self.largest, self._width)
-                self._device.run("compute", slot.crops.zero_)
+                self._device.run("compute", slot.clear)
                 self._slots.append(slot)
             for size in reversed(self._sizes if self._device.graphs else self._sizes[:1]):
                 for number, slot in enumerate(self._slots, 1):
@@ -161,6 +176,8 @@ class DeviceEngine:
         log.warning("%s: %s; on with batches of %d hands", self._device.torch_device, shortage, self.largest)
 
     def _begin_batch(self, crops: Sequence[Crop]) -> Answer:
+        if len(crops) > self.largest:  # a batch before it ran out of memory
+            return self.begin(crops)
         with self._device_errors(), torch.inference_mode():
             shortage = None
             try:
@@ -204,16 +221,17 @@ class DeviceEngine:
                 slot.pending()
 
     def _cut_run(self, slot: Slot, size: int) -> Work:
-        """What cuts this slot's crops: a graph once its pictures keep their shape."""
-        plain = partial(self._cut, slot, size)
-        if size not in slot.cuts:
-            slot.cuts[size] = None
-            return plain
-        if (cut := slot.cuts[size]) is None:
-            height, width = slot.pictures.host.shape[1:3]
-            log.info("capturing the crops of %d hands in pictures of %d x %d", size, width, height)
-            cut = slot.cuts[size] = self._captured(plain)
-        return cut
+        """Return what cuts this slot's crops: a graph for pictures of the first shape, and of those that come often."""
+        shape = slot.pictures.host.shape[1:]
+        self._shapes[shape] += 1
+        often = shape == next(iter(self._shapes)) or self._shapes[shape] > _SEEN_OFTEN
+        if not slot.cuts and often and self._device.graphs:
+            height, width = shape[:2]
+            log.info("capturing how crops are cut from pictures of %d x %d", width, height)
+            # What an earlier batch left may point to pictures that are no longer there.
+            self._device.run("compute", slot.clear).synchronize()
+            slot.cuts = {size: self._captured(partial(self._cut, slot, size)) for size in self._sizes}
+        return slot.cuts.get(size) or partial(self._cut, slot, size)
 
     def _network_run(self, slot: Slot, size: int) -> Work:
         return slot.networks.get(size) or partial(self._run_network, slot, size)
@@ -224,7 +242,8 @@ class DeviceEngine:
         slot.crops[:size].copy_(cut_batch(slot.pictures.device, *hands, self._mean, self._std, self._crop_dtype))
 
     def _run_network(self, slot: Slot, size: int) -> None:
-        write_rows(self._network(slot.crops[:size]), slot.rows.device[:size])
+        with plain_float32() if self._exact else nullcontext():
+            write_rows(self._network(slot.crops[:size]), slot.rows.device[:size])
 
     def _captured(self, work: Work) -> Work:
         """Captured where that is possible; said once where it is not."""
@@ -233,13 +252,23 @@ class DeviceEngine:
         try:
             return self._device.capture(work)
         except RuntimeError as error:
-            if _is_out_of_memory(error):
+            if _is_out_of_memory(error) or self._is_lost_with(error):
                 raise
-            self._not_captured = first_line(error)
+            self._not_captured = first_line(_first_of(error))
             log.warning(
-                "%s: capturing a CUDA graph failed, on without: %s", self._device.torch_device, self._not_captured
+                "%s: capturing a CUDA graph failed, on without: %s",
+                self._device.torch_device,
+                self._not_captured,
+                exc_info=error,
             )
             return work
+
+    def _is_lost_with(self, error: RuntimeError) -> bool:
+        """Return whether this error means that the device is lost: by CUDA's code, else by asking the device."""
+        code = getattr(error, "error_code", None)
+        if isinstance(error, torch.AcceleratorError) and code is not None:
+            return code in _LOST
+        return self._device.is_lost()
 
     @contextmanager
     def _device_errors(self) -> Iterator[None]:
@@ -249,7 +278,7 @@ class DeviceEngine:
         try:
             yield
         except RuntimeError as error:
-            if not _is_of_device(error):
+            if not self._is_lost_with(error):
                 raise
             self._lost = DeviceError(
                 f"{self._device.torch_device}: expected it to go on working, found: {first_line(error)}; this process "
@@ -259,15 +288,19 @@ class DeviceEngine:
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Of the device, or of memory that can be pinned; also where that ended a capture, which fails by itself then."""
+    """Return whether memory ran out, of the device or to pin; also if that is why a capture failed at its end."""
     while error is not None:
-        pinning = isinstance(error, torch.AcceleratorError) and "out of memory" in str(error)
-        if pinning or isinstance(error, torch.OutOfMemoryError):
+        if isinstance(error, torch.OutOfMemoryError) or (
+            isinstance(error, RuntimeError) and _SHORTAGE.search(str(error))
+        ):
             return True
         error = error.__context__
     return False
 
 
-def _is_of_device(error: RuntimeError) -> bool:
-    """Not ours, but CUDA's or one of its libraries'."""
-    return isinstance(error, torch.AcceleratorError) or any(name in str(error) for name in ("CUDA", "CUBLAS", "CUDNN"))
+def _first_of(error: RuntimeError) -> Exception:
+    """Return the error that led to this one: a capture that fails raises another when it ends."""
+    first: BaseException = error
+    while (before := first.__cause__ or first.__context__) is not None:
+        first = before
+    return first if isinstance(first, Exception) else error

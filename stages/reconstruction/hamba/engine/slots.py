@@ -57,8 +57,14 @@ class Slot:
         self.crops: Tensor = device.empty((largest, 3, CROP_SIZE, CROP_SIZE), torch.float32)
         self.rows = device.buffer((largest, width), torch.float32)
         self.networks: dict[int, Work] = {}  # by size
-        self.cuts: dict[int, Work | None] = {}  # by size, for the shape of `pictures`; none: came once
+        self.cuts: dict[int, Work] = {}  # by size, for the shape of `pictures`
         self.pending: Pending | None = None
+
+    def clear(self) -> None:
+        """Set all numbers on the device, as work of a stream: a graph may be captured before a batch has come."""
+        self.crops.zero_()
+        self.places.device.zero_()
+        self.places.device[:, 2] = 1  # a side
 
     def fill(self, device: Device, crops: Sequence[Crop], size: int) -> int:
         """Write a batch of up to `size` crops into the host's side; how many pictures it has."""

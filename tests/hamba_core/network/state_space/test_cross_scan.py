@@ -11,7 +11,7 @@ import torch
 import hamba_core
 from hamba_core.errors import DependencyError
 from hamba_core.network.configuration import DecoderConfiguration
-from hamba_core.network.state_space.blocks import SS2D, fault_of_fused_scans
+from hamba_core.network.state_space.blocks import SS2D, fault_of_scan
 from hamba_core.network.state_space.scan import ScanChoice, choose_scan
 
 triton = pytest.importorskip("triton")
@@ -69,21 +69,50 @@ def test_the_kernel_compiles_for_gpus_since_ampere_without_spilling_registers(st
 
 
 def test_the_kernel_is_not_used_where_it_fails(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "Triton's kernel failed" in (fault_of_fused_scans(block()) or "")  # there is no GPU in this test
+    assert "the triton kernel failed" in (fault_of_scan(block(), "triton") or "")  # there is no GPU in this test
     network = hamba_core.load(tiny_release)
     monkeypatch.setattr("hamba_core.network.hamba.choose_scan", lambda device, wanted: ScanChoice("triton", "a test"))
     choice = network.use_scan()
     assert choice.kernel == "associative"
-    assert "Triton's kernel failed" in choice.reason
+    assert "the triton kernel failed" in choice.reason
+    with pytest.raises(DependencyError, match="the triton kernel failed"):
+        network.use_scan("triton")
     network(torch.zeros(1, 3, 256, 256))
 
 
 def test_a_kernel_that_computes_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     module = block()
     monkeypatch.setattr(SS2D, "fused_scans", lambda self, x: self.plain_scans(x, "associative") * 1.01)
-    assert "off by 1.0e-02" in (fault_of_fused_scans(module) or "")
+    assert "off by 1.0e-02" in (fault_of_scan(module, "triton") or "")
     monkeypatch.setattr(SS2D, "fused_scans", lambda self, x: self.plain_scans(x, "reference"))
-    assert fault_of_fused_scans(module) is None
+    assert fault_of_scan(module, "triton") is None
+
+
+def test_a_kernel_that_fails_on_the_column_of_tokens_alone_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def only_on_maps(self: SS2D, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[2] == 1:
+            raise RuntimeError("CUDA kernel was not built")
+        return self.plain_scans(x, "reference")
+
+    monkeypatch.setattr(SS2D, "fused_scans", only_on_maps)
+    assert "was not built" in (fault_of_scan(block(), "triton") or "")
+
+
+def test_a_package_without_its_kernel_is_not_used(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_kernel(*_: object) -> torch.Tensor:
+        raise RuntimeError("mamba-ssm was built without CUDA: selective_scan_cuda is None")
+
+    monkeypatch.setattr("hamba_core.network.state_space.scan._mamba_ssm", no_kernel)
+    chosen = ScanChoice("mamba-ssm", "a test")
+    monkeypatch.setattr("hamba_core.network.hamba.choose_scan", lambda device, wanted: chosen)
+    network = hamba_core.load(tiny_release)
+    assert network.use_scan().kernel == "associative"
+    network(torch.zeros(1, 3, 256, 256))
+
+
+def test_numbers_that_are_none_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SS2D, "fused_scans", lambda self, x: self.plain_scans(x, "reference") * torch.nan)
+    assert fault_of_scan(block(), "triton") is not None
 
 
 def test_triton_is_refused_on_a_cpu() -> None:

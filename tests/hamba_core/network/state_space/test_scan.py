@@ -104,12 +104,12 @@ def test_on_cuda_the_choice_depends_on_the_package(monkeypatch: pytest.MonkeyPat
         "hamba_core.network.state_space.scan.find_spec", lambda name: name if name in installed else None
     )
     without = choose_scan(torch.device("cuda"))
-    installed.append("triton")
-    with_triton = choose_scan(torch.device("cuda"))
     installed.append("mamba_ssm")
     with_package = choose_scan(torch.device("cuda"))
-    assert (without.kernel, with_triton.kernel, with_package.kernel) == ("associative", "triton", "mamba-ssm")
-    assert "not installed" in without.reason
+    installed.append("triton")
+    with_both = choose_scan(torch.device("cuda"))
+    assert (without.kernel, with_package.kernel, with_both.kernel) == ("associative", "mamba-ssm", "triton")
+    assert "hamba-stream[cuda]" in without.reason
     assert choose_scan(torch.device("cuda"), "reference") == ("reference", "configured")
 
 

@@ -19,6 +19,17 @@ from stages.reconstruction.hamba.engine.device import Buffer, Event, Stream, Wor
 STREAMS: tuple[Stream, ...] = ("upload", "compute", "read-back")
 
 
+LAUNCH_FAILURE = 719
+"""CUDA's code, as others in `cudaError_t`."""
+
+
+def cuda_error(text: str, code: int) -> torch.AcceleratorError:
+    """An error as torch raises it for what CUDA reports."""
+    error = torch.AcceleratorError(f"CUDA error: {text}")
+    error.error_code = code  # type: ignore[attr-defined]
+    return error
+
+
 class RaceError(Exception):
     """Nothing orders two uses of a buffer."""
 
@@ -38,7 +49,7 @@ class Piece:
 
     def synchronize(self) -> None:
         if self.device.lost:
-            raise torch.AcceleratorError("CUDA error: unspecified launch failure\nand more lines")
+            raise cuda_error("unspecified launch failure\nand more lines", LAUNCH_FAILURE)
         self.device.waited_for.append((self.stream, self.number))
         self.device.do(self)
         self.device.host |= self.before
@@ -109,6 +120,9 @@ class Simulated:
         for piece in list(self._last.values()):
             self.do(piece)
             self.host |= piece.before
+
+    def is_lost(self) -> bool:
+        return self.lost
 
     def under_way(self) -> int:
         """Read-backs that nobody has waited for."""

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from hamba_core.arrays import Float32Array
 from hamba_core.errors import DeviceError, PipelineError
-from stages.reconstruction.hamba.engine.device import Cpu
+from stages.reconstruction.hamba.engine.device import Cpu, Stream
 from stages.reconstruction.hamba.engine.engine import DeviceEngine
 from stages.reconstruction.hamba.engine.replicas import Replicas
 from stages.reconstruction.hamba.engine.slots import Crop, in_batches
 from tests.stages.reconstruction.hamba.conftest import MakeCrops, QuickNetwork
-from tests.stages.reconstruction.hamba.simulated import RaceError, Simulated
+from tests.stages.reconstruction.hamba.simulated import STREAMS, RaceError, Simulated, cuda_error
 
 SIZES = (1, 2, 4, 8)
 
@@ -28,6 +28,16 @@ def opened(device: Any, sizes: Sequence[int] = SIZES, slots: int = 2, network: A
     engine.open()
     if isinstance(device, Simulated):
         device.log.clear()
+    return engine
+
+
+def ready(device: Simulated, make_crops: MakeCrops) -> DeviceEngine:
+    """An engine that has captured all that it will capture for pictures as `make_crops` makes them."""
+    engine = opened(device)
+    for _ in range(engine.in_flight):
+        engine.begin(make_crops(8, pictures=8))()
+    device.log.clear()
+    device.waited_for.clear()
     return engine
 
 
@@ -43,7 +53,7 @@ def assert_same(rows: Float32Array, crops: Sequence[Crop]) -> None:
 
 def test_a_batch_is_uploaded_computed_and_read_back_in_this_order(make_crops: MakeCrops) -> None:
     device = Simulated()
-    engine = opened(device)
+    engine = ready(device, make_crops)
     crops = make_crops(2)
     assert_same(engine.begin(crops)(), crops)
     assert [stream for stream, _ in device.log] == ["upload", "compute", "read-back"]
@@ -51,14 +61,14 @@ def test_a_batch_is_uploaded_computed_and_read_back_in_this_order(make_crops: Ma
 
 def test_beginning_waits_for_nothing_and_the_end_for_the_read_back_alone(make_crops: MakeCrops) -> None:
     device = Simulated()
-    engine = opened(device)
-    device.waited_for.clear()
+    engine = ready(device, make_crops)
+    before = engine.in_flight  # read-backs so far
     answers = [engine.begin(make_crops(2, seed=seed)) for seed in range(2)]
     assert device.log == []
     assert device.waited_for == []
     answers[0]()
-    assert device.waited_for == [("read-back", 1)]
-    assert not any(number > 1 for stream, number in device.log if stream == "read-back")
+    assert device.waited_for == [("read-back", before + 1)]
+    assert not any(number > before + 1 for stream, number in device.log if stream == "read-back")
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
@@ -81,7 +91,7 @@ def test_as_many_batches_as_there_are_slots_are_under_way_and_no_more(make_crops
 
 def test_the_next_batch_is_uploaded_while_the_one_before_is_computed(make_crops: MakeCrops) -> None:
     device = Simulated()
-    engine = opened(device)
+    engine = ready(device, make_crops)
     answers = [engine.begin(make_crops(1, seed=seed)) for seed in range(2)]
     device.go_on_with("upload")
     assert [stream for stream, _ in device.log] == ["upload", "upload"]
@@ -164,16 +174,37 @@ def test_the_network_is_captured_for_each_size_and_slot_when_it_is_opened(networ
     assert (graphs.chosen, graphs.fallback) == ("of 1, 2, 4, 8 hands", False)
 
 
-def test_cutting_is_captured_when_pictures_of_one_shape_come_again(make_crops: MakeCrops) -> None:
+def test_cutting_is_captured_for_all_sizes_with_the_first_pictures_and_for_shapes_that_come_often(
+    make_crops: MakeCrops,
+) -> None:
     device = Simulated()
     engine = opened(device, slots=1)
     captures = []
-    for size in ((24, 32), (24, 32), (24, 32), (40, 20), (30, 20), (30, 20)):
+    for size, count in (
+        ((24, 32), 2),
+        ((24, 32), 1),
+        ((24, 32), 8),
+        ((40, 20), 2),
+        *[((30, 20), 2)] * 10,
+        ((30, 20), 5),
+    ):
         before = device.captures
-        crops = make_crops(2, size=size)
+        crops = make_crops(count, size=size)
         assert_same(engine.begin(crops)(), crops)
         captures.append(device.captures - before)
-    assert captures == [0, 1, 0, 0, 0, 1]
+    every_size = len(SIZES)
+    assert captures == [every_size, 0, 0, 0, *[0] * 8, every_size, 0, 0]
+
+
+def test_no_later_frame_of_a_camera_waits_for_a_capture(make_crops: MakeCrops) -> None:
+    device = Simulated()
+    engine = opened(device)
+    for _ in range(2):  # each slot once
+        engine.begin(make_crops(1))()
+    before = device.captures
+    for number in range(40):
+        engine.begin(make_crops(1 + number % 8))()
+    assert device.captures == before
 
 
 def test_where_nothing_can_be_captured_it_goes_on_without_and_says_so(
@@ -187,6 +218,7 @@ def test_where_nothing_can_be_captured_it_goes_on_without_and_says_so(
             crops = make_crops(3)
             assert_same(engine.begin(crops)(), crops)
     assert len(caplog.records) == 1
+    assert caplog.records[0].exc_info
     graphs = next(choice for choice in engine.choices() if choice.subject == "CUDA graphs")
     assert graphs.fallback
     assert "not permitted when stream is capturing" in graphs.reason
@@ -235,7 +267,7 @@ def test_a_capture_that_lacks_memory_means_smaller_batches_not_none(make_crops: 
     engine = opened(device)
     assert engine.largest == 4
     assert not next(choice for choice in engine.choices() if choice.subject == "CUDA graphs").fallback
-    device.short_in_capture = 1  # the next one is of crops, when pictures come again
+    device.short_in_capture = 1  # the next one is of crops, with the first pictures
     for _ in range(5):
         crops = make_crops(4)
         assert_same(engine.begin(crops)(), crops)
@@ -245,8 +277,51 @@ def test_a_capture_that_lacks_memory_means_smaller_batches_not_none(make_crops: 
 def test_memory_that_cannot_be_pinned_is_memory_too(make_crops: MakeCrops) -> None:
     device = Simulated()
     engine = opened(device)
-    device.fail_at["upload"] = torch.AcceleratorError("CUDA error: out of memory")
+    device.fail_at["upload"] = cuda_error("out of memory", 2)
     crops = make_crops(8)
+    assert_same(engine.begin(crops)(), crops)
+    assert engine.largest == 4
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "Triton Error [CUDA]: out of memory",
+    ],
+)
+def test_what_libraries_call_a_lack_of_memory_is_one(make_crops: MakeCrops, words: str) -> None:
+    device = Simulated()
+    engine = opened(device)
+    device.fail_at["compute"] = RuntimeError(words)
+    crops = make_crops(8)
+    assert_same(engine.begin(crops)(), crops)
+    assert engine.largest == 4
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=4), st.lists(st.sampled_from(STREAMS), max_size=3))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_runs_short_of_memory_every_hand_comes_back(
+    make_crops: MakeCrops, counts: list[int], shortages: list[Stream]
+) -> None:
+    device = Simulated()
+    engine = opened(device)
+    calls = [make_crops(count, pictures=min(count, 6), seed=seed) for seed, count in enumerate(counts)]
+    answers = []
+    for number, crops in enumerate(calls):
+        if number < len(shortages):
+            device.fail_at[shortages[number]] = torch.OutOfMemoryError("CUDA out of memory")
+        answers.append(engine.begin(crops))
+    for crops, answer in zip(calls, answers, strict=True):
+        assert_same(answer(), crops)
+
+
+def test_memory_that_runs_out_in_the_middle_of_a_call_splits_the_rest_of_it(make_crops: MakeCrops) -> None:
+    device = Simulated()
+    engine = opened(device)
+    device.fail_at["compute"] = torch.OutOfMemoryError("CUDA out of memory")
+    crops = make_crops(20, pictures=3)  # two batches of 8 and one of 4, made before the first of them fails
     assert_same(engine.begin(crops)(), crops)
     assert engine.largest == 4
 
@@ -261,10 +336,10 @@ def test_no_room_for_one_hand_is_a_device_error(make_crops: MakeCrops) -> None:
 @pytest.mark.parametrize("moment", ["launch", "wait"])
 def test_a_lost_device_is_a_device_error_from_then_on(make_crops: MakeCrops, moment: str) -> None:
     device = Simulated()
-    engine = opened(device)
+    engine = ready(device, make_crops)
     before = engine.begin(make_crops(2))
     if moment == "launch":
-        device.fail_at["compute"] = torch.AcceleratorError("CUDA error: device-side assert triggered\nand advice")
+        device.fail_at["compute"] = cuda_error("device-side assert triggered\nand advice", 710)
         with pytest.raises(DeviceError, match="device-side assert triggered; this process cannot use it any more"):
             engine.begin(make_crops(2))
     device.lost = True
@@ -277,6 +352,35 @@ def test_a_lost_device_is_a_device_error_from_then_on(make_crops: MakeCrops, mom
     with pytest.raises(DeviceError):
         before()
     engine.close()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mamba-ssm: the CUDA kernel is not there"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"),
+        cuda_error("invalid argument", 1),
+    ],
+    ids=str,
+)
+def test_an_error_that_only_speaks_of_cuda_loses_no_device(make_crops: MakeCrops, error: RuntimeError) -> None:
+    device = Simulated()
+    engine = ready(device, make_crops)
+    device.fail_at["compute"] = error
+    with pytest.raises(RuntimeError) as caught:
+        engine.begin(make_crops(2))
+    assert caught.value is error
+    crops = make_crops(2)
+    assert_same(engine.begin(crops)(), crops)
+
+
+def test_a_library_that_fails_because_the_device_is_gone_is_a_device_error(make_crops: MakeCrops) -> None:
+    device = Simulated()
+    engine = ready(device, make_crops)
+    device.fail_at["compute"] = RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling cublasGemmEx")
+    device.lost = True
+    with pytest.raises(DeviceError, match="CUBLAS_STATUS_EXECUTION_FAILED"):
+        engine.begin(make_crops(2))
 
 
 def test_an_error_that_is_not_the_devices_stays_what_it_is(make_crops: MakeCrops) -> None:
@@ -359,7 +463,7 @@ def test_streams_that_do_not_wait_for_one_another_would_be_noticed(make_crops: M
 
 def test_replicas_are_dealt_to_in_turn(make_crops: MakeCrops) -> None:
     devices = [Simulated() for _ in range(3)]
-    engine = Replicas([opened(device) for device in devices])
+    engine = Replicas([ready(device, make_crops) for device in devices])
     assert (engine.in_flight, engine.largest) == (6, 8)
     crops = [make_crops(2, seed=seed) for seed in range(7)]
     answers = [engine.begin(batch) for batch in crops[:6]]
