@@ -5,7 +5,9 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
+
+from stages.common.terminal import Terminal
 
 _EVERY = 0.25  # seconds
 
@@ -14,7 +16,7 @@ class TerminalLine:
     """A line on standard error with the newest numbers; where that is no terminal, one line for each new state."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or Terminal(stderr=True)
         self._status = self._console.status("starting") if self._console.is_terminal else None
         self._state = ""
         self._next = 0.0
@@ -40,7 +42,7 @@ class TerminalLine:
         self._next = time.monotonic() + _EVERY
         if self._status is not None:
             self._status.start()
-            self._status.update(escape(line))
+            self._status.update(Text(line))
         elif state != self._state:
             self.say(state)
         self._state = state

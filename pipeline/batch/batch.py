@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from hamba_core.errors import BrokenSourceError, ConfigurationError, HambaError, OutputError, SourceError, WireError
 from hamba_core.text import address_of
 from pipeline.batch.display import BatchLines, outcomes_tree, print_outcomes
@@ -15,6 +13,7 @@ from pipeline.batch.worker import Outcome, Task
 from pipeline.outputs import folders_of, holds_results
 from pipeline.settings import Settings, flat_settings
 from pipeline.terminal import INTERRUPTED, missing_exports, print_json
+from stages.common.terminal import Terminal
 from stages.recording import RECORDING, RecordedRun, read_recording
 from stages.sources import source_for
 from stages.sources.paths import videos_of
@@ -43,7 +42,7 @@ def run_batch(
         raise ConfigurationError("--jobs: expected one job where hands are published, since all would share an address")
     tasks, outcomes = plan(sources, settings, exports, out=out, overwrite=overwrite, resume=resume)
     start = time.monotonic()
-    console = Console(stderr=True, quiet=as_json)
+    console = Terminal(stderr=True, quiet=as_json)
     with BatchLines(console, sources) as lines:
 
         def ended(outcome: Outcome) -> None:

@@ -1,14 +1,14 @@
 """What a person at a terminal sees of a batch: a bar for all, one for each source at work, and what came of each."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from hamba_core.text import readable
 from pipeline.batch.worker import Outcome, Progress as News, State
@@ -63,7 +63,7 @@ class BatchLines:
         self._shares[news.number] = (
             _RECONSTRUCTING + (1 - _RECONSTRUCTING) * share if news.doing == "exporting" else _RECONSTRUCTING * share
         )
-        name = escape(Path(self._sources[news.number]).name)
+        name = Path(self._sources[news.number]).name
         self._progress.update(
             self._running[news.number],
             description=name if news.doing == "reconstructing" else f"{news.doing} {name}",
@@ -81,7 +81,9 @@ class BatchLines:
         self._shares.pop(number, None)
         self._ended += 1
         self._console.print(
-            f"[{self._ended}/{len(self._sources)}] [{_COLOURS[outcome.state]}]{outcome.state}[/] {_told(outcome)}",
+            Text.assemble(
+                f"[{self._ended}/{len(self._sources)}] ", (outcome.state, _COLOURS[outcome.state]), " ", *_told(outcome)
+            ),
             highlight=False,
             soft_wrap=True,
         )
@@ -100,26 +102,34 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome], sources: int, 
         parts.append(f"{left} not begun")
     go_on = "; --resume goes on with the rest" if left or counts["stopped"] else ""
     console.print(
-        f"[bold]{sources} source{'' if sources == 1 else 's'}[/]: {', '.join(parts)}, in {elapsed:.1f} s{go_on}",
+        Text.assemble(
+            (f"{sources} source{'' if sources == 1 else 's'}", "bold"),
+            f": {', '.join(parts)}, in {elapsed:.1f} s{go_on}",
+        ),
         highlight=False,
     )
     for outcome in outcomes:
         if outcome.state == "failed":
-            console.print(f"[red]failed[/] {_told(outcome)}", highlight=False, soft_wrap=True)
+            console.print(Text.assemble(("failed", "red"), " ", *_told(outcome)), highlight=False, soft_wrap=True)
 
 
-def _told(outcome: Outcome) -> str:
-    source, folder = escape(readable(outcome.task.source)), escape(str(outcome.task.folder))
+def _told(outcome: Outcome) -> Iterator[str | tuple[str, str]]:
+    """What came of a source, in parts with their style."""
+    source, folder = readable(outcome.task.source), outcome.task.folder
     if outcome.state == "skipped":
-        how = f", [yellow]{escape(outcome.reason)}[/]" if outcome.reason else ""
-        return f"{source}: finished before, in {folder}{how}"
+        yield f"{source}: finished before, in {folder}"
+        if outcome.reason:
+            yield ", "
+            yield outcome.reason, "yellow"
+        return
     frames = "" if outcome.report is None else f"{outcome.report['frames']} frames, "
     if outcome.state == "done":
         found = outcome.reason or _hands_in(outcome) or "exported"
-        return f"{source}: {frames}{found}, in {folder}"
+        yield f"{source}: {frames}{found}, in {folder}"
+        return
     kept = f" ({frames}kept in {folder})" if frames and outcome.written else ""
-    reason = escape(outcome.reason.removeprefix(f"{outcome.task.source}: "))
-    return f"{source}: {reason}{kept}" if reason else f"{source}{kept}"
+    reason = outcome.reason.removeprefix(f"{outcome.task.source}: ")
+    yield f"{source}: {reason}{kept}" if reason else f"{source}{kept}"
 
 
 def _hands_in(outcome: Outcome) -> str:

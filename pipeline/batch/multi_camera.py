@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from hamba_core.errors import BrokenSourceError, ConfigurationError, HambaError
 from pipeline.assembly import assemble
@@ -29,6 +29,7 @@ from pipeline.terminal import (
     written_in,
 )
 from stages.common.stop_signals import stopped_by_signals
+from stages.common.terminal import Terminal
 from stages.packets import Choice
 from stages.reconstruction import shared_network, uses_network
 from stages.sources import source_for
@@ -67,7 +68,7 @@ def run_cameras(
     """
     if settings.mode != "live":
         raise ConfigurationError("several live sources at once: expected live mode, found offline; say --preset live")
-    console = Console(stderr=True, quiet=as_json)
+    console = Terminal(stderr=True, quiet=as_json)
     shared = shared_network(settings.reconstruct) if uses_network(settings.reconstruct) else None
     folders = (
         [folder for _, folder in folders_of(sources, out, anew=False)] if out is not None else [None] * len(sources)
@@ -125,11 +126,11 @@ def _exit_status(cameras: Sequence[_Camera]) -> int:
 def _print(console: Console, camera: _Camera) -> None:
     settings, report = camera.settings, camera.runner.report
     where = f" on {settings.publish.address}" if settings.publish.address else ""
-    console.print(f"\n[bold]{escape(camera.name)}[/], stream {settings.stream}{where}", highlight=False)
+    console.print(Text.assemble("\n", (camera.name, "bold"), f", stream {settings.stream}{where}"), highlight=False)
     if report is not None and report.frames:
         print_report(console, report, [str(path) for path in written_in(camera.out)], live=True)
     if camera.error is not None:
-        console.print(f"[red]failed[/] {escape(_reason(camera.error))}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble(("failed", "red"), " ", _reason(camera.error)), highlight=False, soft_wrap=True)
 
 
 def _reason(error: Exception) -> str:

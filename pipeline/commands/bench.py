@@ -26,12 +26,12 @@ def pipeline(
     """The whole pipeline (decode, detect, track, fit, smooth, record) against a bare loop of decode and detect."""
     from dataclasses import asdict
 
-    from rich.console import Console
+    from stages.common.terminal import Terminal
 
     if estimator == "hamba":
         from pipeline.benchmarks.end_to_end import measure_end_to_end
 
-        console = Console(stderr=True, quiet=json)
+        console = Terminal(stderr=True, quiet=json)
         whole = measure_end_to_end(checkpoint, seconds=seconds, on_step=lambda step: console.print(step, style="dim"))
         _print(asdict(whole), json=json)
         return
@@ -40,7 +40,7 @@ def pipeline(
     from pipeline.terminal import print_report
     from stages.assets import CLIP
 
-    console = Console(stderr=True, quiet=json)
+    console = Terminal(stderr=True, quiet=json)
     settings = load_settings("offline", ["reconstruct.estimator=landmarks", f"overlay.enabled={overlay}"])
 
     def on_round(number: int) -> None:
@@ -63,13 +63,12 @@ def python(
     """HandPipeline in a loop of one's own against a run with its threads, both on one core."""
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from pipeline.benchmarks.synchronous import measure_synchronous
     from pipeline.settings import load_settings
     from stages.assets import CLIP
+    from stages.common.terminal import Terminal
 
-    console = Console(stderr=True, quiet=json)
+    console = Terminal(stderr=True, quiet=json)
     settings = load_settings("offline", ["reconstruct.estimator=landmarks", "overlay.enabled=false"])
 
     def on_round(number: int) -> None:
@@ -96,14 +95,13 @@ def model(
     """The network against plain float32 and the machine's limit. Needs 8 GB of disk, minutes."""
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from hamba_core.errors import OutputError
     from pipeline.benchmarks.model import measure_model
+    from stages.common.terminal import Terminal
 
     if trace is not None and trace.exists():
         raise OutputError(f"{trace}: expected no such file, found one; name another")
-    console = Console(stderr=True, quiet=json)
+    console = Terminal(stderr=True, quiet=json)
     result = measure_model(
         release,
         device=device,
@@ -147,11 +145,10 @@ def publish(
     """Two hands published 60 times a second: latency, slow, stalled and many clients, a publisher that restarts."""
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from pipeline.benchmarks.publishing import measure_publishing
+    from stages.common.terminal import Terminal
 
-    console = Console(stderr=True, quiet=json)
+    console = Terminal(stderr=True, quiet=json)
     result = measure_publishing(
         seconds=seconds, stalled_seconds=stalled_seconds, on_phase=lambda phase: console.print(phase, style="dim")
     )

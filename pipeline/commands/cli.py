@@ -80,5 +80,7 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes; as standard error does it
     from pipeline.terminal import leave, run_app
+    from stages.common.terminal import log_to_terminal
 
+    log_to_terminal()
     leave(run_app(app, sys.argv[1:]))

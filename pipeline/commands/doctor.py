@@ -168,21 +168,22 @@ def _cameras_and_screen() -> Iterator[Finding]:
 
 
 def _print(findings: list[Finding]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    signs = {"works": "[green]works[/]", "missing": "[red]missing[/]", "optional": "[yellow]not there[/]"}
+    from stages.common.terminal import Terminal
+
+    signs = {"works": ("works", "green"), "missing": ("missing", "red"), "optional": ("not there", "yellow")}
     table = Table(box=None, pad_edge=False)
     for column in ("", "what", "found", "to mend it"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        table.add_row(signs[finding.state], *map(escape, (finding.what, finding.found, finding.mend)))
-    console = Console()
+        table.add_row(Text(*signs[finding.state]), finding.what, finding.found, finding.mend)
+    console = Terminal()
     console.print(table)
     missing = [finding.what for finding in findings if finding.state == "missing"]
     console.print(
-        f"[red]{len(missing)} missing:[/] {', '.join(missing)}"
+        Text.assemble((f"{len(missing)} missing:", "red"), f" {', '.join(missing)}")
         if missing
         else "Everything that is needed is here. What is not there is optional."
     )

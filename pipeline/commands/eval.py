@@ -51,8 +51,6 @@ def synthetic(
 
     Ten minutes on two processors; fewer --seeds or --seconds take less.
     """
-    from rich.console import Console
-
     from pipeline.evaluation import (
         comparison,
         comparison_page,
@@ -69,8 +67,9 @@ def synthetic(
         write_results,
     )
     from pipeline.terminal import share_bar
+    from stages.common.terminal import Terminal
 
-    console = Console(stderr=True, quiet=json)
+    console = Terminal(stderr=True, quiet=json)
     if compare is not None:
         first, second = (read_numbers(path, "synthetic") for path in compare)
         names = (compare[0].stem, compare[1].stem)
@@ -99,15 +98,14 @@ def _settings(estimator: str | None, checkpoint: Path | None, set_: list[str] | 
 
 def _show(tables: Sequence["Table"], tree: "Tree", *, as_json: bool) -> None:
     """Tables on standard output, or the numbers as JSON."""
-    from rich.console import Console
-
     from pipeline.evaluation import print_table
+    from stages.common.terminal import Terminal
 
     if as_json:
         sys.stdout.write(json_module.dumps(tree) + "\n")
         return
     # A pipe or a file has no width; a table folded to 80 columns cannot be read.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console = Terminal(highlight=False, width=None if sys.stdout.isatty() else 200)
     for table in tables:
         print_table(console, table)
 

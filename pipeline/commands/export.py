@@ -1,6 +1,5 @@
 """`hamba export`: a recording in the forms that other programs read."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,10 +55,9 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Write a recording's hands as arrays, animated scenes, meshes, tables or video."""
-    from rich.console import Console
-
     from pipeline.outputs import recording_in
     from pipeline.terminal import print_json, share_bar
+    from stages.common.terminal import Terminal, tell
     from stages.export import export as export_recording, formats_in
 
     path = recording_in(recording)
@@ -94,15 +92,16 @@ def export(
         overwrite=overwrite,
     )
     try:
-        with share_bar(Console(stderr=True, quiet=json), "exporting") as on_progress:
+        with share_bar(Terminal(stderr=True, quiet=json), "exporting") as on_progress:
             written = export_recording(path, out or path.parent, settings, on_progress)
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; forms that were finished are kept, the others left nothing\n")
+        tell("stopped; forms that were finished are kept, the others left nothing")
         raise
     if json:
         print_json({"written": written})
     else:
-        sys.stderr.writelines(f"wrote {file}\n" for file in written)
+        for file in written:
+            tell(f"wrote {file}")
 
 
 def _settings(**values: Any) -> "ExportSettings":

@@ -28,18 +28,17 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Tell what is in a recording: source, camera, hands, how its run went and what was used; and draw it."""
-    from rich.console import Console
-
     from hamba_core.errors import ConfigurationError, OutputError
     from pipeline.outputs import recording_in
     from pipeline.terminal import print_json, print_report, share_bar
+    from stages.common.terminal import Terminal
     from stages.recording import read_overview
 
     if plot is not None and plot.suffix.lower() != ".png":
         raise ConfigurationError(f"--plot: expected the name of a PNG file, found {plot}; let it end in .png")
     if plot is not None and plot.exists() and not overwrite:
         raise OutputError(f"{plot}: expected no such file yet, found one; name another with --plot, or say --overwrite")
-    with share_bar(Console(stderr=True, quiet=json), "reading") as on_progress:
+    with share_bar(Terminal(stderr=True, quiet=json), "reading") as on_progress:
         overview = read_overview(recording_in(recording), on_progress, take)
     if plot is not None:
         from stages.recording import plot_timeline
@@ -48,7 +47,7 @@ def info(
     if json:
         print_json(overview.tree())
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     _print(console, overview)
     if overview.status is not None:
         console.print()

@@ -19,10 +19,9 @@ def play(
     publish: Annotated[str, typer.Option(help="Where to publish.", metavar="ADDRESS")] = DEFAULT_ADDRESS,
 ) -> None:
     """Publish a recording again, at its own pace: for viewers and clients, as if its run went on now."""
-    from rich.console import Console
-
     from hamba_core.errors import ConfigurationError
     from pipeline.outputs import recording_in
+    from stages.common.terminal import Terminal
     from stages.publishing import Publisher, PublishSettings
     from stages.recording import read_recording
     from viewers.player import Player
@@ -30,7 +29,7 @@ def play(
     if not 0.01 <= rate <= 100:
         raise ConfigurationError(f"--rate: expected a factor between 0.01 and 100, found {rate:g}")
     opened = read_recording(recording_in(recording), take)
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     player = Player(opened, Publisher(PublishSettings(address=publish)), rate=rate, loop=loop)
     console.print(f"playing {opened.path}, to be published on {publish}; Ctrl-C ends", highlight=False)
     status = player.run()

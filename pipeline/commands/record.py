@@ -18,18 +18,17 @@ def record(
     client_key: ClientKey = None,
 ) -> None:
     """Record published hands into OUT/hands.mcap, until their run ends or Ctrl-C; what was lost is in the report."""
-    from rich.console import Console
-
     from pipeline.outputs import prepare_folder
     from pipeline.terminal import keep_report, print_json, print_report, report_tree
     from stages.common.stop_signals import stopped_by_signals
+    from stages.common.terminal import Terminal
     from viewers.client import HandClient
     from viewers.remote_recorder import RemoteRecorder
     from viewers.terminal_line import TerminalLine
     from viewers.watch import Watch
 
     prepare_folder(out, overwrite=overwrite)
-    console = Console(stderr=True, quiet=json)
+    console = Terminal(stderr=True, quiet=json)
     with (
         HandClient(address, server_key=server_key, client_key=client_key) as client,
         TerminalLine(console) as line,

@@ -1,6 +1,5 @@
 """`hamba run` and `hamba demo`."""
 
-import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -159,13 +158,14 @@ def demo(
     from pipeline.settings import load_settings
     from pipeline.terminal import run_session
     from stages.assets import CLIP
+    from stages.common.terminal import tell
     from stages.sources import source_for
 
     settings = load_settings("offline", ["reconstruct.estimator=landmarks"])
     status = run_session(source_for(str(CLIP)), settings, out=out, overwrite=True, as_json=json)
     if not json:
-        sys.stderr.write(
+        tell(
             f"\nLook at {out}/overlay.mp4 and {out}/preview.png. "
-            "Your own: hamba run VIDEO, or hamba run 0 for a camera.\n"
+            "Your own: hamba run VIDEO, or hamba run 0 for a camera."
         )
     return INTERRUPTED if status.state == "stopped" else 0

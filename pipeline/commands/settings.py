@@ -90,17 +90,18 @@ def _matches(setting: Setting, words: list[str]) -> bool:
 
 
 def _print_table(found: list[Setting]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
+
+    from stages.common.terminal import Terminal
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("setting", "value", "type", "what it is for"):
         table.add_column(name, overflow="fold")
     for setting in found:
         texts = (_value_text(setting.default), setting.kind, setting.help)
-        table.add_row(f"[bold]{escape(setting.key)}[/]", *map(escape, texts))
-    console = Console(highlight=False)
+        table.add_row(Text(setting.key, "bold"), *texts)
+    console = Terminal(highlight=False)
     console.print(table)
     console.print("\nSet one with --set KEY=VALUE, or all of a kind in a YAML file: hamba settings --yaml", style="dim")
 

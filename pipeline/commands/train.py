@@ -22,13 +22,12 @@ def train(
     """Train hamba-s: render crops, look at them, train, evaluate, export. What was done is not done again."""
     from importlib.resources import files
 
-    from rich.console import Console
-
     from pipeline.training import read_training_settings, train as run_training
+    from stages.common.terminal import Terminal
 
     path = Path(str(files("configs") / f"train_{config}.yaml")) if config in _PRESETS else Path(config)
     settings = read_training_settings(path, set_ or ())
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     trained = run_training(settings, out, lambda step: console.print(step, style="dim", highlight=False))
     scores = trained.scores
     sys.stdout.write(

@@ -24,12 +24,11 @@ def import_(
     ] = None,
 ) -> None:
     """Convert a released checkpoint once, into a file that loads in a fraction of the time."""
-    from rich.console import Console
-
     from hamba_core import convert_release
     from pipeline.terminal import share_bar
+    from stages.common.terminal import Terminal
 
-    with share_bar(Console(stderr=True), "converting") as on_progress:
+    with share_bar(Terminal(stderr=True), "converting") as on_progress:
         made = convert_release(release, to, mano, on_progress)
     hand = "with the hand model" if made.with_hand else "without a hand model: name your MANO file with --hand-model"
     sys.stdout.write(f"{made.path}: {made.size / 1e9:.2f} GB, {made.tensors} tensors, {hand}\n")

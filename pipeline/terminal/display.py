@@ -7,6 +7,7 @@ from math import isnan
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from stages.packets import Choice, Percentiles, SourceInfo, Status
 
@@ -15,11 +16,11 @@ def live_progress(console: Console) -> Progress:
     """Return the display that live lines are drawn in, to be started and stopped. It is silent without a terminal."""
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[line]}"),
+        TextColumn("{task.fields[line]}", markup=False),
         console=console,
         transient=True,
         disable=not console.is_terminal,
@@ -57,7 +58,12 @@ class LiveLine:
 @contextmanager
 def share_bar(console: Console, doing: str) -> Iterator[Callable[[float], None]]:
     """Show a bar for work that tells the share that is done, 0 to 1. It is silent without a terminal."""
-    columns = (TextColumn(doing), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
+    columns = (
+        TextColumn(doing, markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=1.0)
         yield lambda share: progress.update(task, completed=share)
@@ -91,8 +97,11 @@ def print_report(
     found = f"hands in {status.frames_with_hands} of them" if status.frames_with_hands else "no hands in them"
     latency = f", latency p50 {_ms(status.latency.p50)}, p99 {_ms(status.latency.p99)} ms" if live else ""
     console.print(
-        f"[bold]{ending}[/]: {status.frames} frame{'' if status.frames == 1 else 's'}, {found}, "
-        f"in {status.elapsed:.1f} s ({status.rate:.1f} frames/s){latency}"
+        Text.assemble(
+            (ending, "bold"),
+            f": {status.frames} frame{'' if status.frames == 1 else 's'}, {found}, "
+            f"in {status.elapsed:.1f} s ({status.rate:.1f} frames/s){latency}",
+        )
     )
     if status.reason and not told:
         console.print(f"because {status.reason}", style="yellow", highlight=False, markup=False)
@@ -112,7 +121,7 @@ def print_report(
         )
     console.print(table)
     for error, count in status.errors.items():
-        console.print(f"[yellow]{count} failed[/] {error}")
+        console.print(Text.assemble((f"{count} failed", "yellow"), f" {error}"))
     for choice in status.choices:
         reason = "see above" if choice.fallback and told else choice.reason
         style = "yellow" if choice.fallback else "dim"

@@ -11,6 +11,7 @@ import typer
 
 from hamba_core.errors import HambaError
 from pipeline.terminal.documents import print_error
+from stages.common.terminal import tell
 
 ABANDONED_PREFIX = "hamba "
 """What the names of the runtime's threads begin with; one that is still there at the end was abandoned."""
@@ -65,7 +66,7 @@ def _tell(error: Exception, message: str, status: int, *, debug: bool, as_json: 
     if debug:
         traceback.print_exception(error)
     text = with_notes(message, error)
-    sys.stderr.write(f"error: {text}\n")
+    tell(f"error: {text}")
     if as_json:
         print_error(error, text, status)
     return status

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from pipeline.assembly import assemble
 from pipeline.outputs import prepare_folder, remove_empty_results
 from pipeline.runtime import Runner
@@ -14,6 +12,7 @@ from pipeline.terminal.documents import keep_report, print_json
 from pipeline.terminal.run_exports import export_results
 from stages.common.plain import plain
 from stages.common.stop_signals import stopped_by_signals
+from stages.common.terminal import Terminal
 from stages.contract import Source
 from stages.export import ExportSettings
 from stages.packets import Status
@@ -35,7 +34,7 @@ def run_session(
     """
     if out is not None:
         prepare_folder(out, overwrite=overwrite)
-    console = Console(stderr=True, quiet=as_json)
+    console = Terminal(stderr=True, quiet=as_json)
     exported: list[Path] = []
     with live_progress(console) as progress:
         line = LiveLine(progress)
