@@ -21,7 +21,7 @@ class EndOfStream(Exception):  # noqa: N818 - a signal, as StopIteration
 
 
 class Source(ABC):
-    """Where frames come from."""
+    """A source gives frames."""
 
     name: str = "source"
     live: bool = False
@@ -50,7 +50,7 @@ class Source(ABC):
 
 
 class Stage(ABC, Generic[In, Out]):
-    """One step: a packet in, a packet out. A `with` block opens and closes it."""
+    """A stage is one step: it takes a packet and gives one. A `with` block opens and closes it."""
 
     name: str
     batch: int = 1
@@ -98,7 +98,7 @@ class Stage(ABC, Generic[In, Out]):
 
 
 class Sink(ABC):
-    """Where results go. A `with` block closes it; only whoever has a run can open it."""
+    """A sink takes results. A `with` block closes it; only whoever has a run can open it."""
 
     name: str
     patient: bool = False

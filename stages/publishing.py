@@ -104,7 +104,7 @@ class Publisher(Sink):
 
     @property
     def address(self) -> str:
-        """Where it is bound, with the port that was found free if `:*` was asked for."""
+        """The address that is bound, with the port that was found free if `:*` was asked for."""
         return re.sub(r"\[::ffff:([0-9.]+)\]", r"\1", self._endpoint)  # IPv4, as an IPv6 socket writes it
 
     @property

@@ -183,7 +183,7 @@ class HandClient:
         return self.state == "running"
 
     def _last_word(self) -> Literal["ended", "stopped", "failed"] | None:
-        """How the run ended, if that is the last thing heard of it."""
+        """Return how the run ended, if that is the last thing heard of it."""
         if self.status is None or (self.newest is not None and self.newest.published_ns > self.status.published_ns):
             return None
         said = self.status.status.state

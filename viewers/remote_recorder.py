@@ -134,7 +134,7 @@ class _OpenRecording:
         self.frames_with_hands += bool(result.hands)
 
     def report(self, state: str, reason: str, lost: int) -> Status:
-        """Ours: what was published, what came, what was lost on the way; choices and errors are the publisher's."""
+        """Return our own report: what was published, came and was lost; choices and errors are the publisher's."""
         lost -= self.lost_before
         elapsed = time.monotonic() - self._begin
         receive = StageStatus("receive", self.frames + lost, self.frames, {"lost": lost}, 0, _NOTHING, 0, 0, 0)

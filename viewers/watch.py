@@ -32,7 +32,7 @@ class Following:
         self._picture_time = -math.inf
 
     def next(self, timeout: float) -> Next:
-        """Waits so many seconds for news at most."""
+        """Wait for news, at most so many seconds, and return what to show."""
         deadline, client, newest = time.monotonic() + timeout, self._client, None
         while True:
             now = time.monotonic()
@@ -59,7 +59,7 @@ class Numbers:
     lost: int  # messages that never came
 
     def line(self) -> str:
-        """All of it in one line."""
+        """Return all numbers in one line."""
         if self.state != "running":
             return self.words
         hands = f"{self.hands} hand{'' if self.hands == 1 else 's'}"

@@ -74,7 +74,7 @@ class HandLayer(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     def keep_vertices(self, vertices: Sequence[int]) -> None:
-        """From now on pose these vertices of the model alone, after the five tips, and all joints."""
+        """Pose these vertices of the model alone from now on, after the five tips, and all joints."""
         kept = torch.cat([self.tips, torch.as_tensor(vertices, dtype=torch.long, device=self.tips.device)])
         self.template = self.template.view(-1, 3)[kept].flatten()
         self.shapedirs = self.shapedirs.view(10, -1, 3)[:, kept].flatten(1).contiguous()
@@ -84,7 +84,7 @@ class HandLayer(nn.Module):
         self.tips = torch.arange(len(self.tips), device=self.tips.device)
 
     def forward(self, global_orient: Tensor, hand_pose: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, 3), (B, 15, 3, 3), (B, 10) -> vertices (B, V, 3) and joints (B, 21, 3), metres, right hand.
+        """Pose right hands: (B, 3, 3), (B, 15, 3, 3), (B, 10) -> vertices (B, V, 3) and joints (B, 21, 3), metres.
 
         The wrist of the shaped rest hand stays in place under `global_orient`.
         """

@@ -1,4 +1,4 @@
-"""Where the joints of a hand are, from its rotations: the one walk along the fingers, for NumPy and for torch."""
+"""Kinematics: rotations give the places of a hand's joints, in one walk along the fingers, for NumPy and torch."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar

@@ -1,4 +1,4 @@
-"""From a square in a picture to the network's input: cut out, scaled to 256 px, normalised.
+"""A crop is cut out of a square in a picture: the network's input, scaled to 256 px and normalised.
 
 By taps: each sample is made of the few pixels that it needs. On a GPU `crop_matrices` takes the
 same samples.

@@ -1,4 +1,4 @@
-"""From the crop's camera to the whole picture's.
+"""The hand is taken from the crop's camera to the whole picture's.
 
 The network sees a crop as a camera with weak perspective does, (s, t_x, t_y); the same hand is put where the
 picture's camera sees it in the crop's place and size.

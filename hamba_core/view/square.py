@@ -1,4 +1,4 @@
-"""Where a hand's crop lies in a picture."""
+"""A square is the place of a hand's crop in a picture."""
 
 from typing import Final, NamedTuple
 

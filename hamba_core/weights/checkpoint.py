@@ -50,7 +50,7 @@ class CheckpointFile:
             del self._tensors[name]
 
     def hand(self) -> dict[str, Tensor]:
-        """Nothing: the hand model is a file of its own in a release."""
+        """Return nothing: the hand model is a file of its own in a release."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""From files to a network that is ready to run."""
+"""Loading makes a network that is ready to run out of files."""
 
 import platform
 import re
@@ -242,7 +242,7 @@ def check_finite(name: str, tensor: Tensor, path: Path) -> None:
 
 
 def _fill_packed(network: Hamba, weights: WeightsFile, dtypes: Mapping[str, torch.dtype]) -> None:
-    """The same, with packed linear layers.
+    """Give these tensors their numbers, with packed linear layers.
 
     Each block has a mapping of the file for itself, which goes when its layers are packed.
     """

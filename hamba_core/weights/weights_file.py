@@ -77,7 +77,7 @@ class ConvertedFile:
             return {name: self._tensor(file, name, dtype) for name, dtype in dtypes.items()}
 
     def drop(self, names: Iterable[str]) -> None:
-        """Nothing to do: no tensors are held here."""
+        """Do nothing, since no tensors are held here."""
 
     def _tensor(self, file: Any, name: str, dtype: torch.dtype) -> Tensor:
         second = BFLOAT16 + name

@@ -1,4 +1,4 @@
-"""What the runtime itself costs, measured with a pipeline whose parts do nothing."""
+"""This benchmark tells what the runtime itself costs, with a pipeline whose parts do nothing."""
 
 import time
 from collections.abc import Iterator, Sequence

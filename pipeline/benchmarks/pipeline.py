@@ -1,4 +1,4 @@
-"""How much the pipeline costs beyond the detector that it cannot do without.
+"""This benchmark tells what the pipeline costs beyond the detector that it cannot do without.
 
 The bare loop decodes a clip with PyAV and calls MediaPipe on every frame, one after the other, as a research script
 would. The pipeline does that and tracks, fits, smooths and records. Both run on the same clip in turns, so that

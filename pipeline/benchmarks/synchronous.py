@@ -1,4 +1,4 @@
-"""How fast `HandPipeline` is in a loop of one's own beside a run with its threads, both on one core.
+"""This benchmark compares `HandPipeline` in a loop of one's own with a run and its threads, both on one core.
 
 Both decode the same clip, find and reconstruct its hands; the run records them besides, as `hamba run` does. They go in
 turns, so that whatever else the machine does touches both.

@@ -156,7 +156,7 @@ def _video_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
 
 
 class _Place(NamedTuple):
-    """Where a frame lies in the video: as large as fits, in the middle."""
+    """The place of a frame in the video: as large as fits, in the middle."""
 
     scale: float
     left: int  # px

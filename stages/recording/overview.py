@@ -57,7 +57,7 @@ class TrackOverview:
 
     @property
     def frames(self) -> int:
-        """In so many frames."""
+        """The number of frames that have the hand."""
         return len(self.scores.pts)
 
     @property

@@ -165,7 +165,7 @@ def _binned(pts: NDArray[np.float64], values: Float32Array, stretch: float) -> _
 
 
 def _broken(lines: _Lines, longest: float) -> _Lines:
-    """With NaN wherever there is nothing for more than so many s."""
+    """Return the values with NaN wherever nothing comes for more than so many seconds."""
     gaps = np.flatnonzero(np.diff(lines.pts) > longest) + 1
     return _Lines(np.insert(lines.pts, gaps, lines.pts[gaps]), *(np.insert(line, gaps, np.nan) for line in lines[1:]))
 

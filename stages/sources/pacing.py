@@ -34,13 +34,13 @@ class PacedSource(Source):
         self._live = False
 
     def open(self) -> SourceInfo:
-        """As the source's own."""
+        """Open the source, and return what it tells."""
         info = self._source.open()
         self._live = info.live
         return info
 
     def frames(self) -> Iterator[Frame | None]:
-        """As the source's own, each in its time."""
+        """Yield the source's frames, each in its time."""
         frames = self._source.frames()
         if self._live:
             yield from frames
@@ -61,11 +61,11 @@ class PacedSource(Source):
             yield Frame(replace(frame.meta, captured_ns=due), frame.image)
 
     def close(self) -> None:
-        """As the source's own."""
+        """Close the source."""
         self._source.close()
 
     def choices(self) -> tuple[Choice, ...]:
-        """As the source's own, and that it is paced."""
+        """Return the source's choices, and that it is paced."""
         if self._live:
             return self._source.choices()
         paced = Choice("pace", "the file's own rate", "source.realtime is set")

@@ -74,7 +74,7 @@ class ClipTruth:
         fps: float,
         camera: Intrinsics,
     ) -> Self:
-        """From every frame's hands; `size` is (width, height)."""
+        """Gather the truth of every frame's hands; `size` is (width, height)."""
 
         def stack(field: str) -> NDArray[np.float32]:
             return np.array([[getattr(hand, field) for hand in hands] for hands in frames], np.float32)

@@ -114,7 +114,7 @@ class HandPage:
                 self._set_view(event.client.camera, event.target.value)
 
     def _set_view(self, camera: Any, view: str) -> None:
-        """Of the browser that asked alone."""
+        """Point the camera of the browser that asked, and of no other."""
         frame = self._frame
         through = view == "camera" and frame is not None
         camera.near = FRUSTUM_DEPTH + 0.005 if through else 0.01  # the frustum's own lines would frame the page
@@ -261,10 +261,10 @@ class _HandShapes:
 
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:
-    """Browsers open spare connections and hang up without a word: websockets would tell each with a traceback."""
+    """Return False for what spare connections of browsers leave in the log: they hang up without a word."""
     return record.msg != "opening handshake failed"
 
 
 def _silence() -> AbstractContextManager[object]:
-    """viser prints what only its own users want to know."""
+    """Keep viser from printing what only its own users want to know."""
     return redirect_stdout(io.StringIO())

@@ -47,7 +47,7 @@ def viewer_process(
 
 
 def connectable(address: str) -> str:
-    """Where to connect to, on this machine, for what is bound at `address`: wildcards become the loopback address."""
+    """Return where to connect on this machine for what is bound at `address`: wildcards become loopback."""
     scheme, separator, rest = address.partition("://")
     host, colon, port = rest.rpartition(":")
     loopback = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host)

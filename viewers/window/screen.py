@@ -1,4 +1,4 @@
-"""Whether there is a screen to open a window on."""
+"""A window needs a screen: this tells whether there is one."""
 
 import ctypes
 import os
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def screen() -> Iterator[bool]:
-    """Tells, and holds on to the screen so that it stays as it was found until a window is open."""
+    """Tell whether there is a screen, and hold on to it until a window is open."""
     if sys.platform != "linux" or os.environ.get("WAYLAND_DISPLAY"):
         yield True
         return

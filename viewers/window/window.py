@@ -155,12 +155,12 @@ class HandWindow:
         self._running = False
 
     def switch_view(self) -> None:
-        """Through the camera, or from anywhere."""
+        """Switch between the view through the camera and the view from anywhere."""
         self.view = "free" if self.view == "camera" else "camera"
         self.reset_view()
 
     def switch_look(self) -> None:
-        """Mesh, wireframe, skeleton."""
+        """Switch between mesh, wireframe and skeleton."""
         self.look = LOOKS[(LOOKS.index(self.look) + 1) % len(LOOKS)]
         if self._result is not None and self._hands:
             self._show_hands(self._result.hands)

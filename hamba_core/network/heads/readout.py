@@ -1,4 +1,4 @@
-"""From features to the hand's parameters: what joint regressor and GSS head both end with."""
+"""The read-out takes features to the hand's parameters; joint regressor and GSS head both end with it."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Where a batch's time goes: each part of the way alone, on the same device, with the inputs that it really has."""
+"""The breakdown measures each part of a batch alone, on the same device, with the inputs that it really has."""
 
 import time
 from functools import partial

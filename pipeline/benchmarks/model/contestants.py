@@ -102,7 +102,7 @@ def latencies(size: int, seconds: float) -> list[float]:
 
 
 def hands_per_s(size: int, seconds: float) -> float | None:
-    """With as many batches under way as the engine takes; none where there is no such engine."""
+    """Return hands/s with as many batches under way as the engine takes; None where there is no such engine."""
     engine = _prepared[0].engine
     if engine is None:
         return None
@@ -131,7 +131,7 @@ def write_trace(size: int, path: Path) -> None:
 
 
 def prepared() -> Contestant:
-    """This process's."""
+    """Return what `prepare` loaded in this process."""
     return _prepared[0]
 
 
@@ -163,7 +163,7 @@ def filled_slot(contestant: Contestant, size: int) -> tuple[Slot, Work, Work]:
 
 
 def _pinned(contestant: Contestant, size: int) -> Work:
-    """From pictures in pinned memory to rows in pinned memory, as the engine does it, and waited for."""
+    """Take pictures in pinned memory to rows in pinned memory, as the engine does it, and wait for them."""
     device = contestant.device
     with torch.inference_mode():
         slot, cut, run = filled_slot(contestant, size)
@@ -183,7 +183,7 @@ def _pinned(contestant: Contestant, size: int) -> Work:
 
 
 def _plain(network: Hamba, device: torch.device, size: int) -> Work:
-    """The same as one writes it down."""
+    """Take pictures to rows as a plain program would."""
     slot = Slot(Cpu(), size, 1)
     slot.fill(Cpu(), hands_to_see(size), size)
     pictures, places = slot.pictures.host, slot.places.host

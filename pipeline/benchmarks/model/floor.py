@@ -28,7 +28,7 @@ class Floor(NamedTuple):
     flop_per_hand: int
 
     def seconds(self, hands: int) -> float:
-        """For a batch of so many hands."""
+        """Return the least seconds for a batch of so many hands."""
         return max(self.weights_bytes / self.copied_bytes_per_s, hands * self.flop_per_hand / self.flop_per_s)
 
 
@@ -51,14 +51,14 @@ def measure_floor(configuration: HambaConfiguration, device: torch.device, dtype
 
 
 def weights_bytes(configuration: HambaConfiguration, dtype: torch.dtype) -> int:
-    """Of all weights, where the large matrix products have this dtype."""
+    """Return the bytes of all weights, where the large matrix products have this dtype."""
     network = _laid_out(configuration)
     dtypes = tensor_dtypes(network, dtype)
     return sum(tensor.numel() * dtypes[name].itemsize for name, tensor in weights_of(network).items())
 
 
 def flop_per_hand(configuration: HambaConfiguration) -> int:
-    """Of matrix products, convolutions and attention; a multiplication and its addition are two."""
+    """Return operations of matrix products, convolutions and attention; a multiplication and its addition are two."""
     network = _laid_out(configuration).eval()
     with torch.device("meta"), torch.inference_mode(), FlopCounterMode(display=False) as counter:
         features = network.downsample(network.backbone(torch.empty(1, 3, CROP_SIZE, CROP_SIZE)))

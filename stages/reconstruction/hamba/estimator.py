@@ -196,7 +196,7 @@ class HambaEstimator(Estimator):
 
 
 class _Place(NamedTuple):
-    """Where the network last found a track's hand."""
+    """The place where the network last found a track's hand."""
 
     box: NDArray[np.float32]  # (4,) px
     frame: int

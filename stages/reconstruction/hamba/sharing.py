@@ -147,12 +147,12 @@ class Member:
 
     @property
     def in_flight(self) -> int:
-        """That of the engine."""
+        """The calls that the shared engine gains from at once."""
         return self._dispatcher.engine.in_flight
 
     @property
     def largest(self) -> int:
-        """That of the engine."""
+        """Most hands in a batch of the shared engine."""
         return self._dispatcher.engine.largest
 
     def begin(self, crops: "Sequence[Crop]") -> "Answer":

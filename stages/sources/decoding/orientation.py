@@ -18,7 +18,7 @@ class Orientation:
 
     @classmethod
     def from_display_matrix(cls, data: bytes) -> "Orientation":
-        """Of the 3x3 matrix of nine int32 that FFmpeg gives, to the nearest quarter turn; upright if it is degenerate.
+        """Return the nearest quarter turn to FFmpeg's 3x3 matrix of int32; upright for a degenerate one.
 
         The matrix takes a stored pixel (x, y) to (a x + c y, b x + d y); a, b, c, d are entries 0, 1, 3 and 4.
         """
@@ -31,7 +31,7 @@ class Orientation:
 
     @classmethod
     def from_exif(cls, value: int) -> "Orientation":
-        """Of EXIF's tag 0x0112, 1 to 8; upright for anything else."""
+        """Return the orientation of EXIF's tag 0x0112, 1 to 8; upright for anything else."""
         return _EXIF.get(value, UPRIGHT)
 
     def apply(self, image: Image) -> Image:

@@ -152,7 +152,7 @@ SOLOS: Mapping[str, Callable[[], list[Key]]] = {
 
 
 def _cross(high: bool) -> list[Key]:
-    """To the other hand's place and back: one passes high and far, the other low and near, and both in time."""
+    """Move the hands to each other's place and back: one passes high and far, the other low and near."""
     lane = (0.0, -0.065, 0.055) if high else (0.0, 0.045, -0.055)
     other = (-1.75 * HOME[0], 0.0, 0.0)
     return [

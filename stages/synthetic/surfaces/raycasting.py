@@ -43,7 +43,7 @@ class RayScene:
     def free(
         self, starts: NDArray[np.floating], directions: NDArray[np.floating], reach: float = np.inf
     ) -> NDArray[np.bool_]:
-        """Where (N, K) nothing stands within `reach` in directions (N, K, 3) from starts (N, 3)."""
+        """Return where (N, K) nothing stands within `reach` in directions (N, K, 3) from starts (N, 3)."""
         rays = np.empty((*directions.shape[:2], 6), np.float32)
         rays[..., :3] = starts[:, None]
         rays[..., 3:] = directions

@@ -98,7 +98,7 @@ class GltfFile:
         return self.add("accessors", bufferView=view, count=shape[0], **kind, **more)
 
     def _reserve(self, size: int, target: int | None = None, stride: int | None = None) -> tuple[int, int]:
-        """Where so many bytes start, aligned, and the index of their view."""
+        """Return where so many bytes start, aligned, and the index of their view."""
         self.check_room(size)
         start = -(-self._size // 4) * 4
         self._size = start + size

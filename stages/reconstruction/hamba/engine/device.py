@@ -46,7 +46,7 @@ class Device(Protocol):
 
     @property
     def torch_device(self) -> torch.device:
-        """Where its tensors are."""
+        """The device that its tensors are on."""
 
     @property
     def graphs(self) -> bool:

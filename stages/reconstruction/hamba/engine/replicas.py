@@ -17,7 +17,7 @@ class Replicas:
 
     @property
     def in_flight(self) -> int:
-        """Of all of them."""
+        """The calls that may be under way at once, on all devices together."""
         return sum(engine.in_flight for engine in self._engines)
 
     @property
@@ -30,7 +30,7 @@ class Replicas:
         return next(self._turns).begin(crops)
 
     def choices(self) -> tuple[Choice, ...]:
-        """Those of each."""
+        """Return the choices of every engine."""
         return tuple(chain.from_iterable(engine.choices() for engine in self._engines))
 
     def close(self) -> None:
