@@ -22,8 +22,6 @@ _STEADY: Final = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 _SCALE: Final = 2.0  # of the box's longer side
 _SHIFT: Final = 0.1  # of the box's length, towards the fingers
 _LEAST_SIDE: Final = 4.0  # px
-# Below this many pixels of the crop a pixel of the picture, linear interpolation alone leaves pixels out.
-_COARSEST: Final = 0.6
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,10 @@ class HandCrop:
 
     def cut(self, image: Image) -> Image:
         """The crop (224, 224, 3) of a picture (H, W, 3); black where it reaches beyond."""
-        # Where the picture is much finer, a larger crop is cut and its pixels are averaged.
-        finer = min(max(round(_COARSEST * self.side / CROP_SIDE), 1), 8)
-        T = finer * self.T_crop_picture
+        T = self.T_crop_picture
         T[:, 2] += T[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV's pixels have their origin in the first one's centre
-        size = finer * CROP_SIDE
-        crop = cv2.warpAffine(image, T, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        if finer > 1:
-            crop = cv2.resize(crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA)
+        # Linear also where the picture is much finer than the crop: averaging changed no answer in HD pictures.
+        crop = cv2.warpAffine(image, T, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         return np.asarray(crop)
 
     def to_picture(self, points: ArrayLike) -> Array:

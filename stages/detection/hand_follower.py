@@ -8,16 +8,17 @@ turned as the hand is; a left hand is shown mirrored, so that it is seen as its 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import exp
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from hamba_core.arrays import Array
-from stages.common.proximity import PALM, hand_size, joint_distance, tight_box
+from stages.common.proximity import PALM, hand_size, joint_distance
 from stages.detection.hand_crop import HandCrop, crop_around
-from stages.detection.hand_network import HandNetwork, Look
+from stages.detection.hand_network import HandNetwork
+from stages.detection.looking import Sighting, look_at
 from stages.detection.palm_detector import PALM_JOINTS, Palm, PalmDetector
-from stages.packets import HandBox, HandLook, Image
+from stages.packets import HandBox, Image
 
 SAME_HAND: Final = 0.2
 """Of a hand's size: two hands whose joints are nearer than this on average are one."""
@@ -27,31 +28,11 @@ _LONGEST_STEP: Final = 0.2  # s; motion is not trusted for longer
 _SIDE_MEMORY: Final = 3.0  # certain looks, most that a hand's side is held by
 
 
-class _Sighting(NamedTuple):
-    """A hand in a picture."""
-
-    joints_2d: Array  # (21, 2) px
-    joints_world: Array  # (21, 3) m, the picture's axes, origin at the hand's own centre
-    right: float  # 0 to 1: how likely it is a right hand
-    look: HandLook
-
-    def box(self) -> HandBox:
-        joints = self.joints_2d.astype(np.float32)
-        return HandBox(
-            side="right" if self.right > 0.5 else "left",
-            score=max(self.right, 1 - self.right),
-            box=tight_box(joints),
-            joints_2d=joints,
-            joints_world=self.joints_world.astype(np.float32),
-            look=self.look,
-        )
-
-
 @dataclass(eq=False)
 class _Followed:
     """A hand that is followed from frame to frame."""
 
-    sighting: _Sighting
+    sighting: Sighting
     seen_at: float  # s
     side: float  # evidence for a right hand, against it where negative, in certain looks
     velocity: Array = field(default_factory=lambda: np.zeros(2))  # px/s
@@ -61,7 +42,7 @@ class _Followed:
         joints: Array = self.sighting.joints_2d + min(now - self.seen_at, _LONGEST_STEP) * self.velocity
         return joints
 
-    def see(self, sighting: _Sighting, now: float) -> None:
+    def see(self, sighting: Sighting, now: float) -> None:
         step = max(now - self.seen_at, 1e-3)
         palm = list(PALM)
         moved = sighting.joints_2d[palm].mean(0) - self.sighting.joints_2d[palm].mean(0)
@@ -114,7 +95,7 @@ class HandFollower:
     def _look_again(self, image: Image, now: float) -> None:
         """Look where the hands of the last frame should be; let go of those that are not there."""
         crops = [crop_around(hand.expected(now), mirrored=hand.side < 0) for hand in self._hands]
-        seen: list[tuple[float, _Followed, _Sighting]] = []
+        seen: list[tuple[float, _Followed, Sighting]] = []
         for hand, sighting in zip(self._hands, self._look(image, crops), strict=True):
             if sighting.look.presence >= self._least_presence:
                 surprise = joint_distance(sighting.joints_2d, hand.expected(now))
@@ -138,7 +119,7 @@ class HandFollower:
                 if sighting is not None and not _is_among(sighting, [hand.sighting for hand in self._hands]):
                     self._hands.append(_Followed(sighting, now, 2 * sighting.right - 1))
 
-    def _first_look(self, image: Image, palm: Palm) -> _Sighting | None:
+    def _first_look(self, image: Image, palm: Palm) -> Sighting | None:
         """What is seen in a crop that the palm places, and then, better, in one that the hand's joints place."""
         (first,) = self._look(image, [palm.crop()])
         if first.look.presence < self._least_presence:
@@ -146,38 +127,16 @@ class HandFollower:
         (second,) = self._look(image, [crop_around(first.joints_2d, mirrored=first.right < 0.5)])
         return second if second.look.presence >= self._least_presence else None
 
-    def _look(self, image: Image, crops: Sequence[HandCrop]) -> list[_Sighting]:
-        if not crops:
-            return []
+    def _look(self, image: Image, crops: Sequence[HandCrop]) -> list[Sighting]:
         self.looks += len(crops)
-        look = self._network.look(np.stack([crop.cut(image) for crop in crops]), maps=self._maps)
-        return [_sighting(crop, look, i) for i, crop in enumerate(crops)]
+        return look_at(self._network, image, crops, maps=self._maps)
 
 
-def _sighting(crop: HandCrop, look: Look, i: int) -> _Sighting:
-    """What a look says of its i-th crop, in the picture."""
-    right = float(look.right[i])
-    return _Sighting(
-        joints_2d=crop.to_picture(look.landmarks[i, :, :2]),
-        joints_world=crop.axes_to_picture(look.world[i]),
-        right=1 - right if crop.mirrored else right,
-        look=HandLook(
-            T_crop_picture=crop.T_crop_picture,
-            mirrored=crop.mirrored,
-            landmarks=look.landmarks[i],
-            world=look.world[i],
-            presence=float(look.presence[i]),
-            right=right,
-            maps=tuple(each[i] for each in look.maps) if look.maps else (),
-        ),
-    )
-
-
-def _is_among(sighting: _Sighting, others: Sequence[_Sighting]) -> bool:
+def _is_among(sighting: Sighting, others: Sequence[Sighting]) -> bool:
     return any(joint_distance(sighting.joints_2d, other.joints_2d) <= SAME_HAND for other in others)
 
 
-def _is_palm_of(palm: Palm, sighting: _Sighting) -> bool:
+def _is_palm_of(palm: Palm, sighting: Sighting) -> bool:
     """Whether a palm is that of a hand that is followed: its joints are within half a palm of the hand's."""
     joints = sighting.joints_2d[list(PALM_JOINTS)]
     apart = np.linalg.norm(palm.joints - joints, axis=1).mean()
