@@ -105,7 +105,7 @@ def test_a_hostile_pickle_is_refused_by_name_and_not_executed(
 ) -> None:
     marker = tmp_path / "executed"
     path = write_mano(tmp_path / "MANO_RIGHT.pkl", **{name: _Hostile(marker)})
-    with pytest.raises(HandModelError, match=r"MANO_RIGHT\.pkl.*refused, nothing was executed"):
+    with pytest.raises(HandModelError, match=r"MANO_RIGHT\.pkl.*nothing.*executed"):
         read_mano(path)
     assert not marker.exists()
 

@@ -84,7 +84,7 @@ def test_the_margins_that_the_backbone_does_not_see_have_no_effect(network: Hamb
 
 
 def test_crops_of_another_size_are_refused(network: Hamba) -> None:
-    with pytest.raises(ConfigurationError, match=r"expected \(B, 3, 256, 256\), found \(1, 3, 256, 192\)"):
+    with pytest.raises(ConfigurationError, match=r"\(B, 3, 256, 256\).*\(1, 3, 256, 192\)"):
         network(torch.zeros(1, 3, 256, 192))
 
 

@@ -145,7 +145,7 @@ def test_without_settings_the_released_configuration_is_taken_and_named(tiny_rel
     alone = tmp_path / "a" / "b" / "hamba.ckpt"
     alone.parent.mkdir(parents=True)
     alone.write_bytes(checkpoint_of(tiny_release).read_bytes())
-    with pytest.raises(WeightsError, match=r"the released configuration, for want of .*model_config\.yaml"):
+    with pytest.raises(WeightsError, match=r"released configuration.*model_config\.yaml"):
         hamba_core.load(alone, mano=tiny_release / "data" / "mano")
 
 
@@ -219,7 +219,7 @@ class _Hostile:
 def test_nothing_in_a_checkpoint_is_executed(make_release: MakeRelease, tmp_path: Path) -> None:
     marker = tmp_path / "executed"
     release = make_release(tmp_path / "release", lambda tensors: tensors.update(evil=_Hostile(str(marker))))
-    with pytest.raises(WeightsError, match=r"posix\.mkdir; refused, nothing in it was executed"):
+    with pytest.raises(WeightsError, match=r"posix\.mkdir.*nothing.*executed"):
         hamba_core.load(release)
     with pytest.raises(WeightsError, match="refused"):
         hamba_core.convert_release(release, tmp_path / "out.safetensors")
@@ -298,10 +298,10 @@ def test_numbers_that_are_not_finite_are_neither_loaded_nor_converted(
         tensors["downsample.0.bias"][3] = number
 
     release = make_release(tmp_path / "release", spoil)
-    with pytest.raises(WeightsError, match=r"finite numbers, found others in downsample\.0\.bias") as error:
+    with pytest.raises(WeightsError, match=r"finite.*downsample\.0\.bias") as error:
         hamba_core.load(release)
     assert str(checkpoint_of(release)) in str(error.value)
-    with pytest.raises(WeightsError, match=r"finite numbers, found others in downsample\.0\.bias"):
+    with pytest.raises(WeightsError, match=r"finite.*downsample\.0\.bias"):
         hamba_core.convert_release(release, tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["release"]

@@ -1,5 +1,6 @@
 """A stage with several batches under way: how many, in which order, and what becomes of them when something fails."""
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,7 +151,7 @@ def test_a_batch_that_hangs_is_given_up_with_all_that_is_under_way(rig: "Rig", c
     report = rig.finish(step=20)
     rig.check(report, abandoned="s1")
     assert isinstance(rig.error, StuckStageError)
-    assert f"expected {'begin' if call == 'begin' else 'finish'} to return" in str(rig.error)
+    assert ("begin" if call == "begin" else "finish") in str(rig.error)
     dropped = next(stage for stage in report.stages if stage.name == "s1").dropped
     assert dropped["abandoned"] >= 2
 
@@ -160,7 +161,7 @@ def test_a_batch_that_comes_back_short_is_an_error_that_says_so(rig: "Rig") -> N
     rig.stages[1].begin = lambda packets: list  # type: ignore[method-assign]
     rig.check(rig.finish())
     assert isinstance(rig.error, PipelineError)
-    assert "expected begin to give 1 packets for as many, found 0" in str(rig.error)
+    assert re.search("begin.*1 packets.*found 0", str(rig.error))
 
 
 def test_a_stage_without_a_begin_of_its_own_works_at_once(rig: "Rig") -> None:

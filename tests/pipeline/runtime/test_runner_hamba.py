@@ -146,7 +146,7 @@ def test_a_lost_device_ends_the_run_with_what_came_before(
     device = Counting()
     device.lost_at = 5  # the hand of frame 6
     runner, sink = runner_on(device, tiny_release, monkeypatch, mode)
-    with pytest.raises(DeviceError, match="unspecified launch failure; this process cannot use it any more"):
+    with pytest.raises(DeviceError, match=r"unspecified launch failure.*cannot use it any more"):
         runner.run()
     indices = [result.frame.index for result in sink.results]
     report = runner.report

@@ -275,7 +275,7 @@ def test_mano_needs_the_users_file_or_vertices(
     mano_like: HandModel, pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path
 ) -> None:
     selection = make_take(mano_like, [(pose_hand(mano_like),)])
-    with pytest.raises(HandModelError, match=r"--hand-model MANO_RIGHT\.pkl, or give --vertices"):
+    with pytest.raises(HandModelError, match=r"--hand-model.*--vertices"):
         write(selection, tmp_path)
     assert write(selection, tmp_path, vertices=True).exists()
 

@@ -139,7 +139,7 @@ def test_what_could_not_be_read_back_is_not_recorded(
     recorder.write(make_result())
     result = make_result(hands=1)
     object.__setattr__(result.hands[0], "side", "middle")
-    with pytest.raises(WireError, match=r"hands/hands: expected a message that can be read back, found: .*'middle'"):
+    with pytest.raises(WireError, match=r"hands/hands.*'middle'"):
         recorder.write(result)
     recorder.close()
     assert len(list(read_recording(tmp_path / "b.mcap").results())) == 1
@@ -262,7 +262,7 @@ def test_an_existing_file_is_never_overwritten(tmp_path: Path, make_run: MakeRun
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, make_run: MakeRun) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"file/a\.mcap: expected to be able to write, found: Not a directory"):
+    with pytest.raises(OutputError, match=r"file/a\.mcap.*Not a directory"):
         Recorder(tmp_path / "file" / "a.mcap").open(make_run())
 
 
@@ -370,7 +370,7 @@ def test_what_is_no_recording_is_refused_by_name(tmp_path: Path, content: bytes)
 
 
 def test_a_missing_recording_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"a\.mcap: expected a readable recording, found: No such file"):
+    with pytest.raises(SourceError, match=r"a\.mcap.*No such file"):
         read_recording(tmp_path / "a.mcap")
 
 

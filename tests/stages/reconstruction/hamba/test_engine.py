@@ -340,7 +340,7 @@ def test_a_lost_device_is_a_device_error_from_then_on(make_crops: MakeCrops, mom
     before = engine.begin(make_crops(2))
     if moment == "launch":
         device.fail_at["compute"] = cuda_error("device-side assert triggered\nand advice", 710)
-        with pytest.raises(DeviceError, match="device-side assert triggered; this process cannot use it any more"):
+        with pytest.raises(DeviceError, match=r"device-side assert triggered.*cannot use it any more"):
             engine.begin(make_crops(2))
     device.lost = True
     if moment == "wait":

@@ -24,7 +24,7 @@ def test_devices_can_be_named_in_these_ways(device: str) -> None:
 
 @pytest.mark.parametrize("device", ["", "gpu", "cpu,cuda:0", "cuda:", "cuda:0,", "cuda,cuda", "mps", "cuda:0 "])
 def test_other_names_are_refused_with_what_is_meant(device: str) -> None:
-    with pytest.raises(ValidationError, match="expected auto, cpu, cuda, cuda:1, several as cuda:0,cuda:1, or all"):
+    with pytest.raises(ValidationError, match=r"auto, cpu, cuda, cuda:1.*cuda:0,cuda:1.*all"):
         NetworkSettings(device=device)
 
 
