@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def run(
-    source: options.Sources,
+    source: options.Sources = None,
+    source_file: options.SourceFile = None,
     out: options.Out = None,
     preset: options.Preset = None,
     estimator: options.Estimator = None,
@@ -52,8 +53,9 @@ def run(
         "publish.images": view or None,
     }
     given = {key: value for key, value in values.items() if value is not None}
-    sources = sources_of(source)
-    way = _way_of(source, sources, batch=jobs is not None or resume)
+    named = _named(source or [], source_file)
+    sources = sources_of(named)
+    way = _way_of(named, sources, batch=jobs is not None or resume)
     settings = load_settings(
         preset or _preset_for(way, sources[0]), set_ or (), {**given, **_publishing(publish, address, view=view)}
     )
@@ -71,6 +73,21 @@ def run(
             return run_batch(sources, settings, exports, out=out, **rules)
         one = sources[0] if len(sources) == 1 else list(sources)
         return _run_one(one, settings, exports, out, overwrite=overwrite, as_json=json)
+
+
+def _named(sources: Sequence[str], source_file: str | None) -> list[str]:
+    """All sources that are named, on the command line and in a file, each as it may be shown."""
+    from stages.sources.address import read_source_file, source_name
+
+    try:
+        more = read_source_file(source_file) if source_file is not None else []
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"--source-file {source_file}: expected a text file with a source a line, found: {error}"
+        ) from error
+    if not sources and not more:
+        raise ConfigurationError("expected a video, a camera's number or another source, found none: hamba run --help")
+    return [source_name(name) for name in (*sources, *more)]
 
 
 def _way_of(given: Sequence[str], sources: Sequence[str], *, batch: bool) -> Literal["one", "batch", "cameras"]:

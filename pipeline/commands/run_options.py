@@ -6,12 +6,22 @@ from typing import Annotated
 import typer
 
 Sources = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         help="A video or picture file, a folder or glob of pictures, a camera (0, /dev/video0), "
         "an address (rtsp://, http://, udp://), or synthetic: Several, or a folder or glob of videos, "
         "are run one after another, each into a folder of its own in --out; "
         "several cameras run at once.",
+        show_default=False,
+    ),
+]
+SourceFile = Annotated[
+    str | None,
+    typer.Option(
+        envvar="HAMBA_SOURCE_FILE",
+        metavar="FILE",
+        help="Read sources from this file, a line each, or with - from standard input: other users of a machine "
+        "see what stands in a command line, passwords too.",
         show_default=False,
     ),
 ]

@@ -34,7 +34,7 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
     try:
         result = app(args=arguments, standalone_mode=False)
     except typer.TyperException as error:
-        return _tell_usage(error, as_json="--json" in arguments)
+        return _tell_usage(_without_secrets(error, arguments), as_json="--json" in arguments)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except HambaError as error:
@@ -70,6 +70,15 @@ def _tell(error: Exception, message: str, status: int, *, debug: bool, as_json: 
     if as_json:
         print_error(error, text, status)
     return status
+
+
+def _without_secrets(error: typer.TyperException, arguments: Sequence[str]) -> typer.TyperException:
+    """The same error, with the addresses of the command line as they may be shown."""
+    from stages.sources.address import source_name
+
+    for argument in arguments:
+        error.message = error.message.replace(argument, str(source_name(argument)))
+    return error
 
 
 def _tell_usage(error: typer.TyperException, *, as_json: bool) -> int:

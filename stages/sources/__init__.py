@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from hamba_core.errors import DependencyError, SourceError
 from stages.contract import Source
+from stages.sources.address import SecretAddress, hint, revealed, source_name
 from stages.sources.settings import SourceSettings
 
 __all__ = ["SourceSettings", "are_pictures", "source_for"]
@@ -33,6 +34,7 @@ def source_for(text: str | Sequence[str], settings: SourceSettings | None = None
     not known; DependencyError where PyAV is missing.
     """
     settings = settings or SourceSettings()
+    text = source_name(text) if isinstance(text, str) else text
     try:
         source = _source_for(text, settings, stream) if isinstance(text, str) else _listed(text, settings, stream)
     except ModuleNotFoundError as error:
@@ -62,7 +64,7 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
     if not paths.exists(text):
         from stages.sources.live import SCHEMES, network_source, scheme_of
 
-        scheme = scheme_of(text)
+        scheme = scheme_of(revealed(text))
         if scheme == "file":
             return _source_for(unquote(urlsplit(text).path, errors="surrogateescape"), settings, stream)
         if scheme in SCHEMES:
@@ -72,6 +74,12 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
             raise SourceError(
                 f"{text}: expected an address that begins with one of {', '.join(sorted(SCHEMES))}, found {scheme}"
                 + (f"; did you mean {near[0]}?" if near else "")
+            )
+        if isinstance(text, SecretAddress):
+            raise SourceError(
+                f"{text}: expected an address that begins with one of {', '.join(sorted(SCHEMES))} and ://, "
+                f"found another"
+                f"{hint(revealed(text))}"
             )
         if paths.is_pattern(text):
             return _images(text, paths.pictures_of_glob(text), settings, stream)

@@ -4,13 +4,13 @@ import logging
 import re
 import time
 from collections.abc import Generator
-from urllib.parse import urlsplit, urlunsplit
 
 import av
 from av.container import InputContainer
 
 from hamba_core.errors import SourceError
 from stages.packets import Choice
+from stages.sources.address import hint, revealed, source_name
 from stages.sources.decoding import PixelConverter, VideoDecoder, open_container, open_decoder, reason_of
 from stages.sources.live.live_source import LiveSource, Picture, Session
 from stages.sources.settings import SourceSettings
@@ -41,23 +41,10 @@ def scheme_of(text: str) -> str | None:
 def network_source(text: str, settings: SourceSettings, stream: str) -> LiveSource:
     """Frames from an address. What has no end is live, and opened again when it drops; a file is read once.
 
-    Passwords in the address are not shown anywhere.
+    What is secret in an address (`stages.sources.address`) is not shown anywhere.
     """
-    shown = without_password(text)
-    return LiveSource(shown, "network", lambda: NetworkSession(text, shown, settings), settings, stream)
-
-
-def without_password(address: str) -> str:
-    """The address with its password, if it has one, as stars."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return address
-    head, at, host = parts.netloc.rpartition("@")
-    if not at or ":" not in head:
-        return address
-    user = head.partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+    shown = str(source_name(text))
+    return LiveSource(shown, "network", lambda: NetworkSession(revealed(text), shown, settings), settings, stream)
 
 
 class NetworkSession(Session):
@@ -75,8 +62,10 @@ class NetworkSession(Session):
             reason = reason_of(error)
             if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.live.open_timeout:
                 reason = f"that nothing came within {settings.live.open_timeout:g} s"
+            reason = reason.replace(address, shown)
             raise SourceError(
                 f"{shown}: expected a video stream, found {reason}; is the address right, and the camera or server on?"
+                f"{hint(address)}"
             ) from (error if shown == address else None)  # FFmpeg's own words have the password in them
         try:
             self._decoder: VideoDecoder = open_decoder(self._container, settings, live=True)
