@@ -166,7 +166,7 @@ class Hand:
 
     track_id: int
     side: Side
-    score: float  # 0..1
+    score: float  # 0..1: how certain the detector is of the side; it falls while the hand is not seen
     box: Float32Array  # (4,) px
     global_orient: Float32Array  # (3, 3)
     hand_pose: Float32Array  # (15, 3, 3), model order
@@ -175,6 +175,10 @@ class Hand:
     joints: Float32Array  # (21, 3) m
     joints_2d: Float32Array  # (21, 2) px, the projection of joints
     vertices: Float32Array  # (V, 3) m; V = 0 where a publisher left them out
+    seen: bool = True  # false where it is extrapolated: the detector looked for it since it saw it last, in vain
+    quality: float | None = None  # 0..1: how well it agrees with what was seen of it, see `quality_of`; none: unknown
+    translation_std: Float32Array | None = None  # (3,) m: standard deviation of `translation`; none: unknown
+    visibility: Float32Array | None = None  # (21,) 0..1: how likely each joint is in sight; none: unknown
 
     __repr__ = _shapes
 
@@ -188,6 +192,12 @@ class Hand:
         }  # fmt: skip
         for name, shape in shapes.items():
             _checked(self, name, shape, np.float32)
+        if self.quality is not None and not 0 <= self.quality <= 1:
+            raise PacketError(f"Hand.quality: expected 0..1, found {self.quality}")
+        if self.translation_std is not None:
+            _checked(self, "translation_std", (3,), np.float32)
+        if self.visibility is not None:
+            _checked(self, "visibility", (21,), np.float32)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

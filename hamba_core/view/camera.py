@@ -4,8 +4,8 @@ The camera frame is OpenCV's: x right, y down, z forward, metres. Pixel coordina
 at the picture's left top corner, so that a picture's centre is (width / 2, height / 2).
 """
 
-from dataclasses import dataclass
-from math import isfinite, radians, tan
+from dataclasses import dataclass, field
+from math import isfinite, isnan, nan, radians, tan
 from typing import Self
 
 import numpy as np
@@ -16,12 +16,17 @@ from hamba_core.errors import ConfigurationError
 ESTIMATED_FIELD_OF_VIEW = radians(60.0)
 """Assumed for the longer side of a picture when nothing is known: between phones (65-70) and webcams (50-60)."""
 
+ESTIMATED_FOCAL_STD = 0.25
+"""Relative standard deviation of a focal length that was assumed: from a phone's wide lens to a normal one."""
+MEASURED_FOCAL_STD = 0.01
+
 
 @dataclass(frozen=True)
 class Intrinsics:
     """Focal lengths and principal point, in pixels, of an undistorted picture.
 
-    `estimated` is true where nobody measured them and they were assumed.
+    `estimated` is true where nobody measured them and they were assumed. `focal_std` is the relative standard deviation
+    of the focal lengths; where it is not given, what is usual.
     """
 
     fx: float
@@ -29,11 +34,14 @@ class Intrinsics:
     cx: float
     cy: float
     estimated: bool = False
+    focal_std: float = field(default=nan, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("fx", "fy", "cx", "cy"):  # numbers of NumPy's, too, become Python's, which every format knows
             object.__setattr__(self, name, float(getattr(self, name)))
         object.__setattr__(self, "estimated", bool(self.estimated))
+        if isnan(self.focal_std):
+            object.__setattr__(self, "focal_std", ESTIMATED_FOCAL_STD if self.estimated else MEASURED_FOCAL_STD)
         values = (self.fx, self.fy, self.cx, self.cy)
         if not all(isfinite(v) for v in values) or self.fx <= 0 or self.fy <= 0:
             raise ConfigurationError(
@@ -74,5 +82,10 @@ class Intrinsics:
     def scaled(self, factor_x: float, factor_y: float) -> "Intrinsics":
         """The camera of the same picture resized by these factors."""
         return Intrinsics(
-            self.fx * factor_x, self.fy * factor_y, self.cx * factor_x, self.cy * factor_y, self.estimated
+            self.fx * factor_x,
+            self.fy * factor_y,
+            self.cx * factor_x,
+            self.cy * factor_y,
+            self.estimated,
+            self.focal_std,
         )

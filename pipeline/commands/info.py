@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,16 +73,18 @@ def _print(console: "Console", overview: "Overview") -> None:
         return
     console.print()
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("track", "side", "frames", "from s", "to s", "score", "speed m/s"):
+    for name in ("track", "side", "frames", "unseen", "from s", "to s", "side score", "quality", "speed m/s"):
         table.add_column(name, justify="left" if name == "side" else "right")
     for track in overview.tracks:
         table.add_row(
             str(track.id),
             track.side,
             str(track.frames),
+            str(track.extrapolated),
             f"{track.first_pts:.2f}",
             f"{track.last_pts:.2f}",
             f"{mean_of(track.scores):.2f}",
+            "?" if isnan(quality := mean_of(track.qualities)) else f"{quality:.2f}",
             f"{mean_of(track.speeds):.2f}",
         )
     console.print(table)

@@ -25,6 +25,9 @@ _SIDE_COLOURS: Final[dict[Side, tuple[Colour, ...]]] = {
 }
 
 
+_DARK: Final = 70
+
+
 def hand_colour(side: Side, rank: int = 0) -> Colour:
     """A mesh's colour; `rank` tells hands of one side apart that are there at the same time."""
     shades = _SIDE_COLOURS[side]
@@ -38,14 +41,24 @@ class HandColours:
         self._ranks: dict[tuple[int, Side], int] = {}
 
     def of(self, hands: Sequence[Hand]) -> list[Colour]:
-        """The colours of a frame's hands, in order. Hands of one side that are there together differ."""
+        """The colours of a frame's hands, in order. Hands of one side that are there together differ.
+
+        A hand that was not seen, only extrapolated, has its colour dimmed.
+        """
         keys = [(hand.track_id, hand.side) for hand in hands]
         self._ranks = {key: rank for key, rank in self._ranks.items() if key in keys}
         for key in keys:
             if key not in self._ranks:
                 taken = {rank for (_, side), rank in self._ranks.items() if side == key[1]}
                 self._ranks[key] = next(rank for rank in count() if rank not in taken)
-        return [hand_colour(side, self._ranks[track, side]) for track, side in keys]
+        colours = [hand_colour(side, self._ranks[track, side]) for track, side in keys]
+        return [colour if hand.seen else dimmed(colour) for colour, hand in zip(colours, hands, strict=True)]
+
+
+def dimmed(colour: Colour) -> Colour:
+    """The colour half way to a dark grey."""
+    red, green, blue = ((part + _DARK) // 2 for part in colour)
+    return red, green, blue
 
 
 JOINT_COLOURS: Final[tuple[Colour, ...]] = tuple(

@@ -1,12 +1,12 @@
 """Find hands in a picture, on the CPU, with MediaPipe's networks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from pydantic import Field
 
-from hamba_core.view import Intrinsics
 from stages.common.proximity import joint_distance
 from stages.contract import Stage
 from stages.packets import Choice, Detections, Frame, FrameMeta, HandBox
@@ -146,6 +146,6 @@ def without_duplicates(boxes: Sequence[HandBox]) -> tuple[HandBox, ...]:
 
 def _unmirrored(frame: Frame) -> Frame:
     meta, camera = frame.meta, frame.meta.camera
-    camera = Intrinsics(camera.fx, camera.fy, meta.width - camera.cx, camera.cy, camera.estimated)
+    camera = replace(camera, cx=meta.width - camera.cx)
     turned = FrameMeta(meta.stream, meta.index, meta.pts, meta.captured_ns, meta.width, meta.height, camera)
     return Frame(turned, np.ascontiguousarray(frame.image[:, ::-1]))

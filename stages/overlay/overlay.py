@@ -12,13 +12,14 @@ from hamba_core.view import Intrinsics
 from stages.common.files import create, write_whole
 from stages.common.palette import HandColours
 from stages.contract import Sink
-from stages.packets import Choice, FrameMeta, FrameResult, HandTopology, Image, RunInfo
+from stages.packets import Choice, FrameMeta, FrameResult, Hand, HandTopology, Image, RunInfo
 from stages.settings import StageSettings
 
 if TYPE_CHECKING:
     from stages.overlay.video_file import VideoFile
 
 _SMALLEST: Final = 16  # px; encoders refuse less
+_EXTRAPOLATED: Final = 0.4  # opacity of hands that were not seen
 _BACKGROUND: Final = (30, 32, 36)
 
 
@@ -28,7 +29,7 @@ class OverlaySettings(StageSettings):
     enabled: bool = Field(True, description="make the video at all")
     meshes: bool = Field(True, description="draw the hands' surfaces")
     skeletons: bool = Field(True, description="draw bones and joints")
-    labels: bool = Field(True, description="write side, track and score beside each hand")
+    labels: bool = Field(True, description="write side, track and quality beside each hand")
     opacity: float = Field(0.85, gt=0, le=1, description="of the surfaces")
     longest_side: int = Field(1920, ge=64, le=8192, description="larger pictures are made smaller, px")
 
@@ -120,21 +121,36 @@ class Overlay(Sink):
         from stages.overlay.drawing import draw_label, draw_skeleton
         from stages.overlay.rendering import Mesh, draw_meshes
 
-        colours = self._colours.of(result.hands)
-        coloured = list(zip(result.hands, colours, strict=True))
-        if self._settings.meshes:
-            meshes = [
-                Mesh(hand.vertices, topology.faces_of(hand.side), colour)
-                for hand, colour in coloured
-                if len(hand.vertices) == topology.vertices
-            ]
-            draw_meshes(picture, meshes, place.camera(result.frame.camera), self._settings.opacity)
-        for hand, colour in coloured:
-            joints = (hand.joints_2d * place.scale + (place.left, place.top)).astype(np.float32)
-            if self._settings.skeletons:
-                draw_skeleton(picture, joints)
-            if self._settings.labels:
-                draw_label(picture, f"{hand.side} {hand.track_id}  {hand.score:.2f}", joints, colour)
+        coloured = list(zip(result.hands, self._colours.of(result.hands), strict=True))
+        # What was seen over what was not, which lets the picture through.
+        for seen, share in ((False, _EXTRAPOLATED), (True, 1.0)):
+            drawn = [(hand, colour) for hand, colour in coloured if hand.seen is seen]
+            if not drawn:
+                continue
+            canvas = picture if seen else picture.copy()
+            if self._settings.meshes:
+                meshes = [
+                    Mesh(hand.vertices, topology.faces_of(hand.side), colour)
+                    for hand, colour in drawn
+                    if len(hand.vertices) == topology.vertices
+                ]
+                draw_meshes(canvas, meshes, place.camera(result.frame.camera), self._settings.opacity)
+            for hand, colour in drawn:
+                joints = (hand.joints_2d * place.scale + (place.left, place.top)).astype(np.float32)
+                if self._settings.skeletons:
+                    draw_skeleton(canvas, joints)
+                if self._settings.labels:
+                    draw_label(canvas, label_of(hand), joints, colour)
+            if not seen:
+                picture[:] = np.round(picture * (1 - share) + canvas * share).astype(np.uint8)
+
+
+def label_of(hand: Hand) -> str:
+    """Side, track and quality; of a hand that was not seen, that."""
+    name = f"{hand.side} {hand.track_id}"
+    if not hand.seen:
+        return f"{name}  not seen"
+    return name if hand.quality is None else f"{name}  {hand.quality:.0%}"
 
 
 def _jpeg(picture: Image) -> bytes:

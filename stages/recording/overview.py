@@ -44,6 +44,8 @@ class TrackOverview:
     def __init__(self, id: int, side: Side) -> None:
         self.id, self.side = id, side
         self.scores, self.speeds = Series(), Series()  # 0..1; m/s, NaN where it was away just before
+        self.qualities = Series()  # 0..1 where it was seen, else NaN
+        self.extrapolated = 0
         self._place: NDArray[np.float64] | None = None
 
     def add(self, pts: float, hand: Hand) -> None:
@@ -53,6 +55,8 @@ class TrackOverview:
         known = self._place is not None and 0 < step <= _LONGEST_STEP
         self.speeds.add(pts, float(np.linalg.norm(place - self._place)) / step if known else nan)
         self.scores.add(pts, hand.score)
+        self.qualities.add(pts, hand.quality if hand.seen and hand.quality is not None else nan)
+        self.extrapolated += not hand.seen
         self._place = place
 
     @property
@@ -132,6 +136,8 @@ class Overview:
                     "first_pts": track.first_pts,
                     "last_pts": track.last_pts,
                     "mean_score": float(np.mean(track.scores.values)),
+                    "mean_quality": mean_of(track.qualities),
+                    "extrapolated": track.extrapolated,
                     "mean_speed": mean_of(track.speeds),
                 }
                 for track in self.tracks

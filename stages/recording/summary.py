@@ -19,6 +19,9 @@ class _Track:
     first_pts: float = math.nan
     last_pts: float = math.nan
     score_sum: float = 0.0
+    extrapolated: int = 0
+    quality_sum: float = 0.0
+    qualities: int = 0
 
 
 class Summary(Sink):
@@ -58,6 +61,10 @@ class Summary(Sink):
             track.last_pts = pts
             track.frames += 1
             track.score_sum += hand.score
+            track.extrapolated += not hand.seen
+            if hand.seen and hand.quality is not None:
+                track.quality_sum += hand.quality
+                track.qualities += 1
 
     def status(self, status: Status) -> None:
         self._status = status
@@ -80,6 +87,8 @@ class Summary(Sink):
                 "first_pts": track.first_pts,
                 "last_pts": track.last_pts,
                 "mean_score": track.score_sum / track.frames,
+                "mean_quality": track.quality_sum / track.qualities if track.qualities else None,
+                "extrapolated": track.extrapolated,
             }
             for (track_id, side), track in self._tracks.items()
         ]

@@ -65,7 +65,7 @@ def plot_timeline(overview: Overview, path: Path) -> None:
             _draw_line(axes[1], track.scores, stretch, _colour(track))
             _draw_line(axes[2], track.speeds, stretch, _colour(track))
         _draw_line(axes[3], overview.latency if live else overview.work, stretch, _WORK)
-        labels = ("hands", "score", "speed, m/s", "latency, ms" if live else "work, ms a frame")
+        labels = ("hands", "side score", "speed, m/s", "latency, ms" if live else "work, ms a frame")
         for ax, label in zip(axes, labels, strict=True):
             ax.set_title(label, loc="left", fontsize=9, color=_WORK, pad=3)
         axes[1].set_ylim(0, 1.05)

@@ -1,4 +1,4 @@
-"""The wire format, version 1: messages to bytes and back. `docs/protocol.md` is its description.
+"""The wire format, version 2: messages to bytes and back. `docs/protocol.md` is its description.
 
 A message is a topic (`hands/<stream>`), one NUL byte and one MessagePack map. Decoding is strict about what it knows
 and ignores what it does not: every type, length and shape is checked against the bytes that are there before anything
@@ -81,7 +81,7 @@ def decode_map(topic: bytes | str, content: bytes | bytearray | memoryview) -> M
     kind, stream = (part.decode() for part in found.groups())
     try:
         given = _DECODERS[kind].decode(content)
-        if given.v == VERSION:
+        if maps.OLDEST_VERSION <= given.v <= VERSION:
             if given.stream != stream:
                 raise WireError(f"stream: expected {stream!r} as in the topic, found {given.stream[:64]!r}")
             return convert.from_map(given)
@@ -89,9 +89,10 @@ def decode_map(topic: bytes | str, content: bytes | bytearray | memoryview) -> M
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, PacketError, ConfigurationError) as error:
         # Another version may differ in any field, so its number is the better explanation.
         version, cause = _version_of(content), error
-    if version != VERSION and version is not None:
+    if version is not None and not maps.OLDEST_VERSION <= version <= VERSION:
         raise WireError(
-            f"{kind} message: expected version {VERSION}, found {version}; update whichever program is older"
+            f"{kind} message: expected version {maps.OLDEST_VERSION} to {VERSION}, found {version}; "
+            "update whichever program is older"
         ) from cause
     raise WireError(f"{kind} message: {cause}") from cause
 

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from hamba_core.arrays import Float32Array
 from hamba_core.errors import WireError
 from hamba_core.hand import JOINT_NAMES
 from hamba_core.view import Intrinsics
@@ -104,7 +105,15 @@ def _hand_map(hand: packets.Hand, form: VertexForm) -> maps.Hand:
         joints=maps.pack(hand.joints),
         joints_2d=maps.pack(hand.joints_2d),
         vertices=vertices,
+        seen=hand.seen,
+        quality=None if hand.quality is None else float(hand.quality),
+        translation_std=_packed(hand.translation_std),
+        visibility=_packed(hand.visibility),
     )
+
+
+def _packed(array: Float32Array | None) -> maps.Array | UnsetType:
+    return UNSET if array is None else maps.pack(array)
 
 
 def _hands(given: maps.Hands) -> HandsMessage:
@@ -127,7 +136,15 @@ def _hand(hand: maps.Hand, at: str) -> packets.Hand:
         joints=maps.unpack_floats(hand.joints, at + "joints", 21, 3),
         joints_2d=maps.unpack_floats(hand.joints_2d, at + "joints_2d", 21, 2),
         vertices=no_vertices if hand.vertices is UNSET else maps.unpack_floats(hand.vertices, at + "vertices", None, 3),
+        seen=hand.seen,
+        quality=hand.quality,
+        translation_std=_unpacked(hand.translation_std, at + "translation_std", 3),
+        visibility=_unpacked(hand.visibility, at + "visibility", 21),
     )
+
+
+def _unpacked(array: maps.Array | UnsetType, name: str, *shape: int) -> Float32Array | None:
+    return None if array is UNSET else maps.unpack_floats(array, name, *shape)
 
 
 def _model_map(message: ModelMessage) -> maps.Model:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from hamba_core.errors import WireError
 
-VERSION: Final = 1
+VERSION: Final = 2
+OLDEST_VERSION: Final = 1
+"""Its messages are this version's, but for fields that a hand need not have."""
 FLOATS: Final = ("<f4", "<f2", "<f8")
 INTEGERS: Final = ("<u2", "<i4", "<u4", "|u1")
 
@@ -81,6 +83,11 @@ class Hand(Struct, frozen=True, gc=False, kw_only=True):
     joints: Array
     joints_2d: Array
     vertices: Array | UnsetType = UNSET
+    # From version 2 on.
+    seen: bool = True
+    quality: float | None = None
+    translation_std: Array | UnsetType = UNSET
+    visibility: Array | UnsetType = UNSET
 
 
 class Hands(Struct, frozen=True, gc=False, kw_only=True):

@@ -8,18 +8,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from hamba_core.hand import JOINT_NAMES
 from stages.export.settings import ExportSettings
-from stages.export.tracks import Selection, Track, merge_by_time
+from stages.export.tracks import Rows, Selection, Track, merge_by_time
 
 COLUMNS: Final = (
     "frame", "pts", "track", "side", "score",
     *(f"{joint}_{axis}" for joint in JOINT_NAMES for axis in ("x", "y", "z")),
     *(f"{joint}_{axis}_px" for joint in JOINT_NAMES for axis in ("x", "y")),
+    "seen", "quality",
 )  # fmt: skip
 
 
-_LINE: Final = "%d,%s,%d,%s,%.3f," + ",".join(["%.6f"] * 63 + ["%.2f"] * 42) + "\r\n"
+_LINE: Final = "%d,%s,%d,%s,%.3f," + ",".join(["%.6f"] * 63 + ["%.2f"] * 42) + ",%d,%s\r\n"
 
 
 def export_csv(
@@ -44,10 +47,15 @@ def _lines_of(track: Track) -> Iterator[tuple[float, str]]:
             head = (row["frame"], moment, track.id, track.side, row["score"])
             yield (
                 float(row["pts"]),
-                _LINE % (*head, *row["joints"].ravel().tolist(), *row["joints_2d"].ravel().tolist()),
+                _LINE % (*head, *row["joints"].ravel().tolist(), *row["joints_2d"].ravel().tolist(), *_trust(row)),
             )
 
 
 def _quoted(text: str) -> str:
     """As a field of CSV (RFC 4180)."""
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
+
+
+def _trust(row: Rows) -> tuple[bool, str]:
+    """Whether the hand was seen, and its quality, empty where nobody knows."""
+    return bool(row["seen"] >= 0.5), "" if np.isnan(row["quality"]) else f"{row['quality']:.3f}"

@@ -103,6 +103,8 @@ def _hands_of(track: Track) -> Iterator[tuple[float, tuple[int, str, dict[str, A
                 "id": track.id,
                 "side": track.side,
                 "score": round(float(row["score"]), 3),
+                "seen": bool(row["seen"] >= 0.5),
+                "quality": None if np.isnan(row["quality"]) else round(float(row["quality"]), 3),
                 "positions": places,
                 "orientations": turns,
                 "radii": radii.round(5).tolist(),

@@ -33,6 +33,9 @@ ROW: Final = np.dtype(
         ("translation", "<f4", 3),
         ("joints", "<f4", (21, 3)),
         ("joints_2d", "<f4", (21, 2)),
+        ("seen", "<f4"),  # 1 where it was seen, 0 where it was extrapolated
+        ("quality", "<f4"),  # NaN where it is not known, as the next
+        ("translation_std", "<f4", 3),
     ]
 )
 """One hand in one frame; fields as in `packets.Hand`."""
@@ -217,7 +220,8 @@ class TrackWriter:
         row = empty_row(frame)
         row["valid"] = True
         for name in HAND_FIELDS:
-            row[name] = getattr(hand, name)
+            value = getattr(hand, name)
+            row[name] = np.nan if value is None else value
         meshed = len(hand.vertices) == self._vertices
         self._meshed &= meshed
         self.append(row, hand.vertices[None] if meshed else self._no_meshes(1))

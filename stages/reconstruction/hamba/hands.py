@@ -9,6 +9,7 @@ from hamba_core.hand import mirrored_points
 from hamba_core.view import Square, translation_in_picture
 from stages.packets import Frame, Hand, HandBox
 from stages.reconstruction.hamba.engine import CropOutput
+from stages.reconstruction.quality import picture_error, quality_of, translation_std
 
 _LARGEST_CROP: Final = 8.0
 """In sizes of the picture."""
@@ -39,6 +40,8 @@ def hand_in_picture(view: View, seen: CropOutput) -> Hand | None:
     joints, vertices = (mirrored_points(points, side) + translation for points in (seen.joints, seen.vertices))
     if not (np.isfinite(vertices).all() and vertices[:, 2].min() > 0):
         return None
+    joints_2d = camera.project(joints).astype(np.float32)
+    error = picture_error(joints_2d, view.box)
     return Hand(
         track_id=view.track_id,
         side=side,
@@ -49,6 +52,9 @@ def hand_in_picture(view: View, seen: CropOutput) -> Hand | None:
         betas=seen.betas,
         translation=translation.astype(np.float32),
         joints=joints.astype(np.float32),
-        joints_2d=camera.project(joints).astype(np.float32),
+        joints_2d=joints_2d,
         vertices=vertices.astype(np.float32),
+        seen=not view.box.missed,
+        quality=quality_of(view.box, error),
+        translation_std=translation_std(translation, view.box, error, camera),
     )

@@ -17,6 +17,7 @@ from stages.reconstruction.landmarks.fingers import Fingers
 from stages.reconstruction.landmarks.fit import LandmarkFit, Landmarks, Pose
 from stages.reconstruction.landmarks.shape import RunningLengths, ShapeFromLengths, span_lengths
 from stages.reconstruction.left_out import left_out_choices
+from stages.reconstruction.quality import quality_of, translation_std
 
 FORGET_AFTER = 60
 """Frames without a hand after which its track's shape is forgotten."""
@@ -146,13 +147,14 @@ class LandmarksEstimator(Estimator):
         hands: list[Hand | str] = []
         for i, view in enumerate(views):
             if near[i] and distance[i]:
-                hands.append(self._hand(view, fit.global_orient[i], poses[i], translations[i], joints[i]))
+                error = float(fit.ray_error[i])
+                hands.append(self._hand(view, fit.global_orient[i], poses[i], translations[i], joints[i], error))
             else:
                 hands.append(NO_DISTANCE if near[i] else NO_POSE)
         return hands
 
     def _hand(
-        self, view: "_View", global_orient: Array, hand_pose: Array, translation: Array, joints: Array
+        self, view: "_View", global_orient: Array, hand_pose: Array, translation: Array, joints: Array, error: float
     ) -> Hand | str:
         """The packet, without a mesh, from a right hand; or why it is left out."""
         box, betas = view.box, view.betas
@@ -173,6 +175,9 @@ class LandmarksEstimator(Estimator):
             joints=joints.astype(np.float32),
             joints_2d=view.camera.project(joints).astype(np.float32),
             vertices=_NO_VERTICES,
+            seen=not box.missed,
+            quality=quality_of(box, error),
+            translation_std=translation_std(translation, box, error, view.camera),
         )
 
     def _leave_out(self, box: HandBox, cause: str) -> None:

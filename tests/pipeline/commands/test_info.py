@@ -38,7 +38,7 @@ def test_people_are_told_what_is_in_a_recording(recording: Path, capfd: pytest.C
     for words in (
         "clip.mp4 (file), 640x480 at 30 frames/s", "estimated", "landmarks, hand model generic of 1500 vertices",
         "detect.max_hands=1", "torch 2.11", "10 in 0.30 s, hands in 10 of them", "its end is missing",
-        "1 right 10 0.00",
+        "1 right 10 0 0.00",
     ):  # fmt: skip
         assert words in told
 

@@ -46,7 +46,28 @@ def test_a_vector_is_read_as_its_json_says_and_written_again_byte_for_byte(name:
     assert decoded.topic == expected["topic"]
     form: wire.VertexForm = "float16" if "float16" in name else "none" if "without_vertices" in name else "float32"
     known = read("hands")[0] if "unknown" in name else message
-    assert wire.encode(decoded, form) == known
+    if name.startswith("version_1_"):
+        assert wire.decode(wire.encode(decoded)).topic == decoded.topic, "what was read is written as this version"
+    else:
+        assert wire.encode(decoded, form) == known
+
+
+def test_a_hand_of_version_1_is_a_seen_one_of_unknown_quality() -> None:
+    message = wire.decode(read("version_1_hands")[0])
+    assert isinstance(message, wire.HandsMessage)
+    for hand in message.result.hands:
+        assert hand.seen
+        assert (hand.quality, hand.translation_std, hand.visibility) == (None, None, None)
+
+
+def test_a_hand_tells_whether_it_was_seen_and_how_well_it_is_known() -> None:
+    message = wire.decode(read("hands")[0])
+    assert isinstance(message, wire.HandsMessage)
+    right, left = message.result.hands
+    assert (right.seen, right.quality, left.seen, left.quality) == (True, 0.875, False, 0.0)
+    assert right.translation_std is not None
+    assert right.visibility is not None
+    assert left.translation_std is None
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -41,7 +41,7 @@ def ramp(first: float, *shape: int) -> Any:
     return (first + np.arange(math.prod(shape), dtype=np.float32) / 64).reshape(shape)
 
 
-def hand(track_id: int, side: Side) -> Hand:
+def hand(track_id: int, side: Side, **extras: Any) -> Hand:
     quarter_turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.float32)
     return Hand(
         track_id=track_id,
@@ -55,6 +55,7 @@ def hand(track_id: int, side: Side) -> Hand:
         joints=ramp(0, 21, 3),
         joints_2d=ramp(200, 21, 2),
         vertices=ramp(0.5, 8, 3),
+        **extras,
     )
 
 
@@ -111,7 +112,8 @@ def described(value: Any) -> Any:
 
 def good() -> Iterator[tuple[str, bytes]]:
     """Messages to understand: name and bytes."""
-    both = hands(hand(1, "right"), hand(2, "left"))
+    known = {"quality": 0.875, "translation_std": ramp(0.0625, 3), "visibility": ramp(0.25, 21)}
+    both = hands(hand(1, "right", **known), hand(2, "left", seen=False, quality=0.0))
     yield "hands", wire.encode(both)
     yield "hands_none", wire.encode(hands())
     yield "hands_float16", wire.encode(both, "float16")
@@ -132,10 +134,26 @@ def changed(name: str, path: tuple[str | int, ...], value: Any) -> bytes:
     return topic + b"\0" + msgspec.msgpack.encode(tree)
 
 
+FIRST_HAND = (
+    "id", "side", "score", "box", "translation", "global_orient", "hand_pose", "betas",
+    "joints", "joints_2d", "vertices",
+)  # fmt: skip
+"""What a hand of version 1 has."""
+
+
+def first_version(message: bytes) -> bytes:
+    """The message as version 1 had it."""
+    topic, _, content = message.partition(b"\0")
+    tree = {**msgspec.msgpack.decode(content), "v": 1}
+    if "hands" in tree and isinstance(tree["hands"], list):
+        tree["hands"] = [{name: of_hand[name] for name in FIRST_HAND} for of_hand in tree["hands"]]
+    return topic + b"\0" + msgspec.msgpack.encode(tree)
+
+
 def bad() -> Iterator[tuple[str, bytes, str]]:
     """Messages to refuse: name, bytes and the reason."""
     joints = ("hands", 0, "joints")
-    yield "refuse_version", changed("hands", ("v",), 2), "a newer version"
+    yield "refuse_version", changed("hands", ("v",), wire.VERSION + 1), "a newer version"
     yield "refuse_shape", changed("hands", (*joints, "s"), [63]), "joints of another shape"
     yield "refuse_length", changed("hands", (*joints, "b"), bytes(8)), "fewer bytes than the shape says"
     yield "refuse_type", changed("hands", (*joints, "t"), "<c8"), "numbers of another type"
@@ -154,6 +172,10 @@ def vectors() -> Iterator[tuple[str, bytes, dict[str, Any]]]:
         topic, _, content = message.partition(b"\0")
         expected = {"topic": topic.decode(), "map": described(msgspec.msgpack.decode(content))}
         yield name, message, expected
+        if name in ("hands", "model", "status"):
+            old = first_version(message)
+            told = {"topic": topic.decode(), "map": described(msgspec.msgpack.decode(old.partition(b"\0")[2]))}
+            yield f"version_1_{name}", old, told
         if name == "hands":
             extra = changed("hands", ("hands", 1, "mood"), {"calm": [1, b"x"]})
             yield "hands_with_unknown_field", extra, expected
