@@ -1,6 +1,7 @@
 """Hands have colours that tell them apart and stay with them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hamba_core.hand import BONES, JOINT_NAMES
 from stages.common.palette import BONE_COLOURS, JOINT_COLOURS, WRIST_COLOUR, HandColours, hand_colour
@@ -33,3 +34,11 @@ def test_a_hand_keeps_its_colour_when_others_come_and_go(make_hand: MakeHand) ->
     assert colours.of([third, second]) == [of_first, of_second], "a colour that is free again is used again"
     assert colours.of([]) == []
     assert colours.of([second]) == [hand_colour("right")]
+
+
+def test_a_hand_that_was_not_seen_has_its_colour_dimmed(make_hand: MakeHand) -> None:
+    colours, hand = HandColours(), make_hand(side="right", track_id=3)
+    (seen,), (unseen,) = colours.of([hand]), colours.of([replace(hand, seen=False)])
+    assert sum(unseen) < 0.8 * sum(seen)
+    assert max(unseen) - min(unseen) < max(seen) - min(seen)
+    assert colours.of([hand]) == [seen]
