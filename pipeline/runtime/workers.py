@@ -259,10 +259,8 @@ class SinkWorker(Worker):
                 write(envelopes[0].packet)
             except EndOfStream:
                 raise
-            except Exception as error:
-                self._leave()
-                if not self._survives(error, 1):
-                    raise
+            except Exception as error:  # noqa: BLE001 - raised again where the run does not survive it
+                self._bear(error)
                 self.ledger.drop_in_hand(FAILED)
                 continue
             spent = now_ns() - begin
@@ -276,10 +274,14 @@ class SinkWorker(Worker):
             self._call("status", self._sink.status, self._news)
         except EndOfStream:
             raise
-        except Exception as error:
-            self._leave()
-            if not self._survives(error, 1):
-                raise
+        except Exception as error:  # noqa: BLE001 - raised again where the run does not survive it
+            self._bear(error)
+
+    def _bear(self, error: Exception) -> None:
+        """Go on after a call that failed, or raise its error where the run does not."""
+        self._leave()
+        if not self._survives(error, 1):
+            raise error
 
     def _finish(self) -> None:
         self.shared.final.wait()
