@@ -12,6 +12,7 @@ import typer
 
 from pipeline.commands import (
     bench,
+    calibrate,
     doctor,
     eval as eval_,
     export,
@@ -47,6 +48,7 @@ app.command("info")(info.info)
 app.command("export")(export.export)
 app.command("train")(train.train)
 app.command("settings")(settings.settings)
+app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(eval_.app, name="eval")
 app.add_typer(bench.app, name="bench")

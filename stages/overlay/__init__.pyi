@@ -1,2 +1,2 @@
-from .drawing import draw_skeleton as draw_skeleton
+from .drawing import draw_label as draw_label, draw_skeleton as draw_skeleton
 from .overlay import Overlay as Overlay, OverlaySettings as OverlaySettings

@@ -1,13 +1,10 @@
-"""A camera's calibration out of a file as OpenCV writes it: YAML, XML or JSON.
+"""A camera's calibration out of a file: OpenCV's, ROS's, Kalibr's, COLMAP's, or written by hand (docs/calibration.md).
 
 OpenCV's own reader is not asked: a file can be so nested that the process dies of it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +12,8 @@ from numpy.typing import NDArray
 from hamba_core.errors import ConfigurationError
 from hamba_core.untrusted import DocumentError, parse_document, read_text
 from hamba_core.view import Intrinsics
+from stages.sources.calibration_forms import Lens, lens_of_colmap, lens_of_tree
 
-_LARGEST_SIDE = 1 << 20  # px
 _COEFFICIENTS = {False: (0, 4, 5, 8, 12, 14), True: (4,)}  # by whether it is a fisheye
 
 
@@ -24,8 +21,7 @@ _COEFFICIENTS = {False: (0, 4, 5, 8, 12, 14), True: (4,)}  # by whether it is a 
 class Calibration:
     """What a calibration file says, for pictures of its own size."""
 
-    width: int
-    height: int
+    size: tuple[int, int] | None  # px, width and height; none where the file does not tell
     camera: Intrinsics
     matrix: NDArray[np.float64]  # (3, 3) as OpenCV has it: the centre of the first pixel is the origin
     distortion: NDArray[np.float64]  # (N,), empty where there is none
@@ -38,73 +34,39 @@ class Calibration:
 
 
 def load_calibration(path: Path) -> Calibration:
-    """Read `camera_matrix`, `distortion_coefficients`, `image_width` and `image_height` as OpenCV writes them.
-
-    The names that OpenCV's older samples wrote are understood too, and `fisheye_model`. Raises ConfigurationError.
-    """
+    """Read a calibration, whichever program has written it. Raises ConfigurationError."""
     try:
-        tree = parse_document(read_text(path))
-        if not isinstance(tree, dict):
-            raise DocumentError("expected names with values, found none")
-        return _calibration(tree)
+        text = read_text(path)
+        lens = lens_of_colmap(text)
+        if lens is None:
+            tree = parse_document(text)
+            if not isinstance(tree, dict):
+                raise DocumentError("expected names with values, found none")
+            lens = lens_of_tree(tree)
+        return _checked(lens)
     except OSError as error:
         raise ConfigurationError(f"{path}: expected a calibration file, found: {error.strerror}") from error
     except DocumentError as error:
-        raise ConfigurationError(f"{path}: expected a calibration file (YAML, XML or JSON): {error}") from error
+        raise ConfigurationError(
+            f"{path}: expected a calibration of OpenCV's, ROS's, Kalibr's or COLMAP's: {error} (docs/calibration.md)"
+        ) from error
 
 
-def _calibration(tree: Mapping[str, Any]) -> Calibration:
-    matrix = _matrix(tree, "camera_matrix", "Camera_Matrix", "cameraMatrix", "K")
-    distortion = _matrix(
-        tree, "distortion_coefficients", "Distortion_Coefficients", "dist_coeffs", "distCoeffs", "D"
-    )  # fmt: skip
-    width, height = _side(tree, "image_width", "image_Width"), _side(tree, "image_height", "image_Height")
-    fisheye = bool(_side(tree, "fisheye_model"))
-    if matrix is None or matrix.shape != (3, 3) or not width or not height:
-        raise DocumentError(
-            "expected camera_matrix (3x3), image_width and image_height as OpenCV writes them, found "
-            f"camera_matrix {'missing' if matrix is None else matrix.shape}, image {width or '?'}x{height or '?'}"
-        )
-    if not (np.isfinite(matrix).all() and min(matrix[0, 0], matrix[1, 1]) > 1e-3 and np.abs(matrix).max() < 1e9):
-        raise DocumentError("expected camera_matrix to hold focal lengths above 0, found others")
-    coefficients = np.zeros(0) if distortion is None else distortion.reshape(-1)
-    allowed = _COEFFICIENTS[fisheye]
-    if len(coefficients) not in allowed or not np.isfinite(coefficients).all():
+def _checked(lens: Lens) -> Calibration:
+    matrix, distortion = lens.matrix, lens.distortion
+    if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
+        raise DocumentError("expected focal lengths above 0, found others; was the camera calibrated?")
+    allowed = _COEFFICIENTS[lens.fisheye]
+    if len(distortion) not in allowed or not np.isfinite(distortion).all():
         raise DocumentError(
             f"expected distortion_coefficients to be {', '.join(map(str, allowed))} finite numbers, "
-            f"found {len(coefficients)}"
+            f"found {len(distortion)}"
         )
     # OpenCV counts pixels from the centre of the first, this project from its corner.
     camera = Intrinsics(matrix[0, 0], matrix[1, 1], matrix[0, 2] + 0.5, matrix[1, 2] + 0.5)
-    return Calibration(width, height, camera, matrix, coefficients, fisheye)
-
-
-def _first(tree: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, Any]:
-    """The first of these names that is there, with its value; no name where none is."""
-    return next(((name, tree[name]) for name in names if name in tree), ("", None))
-
-
-def _matrix(tree: Mapping[str, Any], *names: str) -> NDArray[np.float64] | None:
-    """A matrix as OpenCV writes it: its sizes and its data, both of which XML has as text."""
-    name, node = _first(tree, names)
-    if not name:
-        return None
-    try:
-        sizes = _numbers(node["sizes"] if "sizes" in node else [node["rows"], node["cols"]])
-        return _numbers(node["data"]).reshape([int(size) for size in sizes])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise DocumentError(f"expected {name} to be a matrix of numbers as OpenCV writes it, found another") from error
-
-
-def _numbers(value: Any) -> NDArray[np.float64]:
-    return np.array(value.split() if isinstance(value, str) else value, dtype=np.float64).reshape(-1)
-
-
-def _side(tree: Mapping[str, Any], *names: str) -> int:
-    """A whole number; 0 where there is none."""
-    _, value = _first(tree, names)
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return 0
-    return int(number) if isfinite(number) and 0 <= number <= _LARGEST_SIDE else 0
+    if lens.size is not None and not (0 <= camera.cx <= lens.size[0] and 0 <= camera.cy <= lens.size[1]):
+        raise DocumentError(
+            f"expected the principal point inside the picture of {lens.size[0]}x{lens.size[1]}, found "
+            f"({camera.cx:g}, {camera.cy:g}); is the size width, height, and that of the calibrated pictures?"
+        )
+    return Calibration(lens.size, camera, matrix, distortion, lens.fisheye)

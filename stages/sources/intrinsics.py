@@ -22,6 +22,7 @@ FILM_DIAGONAL = hypot(36.0, 24.0)
 
 _SHAPE_TOLERANCE = 0.01  # relative; a size rounded to whole or even pixels changes the shape by less
 _MAX_CACHED_SIZES = 4
+_FOLDED = 0.005  # of a picture
 
 
 class CameraModel:
@@ -35,6 +36,7 @@ class CameraModel:
         self._maps: dict[tuple[int, int], tuple[Image, Image]] = {}
         self._foreign: tuple[int, int] | None = None  # a size to which the given camera does not belong
         self._focal_35mm: float | None = None
+        self._folded = 0.0  # the share of the picture in which the distortion folds back
 
     def of(self, width: int, height: int, focal_35mm: float | None = None) -> Intrinsics:
         """The camera of a picture of this size. Raises ConfigurationError for the first, where it does not fit."""
@@ -53,12 +55,13 @@ class CameraModel:
         import cv2
 
         height, width = image.shape[:2]
-        if not _same_shape((width, height), (self._calibration.width, self._calibration.height)):
+        calibrated = self._calibration.size or self._first or (width, height)
+        if not _same_shape((width, height), calibrated):
             return image
         if (width, height) not in self._maps:
             if len(self._maps) >= _MAX_CACHED_SIZES:
                 self._maps.clear()
-            self._maps[width, height] = _undistortion(self._calibration, width, height)
+            self._maps[width, height] = _undistortion(self._calibration, calibrated, width, height)
         return np.asarray(cv2.remap(image, *self._maps[width, height], cv2.INTER_LINEAR), np.uint8)
 
     def choice(self) -> Choice:
@@ -74,7 +77,8 @@ class CameraModel:
             )
         if self._calibration is not None:
             lens = "undistorted" if self._calibration.bends else "no distortion"
-            return Choice(subject, f"calibration ({lens})", f"from {settings.calibration}")
+            folded = f"; folds back in {100 * self._folded:.0f} % of the picture" if self._folded else ""
+            return Choice(subject, f"calibration ({lens})", f"from {settings.calibration}{folded}", bool(folded))
         if settings.fx is not None:
             return Choice(subject, "given", "fx, fy, cx, cy in the settings")
         if settings.field_of_view is not None:
@@ -99,12 +103,14 @@ class CameraModel:
         given: Intrinsics | None = None
         reference = self._first
         if self._calibration is not None:
-            given, reference = self._calibration.camera, (self._calibration.width, self._calibration.height)
+            given, reference = self._calibration.camera, self._calibration.size or self._first
         elif settings.fx is not None:
             given = self._pinhole(reference)
         elif settings.field_of_view is not None:
             return Intrinsics.from_field_of_view(radians(settings.field_of_view), width, height)
         if given is not None:
+            if self._calibration is not None and first:
+                self._check_reach(self._calibration, reference)
             if _same_shape((width, height), reference):
                 return given.scaled(width / reference[0], height / reference[1])
             if first:
@@ -125,6 +131,18 @@ class CameraModel:
             return Intrinsics(focal, focal, width / 2, height / 2, estimated=True)
         return Intrinsics.estimate(width, height)
 
+    def _check_reach(self, calibration: Calibration, size: tuple[int, int]) -> None:
+        """Say where it cannot be right: beyond what was seen of the board a polynomial does as it likes."""
+        share = folded_share(calibration, size)
+        if share > _FOLDED:
+            self._folded = share
+            logger.warning(
+                "%s: the distortion folds back on itself in %.0f %% of the picture, and what is there will be wrong; "
+                "calibrate with the board at the borders and in the corners too",
+                self._settings.calibration,
+                100 * share,
+            )
+
     def _pinhole(self, size: tuple[int, int]) -> Intrinsics:
         fx, fy, cx, cy = (getattr(self._settings, name) for name in ("fx", "fy", "cx", "cy"))
         if not (0 <= cx <= size[0] and 0 <= cy <= size[1]):
@@ -135,11 +153,13 @@ class CameraModel:
         return Intrinsics(fx, fy, cx, cy)
 
 
-def _undistortion(calibration: Calibration, width: int, height: int) -> tuple[Image, Image]:
+def _undistortion(
+    calibration: Calibration, calibrated: tuple[int, int], width: int, height: int
+) -> tuple[Image, Image]:
     """Maps for cv2.remap that keep the focal lengths and the principal point of the calibration."""
     import cv2
 
-    sx, sy = width / calibration.width, height / calibration.height
+    sx, sy = width / calibrated[0], height / calibrated[1]
     matrix = calibration.matrix.copy()
     matrix[0] *= sx
     matrix[1] *= sy
@@ -148,6 +168,26 @@ def _undistortion(calibration: Calibration, width: int, height: int) -> tuple[Im
     matrix[1, 2] = (calibration.matrix[1, 2] + 0.5) * sy - 0.5
     make = cv2.fisheye.initUndistortRectifyMap if calibration.fisheye else cv2.initUndistortRectifyMap
     return make(matrix, calibration.distortion, np.eye(3), matrix, (width, height), cv2.CV_16SC2)  # type: ignore[return-value]
+
+
+def folded_share(calibration: Calibration, size: tuple[int, int]) -> float:
+    """The share of the undistorted picture whose place in the distorted one goes back as one goes outwards."""
+    import cv2
+
+    if not calibration.bends:
+        return 0.0
+    width, height = size
+    columns, rows = np.meshgrid(np.linspace(0, width - 1, 64), np.linspace(0, height - 1, 48))
+    rays = np.linalg.inv(calibration.matrix) @ np.stack([columns.ravel(), rows.ravel(), np.ones(columns.size)])
+    rays, zero = rays.T.reshape(-1, 1, 3), np.zeros(3)
+    project = cv2.fisheye.projectPoints if calibration.fisheye else cv2.projectPoints
+    steps = [
+        project(rays * (scale, scale, 1), zero, zero, calibration.matrix, calibration.distortion)[0].reshape(-1, 2)
+        for scale in (1.0, 1.01)
+    ]
+    centre = calibration.matrix[:2, 2]
+    outwards = ((steps[1] - steps[0]) * (np.stack([columns.ravel(), rows.ravel()], 1) - centre)).sum(1)
+    return float((outwards < 0).mean())
 
 
 def _same_shape(a: tuple[int, int], b: tuple[int, int]) -> bool:

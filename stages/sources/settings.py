@@ -28,7 +28,7 @@ class LensSettings(StageSettings):
         None, ge=0.01, le=179.9, description="degrees spanned by the longer side of the picture"
     )
     calibration: UserPath | None = Field(
-        None, description="file as OpenCV's calibration writes it (YAML, XML or JSON); it takes out the distortion too"
+        None, description="calibration file of OpenCV's, ROS's, Kalibr's or COLMAP's; it takes out the distortion too"
     )
 
     @model_validator(mode="after")

@@ -68,7 +68,7 @@ def test_a_field_of_view_spans_the_longer_side_of_every_picture(size: tuple[int,
 @pytest.mark.parametrize("suffix", ["yaml", "yml", "xml", "json"])
 def test_a_calibration_is_read_as_opencv_writes_it(tmp_path: Path, suffix: str) -> None:
     calibration = load_calibration(written(tmp_path / f"camera.{suffix}"))
-    assert (calibration.width, calibration.height, calibration.fisheye) == (640, 480, False)
+    assert (calibration.size, calibration.fisheye) == ((640, 480), False)
     np.testing.assert_allclose(calibration.matrix, K)
     np.testing.assert_allclose(calibration.distortion, DISTORTION)
 

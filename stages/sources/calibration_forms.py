@@ -1,0 +1,156 @@
+"""Calibrations as other programs write them: OpenCV, ROS, Kalibr, COLMAP, and what people write by hand.
+
+Each becomes the same few numbers, in OpenCV's terms: pixels are counted from the centre of the first; distortion is k1,
+k2, p1, p2, k3... or, of a fisheye lens, the four numbers of the equidistant model, which is Kalibr's and ROS's too.
+"""
+
+import re
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hamba_core.untrusted import DocumentError
+
+Array = NDArray[np.float64]
+
+_LARGEST_SIDE: Final = 1 << 20  # px
+_MATRIX: Final = ("cameramatrix", "k", "intrinsicmatrix", "cameraintrinsics", "mtx")
+_DISTORTION: Final = (
+    "distortioncoefficients", "distortioncoeffs", "distcoeffs", "distcoeff", "distortion", "dist", "d",
+)  # fmt: skip
+_SIZE: Final = ("imagesize", "resolution", "size", "imgsize", "imageresolution")
+_FISHEYE_MODELS: Final = ("equidistant", "fisheye", "kannalabrandt")
+_PINHOLE_MODELS: Final = ("plumbbob", "rationalpolynomial", "radtan", "radialtangential", "brownconrady", "none", "")
+
+_COLMAP_LINE: Final = re.compile(
+    r"^[ \t]*\d+[ \t]+([A-Z][A-Z_]+)[ \t]+(\d+)[ \t]+(\d+)((?:[ \t]+[-+.\deE]+)+)[ \t]*$", re.M
+)
+_COLMAP: Final[dict[str, tuple[str, bool]]] = {
+    "SIMPLE_PINHOLE": ("f cx cy", False),
+    "PINHOLE": ("fx fy cx cy", False),
+    "SIMPLE_RADIAL": ("f cx cy k1", False),
+    "RADIAL": ("f cx cy k1 k2", False),
+    "OPENCV": ("fx fy cx cy k1 k2 p1 p2", False),
+    "FULL_OPENCV": ("fx fy cx cy k1 k2 p1 p2 k3 k4 k5 k6", False),
+    "OPENCV_FISHEYE": ("fx fy cx cy k1 k2 k3 k4", True),
+    "SIMPLE_RADIAL_FISHEYE": ("f cx cy k1", True),
+    "RADIAL_FISHEYE": ("f cx cy k1 k2", True),
+}
+"""COLMAP's camera models: the names of their numbers, and whether they are of a fisheye lens."""
+
+
+class Lens(NamedTuple):
+    """What a calibration says."""
+
+    size: tuple[int, int] | None  # px; none where the file does not tell
+    matrix: Array  # (3, 3)
+    distortion: Array  # (N,)
+    fisheye: bool
+
+
+def lens_of_colmap(text: str) -> Lens | None:
+    """The camera in COLMAP's cameras.txt, or a line of it; none where the text has no such line."""
+    lines = _COLMAP_LINE.findall(text)
+    if not lines:
+        return None
+    if len(lines) > 1:
+        raise DocumentError(f"expected one camera, found {len(lines)} lines of COLMAP's; leave the one that is meant")
+    model, width, height, numbers = lines[0]
+    if model not in _COLMAP:
+        raise DocumentError(f"expected one of COLMAP's models {', '.join(_COLMAP)}, found {model}")
+    names, fisheye = _COLMAP[model]
+    values = _numbers(numbers).tolist()
+    if len(values) != len(names.split()):
+        raise DocumentError(f"expected {names} of COLMAP's {model}, found {len(values)} numbers")
+    at = dict(zip(names.split(), values, strict=True))
+    # COLMAP counts pixels from the corner of the first.
+    matrix = _matrix_of(at.get("fx", at.get("f")), at.get("fy", at.get("f")), at["cx"] - 0.5, at["cy"] - 0.5)
+    order = ("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
+    distortion = [at.get(name, 0.0) for name in order]
+    return Lens((int(width), int(height)), matrix, np.array(distortion if fisheye or any(distortion) else []), fisheye)
+
+
+def lens_of_tree(tree: Mapping[str, Any]) -> Lens:
+    """The camera in a document of names and values. Raises DocumentError."""
+    cameras = [value for key, value in tree.items() if re.fullmatch(r"cam\d+", str(key)) and isinstance(value, dict)]
+    if len(cameras) > 1:
+        raise DocumentError(f"expected one camera, found {len(cameras)} of Kalibr's; leave the one that is meant")
+    known = {
+        re.sub("[^a-z0-9]", "", str(key).lower()): value for key, value in (cameras[0] if cameras else tree).items()
+    }
+    model = re.sub("[^a-z0-9]", "", str(known.get("distortionmodel") or "").lower())
+    fisheye = model in _FISHEYE_MODELS or bool(_side(known.get("fisheyemodel")))
+    if not fisheye and model not in _PINHOLE_MODELS:
+        raise DocumentError(
+            f"expected the distortion_model plumb_bob, rational_polynomial, radtan, equidistant or none, found {model}"
+        )
+    if (camera := str(known.get("cameramodel", "pinhole"))) != "pinhole":
+        raise DocumentError(f"expected the camera_model pinhole, found {camera}")
+    distortion = np.zeros(0) if model == "none" else _first_array(known, _DISTORTION)
+    return Lens(_size(known), _matrix(known), np.zeros(0) if distortion is None else distortion.reshape(-1), fisheye)
+
+
+def _matrix(known: Mapping[str, Any]) -> Array:
+    """The camera matrix: itself, or the four numbers in it."""
+    matrix = _first_array(known, _MATRIX)
+    if matrix is not None:
+        if matrix.size != 9:
+            raise DocumentError(f"expected camera_matrix (3x3), found {'x'.join(map(str, matrix.shape))}")
+        return matrix.reshape(3, 3)
+    if "intrinsics" in known:
+        four = _array("intrinsics", known["intrinsics"]).reshape(-1)
+        if four.size != 4:
+            raise DocumentError(f"expected intrinsics to be fu, fv, pu, pv, found {four.size} numbers")
+        return _matrix_of(*four.tolist())
+    if all(name in known for name in ("fx", "fy", "cx", "cy")):
+        return _matrix_of(*(_array(name, [known[name]]).item() for name in ("fx", "fy", "cx", "cy")))
+    raise DocumentError("expected camera_matrix (3x3), intrinsics (4), or fx, fy, cx and cy, found none of them")
+
+
+def _matrix_of(fx: float | None, fy: float | None, cx: float, cy: float) -> Array:
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64)
+
+
+def _size(known: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Width and height, px; none where they are not told."""
+    for name in _SIZE:
+        if name in known:
+            sides = [_side(side) for side in _array(name, known[name]).reshape(-1)]
+            if len(sides) != 2 or not all(sides):
+                raise DocumentError(f"expected {name} to be width and height, found {known[name]!r:.60}")
+            return sides[0], sides[1]
+    width, height = (_side(known.get(f"image{side}", known.get(side))) for side in ("width", "height"))
+    if bool(width) != bool(height):
+        raise DocumentError("expected image_width and image_height, found one of them")
+    return (width, height) if width else None
+
+
+def _first_array(known: Mapping[str, Any], names: tuple[str, ...]) -> Array | None:
+    return next((_array(name, known[name]) for name in names if known.get(name) is not None), None)
+
+
+def _array(name: str, node: Any) -> Array:
+    """Numbers: as OpenCV and ROS write a matrix, in rows, in a row, or in a text as XML has them."""
+    try:
+        if isinstance(node, dict):
+            sizes = _numbers(node["sizes"] if "sizes" in node else [node["rows"], node["cols"]])
+            return _numbers(node["data"]).reshape([int(size) for size in sizes])
+        return np.array(node, np.float64) if isinstance(node, list) else _numbers(node)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise DocumentError(f"expected {name} to be numbers, as a matrix or a list, found another") from error
+
+
+def _numbers(value: Any) -> Array:
+    return np.array(value.split() if isinstance(value, str) else value, dtype=np.float64).reshape(-1)
+
+
+def _side(value: Any) -> int:
+    """A whole number; 0 where there is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return int(number) if isfinite(number) and 0 <= number <= _LARGEST_SIDE else 0

@@ -1,0 +1,128 @@
+"""Calibrations as other programs write them, and as people do."""
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from hamba_core.errors import ConfigurationError
+from hamba_core.view import Intrinsics
+from stages.sources.calibration_file import load_calibration
+from stages.sources.intrinsics import CameraModel, folded_share
+from stages.sources.settings import LensSettings
+
+PAGE = Path(__file__).parents[3] / "docs" / "calibration.md"
+EXAMPLES = re.findall(r"```(?:yaml|text)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+MATRIX = np.array([[912.5, 0, 641.5], [0, 910.25, 358.0], [0, 0, 1]])
+K = "K: [600, 0, 640, 0, 600, 360, 0, 0, 1]\n"
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "camera.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("text", EXAMPLES[:5], ids=["OpenCV", "ROS", "Kalibr", "COLMAP", "by hand"])
+def test_every_form_on_the_page_is_the_same_camera(tmp_path: Path, text: str) -> None:
+    calibration = load_calibration(written(tmp_path, text))
+    assert calibration.camera == Intrinsics(912.5, 910.25, 642, 358.5)
+    assert (calibration.size, calibration.fisheye) == ((1280, 720), False)
+    np.testing.assert_allclose(calibration.distortion[:4], [-0.21, 0.06, 0.001, -0.0005])
+    assert not calibration.distortion[4:].any()
+    np.testing.assert_allclose(calibration.matrix, MATRIX)
+
+
+def test_kalibrs_equidistant_lens_is_a_fisheye(tmp_path: Path) -> None:
+    calibration = load_calibration(written(tmp_path, EXAMPLES[5]))
+    assert (calibration.fisheye, calibration.bends, len(EXAMPLES)) == (True, True, 6)
+    np.testing.assert_allclose(calibration.distortion, [-0.02, 0.01, -0.004, 0.0006])
+
+
+@pytest.mark.parametrize(
+    ("text", "distortion", "fisheye"),
+    [
+        ("width: 1280\nheight: 720\ndistortion_model: equidistant\n"
+         "D: [0.1, 0.2, 0.3, 0.4]\nK: [912.5, 0, 641.5, 0, 910.25, 358, 0, 0, 1]\n", [0.1, 0.2, 0.3, 0.4], True),
+        ("image_size: [1280, 720]\nfx: 912.5\nfy: 910.25\ncx: 641.5\ncy: 358\n", [], False),
+        ('{"resolution": [1280, 720], "mtx": [[912.5, 0, 641.5], [0, 910.25, 358], [0, 0, 1]], "dist": [[0.1, 0, 0, 0]]}',  # noqa: E501
+         [0.1, 0, 0, 0], False),
+        ("1 PINHOLE 1280 720 912.5 910.25 642 358.5", [], False),
+        ("7\tFULL_OPENCV\t1280 720 912.5 910.25 642 358.5 1e-1 .2 0 0 -0.3 0 0 0.5",
+         [0.1, 0.2, 0, 0, -0.3, 0, 0, 0.5], False),
+        ("1 OPENCV_FISHEYE 1280 720 912.5 910.25 642 358.5 0.1 0.2 0.3 0.4", [0.1, 0.2, 0.3, 0.4], True),
+        ("cam0:\n  camera_model: pinhole\n  distortion_model: none\n  distortion_coeffs: []\n"
+         "  intrinsics: [912.5, 910.25, 641.5, 358]\n  resolution: [1280, 720]\n", [], False),
+    ],
+)  # fmt: skip
+def test_other_ways_to_write_it(tmp_path: Path, text: str, distortion: list[float], fisheye: bool) -> None:
+    calibration = load_calibration(written(tmp_path, text))
+    assert calibration.camera == Intrinsics(912.5, 910.25, 642, 358.5)
+    assert (calibration.size, calibration.fisheye) == ((1280, 720), fisheye)
+    np.testing.assert_allclose(calibration.distortion, distortion)
+
+
+def test_a_matrix_without_a_size_is_that_of_the_first_picture(tmp_path: Path) -> None:
+    path = written(tmp_path, "camera_matrix: [[600, 0, 320], [0, 600, 240], [0, 0, 1]]")
+    model = CameraModel(LensSettings(calibration=path))
+    assert model.of(640, 480) == Intrinsics(600, 600, 320.5, 240.5)
+    assert model.of(1280, 960) == Intrinsics(1200, 1200, 641, 481)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("cam0: {intrinsics: [1, 1, 1, 1]}\ncam1: {intrinsics: [1, 1, 1, 1]}\n", "found 2 of Kalibr's"),
+        ("1 PINHOLE 10 10 5 5 5 5\n2 PINHOLE 10 10 5 5 5 5\n", "found 2 lines of COLMAP's"),
+        ("1 OPENCV 1280 720 912.5 910.25 642", "expected fx fy cx cy k1 k2 p1 p2 of COLMAP's OPENCV, found 3 numbers"),
+        ("1 FOV 1280 720 912.5 910.25 642 358 0.9", "COLMAP's models .* found FOV"),
+        ("cam0: {camera_model: omni, intrinsics: [1, 1, 1, 1, 1]}\n", "camera_model pinhole, found omni"),
+        (f"{K}distortion_model: thin_prism\n", "distortion_model plumb_bob.*found thinprism"),
+        ("K: [0, 0, 0, 0, 0, 0, 0, 0, 0]\nwidth: 4\nheight: 3\n", "was the camera calibrated"),
+        (f"{K}image_size: [720, 300]\n", "is the size width, height"),
+        ("K: [600, 0, 640, 0, 600, 360, 0, 0]\n", r"camera_matrix \(3x3\), found 8"),
+        (f"{K}width: 640\n", "found one of them"),
+        (f"{K}size: 640\n", "expected size to be width and height, found 640"),
+        ("K: [a, b]\n", "expected k to be numbers"),
+        ("notes: mine\n", "found none of them"),
+    ],
+)
+def test_what_cannot_be_used_is_said_and_why(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"camera\.yaml: .*{words}"):
+        load_calibration(written(tmp_path, text))
+
+
+def test_a_distortion_that_folds_back_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As where the board was seen in the middle alone: far from there k3 turns the picture inside out."""
+    text = "K: [926, 0, 640, 0, 926, 360, 0, 0, 1]\nsize: [1280, 720]\nD: [-0.014, 1.42, 0, 0, -6.4]\n"
+    path = written(tmp_path, text)
+    model = CameraModel(LensSettings(calibration=path))
+    model.of(1280, 720)
+    assert "folds back on itself in" in caplog.text
+    assert model.choice().fallback
+    # Its radius in the picture, r + k1 r^3 + k2 r^5 + k3 r^7, is greatest where that has no slope.
+    r = np.sqrt(np.linspace(0, 1, 100_001))
+    turn = r[np.argmax(1 + 3 * -0.014 * r**2 + 5 * 1.42 * r**4 - 7 * 6.4 * r**6 < 0)] * 926
+    columns, rows = np.meshgrid(np.arange(1280) - 640, np.arange(720) - 360)
+    expected = (np.hypot(columns, rows) > turn).mean()
+    assert folded_share(load_calibration(path), (1280, 720)) == pytest.approx(expected, abs=0.02)
+    assert folded_share(load_calibration(written(tmp_path, EXAMPLES[0])), (1280, 720)) == 0
+
+
+def test_kalibrs_fisheye_is_made_a_pinhole(tmp_path: Path) -> None:
+    model = CameraModel(LensSettings(calibration=written(tmp_path, EXAMPLES[5])))
+    camera = model.of(1280, 720)
+    points = np.array([[[x, y, 1.0]] for x in (-0.6, 0, 0.6) for y in (-0.4, 0, 0.4)])
+    matrix, zero = np.array([[420.0, 0, 639.5], [0, 420, 359.5], [0, 0, 1]]), np.zeros(3)
+    seen, _ = cv2.fisheye.projectPoints(points, zero, zero, matrix, np.array([-0.02, 0.01, -0.004, 0.0006]))
+    image = np.zeros((720, 1280, 3), np.uint8)
+    for x, y in seen.reshape(-1, 2):
+        cv2.circle(image, (round(x * 16), round(y * 16)), 6 * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
+    straight = model.undistorted(image)
+    rows, columns = np.mgrid[-12:13, -12:13]
+    for x, y in camera.project(points.reshape(-1, 3)) - 0.5:
+        patch = straight[round(y) - 12 : round(y) + 13, round(x) - 12 : round(x) + 13, 0].astype(float)
+        found = np.array([(patch * axis).sum() / patch.sum() for axis in (columns, rows)])
+        assert np.linalg.norm(found - (x - round(x), y - round(y))) < 0.5
