@@ -41,6 +41,9 @@ test-slow: setup compilers ## The tests that take minutes, and the readers in ot
 test-gpu: setup ## The tests that need CUDA
 	@$(BIN)/pytest -m gpu --timeout 1800 tests/gpu
 
+gpu-check: setup ## All that a visit to a GPU can tell, in eight minutes, into out/gpu; DEVICE=cpu TINY=tiny tries it out
+	@PYTHON=$(abspath $(BIN)/python) OUT=out/gpu bash tests/gpu/visit/check.sh $(or $(LIMIT),470)
+
 lint: setup ## ruff: lint and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
