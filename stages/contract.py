@@ -101,6 +101,9 @@ class Sink(ABC):
     """A sink takes results. A `with` block closes it; only whoever has a run can open it."""
 
     name: str
+    spare: bool = False
+    """It may end by itself: a live run in which it cannot write goes on without it, as long as another sink is there
+    that is not spare."""
     patient: bool = False
     """Its `write` may wait as long as it likes, since it waits for a person or a program: the runner never gives it up.
     Whoever it waits for lets it go at the end."""

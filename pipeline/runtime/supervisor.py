@@ -4,14 +4,17 @@ It works in the thread that called `Runner.run`: whenever the bell rings, it loo
 is due. Nothing depends on how often it looks or on what it saw before, so an interrupted look is simply repeated.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-from hamba_core.errors import StuckStageError
+from hamba_core.errors import OutputError, StuckStageError
 from pipeline.runtime.drops import DISCARDED
 from pipeline.runtime.worker import Failure, Shared, Worker
 from pipeline.runtime.workers import SinkWorker, SourceWorker, StageWorker
-from stages.packets import RunInfo, SourceInfo, Status
+from stages.packets import Choice, RunInfo, SourceInfo, Status
+
+logger = logging.getLogger(__name__)
 
 STATUS_INTERVAL_NS = 1_000_000_000
 
@@ -42,6 +45,7 @@ class Supervisor:
         self._next_status_ns = self._clock.now_ns() + STATUS_INTERVAL_NS
         self._stop_asked = self._stop_seen = False
         self._failures_seen = self._endings_seen = 0
+        self._lost: dict[Worker, BaseException] = {}  # sinks that the run goes on without
         self.error: BaseException | None = None
         """The first exception of the run."""
         self.state, self.reason = "ended", "the source ended"
@@ -59,6 +63,8 @@ class Supervisor:
         for worker in self._workers:
             if worker.closed:
                 worker.join()
+        if self.error is None:
+            self.error = next(iter(self._lost.values()), None)
 
     @property
     def abandoned(self) -> tuple[str, ...]:
@@ -80,7 +86,8 @@ class Supervisor:
 
     def status(self, state: str, reason: str = "") -> Status:
         """Return the state of the run in numbers."""
-        choices = tuple(chain.from_iterable(worker.choices for worker in self._workers))
+        lost = [Choice(worker.name, "ended early", str(error), fallback=True) for worker, error in self._lost.items()]
+        choices = (*chain.from_iterable(worker.choices for worker in self._workers), *lost)
         return self._telemetry.status(state, reason, choices)
 
     def tell(self, status: Status) -> None:
@@ -145,10 +152,25 @@ class Supervisor:
 
     def _handle_failure(self, failure: Failure) -> None:
         worker = failure.worker
+        if worker in self._lost or self._can_do_without(failure):
+            self._lost.setdefault(worker, failure.error)
+            return
         self._record(worker.name, failure.error)
         if failure.at_work and not (worker is self._source and worker.opened):
             self._discard_before(worker)
             self._wind_down(self._workers)
+
+    def _can_do_without(self, failure: Failure) -> bool:
+        """Return whether a live run goes on: a spare sink cannot write, and another that is not spare still does."""
+        flowing = self._shared.go.is_set() and not self._shared.finish
+        spare = failure.worker in self._sinks and failure.worker.spare and isinstance(failure.error, OutputError)
+        if not (self._shared.live and flowing and spare):
+            return False
+        failed = {other.worker for other in self._shared.failures}
+        if not any(not sink.spare and not sink.over and sink not in failed for sink in self._sinks):
+            return False
+        logger.error("%s has ended, and the run goes on without it: %s", failure.worker.name, failure.error)
+        return True
 
     def _handle_ending(self, worker: Worker) -> None:
         """End the run, as a part asked that raised EndOfStream. Hurry only parts whose work is of no more use."""

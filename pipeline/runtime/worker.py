@@ -87,6 +87,11 @@ class Worker(ABC):
         shared.telemetry.add(Meter(self.name, self.ledger, self.times))
 
     @property
+    def spare(self) -> bool:
+        """Whether a live run goes on where it cannot."""
+        return isinstance(self._part, Sink) and self._part.spare
+
+    @property
     def started(self) -> bool:
         """Whether its thread runs, or has run."""
         return self._thread.ident is not None

@@ -42,6 +42,7 @@ class Overlay(Sink):
     """
 
     name = "overlay"
+    spare = True
 
     def __init__(self, path: Path, settings: OverlaySettings | None = None, *, stills: bool = False) -> None:
         self._path = path

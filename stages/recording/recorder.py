@@ -42,6 +42,7 @@ class Recorder(Sink):
     """Writes an MCAP file at `path`, which must not exist. After a kill it lacks at most the last second."""
 
     name = "record"
+    spare = True
 
     def __init__(self, path: Path, settings: RecordingSettings | None = None) -> None:
         self._path = path

@@ -28,6 +28,7 @@ class Summary(Sink):
     """Writes a JSON file at `path`, which must not exist, when the run ends. A run that is killed leaves none."""
 
     name = "summary"
+    spare = True
 
     def __init__(self, path: Path) -> None:
         self._path = path

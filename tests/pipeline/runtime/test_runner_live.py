@@ -1,11 +1,12 @@
 """Live runs: what is dropped, what is kept, what a failing frame does."""
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import pytest
 
+from hamba_core.errors import OutputError
 from pipeline.runtime.runner import RuntimeSettings, SinkPolicy
 from stages.packets import Frame
 
@@ -178,3 +179,45 @@ def test_memory_stays_bounded_while_a_stage_and_a_sink_are_slow(rig: "Rig") -> N
     rig.check(rig.finish())
     # In the hands of the source and of its generator, at the entrance, and in the line. Results hold no frames.
     assert 1 <= max(most) <= 2 + 1 + 2
+
+
+def test_a_spare_sink_that_cannot_write_ends_alone_and_the_others_go_on(
+    rig: "Rig", caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.build(count=10**6, mode="live", settings=RuntimeSettings(max_consecutive_failures=1))
+    full, other = rig.sinks[0], rig.sinks[1]
+    full.spare = True
+
+    def fail(index: int) -> None:
+        if index >= 5:
+            raise OutputError("hands.mcap: expected to be able to write, found: No space left on device")
+
+    full.on("write", fail)
+    rig.start()
+    rig.until(lambda: any(choice.subject == full.name for choice in rig.status().choices))
+    seen = len(other.results)
+    rig.until(lambda: len(other.results) > seen + 50)
+    rig.runner.stop()
+    report = rig.finish()
+    assert isinstance(rig.error, OutputError)  # so that the command's exit status tells, once all is done
+    assert report.state == "stopped"
+    choice = next(choice for choice in report.choices if choice.subject == full.name)
+    assert choice.fallback
+    assert "No space left" in choice.reason
+    assert "goes on without it" in caplog.text
+    assert full.log[-1] == other.log[-1] == "close"
+    assert other.told[-1].state == "stopped"
+
+
+@pytest.mark.parametrize("mode", ["live", "offline"])
+def test_the_last_sink_that_is_not_spare_ends_the_run_and_so_does_any_offline(rig: "Rig", mode: Any) -> None:
+    rig.build(count=10**6 if mode == "live" else 50, mode=mode, settings=RuntimeSettings(max_consecutive_failures=3))
+    for sink in rig.sinks if mode == "live" else rig.sinks[:1]:
+        sink.spare = True
+
+    def fail(index: int) -> None:
+        raise OutputError("full")
+
+    rig.sinks[0].on("write", fail)
+    assert rig.finish().state == "failed"
+    assert isinstance(rig.error, OutputError)
