@@ -81,8 +81,9 @@ def main() -> None:
     interrupted_by_signals()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes; as standard error does it
-    from pipeline.terminal import leave, run_app
+    from pipeline.terminal import leave, mend_streams, run_app, status_with_output
     from stages.common.terminal import log_to_terminal
 
+    mend_streams()
     log_to_terminal()
-    leave(run_app(app, sys.argv[1:]))
+    leave(status_with_output(run_app(app, sys.argv[1:])))

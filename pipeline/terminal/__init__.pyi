@@ -11,6 +11,7 @@ from .errors import (
     INTERRUPTED as INTERRUPTED,
     leave as leave,
     run_app as run_app,
+    status_with_output as status_with_output,
     with_notes as with_notes,
 )
 from .run_exports import (
@@ -25,3 +26,4 @@ from .session import (
     run_tidily as run_tidily,
     written_in as written_in,
 )
+from .streams import mend_streams as mend_streams

@@ -11,6 +11,7 @@ import typer
 
 from hamba_core.errors import HambaError
 from pipeline.terminal.documents import print_error
+from pipeline.terminal.streams import PIPE_CLOSED, check_limits, output_error
 from stages.common.terminal import tell
 
 ABANDONED_PREFIX = "hamba "
@@ -32,6 +33,7 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
+        check_limits()
         result = app(args=arguments, standalone_mode=False)
     except typer.TyperException as error:
         return _tell_usage(_without_secrets(error, arguments), as_json="--json" in arguments)
@@ -39,6 +41,9 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except HambaError as error:
         return _tell(error, str(error), error.exit_status, debug=debug, as_json="--json" in arguments)
+    except MemoryError as error:
+        message = "expected enough memory for this, found too little; close other programs, or try smaller pictures"
+        return _tell(error, message, 1, debug=debug, as_json="--json" in arguments)
     except Exception as error:  # noqa: BLE001 - the last line of defence: nobody else is left to tell the user
         message = (
             f"unexpected {type(error).__name__}: {error}\n"
@@ -46,6 +51,17 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         )
         return _tell(error, message, 1, debug=debug, as_json="--json" in arguments)
     return result if isinstance(result, int) else 0
+
+
+def status_with_output(status: int) -> int:
+    """The exit status, or another where standard output did not take what was written to it."""
+    error = output_error()
+    if error is None or status:
+        return status
+    if isinstance(error, BrokenPipeError):
+        return PIPE_CLOSED
+    tell(f"error: expected to be able to write to standard output, found: {error.strerror}")
+    return HambaError.exit_status
 
 
 def leave(status: int) -> NoReturn:
