@@ -11,6 +11,7 @@ from .meshes import (
 )
 from .mirror import MIRROR as MIRROR, mirrored_points as mirrored_points, mirrored_rotations as mirrored_rotations
 from .rotations import (
+    continuous_euler_zxy as continuous_euler_zxy,
     euler_zxy as euler_zxy,
     exp_so3 as exp_so3,
     hat as hat,

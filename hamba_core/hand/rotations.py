@@ -112,3 +112,27 @@ def euler_zxy(matrices: ArrayLike) -> Array:
     c = np.arctan2(cosine * m[..., 0, 2] + sine * m[..., 1, 2], cosine * m[..., 0, 0] + sine * m[..., 1, 0])
     result: Array = np.stack([a, b, c], -1)
     return result
+
+
+def continuous_euler_zxy(matrices: ArrayLike, before: ArrayLike | None = None) -> Array:
+    """As `euler_zxy` of rotations that follow one another, (N, ..., 3, 3), each nearest to the one before it.
+
+    Every rotation has two triples of angles, Rz(a) Rx(b) Ry(c) and Rz(a + pi) Rx(pi - b) Ry(c + pi), and each of them
+    whole turns besides; at b = ±pi/2 it has any a, and c follows from it. `before` (..., 3) is what the first is to be
+    near; without it, it has b within -pi/2..pi/2.
+    """
+    rotations = np.asarray(matrices, np.float64)
+    angles = euler_zxy(rotations)
+    last = angles[0] if before is None and len(angles) else np.asarray(before, np.float64)
+    for i, (a, b, c) in enumerate(np.moveaxis(angles, -1, 1)):
+        up = rotations[i, ..., 2, 1] > 0
+        locked = np.abs(rotations[i, ..., 2, 1]) > 1 - 1e-9
+        together = np.where(up, a + c, a - c)
+        a = np.where(locked, last[..., 0], a)
+        c = np.where(locked, np.where(up, together - a, a - together), c)
+        one = np.stack([a, b, c], -1)
+        other = np.stack([a + np.pi, np.pi - b, c + np.pi], -1)
+        near, far = (last + np.remainder(each - last + np.pi, 2 * np.pi) - np.pi for each in (one, other))
+        nearer = ((near - last) ** 2).sum(-1) <= ((far - last) ** 2).sum(-1)
+        angles[i] = last = np.where(nearer[..., None], near, far)
+    return angles

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.arrays import Array
-from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, euler_zxy
+from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, continuous_euler_zxy
 from stages.export.rig import TURNING, Rig, name_of, poses_of, rigs_of
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Selection, Track
@@ -65,10 +65,9 @@ def _write(file: TextIO, track: Track, rig: Rig, rows: NDArray[np.intp], rate: f
     file.write(f"\nMOTION\nFrames: {len(rows)}\nFrame Time: {1 / rate:.9f}\n")
     start, before = 0, None
     for poses in poses_of(track, rig):
-        angles = euler_zxy(poses.rotations)
-        # Whole turns are added so that curves do not jump, from one block to the next either.
-        angles = np.unwrap(angles if before is None else np.concatenate([before, angles]), axis=0)[-len(angles) :]
-        before = angles[-1:]
+        # Of the angles that say the same, those nearest to the last ones: between keys, tools turn along the angles.
+        angles = continuous_euler_zxy(poses.rotations, before)
+        before = angles[-1]
         first, stop = np.searchsorted(rows, [start, start + len(angles)])
         values = _channel_values(poses.offsets * _CENTIMETRES, np.degrees(angles), free)[rows[first:stop] - start]
         form = " ".join(["%.6f"] * values.shape[1]) + "\n"

@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 from hamba_core.arrays import Array
 from hamba_core.hand.rotations import (
     angle_between,
+    continuous_euler_zxy,
     euler_zxy,
     exp_so3,
     hat,
@@ -133,3 +134,36 @@ def test_euler_angles_are_turns_about_z_x_and_y_one_after_the_other(matrix: Arra
 def test_euler_angles_hold_where_two_axes_coincide(a: float, sign: int, near: float, c: float) -> None:
     matrix = Rotation.from_euler("ZXY", [a, sign * np.pi / 2 + near, c]).as_matrix()
     np.testing.assert_allclose(Rotation.from_euler("ZXY", euler_zxy(matrix)).as_matrix(), matrix, atol=1e-7)
+
+
+@given(st.lists(rotations, min_size=1, max_size=6))
+def test_continuous_euler_angles_are_the_same_rotations(matrices: list[Array]) -> None:
+    angles = continuous_euler_zxy(np.stack(matrices))
+    np.testing.assert_allclose(Rotation.from_euler("ZXY", angles).as_matrix(), matrices, atol=1e-7)
+
+
+@given(st.lists(rotations, min_size=2, max_size=6), vectors)
+def test_no_angles_of_a_rotation_are_nearer_to_the_last_ones(matrices: list[Array], before: Array) -> None:
+    angles = continuous_euler_zxy(np.stack(matrices), before)
+    for last, now in zip([before, *angles], angles, strict=False):
+        a, b, c = now
+        twin = np.array([a + np.pi, np.pi - b, c + np.pi])
+        twin = last + np.remainder(twin - last + np.pi, 2 * np.pi) - np.pi
+        assert np.linalg.norm(now - last) <= np.linalg.norm(twin - last) + 1e-9
+        assert np.abs(now - last).max() <= np.pi + 1e-9
+
+
+def test_a_turn_through_the_pole_does_not_flip() -> None:
+    """Ten degrees a frame, passing a degree beside where two axes coincide: the plain angles jump by half a turn."""
+    tilt, roll = np.radians(np.arange(40, 141, 10.0)), np.radians(1.0)
+    matrices = Rotation.from_euler("XY", np.column_stack([tilt, np.full_like(tilt, roll)])).as_matrix()
+    plain = np.abs(np.diff(euler_zxy(matrices), axis=0)).max()
+    steps = np.abs(np.diff(continuous_euler_zxy(matrices), axis=0)).max()
+    assert np.degrees(plain) > 150
+    assert np.degrees(steps) < 11
+
+
+def test_angles_at_the_pole_stay_as_they_were() -> None:
+    matrices = Rotation.from_euler("ZXY", [[0.3, 1.2, 0.4], [0.3, np.pi / 2, 0.4], [0.3, 1.9, 0.4]]).as_matrix()
+    angles = continuous_euler_zxy(matrices)
+    np.testing.assert_allclose(angles[:, [0, 2]], [[0.3, 0.4]] * 3, atol=1e-6)
