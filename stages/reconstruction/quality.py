@@ -12,9 +12,9 @@ from stages.packets import HandBox
 
 NO_AGREEMENT: Final = 0.2
 """Of the hand's size in the picture: with joints this far off on average, quality is 0; half of it is half as good."""
-HAND_SIZES: Final = 0.07
-"""Relative scatter of grown-ups' hands about the mean hand, in length; one camera cannot tell a larger hand from a
-nearer one."""
+HAND_SIZES: Final = 0.1
+"""Relative scatter of hands' sizes about the model's mean hand, as its shape directions have it; one camera cannot tell
+a larger hand from a nearer one."""
 
 
 def quality_of(box: HandBox, error: float) -> float:

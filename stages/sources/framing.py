@@ -5,6 +5,7 @@ import logging
 from hamba_core.view import Intrinsics
 from stages.packets import Choice, Frame, FrameMeta, Image
 from stages.sources.intrinsics import CameraModel
+from stages.sources.lens_guess import LensGuess, guess_of_kind
 from stages.sources.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -13,14 +14,20 @@ logger = logging.getLogger(__name__)
 class FrameMaker:
     """Numbers the pictures of a source, gives each its camera and takes the lens's distortion out of it.
 
-    A stream may change its size midway: each frame then carries its own size and camera, and the change is logged.
+    `kind` is that of the source, as in `SourceInfo`. A stream may change its size midway: each frame then carries its
+    own size and camera, and the change is logged.
     """
 
-    def __init__(self, stream: str, settings: SourceSettings) -> None:
+    def __init__(self, stream: str, settings: SourceSettings, kind: str = "file") -> None:
         self._stream = stream
-        self._cameras = CameraModel(settings.lens)
+        self._cameras = CameraModel(settings.lens, guess_of_kind(kind))
         self._size: tuple[int, int] | None = None
         self.given = 0
+
+    def assume(self, guess: LensGuess | None) -> None:
+        """Take this lens, if there is one, where none is given."""
+        if guess is not None:
+            self._cameras.assume(guess)
 
     def camera_of(self, image: Image, focal_35mm: float | None = None) -> Intrinsics:
         """The camera of a picture, without counting it. Raises ConfigurationError where a given one does not fit."""

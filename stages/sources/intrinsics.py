@@ -5,31 +5,31 @@ for a picture of another shape nobody can say what was cut off, so there it is e
 """
 
 import logging
-from math import hypot, radians
+from math import radians
 
 import numpy as np
 
 from hamba_core.errors import ConfigurationError
-from hamba_core.view import ESTIMATED_FIELD_OF_VIEW, Intrinsics
+from hamba_core.view import Intrinsics
 from stages.packets import Choice, Image
 from stages.sources.calibration_file import Calibration, load_calibration
+from stages.sources.lens_guess import PICTURES, LensGuess
 from stages.sources.settings import LensSettings
 
 logger = logging.getLogger(__name__)
 
-FILM_DIAGONAL = hypot(36.0, 24.0)
-"""mm; a focal length "in 35 mm film" is that which spans the same diagonal on it (CIPA DCG-001)."""
-
 _SHAPE_TOLERANCE = 0.01  # relative; a size rounded to whole or even pixels changes the shape by less
 _MAX_CACHED_SIZES = 4
 _FOLDED = 0.005  # of a picture
+_PHOTOGRAPHED = 0.03  # relative standard deviation of a focal length in EXIF, which is rounded to millimetres
 
 
 class CameraModel:
     """Gives every picture its camera, and takes the lens's distortion out of it where a calibration knows it."""
 
-    def __init__(self, settings: LensSettings) -> None:
+    def __init__(self, settings: LensSettings, guess: LensGuess = PICTURES) -> None:
         self._settings = settings
+        self._guess = guess
         self._calibration = load_calibration(settings.calibration) if settings.calibration else None
         self._first: tuple[int, int] | None = None
         self._known: dict[tuple[int, int, float | None], Intrinsics] = {}
@@ -37,6 +37,10 @@ class CameraModel:
         self._foreign: tuple[int, int] | None = None  # a size to which the given camera does not belong
         self._focal_35mm: float | None = None
         self._folded = 0.0  # the share of the picture in which the distortion folds back
+
+    def assume(self, guess: LensGuess) -> None:
+        """Take this lens where none is given; before the first picture."""
+        self._guess = guess
 
     def of(self, width: int, height: int, focal_35mm: float | None = None) -> Intrinsics:
         """The camera of a picture of this size. Raises ConfigurationError for the first, where it does not fit."""
@@ -87,12 +91,14 @@ class CameraModel:
             return Choice(
                 subject, "estimated", f"from the photograph's EXIF: {self._focal_35mm:g} mm in terms of 35 mm film"
             )
-        angle = round(np.degrees(ESTIMATED_FIELD_OF_VIEW))
+        size = self._first or (4, 3)
+        angle = round(float(np.degrees(2 * np.arctan(max(size) / 2 / self._guess.camera(*size).fx))))
         return Choice(
             subject,
             "estimated",
-            f"a field of view of {angle}° along the longer side is assumed; depth scales with it: "
-            "set source.lens.field_of_view, or source.lens.calibration, for true distances",
+            f"{self._guess.reason}: a field of view of {angle}° along the longer side is assumed, give or take "
+            f"{self._guess.focal_std:.0%}; depth scales with it: set source.lens.field_of_view, or "
+            "source.lens.calibration, for true distances",
         )
 
     def _make(self, width: int, height: int, focal_35mm: float | None) -> Intrinsics:
@@ -127,9 +133,8 @@ class CameraModel:
             self._foreign = (width, height)
         if focal_35mm is not None:
             self._focal_35mm = focal_35mm
-            focal = focal_35mm / FILM_DIAGONAL * hypot(width, height)
-            return Intrinsics(focal, focal, width / 2, height / 2, estimated=True)
-        return Intrinsics.estimate(width, height)
+            return LensGuess(focal_35mm, _PHOTOGRAPHED, "EXIF").camera(width, height)
+        return self._guess.camera(width, height)
 
     def _check_reach(self, calibration: Calibration, size: tuple[int, int]) -> None:
         """Say where it cannot be right: beyond what was seen of the board a polynomial does as it likes."""

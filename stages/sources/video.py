@@ -17,6 +17,7 @@ from stages.packets import Choice, Frame, Image, SourceInfo
 from stages.sources.decoding import NoVideoError, PixelConverter, VideoDecoder, open_container, open_decoder, reason_of
 from stages.sources.framing import FrameMaker
 from stages.sources.headers import gif_size
+from stages.sources.lens_guess import guess_of_tags
 from stages.sources.paths import readable_file
 from stages.sources.settings import SourceSettings
 from stages.sources.timestamps import Timeline
@@ -56,6 +57,7 @@ class VideoSource(Source):
             container.close()
             raise SourceError(f"{self._text}: {error}") from error
         decoder = self._decoder
+        self._maker.assume(guess_of_tags({**container.metadata, **decoder.stream.metadata}))
         self._timeline = Timeline(decoder.rate)
         self._tick = decoder.tick
         self._step = 1 / decoder.rate if decoder.rate else 0.0

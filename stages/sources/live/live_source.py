@@ -82,7 +82,7 @@ class LiveSource(Source):
         self.kind = kind
         self._connect = connect
         self._settings = settings
-        self._maker = FrameMaker(stream, settings)
+        self._maker = FrameMaker(stream, settings, kind)
         self._timeline = Timeline()
         self._handover: queue.Queue[_Item] = queue.Queue(_AHEAD)
         self._stop = Event()

@@ -5,12 +5,15 @@ python -m stages.synthetic.make.clip [folder]
 
 import sys
 from fractions import Fraction
+from math import hypot
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 
 from hamba_core.hand import load_generic_hand
+from hamba_core.view import Intrinsics
+from stages.sources.lens_guess import FILM_DIAGONAL
 from stages.synthetic.settings import SyntheticSettings
 from stages.synthetic.source import SyntheticSource
 from stages.synthetic.truth import ClipTruth
@@ -21,12 +24,14 @@ if TYPE_CHECKING:
     from stages.packets import Image
 
 CLIP, TRUTH = "two_hands.mp4", "two_hands_truth.npz"
+LENS = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
 SETTINGS = SyntheticSettings(seed=9, seconds=10)
 
 
-def encode(path: Path, images: "Iterable[Image]", settings: SyntheticSettings) -> None:
-    """Write pictures (height, width, 3) RGB as H.264 that any player shows."""
-    with av.open(path, "w", options={"movflags": "faststart"}) as container:
+def encode(path: Path, images: "Iterable[Image]", settings: SyntheticSettings, camera: Intrinsics) -> None:
+    """Write pictures (height, width, 3) RGB as H.264 that any player shows, with the lens in its tags."""
+    with av.open(path, "w", options={"movflags": "faststart+use_metadata_tags"}) as container:
+        container.metadata[LENS] = f"{camera.fx * FILM_DIAGONAL / hypot(settings.width, settings.height):.2f}"
         stream = container.add_stream("libx264", rate=Fraction(settings.fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = settings.width, settings.height, "yuv420p"
         stream.options = {"crf": "19", "preset": "veryslow"}
@@ -47,7 +52,7 @@ def make_clip(folder: Path, settings: SyntheticSettings = SETTINGS) -> None:
                 truth.append(source.truth(frame.meta.pts))
                 yield frame.image
 
-    encode(folder / CLIP, images(), settings)
+    encode(folder / CLIP, images(), settings, camera)
     size = (settings.width, settings.height)
     ClipTruth.gather(truth, load_generic_hand(), size, settings.fps, camera).save(folder / TRUTH)
 

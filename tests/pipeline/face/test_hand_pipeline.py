@@ -15,6 +15,7 @@ from hamba_core.view import Intrinsics
 from pipeline import HandPipeline, track_hands
 from stages.assets import CLIP
 from stages.packets import FrameResult, Image
+from stages.sources import source_for
 
 FRAMES = 8
 
@@ -42,7 +43,13 @@ def same(first: FrameResult, second: FrameResult) -> bool:
 
 
 def test_frame_by_frame_it_gives_what_a_run_gives(frames: list[Image]) -> None:
-    with HandPipeline(estimator="landmarks") as pipeline, track_hands(CLIP, estimator="landmarks") as tracked:
+    source = source_for(str(CLIP))
+    camera = source.open().camera  # which the file tells, and a picture does not
+    source.close()
+    with (
+        HandPipeline(estimator="landmarks", intrinsics=camera) as pipeline,
+        track_hands(CLIP, estimator="landmarks") as tracked,
+    ):
         for image, expected in zip(frames, islice(tracked, FRAMES), strict=True):
             result = pipeline(image, pts=expected.frame.pts)
             assert len(result.hands) == 2

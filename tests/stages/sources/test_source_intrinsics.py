@@ -13,6 +13,7 @@ from hamba_core.view import Intrinsics
 from stages.packets import Image
 from stages.sources.calibration_file import load_calibration
 from stages.sources.intrinsics import CameraModel
+from stages.sources.lens_guess import PICTURES
 from stages.sources.settings import LensSettings
 
 Fixture = Callable[..., Any]
@@ -34,7 +35,7 @@ def written(path: Path, distortion: NDArray[np.float64] = DISTORTION, **extra: i
 
 def test_nothing_given_is_an_estimate_that_says_so() -> None:
     model = CameraModel(LensSettings())
-    assert model.of(640, 480) == Intrinsics.estimate(640, 480)
+    assert model.of(640, 480) == PICTURES.camera(640, 480)
     assert model.choice().chosen == "estimated"
 
 
@@ -48,7 +49,7 @@ def test_given_values_are_those_of_the_first_picture_and_scale_with_its_size() -
 def test_a_picture_of_another_shape_gets_an_estimate_and_the_report_says_so() -> None:
     model = CameraModel(LensSettings(fx=500, fy=510, cx=330, cy=250))
     model.of(640, 480)
-    assert model.of(480, 640) == Intrinsics.estimate(480, 640)
+    assert model.of(480, 640) == PICTURES.camera(480, 640)
     assert model.choice().fallback
     assert "480x640" in model.choice().reason
 
