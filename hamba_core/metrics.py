@@ -94,9 +94,10 @@ def root_aligned(points: AnyFloats, joints: AnyFloats, true_joints: AnyFloats) -
 
 
 def scale_and_root_aligned(joints: AnyFloats, truth: AnyFloats) -> Array:
-    """Joints (..., 21, 3) scaled until wrist and thumb's tip are as far apart as in truth, then wrist on wrist.
+    """Joints (..., 21, 3) scaled until the first and the fifth are as far apart as in truth, then wrist on wrist.
 
-    HO-3D's published "scale-translation" alignment, which compares joints 0 and 4.
+    HO-3D's published "scale-translation" alignment. In that set's order of joints, as in MANO's, the first is the wrist
+    and the fifth the middle finger's knuckle.
     """
     joints, truth = np.asarray(joints, np.float64), np.asarray(truth, np.float64)
     own, true = (np.linalg.norm(j[..., 4, :] - j[..., 0, :], axis=-1)[..., None, None] for j in (joints, truth))

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.run_options import Checkpoint, Estimator, HandModel, Set
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.evaluation import Table, Tree
+    from pipeline.evaluation import PublishedData, Table, Tree
     from pipeline.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Measure how accurate and how steady hands are.")
 
-Estimator = Annotated[str | None, typer.Option(help="auto, hamba or landmarks. [default: auto]", show_default=False)]
-Checkpoint = Annotated[Path | None, typer.Option(help="Weights: a release folder, a checkpoint or a converted file.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Any setting, as often as needed.", show_default=False),
-]
 Out = Annotated[
     Path | None, typer.Option(help="Folder for the numbers (JSON) and the report (HTML).", show_default=False)
 ]
+Tta = Annotated[
+    bool, typer.Option("--tta", help="Look at each hand 95 times, scaled and turned, and fuse the answers.")
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only so many pictures, for a trial.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON on standard output, and nothing else.")]
 
 
@@ -32,6 +32,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON on
 def synthetic(
     estimator: Estimator = None,
     checkpoint: Checkpoint = None,
+    hand_model: HandModel = None,
     set_: Set = None,
     seeds: Annotated[
         int, typer.Option(min=1, help="People and places as drawn; each harder view has a third as many.")
@@ -79,7 +80,7 @@ def synthetic(
             write_page(page, comparison_page(first, second, names))
             _tell_written([page], console)
         return
-    settings = _settings(estimator, checkpoint, set_)
+    settings = _settings(estimator, checkpoint, set_, hand_model)
     scenes = held_out_scenes(seeds, seconds, views_in(views))
     folder = results_folder(out, "synthetic")
     with share_bar(console, "measuring") as on_progress:
@@ -89,10 +90,116 @@ def synthetic(
     _tell_written(write_results(folder, page_of(tree, measured.gallery), tree), console)
 
 
-def _settings(estimator: str | None, checkpoint: Path | None, set_: list[str] | None) -> "Settings":
+@app.command("freihand")
+def freihand(
+    data: Annotated[Path, typer.Argument(help="The unpacked FreiHAND_pub_v2_eval.", show_default=False)],
+    estimator: Estimator = None,
+    checkpoint: Checkpoint = None,
+    hand_model: HandModel = None,
+    tta: Tta = False,
+    limit: Limit = None,
+    set_: Set = None,
+    out: Annotated[Path, typer.Option(help="Folder for pred.zip; answers already there are kept.")] = Path(
+        "out/eval-freihand"
+    ),
+) -> None:
+    """Answer FreiHAND's evaluation set, into the zip that its server takes. Stopped, it goes on where it was."""
+    from pipeline.evaluation import FreiHand
+
+    settings = _settings(estimator, checkpoint, set_, hand_model)
+    _predict(FreiHand(data), settings, out, data, tta=tta, limit=limit)
+
+
+@app.command("ho3d")
+def ho3d(
+    data: Annotated[Path, typer.Argument(help="The unpacked HO-3D, with evaluation.txt in it.", show_default=False)],
+    version: Annotated[int, typer.Option(min=2, max=3, help="2 or 3.")] = 3,
+    estimator: Estimator = None,
+    checkpoint: Checkpoint = None,
+    hand_model: HandModel = None,
+    tta: Tta = False,
+    limit: Limit = None,
+    set_: Set = None,
+    out: Annotated[Path, typer.Option(help="Folder for pred.zip; answers already there are kept.")] = Path(
+        "out/eval-ho3d"
+    ),
+) -> None:
+    """Answer HO-3D's evaluation split, into the zip that its server takes. Stopped, it goes on where it was."""
+    from pipeline.evaluation import Ho3d
+
+    settings = _settings(estimator, checkpoint, set_, hand_model)
+    _predict(Ho3d(data, 2 if version == 2 else 3), settings, out, data, tta=tta, limit=limit)
+
+
+def _predict(
+    data: "PublishedData", settings: "Settings", out: Path, folder: Path, *, tta: bool, limit: int | None
+) -> None:
+    from rich.console import Console
+
+    from pipeline.evaluation import predict
+    from pipeline.terminal import share_bar
+
+    console = Console(stderr=True)
+    with share_bar(console, "answering") as on_progress:
+        prediction = predict(data, settings, out, augment=tta, limit=limit, on_progress=on_progress)
+    if prediction.not_found:
+        console.print(
+            f"no hand was found in {prediction.not_found} of {prediction.count} pictures; a resting one is answered",
+            style="yellow", highlight=False,
+        )  # fmt: skip
+    _tell_written([prediction.submission], console)
+    if (folder / "evaluation_xyz.json").is_file():
+        sys.stdout.write(f"Score it: hamba eval score {prediction.submission} {folder}\n")
+
+
+@app.command("score")
+def score_(
+    submission: Annotated[Path, typer.Argument(help="pred.zip, or the pred.json in it.", show_default=False)],
+    truth: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder with evaluation_xyz.json and evaluation_verts.json; its pictures are shown.",
+            show_default=False,
+        ),
+    ],
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Score a submission as FreiHAND's and HO-3D's own evaluations do, with plots and the worst pictures."""
+    from rich.console import Console
+
+    from pipeline.evaluation import (
+        read_submission,
+        read_truth,
+        results_folder,
+        score_page,
+        score_submission,
+        score_tables,
+        write_results,
+    )
+    from pipeline.terminal import share_bar
+
+    console = Console(stderr=True, quiet=json)
+    folder = results_folder(out, "score")
+    is_ho3d = (truth / "evaluation.txt").is_file()
+    own, true = read_submission(submission), read_truth(truth)
+    with share_bar(console, "scoring") as on_progress:
+        tree = score_submission(own, true, ho3d=is_ho3d, on_progress=on_progress)
+    tree |= {"submission": str(submission), "truth": str(truth)}
+    _show(score_tables(tree, ho3d=is_ho3d), tree, as_json=json)
+    _tell_written(write_results(folder, score_page(tree, own, true, truth, ho3d=is_ho3d), tree), console)
+
+
+def _settings(
+    estimator: str | None, checkpoint: Path | None, set_: list[str] | None, hand_model: str | None = None
+) -> "Settings":
     from pipeline.settings import load_settings
 
-    values = {"reconstruct.estimator": estimator, "reconstruct.checkpoint": checkpoint}
+    values = {
+        "reconstruct.estimator": estimator,
+        "reconstruct.checkpoint": checkpoint,
+        "reconstruct.hand_model": hand_model,
+    }
     return load_settings("offline", set_ or (), {key: value for key, value in values.items() if value is not None})
 
 

@@ -1,3 +1,15 @@
+from .prediction import Prediction as Prediction, predict as predict
+from .published_data import (
+    FreiHand as FreiHand,
+    Ho3d as Ho3d,
+    PublishedData as PublishedData,
+)
+from .published_report import score_page as score_page, score_tables as score_tables
+from .published_scores import (
+    read_submission as read_submission,
+    read_truth as read_truth,
+    score_submission as score_submission,
+)
 from .report import Page as Page, Table as Table, print_table as print_table, write_page as write_page
 from .results import (
     origin as origin,

@@ -1,18 +1,13 @@
 """The tables, plots and pictures of a synthetic evaluation, from its numbers."""
 
-from collections.abc import Callable, Sequence
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from hamba_core.hand import JOINT_NAMES
 from pipeline.evaluation.gallery import Gallery, Picture
+from pipeline.evaluation.plots import COLOURS, plot
 from pipeline.evaluation.report import Page, Plot, Table, Tile, Tiles, number
 from pipeline.evaluation.scores import MOVING, MUST_BE_FOUND, REST, Tree
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_COLOURS: Final = ("#8a93a3", "#3b7dd8", "#e07b39", "#2f9e6e", "#a05bd0", "#c94f6d")
 
 _KINDS: Final = (
     ("mpjpe", "MPJPE", 1), ("pa_mpjpe", "PA-MPJPE", 2), ("pa_mpvpe", "PA-MPVPE", 2), ("pa_f5", "F@5", 3),
@@ -180,31 +175,10 @@ def _series(runs: dict[str, Tree]) -> list[tuple[str, Tree, str]]:
     return series
 
 
-def _plot(title: str, note: str, size: tuple[float, float], panels: int, draw: Callable[[Sequence[Any]], None]) -> Plot:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    style: dict[Any, Any] = {
-        "font.family": ["DejaVu Sans"], "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
-        "axes.grid": True, "grid.color": "#e6e8ec", "axes.axisbelow": True, "text.parse_math": False,
-    }  # fmt: skip
-    with rc_context(style):
-        figure = Figure(figsize=size, dpi=110, layout="constrained")
-        axes = figure.subplots(1, panels, squeeze=False)[0]
-        draw(axes)
-        return Plot(title, _png(figure), note)
-
-
-def _png(figure: "Figure") -> bytes:
-    file = BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
-
-
 def _pck_plot(runs: dict[str, Tree]) -> Plot:
     def draw(axes: Sequence[Any]) -> None:
         for axis, (kind, title) in zip(axes, (("rooted", "wrist on wrist"), ("aligned", "aligned")), strict=True):
-            for colour, (label, tree, method) in zip(_COLOURS, _series(runs), strict=False):
+            for colour, (label, tree, method) in zip(COLOURS, _series(runs), strict=False):
                 curve = tree["pck"][method].get(kind)
                 if curve:
                     millimetres = [50 * n / (len(curve["share"]) - 1) for n in range(len(curve["share"]))]
@@ -212,7 +186,7 @@ def _pck_plot(runs: dict[str, Tree]) -> Plot:
             axis.set(xlabel="mm", ylabel="share of joints", xlim=(0, 50), ylim=(0, 1), title=title)
             axis.legend(frameon=False, loc="lower right")
 
-    return _plot("Share of correct joints", "By how many millimetres a joint may be off.", (10, 3.4), 2, draw)
+    return plot("Share of correct joints", "By how many millimetres a joint may be off.", (10, 3.4), 2, draw)
 
 
 def _joint_plot(runs: dict[str, Tree]) -> Plot:
@@ -220,7 +194,7 @@ def _joint_plot(runs: dict[str, Tree]) -> Plot:
         (axis,) = axes
         series = _series(runs)
         width = 0.8 / len(series)
-        for place, (colour, (label, tree, method)) in enumerate(zip(_COLOURS, series, strict=False)):
+        for place, (colour, (label, tree, method)) in enumerate(zip(COLOURS, series, strict=False)):
             errors = tree["joint_errors"][method]["aligned"]
             if errors:
                 axis.bar([n + place * width for n in range(21)], errors, width, color=colour, label=label)
@@ -229,13 +203,13 @@ def _joint_plot(runs: dict[str, Tree]) -> Plot:
         axis.legend(frameon=False, ncols=4)
         axis.grid(visible=False, axis="x")
 
-    return _plot("Error by joint, aligned", "", (10, 3.2), 1, draw)
+    return plot("Error by joint, aligned", "", (10, 3.2), 1, draw)
 
 
 def _motion_plot(runs: dict[str, Tree]) -> Plot:
     def draw(axes: Sequence[Any]) -> None:
         for axis, when in zip(axes, ("at rest", "moving"), strict=True):
-            for colour, (label, tree, method) in zip(_COLOURS, _series(runs), strict=False):
+            for colour, (label, tree, method) in zip(COLOURS, _series(runs), strict=False):
                 motion = tree["motion"][method][when]
                 if motion["jitter"] is not None and motion["lag"] is not None:
                     axis.scatter(motion["lag"], motion["jitter"], color=colour, label=label, zorder=3)
@@ -243,4 +217,4 @@ def _motion_plot(runs: dict[str, Tree]) -> Plot:
             axis.set_ylim(bottom=0)
             axis.legend(frameon=False)
 
-    return _plot("Jitter against lag", "Left and low is good.", (10, 3.2), 2, draw)
+    return plot("Jitter against lag", "Left and low is good.", (10, 3.2), 2, draw)

@@ -1,0 +1,262 @@
+"""An estimator over a published evaluation set, into the zip that the set's server takes; it can be resumed."""
+
+import json
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+
+from hamba_core.arrays import Array
+from hamba_core.errors import OutputError
+from hamba_core.hand import HandModel
+from pipeline.evaluation.augmentation import augmented, fused
+from pipeline.evaluation.published_data import Answer, PublishedData, Sample
+from pipeline.settings import Settings
+from stages.common.files import output_error, write_whole
+from stages.detection import HandDetection
+from stages.packets import Choice, Detections, Frame, FrameMeta, HandBox
+from stages.reconstruction import Reconstruction, load_hand_model
+
+SUBMISSION: Final = "pred.zip"
+_STATE: Final = "prediction.json"
+_TOGETHER: Final = 32
+"""Pictures that are begun at once, without augmentation."""
+_STANDING: Final = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+"""A set wants an answer for each picture: where nothing is found, it is a resting hand."""
+_FAR: Final = 0.6  # m
+
+
+class Predictor:
+    """Answers for samples, from the estimator that settings ask for. A context manager.
+
+    The network takes the samples' own boxes. Other estimators need joints: the detector looks for them in each picture,
+    and there is no answer where it finds none; the side is the sample's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.hand_model: HandModel = load_hand_model(settings.reconstruct)
+        self._reconstruction = Reconstruction(settings.reconstruct, self.hand_model)
+        self._detection: HandDetection | None = None
+        if self._reconstruction.estimator != "hamba":
+            one_hand = settings.detect.model_copy(update={"max_hands": 1, "mode": "image"})
+            self._detection = HandDetection(one_hand, stills=True)
+        self._stack = ExitStack()
+        self._asked = 0
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self._reconstruction)
+        if self._detection is not None:
+            self._stack.enter_context(self._detection)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def estimator(self) -> str:
+        """Name of the estimator in use."""
+        return self._reconstruction.estimator
+
+    @property
+    def in_flight(self) -> int:
+        """Calls of `begin` that may be under way at once."""
+        return self._reconstruction.in_flight
+
+    def choices(self) -> tuple[Choice, ...]:
+        """What is in use and why."""
+        return self._reconstruction.choices()
+
+    def begin(self, samples: Sequence[Sample]) -> Callable[[], list[Answer | None]]:
+        """Start on these samples; what it gives waits for their answers, none where no hand was found."""
+        finish = self._reconstruction.begin([self._seen(sample) for sample in samples])
+
+        def answers() -> list[Answer | None]:
+            found: list[Answer | None] = []
+            for result in finish():
+                hand = result.hands[0] if result.hands else None
+                points = (hand.joints, hand.vertices) if hand else ()
+                found.append(Answer(*(p.astype(np.float64) for p in points)) if points else None)
+            return found
+
+        return answers
+
+    def resting(self, sample: Sample) -> Answer:
+        """A resting hand in the middle of the box, for where there is no answer."""
+        left, top, right, bottom = sample.box.tolist()
+        place = _FAR * sample.camera.rays(np.array([(left + right) / 2, (top + bottom) / 2]))
+        flat = np.tile(np.eye(3), (15, 1, 1))
+        posed = self.hand_model.pose(_STANDING, flat, np.zeros(10), place, sample.side)
+        return Answer(posed.joints, posed.vertices)
+
+    def _seen(self, sample: Sample) -> Detections:
+        """The sample as what tracking gives: every one a hand of its own."""
+        self._asked += 1
+        height, width = sample.image.shape[:2]
+        meta = FrameMeta(sample.name, self._asked, float(self._asked), self._asked, width, height, sample.camera)
+        frame = Frame(meta, sample.image)
+        if self._detection is None:
+            nowhere = np.zeros((21, 3), np.float32)
+            box = HandBox(sample.side, 1.0, sample.box, nowhere[:, :2], nowhere, track_id=self._asked)
+            return Detections(frame, (box,))
+        found = self._detection.process(frame)
+        boxes = sorted(found.boxes, key=lambda box: -box.score)[:1]
+        return replace(found, boxes=tuple(replace(box, side=sample.side, track_id=self._asked) for box in boxes))
+
+
+def predict(
+    data: PublishedData,
+    settings: Settings,
+    folder: Path,
+    *,
+    augment: bool = False,
+    limit: int | None = None,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> "Prediction":
+    """Answer the first `limit` samples, all if none is given, and write pred.zip into `folder`, as the server takes it.
+
+    What an earlier call with the same settings left there is kept and gone on with. `augment` fuses 95 looks at each
+    hand. Raises HambaError.
+    """
+    count = len(data) if limit is None else min(limit, len(data))
+    with Predictor(settings) as predictor:
+        prediction = Prediction(folder, data.name, count, _identity(settings, predictor, augment=augment))
+        prediction.open(len(predictor.hand_model.v_template))
+        missing = prediction.missing()
+        done = count - len(missing)
+        for number, sample, answer in _answers(data, predictor, missing, settings, augment=augment):
+            prediction.put(
+                number, data.published(answer or predictor.resting(sample), sample), found=answer is not None
+            )
+            done += 1
+            on_progress(done / count)
+        prediction.choices = predictor.choices()
+    prediction.write_submission()
+    return prediction
+
+
+def _identity(settings: Settings, predictor: Predictor, *, augment: bool) -> dict[str, object]:
+    """What has to be the same for one run to go on with another's answers."""
+    return {
+        "estimator": predictor.estimator,
+        "augmented": augment,
+        "reconstruct": settings.reconstruct.model_dump(mode="json", exclude_defaults=True),
+    }
+
+
+def _answers(
+    data: PublishedData, predictor: Predictor, numbers: Sequence[int], settings: Settings, *, augment: bool
+) -> Iterator[tuple[int, Sample, Answer | None]]:
+    """Each sample and its answer, in order, with as much under way at once as the estimator gains from."""
+    together = 1 if augment else _TOGETHER
+    waiting: deque[tuple[list[int], list[Sample], Callable[[], list[Answer | None]]]] = deque()
+    for start in range(0, len(numbers), together):
+        chosen = list(numbers[start : start + together])
+        samples = [data.sample(number) for number in chosen]
+        looks = augmented(samples[0], settings.reconstruct.rescale) if augment else samples
+        waiting.append((chosen, samples, predictor.begin(looks)))
+        if len(waiting) >= max(predictor.in_flight, 1):
+            yield from _settled(*waiting.popleft(), augment=augment)
+    while waiting:
+        yield from _settled(*waiting.popleft(), augment=augment)
+
+
+def _settled(
+    numbers: list[int], samples: list[Sample], finish: Callable[[], list[Answer | None]], *, augment: bool
+) -> Iterator[tuple[int, Sample, Answer | None]]:
+    answers = finish()
+    yield from zip(numbers, samples, [fused(answers)] if augment else answers, strict=True)
+
+
+class Prediction:
+    """Answers on disk, one by one, so that little is lost when the run is stopped."""
+
+    def __init__(self, folder: Path, data: str, count: int, identity: dict[str, object]) -> None:
+        self.folder, self.count = folder, count
+        self.choices: tuple[Choice, ...] = ()
+        self._identity: dict[str, object] = json.loads(json.dumps({"data": data, "count": count, **identity}))
+
+    def open(self, vertices: int) -> None:
+        """Begin, or go on with what is there. Raises OutputError where that is something else's."""
+        state = self.folder / _STATE
+        shapes = {"joints": (self.count, 21, 3), "vertices": (self.count, vertices, 3), "found": (self.count,)}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if state.exists():
+                if json.loads(state.read_text()) != self._identity:
+                    raise OutputError(
+                        f"{self.folder}: expected answers that were begun with the same data and settings, found "
+                        f"others ({state}); name another folder with --out"
+                    )
+                arrays = {name: np.load(self._file(name), "r+") for name in shapes}
+            else:
+                arrays = {
+                    name: np.lib.format.open_memmap(self._file(name), "w+", np.float32, shape)
+                    for name, shape in shapes.items()
+                }
+                for array in arrays.values():
+                    array[:] = np.nan
+                write_whole(state, json.dumps(self._identity, indent=1).encode())
+        except (ValueError, OSError) as error:
+            if isinstance(error, OSError):
+                raise output_error(self.folder, error) from error
+            raise OutputError(
+                f"{self.folder}: expected answers of an earlier run, found: {error}; remove it"
+            ) from error
+        if any(arrays[name].shape != shape for name, shape in shapes.items()):
+            raise OutputError(f"{self.folder}: expected answers for {self.count} pictures, found others; remove it")
+        self._joints, self._vertices, self._found = (arrays[name] for name in shapes)
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.npy"
+
+    def missing(self) -> list[int]:
+        """The samples without an answer yet."""
+        result: list[int] = np.flatnonzero(np.isnan(self._found)).tolist()
+        return result
+
+    @property
+    def not_found(self) -> int:
+        """In how many pictures no hand was found."""
+        return int((self._found == 0).sum())
+
+    def put(self, number: int, answer: Answer, *, found: bool) -> None:
+        """Keep an answer."""
+        self._joints[number], self._vertices[number] = answer.joints, answer.vertices
+        self._found[number] = found  # last: a number here says that the rest is whole
+
+    @property
+    def submission(self) -> Path:
+        """The zip for the server."""
+        return self.folder / SUBMISSION
+
+    def write_submission(self) -> None:
+        """Write `pred.zip` with `pred.json` in it: joints of each picture and vertices of each. Raises OutputError."""
+        part = self.submission.with_name(f".{SUBMISSION}.part")
+        try:
+            with (
+                zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive,
+                archive.open("pred.json", "w", force_zip64=True) as file,
+            ):
+                for before, points in (("[", self._joints), (",", self._vertices)):
+                    file.write(before.encode())
+                    for number, one in enumerate(points):
+                        file.write((("," if number else "[") + _as_json(one)).encode())
+                    file.write(b"]")
+                file.write(b"]")
+            part.replace(self.submission)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise output_error(self.submission, error) from error
+
+
+def _as_json(points: Array) -> str:
+    """Points (N, 3), metres, to a micrometre."""
+    return "[" + ",".join(f"[{x:.6f},{y:.6f},{z:.6f}]" for x, y, z in points.tolist()) + "]"

@@ -1,0 +1,176 @@
+"""Published evaluation sets as their archives lay them out: pictures, cameras and boxes in, answers in their form out.
+
+To add one, write a class as those below: how many samples there are, what a sample is, and how an answer is written.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from hamba_core.arrays import Array, Float32Array
+from hamba_core.errors import SourceError
+from hamba_core.hand import JOINTS_FROM_MODEL, Side
+from hamba_core.untrusted import NotArraysError, read_pickled_arrays
+from hamba_core.view import Intrinsics
+from stages.packets import Image
+
+FREIHAND_TIPS: Final = (744, 320, 443, 555, 672)
+"""Vertices of MANO's mesh that FreiHAND takes for the tips, thumb first. smplx, and networks trained with it, have 554
+and 671 for those of ring and little finger."""
+_TIP_JOINTS: Final = (4, 8, 12, 16, 20)
+_MANO_VERTICES: Final = 778
+_OPENGL: Final = (1.0, -1.0, -1.0)
+"""Takes OpenCV's axes to OpenGL's (x right, y up, z backward) and back."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One hand in one picture, as a data set shows it to an estimator."""
+
+    name: str
+    image: Image  # (H, W, 3) RGB
+    camera: Intrinsics
+    box: Float32Array  # (4,) px: left, top, right, bottom
+    side: Side
+    wrist: Array | None = None  # (3,) m, camera frame, where the data set gives it
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What an estimator says: a hand in the camera frame, metres, joint order."""
+
+    joints: Array  # (21, 3)
+    vertices: Array  # (V, 3)
+
+
+class PublishedData(ABC):
+    """An evaluation set in a folder."""
+
+    name: str
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many samples it has."""
+
+    @abstractmethod
+    def sample(self, number: int) -> Sample:
+        """One of them. Raises SourceError."""
+
+    @abstractmethod
+    def published(self, answer: Answer, sample: Sample) -> Answer:
+        """The answer in the set's own joint order, axes and origin, as its server takes it."""
+
+
+class FreiHand(PublishedData):
+    """FreiHAND's evaluation set (Zimmermann et al., ICCV 2019), `FreiHAND_pub_v2_eval`: 3,960 right hands.
+
+    A hand fills the middle of its picture of 224 x 224: its box is the middle half, which the crop enlarges.
+    """
+
+    name = "freihand"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._matrices: Any = read_list(folder / "evaluation_K.json")
+
+    def __len__(self) -> int:
+        return len(self._matrices)
+
+    def sample(self, number: int) -> Sample:
+        name = f"{number:08d}"
+        image = read_image(self._folder / "evaluation" / "rgb" / f"{name}.jpg")
+        height, width = image.shape[:2]
+        box = np.array([width / 4, height / 4, 3 * width / 4, 3 * height / 4], np.float32)
+        return Sample(name, image, _camera(np.asarray(self._matrices[number], np.float64), name), box, "right")
+
+    def published(self, answer: Answer, sample: Sample) -> Answer:
+        joints = answer.joints.copy()
+        if len(answer.vertices) == _MANO_VERTICES:
+            joints[list(_TIP_JOINTS)] = answer.vertices[list(FREIHAND_TIPS)]
+        return Answer(joints, answer.vertices)
+
+
+class Ho3d(PublishedData):
+    """HO-3D's evaluation split (Hampali et al., CVPR 2020), version 2 or 3: right hands that hold things.
+
+    Its answers have MANO's joint order with the tips last, OpenGL's axes, and the wrist where the set says that it is.
+    """
+
+    def __init__(self, folder: Path, version: Literal[2, 3]) -> None:
+        self.name = f"ho3d_v{version}"
+        self._folder, self._ending = folder, "png" if version == 2 else "jpg"
+        try:
+            self._names = (folder / "evaluation.txt").read_text().split()
+        except OSError as error:
+            raise SourceError(f"{folder}: expected HO-3D with evaluation.txt in it, found: {error}") from error
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def sample(self, number: int) -> Sample:
+        name = self._names[number]
+        sequence, _, frame = name.partition("/")
+        folder = self._folder / "evaluation" / sequence
+        meta = _read_meta(folder / "meta" / f"{frame}.pkl")
+        wrist = meta["handJoints3D"].reshape(-1, 3)[0].astype(np.float64) * _OPENGL
+        return Sample(
+            name, read_image(folder / "rgb" / f"{frame}.{self._ending}"),
+            _camera(meta["camMat"].astype(np.float64), name), meta["handBoundingBox"].astype(np.float32).reshape(4),
+            "right", wrist,
+        )  # fmt: skip
+
+    def published(self, answer: Answer, sample: Sample) -> Answer:
+        move = 0.0 if sample.wrist is None else sample.wrist - answer.joints[0]
+        in_order = np.empty_like(answer.joints)
+        in_order[list(JOINTS_FROM_MODEL)] = answer.joints
+        return Answer((in_order + move) * _OPENGL, (answer.vertices + move) * _OPENGL)
+
+
+def read_list(path: Path) -> list[Any]:
+    """A JSON file that holds a list. Raises SourceError."""
+    import msgspec
+
+    try:
+        content = msgspec.json.decode(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: expected a list in JSON, found: {error}; unpack the data set's archive") from error
+    if not isinstance(content, list):
+        raise SourceError(f"{path}: expected a list in JSON, found {type(content).__name__}")
+    return content
+
+
+def read_image(path: Path) -> Image:
+    """A picture (H, W, 3) RGB. Raises SourceError."""
+    import cv2
+
+    try:
+        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error) as error:
+        raise SourceError(f"{path}: expected a picture of the data set, found: {error}") from error
+    if image is None:
+        raise SourceError(f"{path}: expected a picture, found something that cannot be decoded")
+    return np.ascontiguousarray(image[..., ::-1], np.uint8)
+
+
+def _camera(matrix: Array, name: str) -> Intrinsics:
+    if matrix.shape != (3, 3):
+        raise SourceError(f"{name}: expected a camera matrix (3, 3), found {matrix.shape}")
+    return Intrinsics(float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2]))
+
+
+_META: Final = {"handBoundingBox": 4, "camMat": 9, "handJoints3D": 3}
+"""Numbers that each of them has at least."""
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    try:
+        arrays = read_pickled_arrays(path.read_bytes(), list(_META))
+    except (OSError, NotArraysError) as error:
+        raise SourceError(f"{path}: expected HO-3D's description of a picture, found: {error}") from error
+    for name, least in _META.items():
+        if name not in arrays or arrays[name].size < least:
+            raise SourceError(f"{path}: expected {name} with {least} numbers, found {arrays.get(name)!r:.80}")
+    return arrays

@@ -1,0 +1,111 @@
+"""The report of a submission's scores: tables beside published ones, plots, and the worst pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from hamba_core.arrays import Array
+from hamba_core.errors import SourceError
+from hamba_core.hand import JOINT_NAMES
+from hamba_core.metrics import AUC_MOST, procrustes_aligned
+from hamba_core.view import Intrinsics
+from pipeline.evaluation.plots import COLOURS, plot
+from pipeline.evaluation.published_data import FreiHand
+from pipeline.evaluation.published_scores import Submission
+from pipeline.evaluation.report import Page, Plot, Table, Tile, Tiles, number
+from pipeline.evaluation.scores import Tree
+
+_KINDS: Final = (
+    ("joints", "joints"), ("joints_aligned", "joints, aligned"), ("joints_scale_and_root", "joints, scale and root"),
+    ("mesh", "mesh"), ("mesh_aligned", "mesh, aligned"),
+)  # fmt: skip
+_PAPER: Final = (("Hamba, paper, with TTA", "5.3", "0.992"), ("Hamba, paper", "5.5", "0.991"))
+"""On FreiHAND: PA-MPVPE, mm, and F@15 aligned (Dong et al., NeurIPS 2024)."""
+_WORST: Final = 12
+
+
+def score_tables(tree: Tree, *, ho3d: bool) -> list[Table]:
+    """All scores, and on FreiHAND the paper's."""
+    errors, auc = tree["errors"], tree["auc"]
+    names = {"joints": "MPJPE", "joints_aligned": "PA-MPJPE", "joints_scale_and_root": "MPJPE, scale and root",
+             "mesh": "MPVPE", "mesh_aligned": "PA-MPVPE"}  # fmt: skip
+    rows = [(names[kind], number(errors[kind], 3), number(auc[kind], 4)) for kind, _ in _KINDS if kind in errors]
+    some = "" if tree["pictures"] == tree["of"] else f" Only the first {tree['pictures']} of {tree['of']} pictures."
+    mesh = "" if tree["same_mesh"] else (
+        f" The mesh has {tree['vertices']} vertices, not the truth's: it has no vertex errors, and is aligned by the "
+        "joints. The published script gives such meshes other F-scores after alignment, for it turns them about their "
+        "own middle."
+    )  # fmt: skip
+    f = [("F@5", number(tree["f5"], 4), number(tree["f5_aligned"], 4)),
+         ("F@15", number(tree["f15"], 4), number(tree["f15_aligned"], 4))]  # fmt: skip
+    tables = [
+        Table("Errors", ("measure", "mm", "AUC 0-50 mm"), tuple(rows), some.strip() + mesh),
+        Table(
+            "F-scores", ("measure", "as it is", "aligned"), tuple(f),
+            f"{100 * tree['mirrored']:.2f} % of the answers are mirrored hands, which the alignment hides.",
+        ),
+    ]  # fmt: skip
+    if not ho3d:
+        own = (("this submission", number(errors.get("mesh_aligned"), 2), number(tree["f15_aligned"], 3)),)
+        tables.append(Table("FreiHAND beside the paper", ("", "PA-MPVPE mm", "F@15 aligned"), own + _PAPER))
+    return tables
+
+
+def score_page(tree: Tree, own: Submission, truth: Submission, folder: Path, *, ho3d: bool) -> Page:
+    """The whole report; pictures where the data set's are in `folder`."""
+    facts = (("pictures", f"{tree['pictures']} of {tree['of']}"), ("mesh", f"{tree['vertices']} vertices"))
+    parts: list[Table | Plot | Tiles] = [*score_tables(tree, ho3d=ho3d), _curves(tree), _joints(tree, ho3d=ho3d)]
+    worst = [] if ho3d else _worst(tree, own, truth, folder)
+    if worst:
+        parts.append(
+            Tiles("The worst pictures", tuple(worst), "Found joints, aligned, in colours; true ones in white.")
+        )
+    return Page("Scores on HO-3D" if ho3d else "Scores on FreiHAND", facts, tuple(parts))
+
+
+def _curves(tree: Tree) -> Plot:
+    def draw(axes: Sequence[Any]) -> None:
+        (axis,) = axes
+        for colour, (kind, title) in zip(COLOURS[1:], [k for k in _KINDS if k[0] in tree["pck"]], strict=False):
+            share = tree["pck"][kind]
+            axis.plot(np.linspace(0, 1e3 * AUC_MOST, len(share)), share, color=colour,
+                      label=f"{title}, area {tree['auc'][kind]:.3f}")  # fmt: skip
+        axis.set(xlabel="mm", ylabel="share of points", xlim=(0, 1e3 * AUC_MOST), ylim=(0, 1))
+        axis.legend(frameon=False, loc="lower right")
+
+    return plot("Share of correct points", "By how many millimetres a point may be off.", (7, 3.6), 1, draw)
+
+
+def _joints(tree: Tree, *, ho3d: bool) -> Plot:
+    names = [f"joint {n}" for n in range(21)] if ho3d else list(JOINT_NAMES)
+
+    def draw(axes: Sequence[Any]) -> None:
+        for axis, (kind, errors) in zip(axes, tree["joint_errors"].items(), strict=True):
+            axis.bar(range(21), errors, color=COLOURS[1])
+            axis.set_xticks(range(21), names, rotation=70, ha="right")
+            axis.set(ylabel="mm", title=dict(_KINDS)[kind])
+            axis.grid(visible=False, axis="x")
+
+    return plot("Error by joint", "", (11, 3.4), 2, draw)
+
+
+def _worst(tree: Tree, own: Submission, truth: Submission, folder: Path) -> list[Tile]:
+    """FreiHAND's pictures with the largest aligned errors, as far as they are there."""
+    tiles = []
+    try:
+        data = FreiHand(folder)
+        for place in np.argsort(tree["by_picture"])[::-1][:_WORST].tolist():
+            sample = data.sample(place)
+            aligned = procrustes_aligned(own.joints[place], truth.joints[place], reflection=True)
+            true, found = (_pixels(sample.camera, points) for points in (truth.joints[place], aligned))
+            caption = f"{tree['by_picture'][place]:.1f} mm · {sample.name}"
+            tiles.append(Tile(sample.image, caption, true, found))
+    except SourceError:  # scores need no pictures
+        return []
+    return tiles
+
+
+def _pixels(camera: Intrinsics, points: Array) -> Any:
+    return camera.project(points).astype(np.float32)

@@ -1,0 +1,244 @@
+"""Published sets: from a folder in their layout to a submission, and from a submission to its scores."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.spatial import KDTree
+
+from hamba_core.errors import HambaError
+from hamba_core.hand import JOINTS_FROM_MODEL
+from pipeline.commands.cli import app
+from pipeline.evaluation import read_submission, read_truth, score_submission
+from pipeline.evaluation.prediction import predict
+from pipeline.evaluation.published_data import FREIHAND_TIPS, Answer, FreiHand, Ho3d, Sample
+from pipeline.evaluation.published_scores import Submission
+from pipeline.settings import load_settings
+from pipeline.terminal import run_app
+
+LANDMARKS = load_settings("offline", ["reconstruct.estimator=landmarks"])
+
+
+def test_predict_zip_and_score_on_a_folder_in_freihands_format(
+    freihand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "answers"
+    assert run_app(app, ["eval", "freihand", str(freihand), "--estimator", "landmarks", "--out", str(out)]) == 0
+    assert f"hamba eval score {out / 'pred.zip'}" in capsys.readouterr().out
+    arguments = ["eval", "score", str(out / "pred.zip"), str(freihand), "--out", str(tmp_path / "scores"), "--json"]
+    assert run_app(app, arguments) == 0
+    tree = json.loads(capsys.readouterr().out)
+    assert tree["pictures"] == 4
+    assert 1 < tree["errors"]["joints_aligned"] < 15
+    assert tree["errors"]["joints"] > tree["errors"]["joints_aligned"]
+    assert 0.5 < tree["f15_aligned"] <= 1
+    assert tree["mirrored"] == 0
+    page = (tmp_path / "scores" / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64") == 4
+    assert page.count("data:image/png;base64") == 2
+
+
+def test_predict_and_score_on_a_folder_in_ho3ds_format(
+    ho3d: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "answers"
+    assert run_app(app, ["eval", "ho3d", str(ho3d), "--estimator", "landmarks", "--out", str(out)]) == 0
+    own, truth = read_submission(out / "pred.zip"), read_truth(ho3d)
+    assert own.joints[:, 0] == pytest.approx(truth.joints[:, 0], abs=1e-5)  # the wrist is given
+    assert (own.joints[..., 2] < 0).all()  # OpenGL looks along -z
+    capsys.readouterr()
+    assert (
+        run_app(app, ["eval", "score", str(out / "pred.zip"), str(ho3d), "--out", str(tmp_path / "s"), "--json"]) == 0
+    )
+    errors = json.loads(capsys.readouterr().out)["errors"]
+    assert errors["joints_aligned"] < errors["joints_scale_and_root"] < 60
+    assert errors["joints_aligned"] < errors["joints"] < 60
+
+
+def test_ho3ds_order_axes_and_root() -> None:
+    random = np.random.default_rng(0)
+    answer = Answer(random.normal(0, 0.05, (21, 3)), random.normal(0, 0.05, (30, 3)))
+    wrist = np.array([0.1, -0.2, 0.7])
+    sample = Sample("a", np.zeros((4, 4, 3), np.uint8), None, np.zeros(4, np.float32), "right", wrist)  # type: ignore[arg-type]
+    given = Ho3d.published(object.__new__(Ho3d), answer, sample)
+    back = (given.joints * (1, -1, -1))[list(JOINTS_FROM_MODEL)]
+    assert back == pytest.approx(answer.joints - answer.joints[0] + wrist)
+    assert given.vertices * (1, -1, -1) == pytest.approx(answer.vertices - answer.joints[0] + wrist)
+
+
+def test_freihands_tips_are_its_own_vertices_where_the_mesh_is_manos(freihand: Path) -> None:
+    data = FreiHand(freihand)
+    sample = data.sample(0)
+    random = np.random.default_rng(0)
+    joints = random.normal(0, 0.05, (21, 3))
+    for vertices, tips in ((778, True), (500, False)):
+        answer = Answer(joints, random.normal(0, 0.05, (vertices, 3)))
+        given = data.published(answer, sample)
+        expected = answer.vertices[list(FREIHAND_TIPS)] if tips else joints[[4, 8, 12, 16, 20]]
+        assert given.joints[[4, 8, 12, 16, 20]] == pytest.approx(expected)
+        assert given.joints[[0, 1, 5, 9]] == pytest.approx(joints[[0, 1, 5, 9]])
+
+
+def test_the_sets_cameras_see_the_truth_in_the_pictures(freihand: Path, ho3d: Path) -> None:
+    joints = read_truth(freihand).joints
+    for data in (FreiHand(freihand), Ho3d(ho3d, 3)):
+        for number in range(len(data)):
+            sample = data.sample(number)
+            pixels = sample.camera.project(joints[number])
+            left, top, right, bottom = sample.box
+            assert pixels.min(0) == pytest.approx((left, top), abs=60)
+            assert (pixels[:, 0] >= left - 1).all()
+            assert (pixels[:, 0] <= right + 1).all()
+            assert (pixels[:, 1] <= bottom + 1).all()
+
+
+class _Counted(FreiHand):
+    asked: list[int]
+
+    def sample(self, number: int) -> Sample:
+        self.asked.append(number)
+        return super().sample(number)
+
+
+def test_a_stopped_prediction_goes_on_where_it_was(
+    freihand: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.evaluation.prediction._TOGETHER", 1)
+    data = _Counted(freihand)
+    data.asked = []
+
+    def stop(share: float) -> None:
+        if share >= 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(data, LANDMARKS, tmp_path / "out", on_progress=stop)
+    assert not (tmp_path / "out" / "pred.zip").exists()
+    data.asked = []
+    resumed = predict(data, LANDMARKS, tmp_path / "out")
+    assert data.asked == [2, 3]
+    whole = predict(data, LANDMARKS, tmp_path / "whole")
+    own, other = read_submission(resumed.submission), read_submission(whole.submission)
+    assert own.vertices == pytest.approx(other.vertices, abs=2e-6)
+
+
+def test_answers_of_other_settings_are_not_gone_on_with(freihand: Path, tmp_path: Path) -> None:
+    predict(FreiHand(freihand), LANDMARKS, tmp_path, limit=1)
+    with pytest.raises(HambaError, match="the same data and settings"):
+        predict(FreiHand(freihand), LANDMARKS, tmp_path, limit=2)
+
+
+def test_the_network_with_augmentation_answers_too(freihand: Path, tiny_release: Path, tmp_path: Path) -> None:
+    settings = load_settings("offline", (), {"reconstruct.checkpoint": tiny_release, "reconstruct.estimator": "hamba"})
+    plain = predict(FreiHand(freihand), settings, tmp_path / "plain", limit=1)
+    fused = predict(FreiHand(freihand), settings, tmp_path / "tta", augment=True, limit=1)
+    one, other = read_submission(plain.submission), read_submission(fused.submission)
+    assert other.vertices.shape == one.vertices.shape
+    assert np.abs(other.vertices - one.vertices).max() > 1e-6
+
+
+def test_where_no_hand_is_found_a_resting_one_is_answered_and_counted(
+    freihand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    import cv2
+
+    folder = tmp_path / "data"
+    shutil.copytree(freihand, folder)
+    cv2.imwrite(str(folder / "evaluation" / "rgb" / "00000001.jpg"), np.full((224, 224, 3), 90, np.uint8))
+    prediction = predict(FreiHand(folder), LANDMARKS, tmp_path / "out", limit=2)
+    assert prediction.not_found == 1
+    assert np.isfinite(read_submission(prediction.submission).joints).all()
+
+
+def _mano_like(seed: int, pictures: int = 3) -> Submission:
+    random = np.random.default_rng(seed)
+    return Submission(random.normal(0, 0.05, (pictures, 21, 3)), random.normal(0, 0.05, (pictures, 778, 3)))
+
+
+def test_perfect_answers_score_nothing_wrong() -> None:
+    truth = _mano_like(0)
+    tree = score_submission(truth, truth, ho3d=True)
+    assert all(value == pytest.approx(0, abs=1e-9) for value in tree["errors"].values())
+    assert tree["auc"]["joints"] == pytest.approx(1)
+    assert tree["auc"]["mesh"] == pytest.approx(1)
+    # Aligned points are off by rounding: not correct at the first threshold, which is 0; the published script has that.
+    assert tree["auc"]["joints_aligned"] == pytest.approx(1, abs=0.0051)
+    assert [tree[name] for name in ("f5", "f15", "f5_aligned", "f15_aligned")] == [1, 1, 1, 1]
+    assert tree["mirrored"] == 0
+
+
+def test_scaled_turned_and_moved_answers_are_right_when_aligned() -> None:
+    truth = _mano_like(1)
+    turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    own = Submission(2 * truth.joints @ turn.T + 0.3, 2 * truth.vertices @ turn.T + 0.3)
+    tree = score_submission(own, truth)
+    assert tree["errors"]["joints_aligned"] == pytest.approx(0, abs=1e-9)
+    assert tree["errors"]["mesh_aligned"] == pytest.approx(0, abs=1e-9)
+    assert tree["f5_aligned"] == 1
+    assert tree["errors"]["joints"] > 100
+    assert tree["f15"] < 0.1
+
+
+def test_mirrored_answers_score_perfectly_as_published_and_are_counted() -> None:
+    truth = _mano_like(2)
+    own = Submission(truth.joints * (-1, 1, 1), truth.vertices * (-1, 1, 1))
+    own.joints[0], own.vertices[0] = truth.joints[0], truth.vertices[0]
+    tree = score_submission(own, truth)
+    assert tree["errors"]["joints_aligned"] == pytest.approx(0, abs=1e-9)
+    assert tree["f5_aligned"] == 1
+    assert tree["mirrored"] == pytest.approx(2 / 3)
+
+
+def test_noisy_answers_score_what_theory_says() -> None:
+    truth = _mano_like(3, pictures=40)
+    noise = np.random.default_rng(4).normal(0, 0.004, (2, 40, 778, 3))
+    own = Submission(truth.joints + noise[0, :, :21], truth.vertices + noise[1])
+    tree = score_submission(own, truth)
+    mean = 1e3 * 0.004 * np.sqrt(8 / np.pi)  # of the length of a vector of three such numbers
+    assert tree["errors"]["mesh"] == pytest.approx(mean, rel=0.01)
+    # Seven of the 3 x 778 degrees of freedom are aligned away, and of 3 x 21.
+    assert tree["errors"]["mesh_aligned"] == pytest.approx(mean * np.sqrt(1 - 7 / 2334), rel=0.01)
+    assert tree["errors"]["joints_aligned"] == pytest.approx(mean * np.sqrt(1 - 7 / 63), rel=0.03)
+    assert tree["auc"]["mesh"] == pytest.approx(1 - mean / 50, abs=0.01)
+
+
+def test_a_mesh_of_other_vertices_is_aligned_by_the_joints() -> None:
+    truth = _mano_like(5)
+    own = Submission(3 * truth.joints + 1, 3 * truth.vertices[:, ::2] + 1)
+    tree = score_submission(own, truth)
+    assert "mesh" not in tree["errors"]
+    # All of its vertices are right; the share of true ones that have one nearer than 5 mm is the recall.
+    recalls = [np.mean(np.asarray(KDTree(mesh[::2]).query(mesh)[0]) < 0.005) for mesh in truth.vertices]
+    assert tree["f5_aligned"] == pytest.approx(np.mean([2 * recall / (1 + recall) for recall in recalls]))
+
+
+def test_fewer_answers_are_scored_against_the_first_pictures() -> None:
+    truth = _mano_like(6)
+    tree = score_submission(Submission(truth.joints[:2], truth.vertices[:2]), truth)
+    assert tree["pictures"] == 2
+    assert tree["of"] == 3
+    with pytest.raises(HambaError, match="1 to 3 answers"):
+        score_submission(_mano_like(6, pictures=4), truth)
+
+
+@pytest.mark.parametrize(
+    "content", [{}, [[]], [[[0, 0, 0]], [[0, 0, 0]]], [[[[1, 2, 3]]], [[[1, 2, 3]]]], [[["a"]], [[1]]]]
+)
+def test_what_is_no_submission_is_refused(content: Any, tmp_path: Path) -> None:
+    path = tmp_path / "pred.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("pred.json", json.dumps(content))
+    with pytest.raises(HambaError, match=r"pred\.zip"):
+        read_submission(path)
+
+
+def test_a_folder_without_the_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(app, ["eval", "freihand", str(tmp_path)]) == 2
+    assert "evaluation_K.json" in capsys.readouterr().err
+    assert run_app(app, ["eval", "ho3d", str(tmp_path)]) == 2
+    assert "evaluation.txt" in capsys.readouterr().err
