@@ -86,6 +86,43 @@ def still_header(data: bytes) -> StillHeader | None:
     return StillHeader(kind, width, height, orientation, focal, complete)
 
 
+def without_packed_texts(data: bytes) -> bytes:
+    """A PNG without texts and colour profile, which are packed and may unpack to gigabytes; other data as it is."""
+    if still_kind(data[:HEAD_BYTES]) != "PNG":
+        return data
+    kept, at = [data[:8]], 8
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        end = at + 12 + length
+        if kind not in (b"zTXt", b"iTXt", b"tEXt", b"iCCP"):
+            kept.append(data[at:end])
+        at = end
+    return data if len(kept) == 1 else b"".join((*kept, data[at:]))
+
+
+def gif_pixels(data: bytes) -> int:
+    """All pixels of a GIF: those of its canvas, as often as it has pictures. 0 where it is none."""
+    size = gif_size(data)
+    if size is None:
+        return 0
+    at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
+    pictures = 0
+    while at < len(data):
+        match data[at]:
+            case 0x2C:
+                pictures += 1
+                flags = data[at + 9] if at + 9 < len(data) else 0
+                at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+            case 0x21:
+                at += 2
+            case _:
+                break
+        while at < len(data) and data[at]:  # blocks of data, each with its length before it
+            at += data[at] + 1
+        at += 1
+    return size[0] * size[1] * pictures
+
+
 def gif_size(head: bytes) -> tuple[int, int] | None:
     """Width and height of a GIF, which is a video here; none if it is none."""
     if head[:6] not in (b"GIF87a", b"GIF89a") or len(head) < 10:

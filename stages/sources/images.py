@@ -19,7 +19,7 @@ from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
 from stages.sources.decoding import PixelConverter, open_container, open_decoder, orientation_of, reason_of
 from stages.sources.framing import FrameMaker
-from stages.sources.headers import HEAD_BYTES, StillHeader, still_header, still_kind
+from stages.sources.headers import HEAD_BYTES, StillHeader, still_header, still_kind, without_packed_texts
 from stages.sources.paths import readable_file
 from stages.sources.settings import SourceSettings
 
@@ -140,7 +140,7 @@ class ImagesSource(Source):
     def _decode(self, path: Path) -> tuple[Image, StillHeader | None]:
         if path.stat().st_size > _MAX_BYTES:
             raise SourceError(f"expected a picture file of at most {_MAX_BYTES // 2**20} MiB, found a larger one")
-        data = path.read_bytes()
+        data = without_packed_texts(path.read_bytes())
         header = still_header(data)
         if header is not None:
             self._check(header)

@@ -50,6 +50,11 @@ class DecodingSettings(StageSettings):
     max_side: int = Field(
         8192, ge=16, le=65535, description="longest side of a picture, px: a guard against files that fill the memory"
     )
+    max_gif_pixels: int = Field(
+        30_000_000_000,
+        ge=1,
+        description="most pixels of a GIF, all its pictures together: a small one can have trillions",
+    )
     threads: int = Field(0, ge=0, le=64, description="threads of the video decoder; 0 is half of the cores, at most 8")
 
 

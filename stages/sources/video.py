@@ -16,7 +16,7 @@ from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
 from stages.sources.decoding import NoVideoError, PixelConverter, VideoDecoder, open_container, open_decoder, reason_of
 from stages.sources.framing import FrameMaker
-from stages.sources.headers import gif_size
+from stages.sources.headers import gif_pixels, gif_size
 from stages.sources.lens_guess import guess_of_tags
 from stages.sources.paths import readable_file
 from stages.sources.settings import SourceSettings
@@ -148,11 +148,18 @@ class VideoSource(Source):
     def _check_head(self, path: Path) -> None:
         """Refuse what FFmpeg would take for a video of another kind or size than it is."""
         size = gif_size(_head(path))
-        if size is not None:
-            try:
-                self._pixels.check_size(*size)
-            except SourceError as error:
-                raise SourceError(f"{self._text}: {error}") from error
+        if size is None:
+            return
+        try:
+            self._pixels.check_size(*size)
+        except SourceError as error:
+            raise SourceError(f"{self._text}: {error}") from error
+        pixels, most = gif_pixels(_head(path, 1 << 28)), self._settings.decoding.max_gif_pixels
+        if pixels > most:
+            raise SourceError(
+                f"{self._text}: expected a GIF of at most {most:.1e} pixels in all its pictures, found {pixels:.1e}; "
+                "make a video of it, or raise the limit: --set source.decoding.max_gif_pixels=N"
+            )
 
     def _broken(self, what: str) -> BrokenSourceError:
         return BrokenSourceError(
@@ -176,10 +183,10 @@ def _unreadable(path: Path, found: str) -> str:
     return f"expected a video or a picture that FFmpeg decodes, found {found}"
 
 
-def _head(path: Path) -> bytes:
+def _head(path: Path, size: int = 4096) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(4096)
+            return file.read(size)
     except OSError:  # it vanished; what reads it next says so
         return b""
 

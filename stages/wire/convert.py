@@ -15,6 +15,7 @@ from stages import packets
 from stages.common.plain import plain
 from stages.packets import ClockAnchor, FrameMeta, FrameResult, HandTopology
 from stages.wire import maps
+from stages.wire.jpeg import check_jpeg
 from stages.wire.maps import VERSION
 from stages.wire.messages import HandsMessage, ImageMessage, Message, ModelMessage, StatusMessage, VertexForm
 
@@ -223,7 +224,6 @@ def _image_map(message: ImageMessage) -> maps.Image:
 
 
 def _image(given: maps.Image) -> ImageMessage:
-    if not given.jpeg.startswith(b"\xff\xd8"):
-        raise WireError(f"jpeg: expected a JPEG picture, found bytes that start {given.jpeg[:4]!r}")
+    check_jpeg(given.jpeg)
     frame = _frame(given.stream, given.frame, given.camera)
     return ImageMessage(frame, given.jpeg, given.published_ns, _clock(given.clock))

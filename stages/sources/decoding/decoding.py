@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from hamba_core.errors import SourceError
 from stages.packets import Choice
+from stages.sources.decoding.demuxers import formats_of_address, formats_of_file
 from stages.sources.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -138,8 +139,14 @@ def open_container(
     options: Mapping[str, str] | None = None,
     timeout: tuple[float, float] | None = None,
 ) -> InputContainer:
-    """Open what FFmpeg calls a URL, or a file object; larger pictures than set are refused. Raises FFmpegError."""
-    limit = {"max_pixels": str(settings.decoding.max_side**2)}
+    """Open what FFmpeg calls a URL, or a file object; larger pictures than set are refused. Raises FFmpegError.
+
+    It is taken for media alone (`demuxers`), unless `format` says what it is.
+    """
+    limit = {"max_pixels": str(settings.decoding.max_side**2), "pattern_type": "none"}
+    if format is None:
+        is_file = not isinstance(url, str) or url.startswith("file:")
+        limit["format_whitelist"] = formats_of_file(str(url)) if is_file else formats_of_address()
     return av.open(
         url, "r", format=format, options={**limit, **(options or {})}, timeout=timeout, metadata_errors="replace"
     )

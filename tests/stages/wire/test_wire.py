@@ -28,6 +28,8 @@ from stages.packets import (
     Status,
 )
 
+SMALL_JPEG = b"\xff\xd8\xff\xc0\0\x0b\x08\0\x30\0\x40\x01\x01\x11\0"
+"""The beginning of a picture of 64x48."""
 CLOCK = ClockAnchor(123, 1_700_000_000_000_000_000)
 STREAMS = st.from_regex(r"[A-Za-z0-9_.\-]{1,64}", fullmatch=True)
 COUNTS = st.integers(0, 2**53)
@@ -179,7 +181,7 @@ def test_what_was_not_measured_is_nil_on_the_wire_and_nan_in_python() -> None:
 
 @given(frames(), st.binary(max_size=50))
 def test_a_picture_comes_out_as_it_went_in(frame: FrameMeta, data: bytes) -> None:
-    message = wire.ImageMessage(frame, b"\xff\xd8" + data, 7, CLOCK)
+    message = wire.ImageMessage(frame, SMALL_JPEG + data, 7, CLOCK)
     got = wire.decode(wire.encode(message))
     assert isinstance(got, wire.ImageMessage)
     assert (got.jpeg, got.frame.index, got.frame.camera) == (message.jpeg, frame.index, frame.camera)

@@ -41,7 +41,7 @@ def seeds(make_result: Callable[..., FrameResult], topology: HandTopology) -> li
         wire.HandsMessage(2, empty, 3, CLOCK),
         wire.ModelMessage("hands", topology, "hamba", {"hamba-stream": "0"}, 3, CLOCK),
         wire.StatusMessage(status, 3, CLOCK),
-        wire.ImageMessage(result.frame, b"\xff\xd8" + bytes(100), 3, CLOCK),
+        wire.ImageMessage(result.frame, b"\xff\xd8\xff\xc0\0\x0b\x08\0\x30\0\x40\x01\x01\x11\0" + bytes(100), 3, CLOCK),
     ]
     return [wire.encode(message) for message in messages] + [wire.encode(messages[0], "float16")]
 

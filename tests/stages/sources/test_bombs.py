@@ -1,0 +1,88 @@
+"""Pictures of a few kilobytes that unpack to gigabytes, or take hours."""
+
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from hamba_core.errors import SourceError
+from stages.sources import SourceSettings, source_for
+from stages.sources.headers import gif_pixels, without_packed_texts
+from stages.sources.settings import DecodingSettings
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(*chunks: bytes) -> bytes:
+    """A picture of noise with these chunks before its data."""
+    image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    whole = cv2.imencode(".png", image)[1].tobytes()
+    return whole[:33] + b"".join(chunks) + whole[33:]
+
+
+def packed(size: int) -> bytes:
+    """Zeros, packed."""
+    packer = zlib.compressobj(9)
+    return b"".join(packer.compress(bytes(1 << 20)) for _ in range(size >> 20)) + packer.flush()
+
+
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt", "iCCP"])
+def test_packed_texts_and_profiles_of_a_png_take_no_memory(tmp_path: Path, kind: str) -> None:
+    name = b"a\0\0" if kind != "iTXt" else b"a\0\1\0\0\0"
+    (tmp_path / "bomb.png").write_bytes(png(chunk(kind.encode(), name + packed(1 << 30))))
+    program = """
+import resource, sys
+from stages.sources import source_for
+source = source_for(sys.argv[1])
+source.open()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert len(list(source.frames())) == 1
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    child = subprocess.run([sys.executable, "-c", program, str(tmp_path / "bomb.png")], capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr
+    assert int(child.stdout) < 500 << 10, child.stdout  # kB, most of it Python and its packages
+
+
+def test_a_png_without_its_texts_is_the_same_picture(tmp_path: Path) -> None:
+    text = chunk(b"zTXt", b"a\0\0" + zlib.compress(b"hello"))
+    assert without_packed_texts(png(text)) == png()
+    assert without_packed_texts(png()[:50] + b"\xff" * 20).startswith(png()[:33])
+    assert without_packed_texts(b"\xff\xd8\xff rest") == b"\xff\xd8\xff rest"
+
+
+def gif(side: int, pictures: int) -> bytes:
+    """A GIF with one pixel in each of its pictures."""
+    head = b"GIF89a" + struct.pack("<HH", side, side) + b"\x80\0\0" + bytes(6)
+    picture = b"\x2c" + struct.pack("<HHHH", 0, 0, 1, 1) + b"\0\x02\x02\x44\x01\0"
+    return head + (b"\x21\xf9\x04\0\x05\0\0\0" + picture) * pictures + b";"
+
+
+def test_a_small_gif_of_thousands_of_huge_pictures_is_refused_by_the_name_of_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "bomb.gif").write_bytes(gif(8000, 5000))
+    assert (tmp_path / "bomb.gif").stat().st_size < 150_000
+    with pytest.raises(SourceError, match=r"source\.decoding\.max_gif_pixels"):
+        source_for(str(tmp_path / "bomb.gif")).open()
+    settings = SourceSettings(decoding=DecodingSettings(max_gif_pixels=1000))
+    (tmp_path / "small.gif").write_bytes(gif(64, 3))
+    with pytest.raises(SourceError, match=r"max_gif_pixels"):
+        source_for(str(tmp_path / "small.gif"), settings).open()
+
+
+def test_the_pixels_of_a_gif_are_counted(tmp_path: Path) -> None:
+    pictures = [PillowImage.fromarray(np.full((48, 64), 40 * i, np.uint8)) for i in range(5)]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=40, comment=b"hello")
+    assert gif_pixels((tmp_path / "a.gif").read_bytes()) == 5 * 48 * 64
+    assert gif_pixels(b"GIF89a") == gif_pixels(b"no gif") == 0
+    source = source_for(str(tmp_path / "a.gif"))
+    source.open()
+    assert len(list(source.frames())) == 5
+    source.close()
