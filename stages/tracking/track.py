@@ -61,9 +61,15 @@ class Track:
         travel = _COASTING * (1 - exp(-(now - self.seen_at) / _COASTING))
         return self.joints + travel * self._velocity
 
-    def see(self, box: HandBox, now: float, *, after_gap: bool) -> None:
-        """Take this detection for the hand; `after_gap` says that it was not seen in the frame before."""
+    def see(self, box: HandBox, now: float, previous: float, *, known: bool = True) -> None:
+        """Take this detection for the hand; `previous` s is when the frame before was.
+
+        `known` is false where it was away for so long, or so far, that what was known of its side counts by half.
+        """
         unseen = now - self.seen_at
+        after_gap = self.seen_at < previous
+        if not known:
+            self._right /= 2
         if box.side == self.side:
             self.doubtful_since = None
         elif after_gap and self.doubtful_since is None:
@@ -72,22 +78,22 @@ class Track:
         palm = list(PALM)
         velocity = (joints[palm].mean(0) - self.joints[palm].mean(0)) / unseen
         self._velocity += (1 - exp(-unseen / _VELOCITY_MEMORY)) * (velocity - self._velocity)
-        self._weigh_side(box, unseen)
+        self._weigh_side(box, unseen, now - previous)
         self.box, self.joints, self.seen_at, self.lost = box, joints, now, False
 
-    def jump(self, box: HandBox, now: float) -> None:
+    def jump(self, box: HandBox, now: float, previous: float) -> None:
         """Take this detection for the hand, though nothing but its side says so."""
-        self._right /= 2
         before = self.seen_at
-        self.see(box, now, after_gap=True)
+        self.see(box, now, previous, known=False)
         self.doubtful_since = before
         self._velocity[:] = 0
 
-    def take_over(self, other: "Track") -> None:
-        """Be the other one, which was not seen since: its id, and what was known of its side."""
+    def take_over(self, other: "Track", *, evidence: bool) -> None:
+        """Be the other one, which was not seen since: its id and, by half, the `evidence` for its side."""
         self.track_id, self.side, self.doubtful_since = other.track_id, other.side, other.seen_at
-        self._right += other._right / 2
-        self._sight += other._sight
+        if evidence:
+            self._right += other._right / 2
+            self._sight += other._sight
 
     def swap_with(self, other: "Track") -> None:
         """Two that had been taken for each other: ids and sides change places, what is seen of each side stays."""
@@ -135,9 +141,9 @@ class Track:
             joints_world=world,
         )
 
-    def _weigh_side(self, box: HandBox, unseen: float) -> None:
+    def _weigh_side(self, box: HandBox, unseen: float, step: float) -> None:
         fading = exp(-unseen / self._side_memory) if self._side_memory else 0.0
-        sight = min(unseen, _LONGEST_SIGHT) * _rightness(box)
+        sight = min(step, _LONGEST_SIGHT) * _rightness(box)
         self._right = fading * self._right + sight
         self._sight += abs(sight)
         if self.track_id is None:

@@ -130,7 +130,8 @@ class HandTracking(Stage[Detections, Detections]):
         """Give every track its detection, if there is one; what no track takes comes back."""
         taken = assigned(self._tracks, boxes, self._now, self._previous, self._settings.max_gap)
         for column, track in taken.items():
-            track.see(boxes[column], self._now, after_gap=track.seen_at < self._previous)
+            known = self._now - track.seen_at <= max(self._settings.max_gap, self._now - self._previous)
+            track.see(boxes[column], self._now, self._previous, known=known)
         left = [box for column, box in enumerate(boxes) if column not in taken]
         return self._found_again(left)
 
@@ -142,7 +143,7 @@ class HandTracking(Stage[Detections, Detections]):
             if track is None or track.seen_at == self._now or self._is_on_top(box):
                 continue
             if box.score >= self._settings.confirm_score:
-                track.jump(box, self._now)
+                track.jump(box, self._now, self._previous)
                 left.remove(box)
         return left
 
@@ -197,14 +198,15 @@ class HandTracking(Stage[Detections, Detections]):
                     return  # both of the person's hands are there already
             else:
                 track.side = other_side(track.side)  # the label is mistaken
-        known = None if self._stills else self._only_one(track.side)
+        # What was known of a hand's side does not speak for one that has this side for want of another.
+        known, evidence = self._only_one(track.side), track.box.side == track.side
         if known is None or self._is_seen(known):
-            known = self._beneath(track)
-        if known is not None:
-            track.take_over(known)
-            self._tracks.remove(known)
-        else:
+            known, evidence = self._beneath(track), True
+        if known is None:
             track.track_id = self._new_id()
+        else:
+            track.take_over(known, evidence=evidence)
+            self._tracks.remove(known)
 
     def _settle_sides(self) -> None:
         """Change the side of hands that have been seen as the other one for long enough."""

@@ -177,6 +177,25 @@ def test_hands_taken_for_each_other_get_their_ids_back() -> None:
         assert np.linalg.norm(box.joints_2d[[0, 5, 9, 13, 17]].mean(0) - place) < 30
 
 
+def test_a_wrong_label_after_both_hands_were_away_is_soon_mended() -> None:
+    """As in heavy blur: the right hand is found first, and called left; then both, and rightly."""
+    rng = np.random.default_rng(0)
+
+    def see(t: float) -> list[HandBox]:
+        if 1 <= t < 1.4:
+            return []
+        right, left = RIGHT.seen(t, rng), LEFT.seen(t, rng)
+        return [flipped(right, 0.95)] if 1.4 <= t < 1.47 else [right, left]
+
+    frames = follow(clock(3), see)
+    first = {box.side: box.track_id for box in frames[0]}
+    wrong = sum(
+        any((box.side == "right") != (box.joints_2d[:, 0].mean() > 320) for box in boxes) for boxes in frames[42:]
+    )
+    assert wrong <= 8, "frames"
+    assert {box.side: box.track_id for box in frames[-1]} == first
+
+
 def test_the_depth_of_a_hand_taken_for_the_other_side_is_turned_back() -> None:
     rng = np.random.default_rng(0)
     world = rng.normal(size=(21, 3)).astype(np.float32)
