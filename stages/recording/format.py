@@ -58,8 +58,23 @@ def run_json(run: RecordedRun) -> bytes:
 
 
 def run_of_json(content: bytes) -> RecordedRun:
-    """The run of its JSON. Raises ValueError."""
-    return msgspec.json.decode(content, type=RecordedRun)
+    """The run of its JSON, its numbers in the ranges that they have on the wire. Raises ValueError."""
+    try:
+        run = msgspec.json.decode(content, type=RecordedRun)
+    except RecursionError as error:
+        raise ValueError("values nested without end") from error
+    source, clock = run.source, run.clock
+    fits = (
+        1 <= source.width <= 2**16
+        and 1 <= source.height <= 2**16
+        and (source.fps is None or 0 < source.fps <= 1e6)
+        and (source.frames is None or 0 <= source.frames <= 2**53)
+        and 0 <= clock.monotonic_ns < 2**62
+        and abs(clock.unix_ns) < 2**62
+    )
+    if not fits:
+        raise ValueError(f"numbers out of their range in {source!s:.200}, {clock}")
+    return run
 
 
 def status_json(status: Status) -> bytes:

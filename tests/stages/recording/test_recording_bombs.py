@@ -1,9 +1,11 @@
-"""A recording that unpacks to gigabytes is told as damaged, and takes no memory."""
+"""Recordings that unpack to gigabytes, hold numbers that nothing can hold, or come from a clock that nobody set."""
 
 import io
 import logging
+import re
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import lz4.frame
@@ -13,8 +15,10 @@ from mcap.data_stream import RecordBuilder
 from mcap.records import Chunk
 
 from hamba_core.errors import SourceError
-from stages.packets import FrameResult, RunInfo
+from stages import wire
+from stages.packets import ClockAnchor, FrameResult, RunInfo
 from stages.recording import Recorder, read_recording
+from stages.recording.format import RecordedRun, run_json, run_of_json
 from stages.recording.mcap_file import MAGIC
 
 SIZE = 1 << 30
@@ -71,3 +75,46 @@ def test_a_chunk_that_unpacks_without_end_is_left_out_and_the_rest_is_read(
     (tmp_path / "alone.mcap").write_bytes(MAGIC + content)
     with pytest.raises(SourceError):
         read_recording(tmp_path / "alone.mcap")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (rb'"width": \d+', b'"width": 10000000000000000000'),
+        (rb'"height": \d+', b'"height": 0'),
+        (rb'"unix_ns": -?\d+', b'"unix_ns": 9223372036854775807'),
+        (rb'"monotonic_ns": \d+', b'"monotonic_ns": -1'),
+        (rb'"fps": [\d.]+', b'"fps": 1e308'),
+        (rb'"settings": \{', b'"settings": {"a": ' + b"[" * 5000 + b"]" * 5000 + b', "b": 1, '),
+    ],
+)
+def test_a_run_whose_description_is_hostile_is_refused_with_words(
+    make_run: Callable[..., RunInfo], old: bytes, new: bytes
+) -> None:
+    run = make_run()
+    run = replace(run, settings={"c": 1}, source=replace(run.source, fps=30.0))
+    content = run_json(RecordedRun.of(run))
+    assert run_of_json(content).stream == run.stream
+    hostile, count = re.subn(old, new, content)
+    assert count >= 1
+    with pytest.raises(ValueError, match=r"range|nested|expected|Expected"):
+        run_of_json(hostile)
+
+
+def test_a_wall_clock_before_1970_is_recorded_published_and_read_back(
+    tmp_path: Path, make_run: Callable[..., RunInfo], make_result: Callable[..., FrameResult]
+) -> None:
+    run = make_run()
+    early = ClockAnchor(run.clock.monotonic_ns, -3_600_000_000_000)
+    for live in (True, False):
+        path = tmp_path / f"{live}.mcap"
+        recorder = Recorder(path)
+        recorder.open(replace(run, clock=early, source=replace(run.source, live=live)))
+        for index in range(3):
+            recorder.write(make_result(index))
+        recorder.close()
+        recording = read_recording(path)
+        assert [result.frame.index for result in recording.results()] == [0, 1, 2]
+        assert recording.run.clock == early
+    message = wire.HandsMessage(0, make_result(0), 1, early)
+    assert wire.decode(wire.encode(message)).clock == early
