@@ -1,5 +1,8 @@
 """Passwords and tokens of addresses are in no output, file, file's name or recording of a run."""
 
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -112,6 +115,43 @@ def test_an_error_tells_no_secret(
     said = capfd.readouterr()
     assert said.err + said.out
     assert_nowhere(tmp_path, said.out, said.err, caplog.text)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_process_of_a_run_has_the_secret_in_its_command_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/clip.mp4?token={SECRET}"
+        program = "from pipeline.commands.cli import main; main()"
+        arguments = [
+            "run",
+            "--source-file",
+            "-",
+            "--preset",
+            "offline",
+            "--out",
+            "out",
+            *(["--jobs", "1"] if batch else []),
+        ]
+        run = subprocess.Popen(
+            [sys.executable, "-c", program, *arguments],
+            cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        assert run.stdin is not None
+        run.stdin.write(f"{address}\n".encode())
+        run.stdin.close()
+        silent.settimeout(60)
+        try:
+            connection, _ = silent.accept()  # the address is being opened
+            request = connection.recv(10_000)
+            assert SECRET.encode() in request
+            lines = {path: path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()}
+            assert any(b"--source-file" in line for line in lines.values())
+            assert not [path for path, line in lines.items() if SECRET.encode() in line]
+            connection.close()
+        finally:
+            run.kill()
+            run.wait()
 
 
 def test_an_address_where_none_belongs_is_not_told(capfd: pytest.CaptureFixture[str]) -> None:
