@@ -5,6 +5,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -36,20 +37,20 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         check_limits()
         result = app(args=arguments, standalone_mode=False)
     except typer.TyperException as error:
-        return _tell_usage(_without_secrets(error, arguments), as_json="--json" in arguments)
+        return _tell_usage(error, arguments)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except HambaError as error:
-        return _tell(error, str(error), error.exit_status, debug=debug, as_json="--json" in arguments)
+        return _tell(error, str(error), error.exit_status, arguments, debug=debug)
     except MemoryError as error:
         message = "expected enough memory for this, found too little; close other programs, or try smaller pictures"
-        return _tell(error, message, 1, debug=debug, as_json="--json" in arguments)
+        return _tell(error, message, 1, arguments, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last line of defence: nobody else is left to tell the user
         message = (
             f"unexpected {type(error).__name__}: {error}\n"
             "This should not happen; run again with --debug and report what it prints."
         )
-        return _tell(error, message, 1, debug=debug, as_json="--json" in arguments)
+        return _tell(error, message, 1, arguments, debug=debug)
     return result if isinstance(result, int) else 0
 
 
@@ -78,30 +79,33 @@ def with_notes(message: str, error: Exception) -> str:
     return "\n".join([message, *(note for note in getattr(error, "__notes__", ()) if note not in message)])
 
 
-def _tell(error: Exception, message: str, status: int, *, debug: bool, as_json: bool) -> int:
+def _tell(error: Exception, message: str, status: int, arguments: Sequence[str], *, debug: bool) -> int:
     if debug:
-        traceback.print_exception(error)
-    text = with_notes(message, error)
+        tell(_hidden("".join(traceback.format_exception(error)), arguments))
+    text = _hidden(with_notes(message, error), arguments)
     tell(f"error: {text}")
-    if as_json:
+    if "--json" in arguments:
         print_error(error, text, status)
     return status
 
 
-def _without_secrets(error: typer.TyperException, arguments: Sequence[str]) -> typer.TyperException:
-    """The same error, with the addresses of the command line as they may be shown."""
+def _hidden(text: str, arguments: Sequence[str]) -> str:
+    """The same, with addresses of the command line as they may be shown, also those that stand where none belongs."""
     from stages.sources.address import source_name
 
     for argument in arguments:
-        error.message = error.message.replace(argument, str(source_name(argument)))
-    return error
+        shown = str(source_name(argument))
+        if shown != argument:
+            text = text.replace(argument, shown).replace(str(Path(argument)), shown)
+    return text
 
 
-def _tell_usage(error: typer.TyperException, *, as_json: bool) -> int:
+def _tell_usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
     """Tell that the command line is not understood, in typer's own words."""
     from typer.rich_utils import rich_format_error
 
-    if as_json:
+    error.message = _hidden(error.message, arguments)
+    if "--json" in arguments:
         print_error(error, error.format_message(), USAGE)
     else:
         # Every TyperException that parsing raises is of the one kind that typer exports no name for.

@@ -130,7 +130,6 @@ def test_no_process_of_a_run_has_the_secret_in_its_command_line(tmp_path: Path) 
             "offline",
             "--out",
             "out",
-            *(["--jobs", "1"] if batch else []),
         ]
         run = subprocess.Popen(
             [sys.executable, "-c", program, *arguments],
@@ -154,8 +153,9 @@ def test_no_process_of_a_run_has_the_secret_in_its_command_line(tmp_path: Path) 
             run.wait()
 
 
-def test_an_address_where_none_belongs_is_not_told(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run_app(app, ["demo", "rtsp://admin:SeKret@127.0.0.1/x"]) == 2
+@pytest.mark.parametrize("command", ["demo", "view", "web", "record", "play", "info", "export", "run --address"])
+def test_an_address_where_none_belongs_is_not_told(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_app(app, [*command.split(), "rtsp://admin:SeKret@127.0.0.1/x"]) == 2
     assert SECRET not in "".join(capfd.readouterr())
 
 
