@@ -112,6 +112,9 @@ class SourceSettings(StageSettings):
     realtime: bool = Field(
         False, description="play files at their own rate, as a camera would give them, not as fast as they are read"
     )
+    track: int | None = Field(
+        None, ge=0, description="which video of a file that has several, counted from 0; else the default or largest"
+    )
     lens: LensSettings = LensSettings()
     decoding: DecodingSettings = DecodingSettings()
     pictures: PictureSettings = PictureSettings()

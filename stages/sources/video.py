@@ -126,6 +126,8 @@ class VideoSource(Source):
         if decoder is None:
             return ()
         chosen = [Choice("decoder", decoder.description, "the file's codec"), self._maker.choice()]
+        if decoder.track is not None:
+            chosen.append(decoder.track)
         damage = decoder.damage()
         if damage is not None:
             chosen.append(damage)
@@ -141,7 +143,7 @@ class VideoSource(Source):
         return tuple(chosen)
 
     def _place(self, frame: av.VideoFrame) -> float:
-        pts = self._timeline.place(frame.time)
+        pts = self._timeline.place(self._decoder.time_of(frame) if self._decoder else frame.time)
         self._reached = pts + max(frame.duration * self._tick, self._step)
         return pts
 

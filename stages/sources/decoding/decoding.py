@@ -3,7 +3,7 @@
 import errno
 import logging
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import IO
 
 import av
@@ -23,6 +23,9 @@ _MAX_UNDECODED = 2000  # packets before the first picture: a minute of a stream 
 _MISSING_SECONDS = 1.0
 _MISSING_SHARE = 0.05
 """A video that ends by more than both before the time its header promises has been cut off."""
+_DECODING_TIMES_ALONE = frozenset(("avi",))
+_STARTS_COUNT = frozenset(("matroska,webm",))  # what they call duration is the end, counted from 0
+_DEFAULT_BONUS = 5_000_000  # px that being marked as the default is worth, as for the ffmpeg program
 _TEXT_FORMATS = frozenset(("tty",))  # FFmpeg draws text files as videos of a terminal
 
 
@@ -58,6 +61,19 @@ class VideoDecoder:
         self.lost = 0
         self.concealed = 0
         self.cut = False
+        self.track: Choice | None = None
+        """Which of several video streams this is; none where there is one."""
+        self._no_presentation_times = container.format.name in _DECODING_TIMES_ALONE
+
+    def time_of(self, frame: av.VideoFrame) -> float | None:
+        """Seconds at which a frame is to be shown, by the container; none where it does not say.
+
+        A container that keeps the order of decoding alone, as AVI does, has no time for a frame out of that order: what
+        FFmpeg calls its presentation time there is that of another. Its frames come out at the times packets go in.
+        """
+        if self._no_presentation_times and frame.time_base:
+            return None if frame.dts is None else float(frame.dts * frame.time_base)
+        return frame.time
 
     def frames(self) -> Generator[av.VideoFrame]:
         """Decoded frames in order of presentation, until the container ends.
@@ -167,15 +183,16 @@ def open_decoder(container: InputContainer, settings: SourceSettings, *, live: b
         if container.streams.audio:
             raise SourceError("expected a video, found sound and no video")
         raise NoVideoError("expected a video, found none")
-    best = container.streams.best("video")
-    stream = next((candidate for candidate in moving if candidate is best), moving[0])
+    stream, track = _chosen(moving, settings.track)
     context: object = stream.codec_context
     if context is None:  # PyAV's stubs do not know that an unknown codec leaves it so
         raise SourceError("expected a video that FFmpeg can decode, found an unknown codec; re-encode it as H.264")
     stream.codec_context.options = {"max_pixels": str(settings.decoding.max_side**2)}
     stream.thread_type = "SLICE" if live else "AUTO"
     stream.thread_count = settings.decoding.threads or min(8, max(1, _cores() // 2))
-    return VideoDecoder(container, stream, live=live)
+    decoder = VideoDecoder(container, stream, live=live)
+    decoder.track = track
+    return decoder
 
 
 def reason_of(error: Exception) -> str:
@@ -200,14 +217,57 @@ def _rate(stream: VideoStream) -> float | None:
     return None
 
 
+def _chosen(streams: Sequence[VideoStream], track: int | None) -> tuple[VideoStream, Choice | None]:
+    """The stream that is wanted, else the one that the ffmpeg program takes, and how it was chosen among several."""
+    if track is not None:
+        if track >= len(streams):
+            raise SourceError(
+                f"expected a video with a track {track} (source.track), found {_counted(len(streams), 'video track')}: "
+                + _listed(streams)
+            )
+        stream, reason = streams[track], "source.track"
+    else:
+        stream = max(streams, key=_worth)  # the first of those that are worth the same
+        reason = "the default or largest; set source.track for another"
+    if len(streams) == 1:
+        return stream, None
+    chosen = Choice("video track", f"{streams.index(stream)} of {_listed(streams)}", reason)
+    logger.info("it has %d video tracks (%s); taken: %s", len(streams), _listed(streams), chosen.chosen.split(" ")[0])
+    return stream, chosen
+
+
+def _worth(stream: VideoStream) -> int:
+    context: object = stream.codec_context
+    if context is None:  # of an unknown codec
+        return -1
+    default = bool(stream.disposition & Disposition.default)
+    return stream.codec_context.width * stream.codec_context.height + default * _DEFAULT_BONUS
+
+
+def _listed(streams: Sequence[VideoStream]) -> str:
+    def described(stream: VideoStream) -> str:
+        context: object = stream.codec_context
+        if context is None:
+            return "an unknown codec"
+        return f"{stream.codec_context.name} {stream.codec_context.width}x{stream.codec_context.height}"
+
+    return ", ".join(f"{number}: {described(stream)}" for number, stream in enumerate(streams))
+
+
 def _duration(container: InputContainer, stream: VideoStream) -> float | None:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
+    begins = 0.0
+    if container.format.name in _STARTS_COUNT and stream.start_time and stream.time_base:
+        begins = float(stream.start_time * stream.time_base)
     tag = _tag_seconds(stream.metadata.get("DURATION", ""))
     if tag is not None:
-        return tag
+        if "_STATISTICS_TAGS" in stream.metadata:  # mkvmerge means the track's own length
+            return tag
+        return tag - begins if tag > begins else tag
     if container.duration and len(container.streams) == 1:
-        return container.duration / av.time_base
+        seconds = container.duration / av.time_base
+        return seconds - begins if seconds > begins else seconds
     return None
 
 

@@ -85,10 +85,11 @@ class NetworkSession(Session):
         try:
             for frame in decoder.frames():
                 captured_ns = time.monotonic_ns()
-                if frame.time is not None:
-                    first = frame.time if first is None else first
-                    reached = frame.time
-                yield Picture(self._pixels.picture(frame, decoder.pixel_aspect), frame.time, captured_ns)
+                stamp = decoder.time_of(frame)
+                if stamp is not None:
+                    first = stamp if first is None else first
+                    reached = stamp
+                yield Picture(self._pixels.picture(frame, decoder.pixel_aspect), stamp, captured_ns)
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, av.error.ExitError):
                 raise SourceError(f"nothing came within {self._timeout:g} s") from error
@@ -104,9 +105,8 @@ class NetworkSession(Session):
 
     def choices(self) -> tuple[Choice, ...]:
         """Decoder, and what of this connection was damaged."""
-        damage = self._decoder.damage()
         decoder = Choice("decoder", self._decoder.description, "the stream's codec")
-        return (decoder,) if damage is None else (decoder, damage)
+        return tuple(choice for choice in (decoder, self._decoder.track, self._decoder.damage()) if choice is not None)
 
 
 def _has_end(container: InputContainer) -> bool:
