@@ -187,7 +187,9 @@ class HandTracking(Stage[Detections, Detections]):
         whole = least.min() >= 0 and most[0] <= meta.width and most[1] <= meta.height
         sure = whole and track.score >= self._settings.confirm_score and not self._misses(other_side(track.side))
         undecided = seen_for >= _LONGEST_DOUBT
-        if self._stills or sure or track.sightings_alike > 1 or undecided:
+        known = self._only_one(track.side)
+        returned = known is not None and not self._is_seen(known)
+        if self._stills or sure or returned or track.sightings_alike > 1 or undecided:
             self._identify(track)
 
     def _identify(self, track: Track) -> None:
