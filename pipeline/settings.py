@@ -125,7 +125,10 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     keys = path.strip().split(".")
     if not equals or not all(keys):
         raise ConfigurationError(f"--set {override}: expected stage.key=value, for example detect.max_hands=1")
-    field = _fields_at(keys[:-1]).get(keys[-1])
+    stage, name = keys[:-1], keys[-1]
+    known = _fields_at(stage)
+    # In one of the stage's groups, where an earlier version had it in the stage.
+    field = known.get(name) or next((at[name] for group in known if name in (at := _fields_at([*stage, group]))), None)
     kinds = set() if field is None else _types_in(field.annotation)
     if kinds & {str, Path}:
         value: object = None if text == "null" and NoneType in kinds else text

@@ -42,6 +42,7 @@ def test_numbers_and_switches_are_read_as_yaml() -> None:
 def test_paths_and_texts_are_taken_as_they_stand(name: str) -> None:
     given = load_settings("offline", [f"reconstruct.checkpoint={name}", f"reconstruct.hand_model={name}"]).reconstruct
     assert (given.checkpoint, given.hand_model) == (Path(name), name)
+    assert load_settings("offline", [f"source.calibration={name}"]).source.lens.calibration == Path(name)
     same = load_settings("offline", values={"reconstruct.checkpoint": Path(name), "reconstruct.hand_model": name})
     assert same.reconstruct == given
 
