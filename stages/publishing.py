@@ -55,7 +55,9 @@ class PublishSettings(StageSettings):
         "float32", description="float32, float16 (half the size, within 0.25 mm nearer than 1 m), or none"
     )
     queue: int = Field(60, ge=1, le=10_000, description="messages kept for a subscriber that does not keep up")
-    images: bool = Field(False, description="also publish the pictures, as JPEG")
+    images: bool | None = Field(
+        None, description="also publish the pictures, as JPEG; none: where this machine alone can connect"
+    )
     image_width: int = Field(640, ge=16, le=4096, description="pictures are at most this wide")
     image_rate: float = Field(30.0, gt=0, le=240, description="pictures a second at most")
     server_key: UserPath | None = Field(
@@ -95,7 +97,9 @@ class Publisher(Sink):
         self._run: RunInfo | None = None
         self._keys: tuple[bytes, bytes] | None = None
         self._seq = 0
+        self._images = False
         self._next_image_ns = 0
+        self._picture_topics: set[bytes] = set()  # that pictures go to
         self._known: frozenset[tuple[str, int]] = frozenset()  # keys of clients
         self._wanted = False  # the model, by a subscriber that has not had it
         self._greetings_left, self._greeted = float(_GREETINGS), 0.0
@@ -122,6 +126,7 @@ class Publisher(Sink):
         """Bind. Raises OutputError where the address is in use or not this machine's, ConfigurationError for keys."""
         settings, self._run = self._settings, run
         address = settings.address or DEFAULT_ADDRESS
+        self._images = is_local(address) if settings.images is None else settings.images
         self._context = self._shared_context or zmq.Context()
         if settings.server_key is not None:
             self._secure(settings.server_key, settings.clients)
@@ -186,7 +191,8 @@ class Publisher(Sink):
         now, clock = time.monotonic_ns(), self._run.clock
         self._send(HandsMessage(self._seq, result, now, clock))
         self._seq += 1
-        if self._settings.images and result.image is not None and result.frame.captured_ns >= self._next_image_ns:
+        wanted = self._images and bool(self._picture_topics)
+        if wanted and result.image is not None and result.frame.captured_ns >= self._next_image_ns:
             self._next_image_ns = result.frame.captured_ns + int(1e9 / self._settings.image_rate)
             self._send(ImageMessage(result.frame, _jpeg(result.image, self._settings.image_width), now, clock))
 
@@ -239,7 +245,10 @@ class Publisher(Sink):
                 break
             subscribed = event[1:] if event[:1] == b"\1" else None
             if subscribed is None:
+                self._picture_topics.discard(event[1:])  # the last of its subscribers has gone
                 continue
+            if topics[wire.KINDS.index("image")].startswith(subscribed):
+                self._picture_topics.add(subscribed)
             self._wanted = self._wanted or topics[wire.KINDS.index("model")].startswith(subscribed)
             if not any(topic.startswith(subscribed) for topic in topics):
                 self._useless_bytes += len(subscribed)
@@ -262,6 +271,7 @@ class Publisher(Sink):
         self._opened.disable_monitor()
         self._opened.close(0)
         self._useless_bytes = 0
+        self._picture_topics.clear()
         deadline = time.monotonic() + _REBIND_SECONDS
         while True:
             try:
@@ -285,7 +295,8 @@ class Publisher(Sink):
         if self._settings.server_key is not None:
             return (Choice("publish", self.address, "CURVE: only the clients in publish.clients may connect"),)
         if is_local(self.address):
-            return (Choice("publish", self.address, "this machine alone can connect"),)
+            pictures = "; pictures too, while somebody looks" if self._images else ""
+            return (Choice("publish", self.address, f"this machine alone can connect{pictures}"),)
         return (Choice("publish", self.address, _open_bind_warning(self.address), fallback=True),)
 
     def close(self) -> None:

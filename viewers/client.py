@@ -68,6 +68,7 @@ class HandClient:
         """The newest model message; it comes before the first hands."""
         self.status: StatusMessage | None = None
         """The newest status."""
+        self.wants_images = images
         self.image: ImageMessage | None = None
         """The newest picture, if `images`."""
         self.pictured: HandsMessage | None = None

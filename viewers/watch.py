@@ -13,6 +13,7 @@ from viewers.client import HandClient, State, age_of
 
 _SPAN = 1.0  # seconds that rate and latency are of
 _LOOK = 0.005  # seconds between looks for a picture
+_PICTURES_EXPECTED = 3.0  # seconds in which a run that sends pictures has sent one
 _PICTURES_FLOW = 0.5  # seconds without a picture after which none is waited for
 
 
@@ -74,6 +75,7 @@ class Watch:
         self._client = client
         self._now = now
         self._shown: deque[tuple[float, float | None]] = deque()  # when, and how late
+        self._without_since: float | None = None  # s
 
     def shown(self, message: HandsMessage) -> None:
         """Say that these hands have just been put on the screen."""
@@ -95,6 +97,15 @@ class Watch:
             lost=client.lost,
         )
 
+    def _about_pictures(self) -> str:
+        """How to get the pictures, where they are wanted and none has come for a while."""
+        client, now = self._client, self._now()
+        if not client.wants_images or client.image is not None:
+            return ""
+        self._without_since = now if self._without_since is None else self._without_since
+        hint = " without pictures (its run sends them with --set publish.images=true)"
+        return hint if now - self._without_since > _PICTURES_EXPECTED else ""
+
     def _words(self, state: State) -> str:
         match state:
             case "waiting":
@@ -104,6 +115,6 @@ class Watch:
             case "gone":
                 return f"gone without a word, waiting for it to come back at {self._client.address}"
             case "running":
-                return "running"
+                return f"running{self._about_pictures()}"
         reason = self._client.status.status.reason if self._client.status else ""
         return f"{state}{f' ({reason})' if reason else ''}, waiting for the next at {self._client.address}"

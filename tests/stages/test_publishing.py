@@ -200,6 +200,55 @@ def test_pictures_come_at_most_at_the_stated_width_and_rate(
     publisher.close()
 
 
+@pytest.mark.parametrize(
+    ("address", "images", "expected"),
+    [
+        ("tcp://127.0.0.1:*", None, True),
+        ("tcp://127.0.0.1:*", False, False),
+        ("tcp://0.0.0.0:*", None, False),
+        ("tcp://0.0.0.0:*", True, True),
+    ],
+)
+def test_pictures_are_published_unasked_where_this_machine_alone_can_connect(
+    make_run: MakeRun, make_result: MakeResult, join: Join, until: Until,
+    address: str, images: bool | None, expected: bool,
+) -> None:  # fmt: skip
+    publisher = Publisher(PublishSettings(address=address, images=images))
+    publisher.open(make_run())
+    with join(publisher, images=True) as client:
+        for index in range(3):
+            publisher.write(make_result(index, image=True))
+        until(lambda: client.alive and client.received == 3)
+        assert (client.image is not None) == expected
+    publisher.close()
+
+
+def test_pictures_are_encoded_for_those_alone_who_look(
+    make_run: MakeRun, make_result: MakeResult, join: Join, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[int] = []
+    monkeypatch.setattr("stages.publishing._jpeg", lambda image, width: encoded.append(width) or b"\xff\xd8")
+    publisher = Publisher(PublishSettings(address="tcp://127.0.0.1:*"))
+    publisher.open(make_run())
+    with join(publisher) as client:
+        publisher.write(make_result(0, image=True))
+        until(lambda: client.alive and client.received == 1)
+        assert not encoded
+    with join(publisher, images=True) as client:
+        publisher.write(make_result(1, image=True))
+        until(lambda: client.alive and client.image is not None)
+        assert len(encoded) == 1
+
+    def nobody_looks() -> bool:
+        publisher.write(make_result(2))
+        return not publisher._picture_topics
+
+    until(nobody_looks)
+    publisher.write(make_result(3, image=True))
+    assert len(encoded) == 1
+    publisher.close()
+
+
 def test_an_open_bind_without_keys_is_warned_about(make_run: MakeRun, caplog: pytest.LogCaptureFixture) -> None:
     publisher = Publisher(PublishSettings(address="tcp://0.0.0.0:*"))
     with caplog.at_level(logging.WARNING):

@@ -103,10 +103,13 @@ class HandPage:
         server.initial_camera.look_at = MIDDLE
         server.initial_camera.fov = np.radians(50)
         ends, pairs = ground_grid()
-        server.scene.add_line_segments("/ground", ends[pairs], GRID_COLOR, thickness=0.0015)
+        self._ground = server.scene.add_line_segments("/ground", ends[pairs], GRID_COLOR, thickness=0.0015)
+        # Two lines high, so that the hands have the page to themselves; a narrow one too.
         self._numbers = server.gui.add_html("")
-        self._look_choice = server.gui.add_dropdown("hands", LOOKS, initial_value="mesh")
         view = server.gui.add_button_group("view", ("camera", "free"))
+        with server.gui.add_folder("more", expand_by_default=False):
+            self._look_choice = server.gui.add_dropdown("hands", LOOKS, initial_value="mesh")
+            self._publisher = server.gui.add_html("")
 
         @view.on_click
         def _(event: Any) -> None:
@@ -149,23 +152,27 @@ class HandPage:
                 self._show_picture(picture)
         if time.monotonic() >= self._next_numbers:
             self._next_numbers = time.monotonic() + _NUMBERS_EVERY
-            self._numbers.content = self._table()
+            self._numbers.content, self._publisher.content = self._line(), self._table()
 
     def close(self) -> None:
         """Stop serving."""
         with _silence():
             self._server.stop()
 
+    def _line(self) -> str:
+        """What matters while one looks: frames a second, how late, which hands."""
+        numbers = self.watch.numbers()
+        if numbers.state != "running":
+            return f"<div style='margin: 0.3em 0.8em'>{escape(numbers.words)}</div>"
+        latency = "?" if numbers.latency is None else f"{numbers.latency:.0f}"
+        hands = self._result.hands if self._result is not None and numbers.hands else ()
+        sides = ", ".join(f"{hand.side} {hand.track_id}" for hand in hands) or "no hands"
+        words = f"{numbers.rate:.0f} frames/s, {latency} ms late: {sides}"
+        return f"<div style='margin: 0.3em 0.8em'>{escape(words)}</div>"
+
     def _table(self) -> str:
         numbers = self.watch.numbers()
-        latency = "unknown" if numbers.latency is None else f"{numbers.latency:.0f} ms"
-        rows = {
-            "publisher": numbers.words,
-            "frames/s": f"{numbers.rate:.1f}",
-            "latency": latency,
-            "hands": numbers.hands,
-            "lost": numbers.lost,
-        }
+        rows = {"publisher": numbers.words, "address": self.client.address, "lost": numbers.lost}
         # What a publisher says is text, whatever is in it.
         cells = (f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>" for name, value in rows.items())
         return f"<table style='margin: 0.5em; border-spacing: 0.5em 0'>{''.join(cells)}</table>"
@@ -211,8 +218,10 @@ class HandPage:
             )  # fmt: skip
         else:
             self._picture.image = image
+        self._ground.visible = False  # it would run across the picture
 
     def _drop_picture(self) -> None:
+        self._ground.visible = True
         if self._picture is not None:
             self._picture.remove()
             self._picture = None

@@ -60,7 +60,7 @@ class Scene:
     def open(self, result: FrameResult) -> None:
         """Open the page while these hands are published."""
         self.browser.open(self.page.address)
-        self.until(lambda: "publisher" in self.browser.text(), result)
+        self.until(lambda: "frames/s" in self.browser.text(), result)
 
 
 @pytest.fixture
@@ -151,9 +151,9 @@ def test_the_page_tells_the_numbers_and_shows_the_picture_behind_the_hands(
     result = make_result(0, apart(make_hand), image=image)
     browser = scene.browser
     scene.open(result)
-    scene.until(lambda: "running" in browser.text(), result)
+    scene.until(lambda: "right 1, left 2" in browser.text(), result)
     text = browser.text()
-    for label in ("frames/s", "latency", "hands", "lost", "camera", "free"):
+    for label in ("frames/s", "ms late", "camera", "free", "more"):
         assert label in text
     scene.until(lambda: browser.run(click("camera")), result)
     browser.run(CANVAS_ALONE)
