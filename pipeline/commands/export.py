@@ -37,6 +37,10 @@ def export(
     rate: Annotated[
         float | None, typer.Option(metavar="HZ", help="Resample to so many frames a second. [default: as recorded]")
     ] = None,
+    one_shape: Annotated[
+        bool,
+        typer.Option("--one-shape/--every-shape", help="glb, bvh: bones of one length a track, or as in each frame."),
+    ] = True,
     vertices: Annotated[
         bool, typer.Option("--vertices", help="glb: the recorded meshes themselves, not skin and bones.")
     ] = False,
@@ -83,6 +87,7 @@ def export(
         start=start,
         end=end,
         rate=rate,
+        one_shape=one_shape,
         vertices=vertices,
         hand_model=hand_model,
         source=source,

@@ -37,6 +37,7 @@ class ExportSettings(StageSettings):
     start: float | None = Field(None, description="s of the source's time")
     end: float | None = Field(None, description="s of the source's time, included")
     rate: float | None = Field(None, gt=0, le=1000, description="rows a second; none: as recorded")
+    one_shape: bool = Field(True, description="glb, bvh: bones of one length all along a track, not as in each frame")
     vertices: bool = Field(False, description="glb: the recorded meshes, not skin and bones")
     hand_model: UserPath | None = Field(None, description="your MANO file, for skin and bones of a MANO recording")
     source: str | None = Field(None, description="mp4: the video that was recorded from; none: a plain background")

@@ -23,6 +23,7 @@ from stages.export.tracks import Selection, Track
 logger = logging.getLogger(__name__)
 
 _CENTIMETRES: Final = 100.0
+_BEYOND: Final = 0.25  # of a fingertip's bone; tools show no bone that has no length
 _PLACE: Final = ("Xposition", "Yposition", "Zposition")
 _TURN: Final = ("Zrotation", "Xrotation", "Yrotation")
 
@@ -32,7 +33,7 @@ def export_bvh(
 ) -> list[Path]:
     """Write a file for each track. Raises SourceError where there is nothing to write."""
     paths = []
-    rigs = rigs_of(selection)
+    rigs = rigs_of(selection, one_shape=settings.one_shape)
     for number, (track, rig) in enumerate(rigs):
         path = folder / f"{re.sub('[ /]', '_', name_of(track))}.bvh"
         with path.open("w") as file:
@@ -92,7 +93,7 @@ def _channel_values(places: Array, angles: Array, free: bool) -> Array:
 def _hierarchy(rig: Rig, free: bool, bone: int = 0) -> Iterator[str]:
     """The lines that describe a bone and all that hang on it; `free` where bones change in length.
 
-    A tip is an end site, which cannot move: where it has to, it is a joint with an end site of no length.
+    A tip is an end site, which cannot move: where it has to, it is a joint, with an end site a little farther on.
     """
     kind = "ROOT" if bone == 0 else "JOINT" if bone in TURNING or free else "End Site"
     x, y, z = rig.offsets[bone] * _CENTIMETRES if bone else np.zeros(3)
@@ -106,5 +107,6 @@ def _hierarchy(rig: Rig, free: bool, bone: int = 0) -> Iterator[str]:
             if JOINT_PARENTS[child] == bone:
                 yield from (f"\t{line}" for line in _hierarchy(rig, free, child))
         if bone not in TURNING:
-            yield from ("\tEnd Site", "\t{", "\t\tOFFSET 0 0 0", "\t}")
+            end = " ".join(f"{part:.6f}" for part in _BEYOND * rig.offsets[bone] * _CENTIMETRES)
+            yield from ("\tEnd Site", "\t{", f"\t\tOFFSET {end}", "\t}")
     yield "}"

@@ -2,8 +2,9 @@
 
 There are 21 bones, one for each joint, in joint order, tips included. At rest every bone's axes are the model's own,
 so a finger bone's rotation is its `hand_pose`, and a left hand's is M R M (`docs/conventions.md`). Where a bone lies is
-taken from the recorded joints themselves: they are exact whatever betas, pose correctives and resampling did, and no
-hand model is needed.
+taken from the recorded joints themselves: no hand model is needed. A recorded hand's shape may change from frame to
+frame, as more is seen of it; animators want one, so each bone has its mean length all along, and the hand stands nearer
+or farther by as much as it has become smaller or larger, which leaves it where it is in the picture.
 """
 
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ R_FILE_CAMERA: Final = np.diag([1.0, -1.0, -1.0])
 TURNING: Final = tuple(bone for bone in range(21) if JOINTS_FROM_MODEL[bone] < 16)
 """The bones that turn; tips do not."""
 
+_UNEVEN: Final = 0.2  # of a frame, by which a time may be off an even pace
 _STEADY: Final = 1e-5
 """Metres by which a bone's offset may vary and still be written once: four bones in a row stay within 0.04 mm."""
 
@@ -43,9 +45,10 @@ class Rig:
     pts: Array  # (rows,) s
     runs: tuple[tuple[int, int], ...]  # rows start..stop in which the hand is there, in order
     betas: Array  # (10,) mean
-    offsets: Array  # (21, 3) m, the middle of what occurs
+    offsets: Array  # (21, 3) m, mean, or the middle of what occurs where they vary
     moves: NDArray[np.bool_]  # (21,) whether a bone's offset varies; the wrist's always does
     box: Array  # (2, 3) m, file's frame: the least and the most of all joints' places
+    one_shape: bool  # bones have the same lengths in every frame, whatever was recorded
 
 
 def bone_poses(rows: Rows, side: Side) -> BonePoses:
@@ -63,9 +66,9 @@ def bone_poses(rows: Rows, side: Side) -> BonePoses:
     return BonePoses(rotations, offsets)
 
 
-def rigs_of(selection: Selection) -> list[tuple[Track, Rig]]:
+def rigs_of(selection: Selection, *, one_shape: bool = False) -> list[tuple[Track, Rig]]:
     """The tracks in which a hand is ever there. Raises SourceError where there are none."""
-    rigs = [(track, rig) for track in selection.tracks if (rig := _rig_of(track)).runs]
+    rigs = [(track, rig) for track in selection.tracks if (rig := _rig_of(track, selection, one_shape)).runs]
     if not rigs:
         raise SourceError(
             f"{selection.recording.path}: expected a hand that is there for some frames on end, found none; "
@@ -74,10 +77,10 @@ def rigs_of(selection: Selection) -> list[tuple[Track, Rig]]:
     return rigs
 
 
-def _rig_of(track: Track) -> Rig:
+def _rig_of(track: Track, selection: Selection, one_shape: bool) -> Rig:
     """Read a track once for what its file begins with."""
     pts, runs = [], list[tuple[int, int]]()
-    betas, count, at = np.zeros(10), 0, 0
+    betas, total, count, at = np.zeros(10), np.zeros((21, 3)), 0, 0
     offset_ends = np.full((21, 3), inf), np.full((21, 3), -inf)
     place_ends = np.full(3, inf), np.full(3, -inf)
     for rows, _ in track.blocks(vertices=False):
@@ -93,12 +96,24 @@ def _rig_of(track: Track) -> Rig:
         for least, most, values in ((*offset_ends, offsets), (*place_ends, places.reshape(-1, 3))):
             np.minimum(least, values.min(0, initial=inf), out=least)
             np.maximum(most, values.max(0, initial=-inf), out=most)
+        total += offsets.sum(0)
         betas += rows["betas"][there].sum(0, dtype=np.float64)
         count, at = count + int(there.sum()), at + len(rows)
     least, most = offset_ends
     moves = (most - least).max(1) > _STEADY
+    one_shape &= bool(moves[1:].any())  # else there is one as it is
+    moves = np.zeros(21, np.bool_) if one_shape else moves
     moves[0] = True
-    return Rig(np.concatenate(pts), tuple(runs), betas / max(count, 1), (least + most) / 2, moves, np.stack(place_ends))
+    middle = total / max(count, 1) if one_shape else (least + most) / 2
+    times = _on_frames(np.concatenate(pts), selection)
+    return Rig(times, tuple(runs), betas / max(count, 1), middle, moves, np.stack(place_ends), one_shape)
+
+
+def _on_frames(pts: Array, selection: Selection) -> Array:
+    """The rows' times, at whole frames from the take's start where its pace is even; files round them."""
+    frames = np.round((pts - selection.start) * selection.rate)
+    even = np.abs((pts - selection.start) * selection.rate - frames).max(initial=0) < _UNEVEN
+    return selection.start + frames / selection.rate if even and (np.diff(frames) > 0).all() else pts
 
 
 def poses_of(track: Track, rig: Rig) -> Iterator[BonePoses]:
@@ -109,7 +124,17 @@ def poses_of(track: Track, rig: Rig) -> Iterator[BonePoses]:
         rows = np.concatenate([before, block])
         held = rows[np.maximum.accumulate(np.where(rows["valid"], np.arange(len(rows)), 0))]
         before = held[-1:]
-        yield bone_poses(held[1:], track.side)
+        poses = bone_poses(held[1:], track.side)
+        yield _of_one_shape(poses, rig) if rig.one_shape else poses
+
+
+def _of_one_shape(poses: BonePoses, rig: Rig) -> BonePoses:
+    """The same with the rig's bones; as much farther from the camera as they are longer, so in place in the picture."""
+    knuckles = [bone for bone, parent in enumerate(JOINT_PARENTS) if parent == 0]
+    palm = np.linalg.norm(poses.offsets[:, knuckles], axis=2).sum(1)
+    offsets = np.broadcast_to(rig.offsets, poses.offsets.shape).copy()
+    offsets[:, 0] = poses.offsets[:, 0] * (np.linalg.norm(rig.offsets[knuckles], axis=1).sum() / palm)[:, None]
+    return BonePoses(poses.rotations, offsets)
 
 
 def spans_of(rig: Rig, selection: Selection) -> list[tuple[float, float]]:

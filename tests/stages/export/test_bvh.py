@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from hamba_core.arrays import Array
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side, load_generic_hand
+from hamba_core.view import Intrinsics
 from stages.export.formats.bvh import export_bvh
 from stages.export.settings import ExportSettings
 from stages.export.tracks.tracks import Selection
@@ -82,8 +83,8 @@ class Bvh:
         return np.array([place for _, place in worlds])
 
 
-def write(selection: Selection, folder: Path) -> list[Bvh]:
-    return [Bvh(path) for path in export_bvh(selection, folder, ExportSettings(), lambda share: None)]
+def write(selection: Selection, folder: Path, **settings: Any) -> list[Bvh]:
+    return [Bvh(path) for path in export_bvh(selection, folder, ExportSettings(**settings), lambda share: None)]
 
 
 def joints_cm(hand: Hand) -> Any:
@@ -104,7 +105,7 @@ def test_joints_are_the_recorded_ones_and_stay_while_the_hand_is_away(
 ) -> None:
     hands = [pose_hand(hand_model, seed + i, side, shape=0.5 + drift * i) for i in range(len(presence))]
     frames = [(hand,) if there else () for hand, there in zip(hands, presence, strict=True)]
-    [bvh] = write(make_take(hand_model, frames), tmp_path_factory.mktemp("bvh"))
+    [bvh] = write(make_take(hand_model, frames), tmp_path_factory.mktemp("bvh"), one_shape=False)
     assert len(bvh.values) == len(frames)
     assert bvh.frame_time == pytest.approx(1 / 30)
     seen = hands[0]
@@ -119,14 +120,35 @@ def test_tips_are_end_sites_while_bones_keep_their_length_and_joints_where_they_
     for name, drift in (("steady", 0.0), ("drifting", 0.05)):
         hands = [(pose_hand(GENERIC, seed, shape=drift * seed),) for seed in range(3)]
         (tmp_path / name).mkdir()
-        [bvh] = write(make_take(GENERIC, hands), tmp_path / name)
+        [bvh] = write(make_take(GENERIC, hands), tmp_path / name, one_shape=False)
         if drift:
             tips = [i for i, joint in enumerate(bvh.names) if joint.endswith("_4 end")]
-            np.testing.assert_array_equal(bvh.places(2)[tips], bvh.places(2)[[bvh.parents[i] for i in tips]])
+            ends = bvh.places(2)[tips] - bvh.places(2)[[bvh.parents[i] for i in tips]]
+            assert (np.linalg.norm(ends, axis=1) > 0.3).all(), "centimetres: tools show no bone without a length"
             assert [joint for joint in bvh.names if "end" not in joint] == list(JOINT_NAMES)
         else:
             assert [joint.replace("_3 end", "_4") for joint in bvh.names] == list(JOINT_NAMES)
             assert tuple(bvh.parents) == JOINT_PARENTS
+
+
+def test_bones_keep_one_length_and_the_hand_its_place_in_the_picture(
+    pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path
+) -> None:
+    hands = [pose_hand(GENERIC, seed, shape=0.1 * seed) for seed in range(8)]
+    [bvh] = write(make_take(GENERIC, [(hand,) for hand in hands]), tmp_path)
+    assert [joint.replace("_3 end", "_4") for joint in bvh.names] == list(JOINT_NAMES), "no joints for tips"
+    assert [len(channels) for channels in bvh._channels] == [6 if i == 0 else 0 if "end" in name else 3
+                                                             for i, name in enumerate(bvh.names)]  # fmt: skip
+    camera = Intrinsics.estimate(640, 480)
+    lengths = []
+    for index, hand in enumerate(hands):
+        joints = bvh.joints(index) @ np.linalg.inv(CM_IN_FILE_FROM_CAMERA)
+        lengths.append(np.linalg.norm(joints[1:] - joints[list(JOINT_PARENTS[1:])], axis=1))
+        assert np.linalg.norm(camera.project(joints) - hand.joints_2d, axis=1).mean() < 2.5
+    np.testing.assert_allclose(lengths, np.broadcast_to(lengths[0], (8, 20)), atol=1e-6)
+    recorded = [np.linalg.norm(hand.joints[1:] - hand.joints[list(JOINT_PARENTS[1:])], axis=1) for hand in hands]
+    assert np.ptp(recorded, axis=0).max() > 1e-3
+    np.testing.assert_allclose(lengths[0], np.mean(recorded, 0), rtol=0.02)
 
 
 def test_files_of_a_take_run_in_step(pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path) -> None:

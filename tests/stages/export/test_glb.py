@@ -148,7 +148,7 @@ def test_nodes_are_at_the_recorded_joints_in_every_frame(
 ) -> None:
     hands = [pose_hand(hand_model, seed + i, side, 7, 0.5 + drift * i) for i in range(len(presence))]
     frames = [(hand,) if there else () for hand, there in zip(hands, presence, strict=True)]
-    path = write(make_take(hand_model, frames), tmp_path_factory.mktemp("glb"), hand_model=mano_file)
+    path = write(make_take(hand_model, frames), tmp_path_factory.mktemp("glb"), hand_model=mano_file, one_shape=False)
     scene = GltfScene(path)
     for index, hand in enumerate(hands):
         if presence[index]:
@@ -254,21 +254,53 @@ def test_a_hand_that_resampling_leaves_nowhere_is_left_out(
 def test_bones_are_manos_tree_with_tips(pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path) -> None:
     scene = GltfScene(write(make_take(GENERIC, [(pose_hand(GENERIC),)]), tmp_path))
     [skin] = scene.document.skins
-    assert [scene.names[joint] for joint in skin.joints] == [*JOINT_NAMES, "origin"]
+    assert [scene.names[joint] for joint in skin.joints] == [*JOINT_NAMES, "forearm"]
+    forearm = skin.joints[21]
     for joint, parent in zip(skin.joints, JOINT_PARENTS, strict=False):
-        assert scene.parent(joint) == (skin.joints[parent] if parent >= 0 else scene.node("hand 1 right"))
+        assert scene.parent(joint) == (skin.joints[parent] if parent >= 0 else forearm)
+    assert scene.parent(forearm) == scene.node("hand 1 right")
 
 
-def test_offsets_of_bones_are_animated_only_where_betas_change(
+@pytest.mark.parametrize("side", SIDES)
+def test_bones_lie_along_the_fingers_and_none_is_long(
+    pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path, side: Side
+) -> None:
+    hands = [pose_hand(GENERIC, seed, side) for seed in range(3)]
+    scene = GltfScene(write(make_take(GENERIC, [(hand,) for hand in hands]), tmp_path))
+    worlds = [scene.world(scene.node(name, f"hand 1 {side}"), 1 / 30) for name in ("forearm", *JOINT_NAMES)]
+    ends = {0: 1, 1: 10} | {i: i + 1 for i in range(2, 22) if not JOINT_NAMES[i - 1].endswith("_4")}
+    for begin, end in ends.items():  # what a bone ends at lies on its y, as Blender draws it
+        x, y, z = np.linalg.inv(worlds[begin])[:3] @ worlds[end][:, 3]
+        assert 0.01 < y < 0.13
+        assert np.hypot(x, z) < 1e-6
+    [skin] = scene.document.skins
+    assert len(skin.joints) == 22
+
+
+def test_keys_are_at_whole_frames_where_the_pace_is_even(
+    pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path
+) -> None:
+    hands = [(pose_hand(GENERIC, seed),) for seed in range(6)]
+    for name, pts in (
+        ("container", [0.0, 0.033, 0.067, 0.1, 0.133, 0.167]),  # a container's milliseconds
+        ("late", [7.001, 7.034, 7.101, 7.134, 7.234, 7.267]),  # frames are missing
+    ):
+        scene = GltfScene(write(make_take(GENERIC, hands, pts=pts), tmp_path / name))
+        sampler = scene.document.animations[0].samplers[0]
+        frames = scene.accessor(sampler.input)[:, 0] * 30
+        np.testing.assert_allclose(frames, np.round((np.array(pts) - pts[0]) * 30), atol=1e-5)
+
+
+def test_offsets_of_bones_are_animated_only_where_betas_change_and_every_shape_is_wanted(
     pose_hand: PoseHand, make_take: MakeTake, tmp_path: Path
 ) -> None:
     moved = {}
-    for name, drift in (("steady", 0.0), ("drifting", 0.05)):
+    for name, drift in (("steady", 0.0), ("drifting", 0.05), ("mean", 0.05)):
         hands = [(pose_hand(GENERIC, seed, shape=0.5 + drift * seed),) for seed in range(3)]
-        scene = GltfScene(write(make_take(GENERIC, hands), tmp_path / name))
+        scene = GltfScene(write(make_take(GENERIC, hands), tmp_path / name, one_shape=name == "mean"))
         channels = scene.document.animations[0].channels
         moved[name] = sum(channel.target.path == "translation" for channel in channels)
-    assert moved == {"steady": 1, "drifting": 21}
+    assert moved == {"steady": 1, "drifting": 21, "mean": 1}
 
 
 def test_mano_needs_the_users_file_or_vertices(

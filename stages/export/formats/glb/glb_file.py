@@ -28,7 +28,7 @@ def export_glb(
     if settings.vertices:
         selection.check_vertices(", or leave --vertices out")
     model = None if settings.vertices else recorded_hand_model(run.hand_model, settings.hand_model)
-    rigs = rigs_of(selection)
+    rigs = rigs_of(selection, one_shape=settings.one_shape and not settings.vertices)
     rows_in_all, done = sum(track.rows for track, _ in rigs), 0
 
     def count(rows: int) -> None:

@@ -1,6 +1,9 @@
 """A hand in a GLB file as skin and bones: linear blend skinning, animated by the bones' rotations and offsets.
 
-There is a key for each row of the track, on the wrist's place, every bone's rotation, and the offsets that change.
+Each bone's y goes along it to the next joint, as Blender and others show bones, its x is the axis about which fingers
+close. A forearm, as long as a wrist is broad, carries the hand: it holds the hand's place and turn, and the wrist its
+size, which is nothing while it is away. There is a key for each row of the track, on the forearm's place and turn,
+every other bone's rotation, and the offsets that change.
 """
 
 from collections.abc import Callable
@@ -16,15 +19,17 @@ from stages.export.rig import (
     BonePoses,
     RestHand,
     Rig,
-    bone_poses,
     poses_of,
     rest_hand,
     spans_of,
 )
 from stages.export.tracks import Selection, Track
 
-_MARGIN: Final = np.array([[-0.05], [0.05]])
+_MARGIN: Final = 0.05
 """Metres that a mesh may reach beyond its joints."""
+
+_FOREARM: Final = 0.06
+"""Metres; it ends at the wrist."""
 
 
 def add_skinned_hand(
@@ -40,32 +45,71 @@ def add_skinned_hand(
 ) -> list[int]:
     """The nodes of the scene that show this track. `on_rows` is told how many rows were written."""
     hand = rest_hand(model, rig.betas, track.side)
-    first = bone_poses(track.read(rig.runs[0][0], rig.runs[0][0] + 1), track.side)
-    bones = _add_bones(file, rig, first)
-    origin = file.add("nodes", name="origin")
-    root = file.add("nodes", name=name, children=[origin, bones[0]])
-    _animate(file, animation, track, selection, rig, bones, on_rows)
+    axes = bone_axes(hand.joints)
+    first = _along_bones(next(poses_of(track, rig)), axes)
+    forearm, bones = _add_bones(file, rig, first)
+    root = file.add("nodes", name=name, children=[forearm])
+    _animate(file, animation, track, selection, rig, axes, [forearm, *bones[1:]], on_rows)
     animation.show(bones[0], spans_of(rig, selection))
+    joints = np.concatenate([hand.joints, hand.joints[:1] - _FOREARM * axes[:1, :, 1]])
+    turned = np.concatenate([axes, axes[:1]])
     binds = np.tile(np.eye(4, dtype=np.float32), (22, 1, 1))
-    binds[:21, 3, :3] = -hand.joints  # a matrix is stored column by column, the translation last
-    skin = file.add("skins", name=name, joints=[*bones, origin], inverseBindMatrices=file.array(binds))
-    mesh = _add_mesh(file, hand, rig.box + _MARGIN, name, material)
+    # The inverse of where a bone is at rest; a matrix is stored column by column, the translation last.
+    binds[:, :3, :3] = turned
+    binds[:, 3, :3] = -np.einsum("nij,ni->nj", turned, joints)
+    skin = file.add("skins", name=name, joints=[*bones, forearm], inverseBindMatrices=file.array(binds))
+    reach = float(np.linalg.norm(rig.box[1] - rig.box[0])) + _MARGIN
+    mesh = _add_mesh(file, hand, joints[21] + reach * np.array([[-1.0, 0, 0], [1, 0, 0]]), name, material)
     # A skinned mesh is where its bones are, whatever its own node says: that one has to stand at the top.
     return [root, file.add("nodes", name=f"{name} skin", mesh=mesh, skin=skin)]
 
 
-def _add_bones(file: GltfFile, rig: Rig, first: BonePoses) -> list[int]:
-    """The nodes of the 21 bones, joint order, posed as when the hand first comes."""
+def bone_axes(joints: Array) -> Array:
+    """Axes (21, 3, 3), columns x, y, z, of the bones of a hand at rest (21, 3): y to the next joint, x across it.
+
+    The wrist's y goes to the middle finger's knuckle, a tip's on as the bone before it.
+    """
+    at = dict(zip(JOINT_NAMES, joints, strict=True))
+    across, palm = at["index_1"] - at["little_1"], at["middle_1"] - at["wrist"]
+    axes = np.empty((21, 3, 3))
+    for bone, name in enumerate(JOINT_NAMES):
+        begin = bone - 1 if name.endswith("_4") else bone
+        end = JOINT_NAMES.index("middle_1") if bone == 0 else begin + 1
+        y = joints[end] - joints[begin]
+        x = np.cross(palm, across) if name.startswith("thumb") else across
+        y = y / np.linalg.norm(y)
+        x = x - (x @ y) * y
+        x = x / np.linalg.norm(x)
+        axes[bone] = np.stack([x, y, np.cross(x, y)], 1)
+    return axes
+
+
+def _along_bones(poses: BonePoses, axes: Array) -> BonePoses:
+    """The same poses between these axes; the first is the forearm's, in the place of the wrist."""
+    parents = list(JOINT_PARENTS[1:])
+    rotations, offsets = poses.rotations @ axes, poses.offsets.copy()
+    rotations[:, 1:] = axes[parents].transpose(0, 2, 1) @ rotations[:, 1:]
+    offsets[:, 1:] = np.einsum("bij,nbi->nbj", axes[parents], offsets[:, 1:])
+    offsets[:, 0] -= _FOREARM * rotations[:, 0, :, 1]
+    return BonePoses(rotations, offsets)
+
+
+def _add_bones(file: GltfFile, rig: Rig, first: BonePoses) -> tuple[int, list[int]]:
+    """The nodes of the forearm and of the 21 bones, joint order, posed as when the hand first comes."""
     rotations = to_quaternion(first.rotations[0])
-    offsets = np.where(rig.moves[:, None], first.offsets[0], rig.offsets)
+    offsets = first.offsets[0]
     nodes = [-1] * 21
     for bone in reversed(range(21)):  # children before their parents
         children = [nodes[child] for child in range(21) if JOINT_PARENTS[child] == bone]
+        place = offsets[bone].tolist() if bone else [0.0, _FOREARM, 0.0]
+        turn = rotations[bone].tolist() if bone else None
         nodes[bone] = file.add(
-            "nodes", name=JOINT_NAMES[bone], rotation=rotations[bone].tolist(), translation=offsets[bone].tolist(),
-            children=children or None,
-        )  # fmt: skip
-    return nodes
+            "nodes", name=JOINT_NAMES[bone], rotation=turn, translation=place, children=children or None
+        )
+    forearm = file.add(
+        "nodes", name="forearm", rotation=rotations[0].tolist(), translation=offsets[0].tolist(), children=[nodes[0]]
+    )
+    return forearm, nodes
 
 
 def _animate(
@@ -74,6 +118,7 @@ def _animate(
     track: Track,
     selection: Selection,
     rig: Rig,
+    axes: Array,
     bones: list[int],
     on_rows: Callable[[int], None],
 ) -> None:
@@ -81,7 +126,7 @@ def _animate(
     rotations = {bone: file.column(track.rows, 4) for bone in TURNING}
     offsets = {bone: file.column(track.rows, 3) for bone in np.flatnonzero(rig.moves).tolist()}
     before: Array | None = None
-    for poses in poses_of(track, rig):
+    for poses in (_along_bones(poses, axes) for poses in poses_of(track, rig)):
         turns = _continuous(to_quaternion(poses.rotations), before)
         before = turns[-1]
         for bone, column in rotations.items():
@@ -97,8 +142,8 @@ def _animate(
 def _add_mesh(file: GltfFile, hand: RestHand, box: Array, name: str, material: int) -> int:
     """The mesh at rest, with the weights of all its bones, four to a set, the largest first.
 
-    Two vertices more, which are in no face, hang on a bone at the origin that never moves, at the corners of all that
-    the hand ever reaches: three.js judges whether a mesh is in view by where its vertices were when it first came.
+    Two vertices more, which are in no face, hang on the forearm, as far from it as the hand ever goes from anywhere:
+    three.js judges whether a mesh is in view by where its vertices were when it first came.
     """
     vertices = np.concatenate([hand.vertices, box]).astype(np.float32)
     weights = np.zeros((len(vertices), 22))
