@@ -317,6 +317,24 @@ class StageStatus:
 
 
 @dataclass(frozen=True)
+class TrackCounts:
+    """Whether hands stayed the same hands over a run."""
+
+    births: int = 0  # tracks that began
+    deaths: int = 0  # of those, the ones that are not there at the end
+    gaps: int = 0  # times that a track was away and came back
+    gap_seconds: float = 0.0  # s, in all gaps together
+    side_flips: int = 0  # times that a track changed sides
+
+    def __str__(self) -> str:
+        """As in `births 3, deaths 1, gaps 2 (0.4 s), side flips 0`."""
+        return (
+            f"births {self.births}, deaths {self.deaths}, gaps {self.gaps} ({self.gap_seconds:.1f} s), "
+            f"side flips {self.side_flips}"
+        )
+
+
+@dataclass(frozen=True)
 class Status:
     """The state of a run: once a second while it goes, and as its report at the end."""
 
@@ -332,3 +350,4 @@ class Status:
     choices: tuple[Choice, ...]
     errors: Mapping[str, int]  # failed frames by kind of error, "stage: Error"
     frames_with_hands: int = 0  # results that had any; not on the wire
+    tracks: TrackCounts | None = None  # not on the wire

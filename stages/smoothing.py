@@ -18,11 +18,12 @@ from hamba_core.arrays import AnyFloats, Array
 from hamba_core.hand import HandModel, Side, exp_so3, log_so3, nearest_rotation
 from stages.common.posing import with_mesh
 from stages.contract import Stage
-from stages.packets import FrameMeta, FrameResult, Hand
+from stages.packets import Choice, FrameMeta, FrameResult, Hand
 from stages.settings import StageSettings
 
 _LONGEST_GAP: Final = 0.25  # s; after a longer one the hand may be anywhere
 _SHORTEST_STEP: Final = 1e-3  # s
+_REST, _MOVING = 0.06, 0.25  # m/s of the hand's middle: up to the one it is at rest, from the other on it moves
 _BETAS_MEMORY: Final = 2.0  # s, time constant of the betas' running mean
 
 
@@ -39,17 +40,12 @@ class _Tuning:
     """Of one quantity's filter, at strength 1."""
 
     cutoff: float  # Hz, at rest
-    slope: float | Array  # Hz for each unit of speed
-
-
-def _by_joint(wrist: float, fingers: float) -> Array:
-    """(16, 1): a value for the hand's orientation and one for its 15 finger joints."""
-    return np.array([[wrist]] + [[fingers]] * 15)
+    slope: float  # Hz for each unit of speed
 
 
 _PLACE: Final = _Tuning(cutoff=1.0, slope=80.0)  # speed in tangents of the viewing angle a second
-_DEPTH: Final = _Tuning(cutoff=0.7, slope=6.0)  # speed as a share of the depth a second
-_ROTATIONS: Final = _Tuning(cutoff=1.0, slope=_by_joint(6.0, 3.0))  # speed in radians a second
+_DEPTH: Final = _Tuning(cutoff=0.7, slope=5.0)  # speed as a share of the depth a second
+_ROTATIONS: Final = _Tuning(cutoff=1.0, slope=3.0)  # speed in radians a second
 _SPEED_CUTOFF: Final = 3.0  # Hz, of the speeds
 
 
@@ -66,6 +62,7 @@ class Smoothing(Stage[FrameResult, FrameResult]):
         self._strength = settings.strength
         self._hand_model = hand_model
         self._tracks: dict[int, _Track] = {}
+        self._lag = _Lag()
 
     def process(self, packet: FrameResult) -> FrameResult:
         meta = packet.frame
@@ -78,12 +75,39 @@ class Smoothing(Stage[FrameResult, FrameResult]):
     def close(self) -> None:
         self._tracks = {}
 
+    def choices(self) -> tuple[Choice, ...]:
+        """The strength, and by how much hands were held back so far."""
+        if not self._strength:
+            return (Choice("smoothing", "off", "smooth.strength is 0"),)
+        return (Choice("smoothing", f"strength {self._strength:g}", self._lag.text()),)
+
     def _smoothed(self, hand: Hand, meta: FrameMeta) -> Hand:
         track = self._tracks.get(hand.track_id)
         if track is None or track.side != hand.side or not 0 <= meta.pts - track.pts <= _LONGEST_GAP:
             self._tracks[hand.track_id] = _Track(hand, meta.pts, self._strength)
             return with_mesh(hand, self._hand_model)
-        return track.follow(hand, meta, self._hand_model)
+        smoothed = track.follow(hand, meta, self._hand_model)
+        self._lag.add(track.lag, track.speed)
+        return smoothed
+
+
+class _Lag:
+    """By how much the filters hold the hands' places back: their delay for motion that is slow for them."""
+
+    def __init__(self) -> None:
+        self._sums = {"hands at rest": [0.0, 0], "moving ones": [0.0, 0]}
+
+    def add(self, seconds: float, speed: float) -> None:
+        """One hand in one frame, at this speed, m/s; between rest and motion it does not count."""
+        if not _REST < speed < _MOVING:
+            held = self._sums["hands at rest" if speed <= _REST else "moving ones"]
+            held[0] += seconds
+            held[1] += 1
+
+    def text(self) -> str:
+        """As in `adds 30 ms to hands at rest, 7 ms to moving ones`."""
+        means = [f"{1e3 * total / count:.0f} ms to {name}" for name, (total, count) in self._sums.items() if count]
+        return f"adds {', '.join(means)}" if means else "smooth.strength"
 
 
 class _Track:
@@ -98,6 +122,7 @@ class _Track:
         self._place = _OneEuro(place, _PLACE, strength)
         self._depth = _OneEuro(depth, _DEPTH, strength)
         self._rotations = _OneEuroRotation(_rotations(hand), _ROTATIONS, strength)
+        self.lag = self.speed = 0.0  # s and m/s, of its place in the last frame
 
     def follow(self, hand: Hand, meta: FrameMeta, model: HandModel) -> Hand:
         """The hand of the next frame, smoothed."""
@@ -107,6 +132,7 @@ class _Track:
         self._betas += max(1 / self._frames, 1 - exp(-step / _BETAS_MEMORY)) * (hand.betas - self._betas)
         place, depth = _seen_from_camera(hand.joints.mean(0))
         middle = np.append(self._place.step(place, step), 1) * np.exp(self._depth.step(depth, step))
+        self.lag, self.speed = float(self._place.lag.max()), float(middle[2]) * self._place.speed
         rotations = self._rotations.step(_rotations(hand), step)
         posed = model.pose(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
         translation = middle - posed.joints.mean(0)
@@ -141,6 +167,12 @@ class _OneEuro:
         self._value = value
         self._velocity = np.zeros_like(self._difference(value))
         self._tuning, self._strength = tuning, strength
+        self.lag = np.zeros(1)  # s, of the last step
+
+    @property
+    def speed(self) -> float:
+        """The largest speed that it sees."""
+        return float(np.linalg.norm(self._velocity, axis=-1).max())
 
     def step(self, new: AnyFloats, seconds: float) -> Array:
         """The filtered value, `seconds` after the last."""
@@ -148,6 +180,7 @@ class _OneEuro:
         self._velocity += _gain(_SPEED_CUTOFF, seconds) * (difference / seconds - self._velocity)
         speed = np.linalg.norm(self._velocity, axis=-1, keepdims=True)
         cutoff = (self._tuning.cutoff + self._tuning.slope * speed) / self._strength
+        self.lag = 1 / (tau * cutoff)  # a first-order low-pass delays slow motion by its time constant
         self._value = self._moved(_gain(cutoff, seconds) * difference)
         return self._value
 

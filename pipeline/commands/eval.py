@@ -190,6 +190,40 @@ def score_(
     _tell_written(write_results(folder, score_page(tree, own, true, truth, ho3d=is_ho3d), tree), console)
 
 
+@app.command("video")
+def video(
+    recording: Annotated[
+        Path, typer.Argument(help="A recording (hands.mcap), or the folder that has it.", show_default=False)
+    ],
+    truth: Annotated[
+        Path | None, typer.Option(help="The truth of a synthetic clip (.npz).", show_default=False)
+    ] = None,
+    raw: Annotated[
+        Path | None,
+        typer.Option(help="A recording of the same video with smooth.strength=0: how much later is this one?"),
+    ] = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Tell how steady a recording's hands are: jitter, tremble, lag, gaps, births and deaths, side flips."""
+    from rich.console import Console
+
+    from pipeline.evaluation import Page, measure_video, read_clip_truth, results_folder, video_table, write_results
+    from pipeline.outputs import recording_in
+    from pipeline.terminal import share_bar
+
+    console = Console(stderr=True, quiet=json)
+    folder = results_folder(out, "video") if out is not None else None
+    true = read_clip_truth(truth) if truth is not None else None
+    with share_bar(console, "reading") as on_progress:
+        tree = measure_video(recording_in(recording), true, recording_in(raw) if raw else None, on_progress)
+    table = video_table(tree)
+    _show([table], tree, as_json=json)
+    if folder is not None:
+        page = Page(f"Steadiness of {recording.name}", (("recording", str(recording)),), (table,))
+        _tell_written(write_results(folder, page, tree), console)
+
+
 def _settings(
     estimator: str | None, checkpoint: Path | None, set_: list[str] | None, hand_model: str | None = None
 ) -> "Settings":

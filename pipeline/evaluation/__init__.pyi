@@ -26,3 +26,4 @@ from .synthetic_report import (
     page_of as page_of,
     tables_of as tables_of,
 )
+from .video import measure_video as measure_video, read_clip_truth as read_clip_truth, video_table as video_table

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from pipeline.runtime.clock import Clock
+from stages.common.track_counts import TrackCounter
 from stages.packets import Choice, Percentiles, StageStatus, Status
 
 WINDOW = 5
@@ -124,7 +125,7 @@ class _Tick(NamedTuple):
 class Telemetry:
     """It puts the ledgers of all parts together into a `Status`. Any thread may ask for one.
 
-    `latency`, `frames` and `hands` are written by the last stage's thread.
+    `latency`, `frames`, `hands` and `tracks` are written by the last stage's thread.
     """
 
     def __init__(self, stream: str, clock: Clock) -> None:
@@ -140,6 +141,7 @@ class Telemetry:
         self.frames = 0
         self.hands = 0
         self.frames_with_hands = 0
+        self.tracks = TrackCounter()
 
     def add(self, meter: Meter) -> None:
         """Add a part; parts are added in order, before `start`."""
@@ -184,6 +186,7 @@ class Telemetry:
             frames=frames,
             hands=self.hands,
             frames_with_hands=self.frames_with_hands,
+            tracks=self.tracks.counts,
             rate=(frames - before) * 1e9 / (until - since) if until > since else 0.0,
             latency=self.latency.percentiles(recent and recent.latency),
             stages=tuple(

@@ -202,6 +202,7 @@ class StageWorker(Worker):
         telemetry.frames += 1
         telemetry.hands = len(result.hands)
         telemetry.frames_with_hands += bool(result.hands)
+        telemetry.tracks.add(result)
         envelope.packet = replace(result, stage_ns={**result.stage_ns, **envelope.stage_ns})
         for outbox in self.outboxes:
             outbox.put(envelope)

@@ -120,6 +120,8 @@ def print_report(
             ", ".join(f"{count} {cause}" for cause, count in stage.dropped.items() if count),
         )
     console.print(table)
+    if status.tracks is not None and status.tracks.births:
+        console.print(f"hands: {status.tracks}", style="dim", highlight=False)
     for error, count in status.errors.items():
         console.print(Text.assemble((f"{count} failed", "yellow"), f" {error}"))
     for choice in status.choices:

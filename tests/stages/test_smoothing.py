@@ -1,5 +1,6 @@
 """Smoothing calms a hand at rest, does not hold back a moving one, and gives one consistent hand."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -304,3 +305,21 @@ def test_whatever_comes_rotations_stay_rotations(frames: list[tuple[float, Array
         for rotations in (found.global_orient[None], found.hand_pose):
             np.testing.assert_allclose(rotations @ np.swapaxes(rotations, 1, 2) - np.eye(3), 0, atol=1e-5)
             np.testing.assert_allclose(np.linalg.det(rotations), 1, atol=1e-5)
+
+
+def test_it_tells_how_late_it_makes_hands_at_rest_and_moving_ones() -> None:
+    def reported(smoothing: Smoothing) -> tuple[str, str]:
+        (choice,) = smoothing.choices()
+        return choice.chosen, choice.reason
+
+    smoothing = Smoothing(SmoothingSettings(), MODEL)
+    assert "ms" not in reported(smoothing)[1]
+    smoothed(lambda t: posed_hand(), 1.0, smoothing=smoothing)
+    assert re.fullmatch(r"adds \d+ ms to hands at rest", reported(smoothing)[1])
+    smoothed(
+        lambda t: posed_hand(AT_REST + np.array([0.3 * np.sin(4 * t), 0, 0]), track_id=2), 2.0, smoothing=smoothing
+    )
+    rest, moving = map(int, re.findall(r"(\d+) ms", reported(smoothing)[1]))
+    assert moving < rest
+    assert moving < 12
+    assert reported(Smoothing(SmoothingSettings(strength=0), MODEL))[0] == "off"
