@@ -103,15 +103,14 @@ def _measure(source: str, board: "Board", out: Path, *, fisheye: bool, as_json: 
 
 def _views(source: str, board: "Board", *, quiet: bool) -> "Views":
     """All frames of the source, looked at. A live one ends by Ctrl-C."""
-    from rich.console import Console
-
     from pipeline.terminal import live_progress
     from stages.calibration import Views
+    from stages.common.terminal import Terminal
     from stages.sources import source_for
 
     opened = source_for(source)
     views = Views(board)
-    with live_progress(Console(stderr=True, quiet=quiet)) as progress:
+    with live_progress(Terminal(stderr=True, quiet=quiet)) as progress:
         try:
             info = opened.open()
             views.every = 0.0 if info.kind in ("image", "images") else views.every

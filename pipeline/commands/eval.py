@@ -134,12 +134,11 @@ def ho3d(
 def _predict(
     data: "PublishedData", settings: "Settings", out: Path, folder: Path, *, tta: bool, limit: int | None
 ) -> None:
-    from rich.console import Console
-
     from pipeline.evaluation import predict
     from pipeline.terminal import share_bar
+    from stages.common.terminal import Terminal
 
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with share_bar(console, "answering") as on_progress:
         prediction = predict(data, settings, out, augment=tta, limit=limit, on_progress=on_progress)
     if prediction.not_found:
@@ -166,8 +165,6 @@ def score_(
     json: Json = False,
 ) -> None:
     """Score a submission as FreiHAND's and HO-3D's own evaluations do, with plots and the worst pictures."""
-    from rich.console import Console
-
     from pipeline.evaluation import (
         read_submission,
         read_truth,
@@ -178,8 +175,9 @@ def score_(
         write_results,
     )
     from pipeline.terminal import share_bar
+    from stages.common.terminal import Terminal
 
-    console = Console(stderr=True, quiet=json)
+    console = Terminal(stderr=True, quiet=json)
     folder = results_folder(out, "score")
     is_ho3d = (truth / "evaluation.txt").is_file()
     own, true = read_submission(submission), read_truth(truth)

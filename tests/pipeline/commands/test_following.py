@@ -135,10 +135,15 @@ def test_web_tells_where_its_page_is_and_ends_by_ctrl_c(
     assert "Traceback" not in web.seen()
 
 
-def test_a_page_for_the_whole_network_is_warned_about(command: Callable[..., Command], until: Until) -> None:
+def test_a_page_for_the_whole_network_has_a_token_or_is_warned_about(
+    command: Callable[..., Command], until: Until
+) -> None:
     pytest.importorskip("viser", reason="needs viser: pip install 'hamba-stream[web]'")
     web = command("web", "--port", "0", "--host", "0.0.0.0")
-    until(says(web, "anyone who reaches http://0.0.0.0:"), 60)
+    until(says(web, r"open http://0\.0\.0\.0:\d+/\?token=\S{20,} in a browser"), 60)
+    assert "anyone who reaches" not in web.seen()
+    open_to_all = command("web", "--port", "0", "--host", "0.0.0.0", "--no-token")
+    until(says(open_to_all, "anyone who reaches http://0.0.0.0:"), 60)
 
 
 def test_record_ends_by_ctrl_c_with_a_whole_recording_and_a_report(

@@ -55,6 +55,6 @@ def test_a_full_disk_ends_the_run_with_a_clear_error_and_all_that_fitted_opens(
         by_index = [message for _, _, message in make_reader(file, validate_crcs=True).iter_messages(["hands/hands"])]
     assert len(by_index) == len(indices) > 5
     overlay = tmp_path / "kept" / OVERLAY
-    if overlay.exists() and overlay.stat().st_size:
+    if overlay.exists() and b"moof" in overlay.read_bytes():  # a whole fragment was on the disk before it was full
         with av.open(str(overlay)) as container:
             assert sum(1 for _ in container.decode(video=0)) > 0

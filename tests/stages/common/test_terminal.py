@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
@@ -55,3 +56,14 @@ def test_lines_and_log_records_are_shown(capsys: pytest.CaptureFixture[str], mon
     told = capsys.readouterr().err
     assert told.count("␛[2J") == 2
     assert not OBEYED & set(told)
+
+
+def test_nobody_writes_to_a_console_of_another_kind() -> None:
+    root = Path(__file__).parents[3]
+    found = [
+        path
+        for floor in ("hamba_core", "stages", "viewers", "pipeline")
+        for path in (root / floor).rglob("*.py")
+        if re.search(r"(?<![A-Za-z])Console\((?!Console)", path.read_text()) and path.name != "terminal.py"
+    ]
+    assert not found
