@@ -22,7 +22,8 @@ class Player:
     """Plays a recording into a sink, usually a `Publisher`.
 
     `rate` 2 is twice as fast. Frames keep their index and time in the source, counted on where a loop starts again;
-    they count as captured when they are played. `now_ns` and `sleep` are the clock.
+    they count as captured when they are played. `now_ns` and `sleep` are the clock. `pause`, `jump` and `stop` may be
+    called from another thread.
     """
 
     def __init__(
@@ -43,6 +44,23 @@ class Player:
         self._sleep = sleep
         self._frames = self._hands = 0
         self._begin = self._next_status = 0
+        self._shift = 0  # ns by which pauses and jumps have put off what follows
+        self._paused = self._stopped = False
+        self._target: float | None = None  # s of the recording, to be gone to
+        self._place = 0.0  # s of the recording, of what was played last
+
+    def pause(self) -> bool:
+        """Stand still, or go on; gives whether it stands still now."""
+        self._paused = not self._paused
+        return self._paused
+
+    def jump(self, seconds: float) -> None:
+        """Go on from so many seconds later or, below 0, earlier."""
+        self._target = max(0.0, self._place + seconds)
+
+    def stop(self) -> None:
+        """Have `run` end."""
+        self._stopped = True
 
     def run(self) -> Status:
         """Play to the end, or for ever; gives the last status. Ctrl-C ends it in order. Raises what the sink raises."""
@@ -52,11 +70,9 @@ class Player:
             state = "ended"
             self._begin = self._next_status = self._now_ns()
             try:
-                for due, result in self._timed():
-                    self._wait_until(due)
-                    now = self._now_ns()
-                    self._sink.write(replace(result, frame=replace(result.frame, captured_ns=now)))
-                    self._frames, self._hands = self._frames + 1, len(result.hands)
+                while not self._play():
+                    pass
+                state = "stopped" if self._stopped else "ended"
             except KeyboardInterrupt:
                 state = "stopped"
             status = self._status(state)
@@ -65,8 +81,35 @@ class Player:
         finally:
             self._sink.close()
 
-    def _timed(self) -> Iterator[tuple[int, FrameResult]]:
-        """Results and when they are due, nanoseconds."""
+    def _play(self) -> bool:
+        """Play on, from the beginning or from where somebody wants to be; gives whether that was all."""
+        self._place = 0.0
+        for due, place, result in self._timed():
+            if (goal := self._goal()) is not None:
+                if goal < self._place <= place:
+                    return False  # what lies behind is read anew
+                if self._place <= place < goal:
+                    continue
+                # It is here, or lies beyond the end, where a round begins anew.
+                self._target, self._shift = None, self._now_ns() - due
+            self._wait_until(due)
+            if self._stopped:
+                return True
+            if self._goal() is not None:
+                continue
+            self._place = place
+            now = self._now_ns()
+            self._sink.write(replace(result, frame=replace(result.frame, captured_ns=now)))
+            self._frames, self._hands = self._frames + 1, len(result.hands)
+        self._target = None
+        return True
+
+    def _goal(self) -> float | None:
+        """Where somebody wants to be."""
+        return self._target
+
+    def _timed(self) -> Iterator[tuple[int, float, FrameResult]]:
+        """Results, when they are due, nanoseconds, and where they are in the recording, seconds."""
         start, index, pts = self._begin, 0, 0.0  # of this round
         while True:
             first = last = None
@@ -78,7 +121,8 @@ class Player:
                 gap, last = (0 if last is None else log_time - last), log_time
                 end = message.result.frame
                 frame = replace(end, index=end.index + index, pts=end.pts + pts)
-                yield start + round((log_time - first) / self._rate), replace(message.result, frame=frame)
+                due, place = start + round((log_time - first) / self._rate), (log_time - first) / 1e9
+                yield due, place, replace(message.result, frame=frame)
             if not self._loop or first is None or last is None or end is None:
                 return
             # The next round begins as long after the last frame as that came after the one before.
@@ -91,9 +135,16 @@ class Player:
             if now >= self._next_status:
                 self._next_status = now + _STATUS_EVERY_NS
                 self._sink.status(self._status("running"))
-            if now >= due:
+            if self._stopped or self._target is not None:
                 return
-            self._sleep(min(due - now, self._next_status - now, _LONGEST_SLEEP_NS) / 1e9)
+            if self._paused:
+                self._sleep(_LONGEST_SLEEP_NS / 1e9)
+                self._shift += self._now_ns() - now
+                continue
+            wait = due + self._shift - now
+            if wait <= 0:
+                return
+            self._sleep(min(wait, self._next_status - now, _LONGEST_SLEEP_NS) / 1e9)
 
     def _status(self, state: str) -> Status:
         elapsed = (self._now_ns() - self._begin) / 1e9

@@ -12,6 +12,13 @@ Take = Annotated[
     int | None,
     typer.Option(min=1, help="Which of the takes that another program has put into one file.", show_default=False),
 ]
+Shown = Annotated[
+    str,
+    typer.Argument(
+        help="Where hands are published, as ZeroMQ writes addresses; or a recording, or the folder that has it.",
+        metavar="ADDRESS|RECORDING",
+    ),
+]
 ServerKey = Annotated[
     Path | None, typer.Option(help="The publisher's public key file (*.key), where it asks for CURVE.")
 ]

@@ -2,22 +2,26 @@
 
 from contextlib import suppress
 
-from pipeline.commands.options import Address, ClientKey, ServerKey
+from pipeline.commands.options import ClientKey, ServerKey, Shown, Take
+from pipeline.commands.watching import played
 from stages.common.address import DEFAULT_ADDRESS
 
 
-def view(address: Address = DEFAULT_ADDRESS, server_key: ServerKey = None, client_key: ClientKey = None) -> None:
-    """Show published hands in a window: through the camera or from anywhere. Press H in it for its keys."""
+def view(
+    address: Shown = DEFAULT_ADDRESS, take: Take = None, server_key: ServerKey = None, client_key: ClientKey = None
+) -> None:
+    """Show published hands, or a recording, in a window: through the camera or from anywhere; H there tells the keys."""
     from viewers.client import HandClient
     from viewers.terminal_line import TerminalLine
     from viewers.window import HandWindow
 
     with (
         suppress(KeyboardInterrupt),
-        HandClient(address, images=True, server_key=server_key, client_key=client_key) as client,
+        played(address, take) as (followed, player),
+        HandClient(followed, images=True, server_key=server_key, client_key=client_key) as client,
         TerminalLine() as line,
     ):
-        window = HandWindow(client, say=line.say)
+        window = HandWindow(client, say=line.say, player=player)
         try:
             while window.step():
                 if line.due:

@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import Address, ClientKey, ServerKey
+from pipeline.commands.options import ClientKey, ServerKey, Shown, Take
+from pipeline.commands.watching import played
 from stages.common.address import DEFAULT_ADDRESS
 
 
 def web(
-    address: Address = DEFAULT_ADDRESS,
+    address: Shown = DEFAULT_ADDRESS,
+    take: Take = None,
     host: Annotated[
         str, typer.Option(help="Address to serve the page on; 0.0.0.0 lets every machine in the network see it.")
     ] = "127.0.0.1",
@@ -30,20 +32,26 @@ def web(
     server_key: ServerKey = None,
     client_key: ClientKey = None,
 ) -> None:
-    """Show published hands in a browser: on a machine without a screen, a phone or a tablet."""
+    """Show published hands, or a recording, in a browser: on a machine without a screen, a phone or a tablet."""
     from viewers.client import HandClient
     from viewers.terminal_line import TerminalLine
     from viewers.web import HandPage, is_loopback, new_token
 
     with (
         suppress(KeyboardInterrupt),
-        HandClient(address, images=True, server_key=server_key, client_key=client_key) as client,
+        played(address, take) as (followed, player),
+        HandClient(followed, images=True, server_key=server_key, client_key=client_key) as client,
         TerminalLine() as line,
     ):
         if token is None:
             token = not is_loopback(host)
         page = HandPage(
-            client, host=host, port=port, allow_origins=allow_origin or (), token=new_token() if token else None
+            client,
+            host=host,
+            port=port,
+            allow_origins=allow_origin or (),
+            token=new_token() if token else None,
+            player=player,
         )
         try:
             line.say(f"open {page.address} in a browser; Ctrl-C ends")

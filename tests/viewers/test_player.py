@@ -73,6 +73,48 @@ def recording(tmp_path: Path, make_run: MakeRun, make_result: MakeResult) -> Rec
     return read_recording(tmp_path / "hands.mcap")
 
 
+def test_a_pause_puts_off_what_follows_and_a_jump_goes_there(recording: Recording) -> None:
+    clock = Clock()
+    heard = Heard(clock)
+    player = Player(recording, heard, now_ns=clock.now_ns, sleep=clock.sleep)
+    slept = clock.sleep
+
+    def sleep(seconds: float) -> None:
+        slept(seconds)
+        passed = (clock.ns - heard.begin) / 1e9
+        if 0.35 < passed < 0.45 and not player._paused:
+            player.pause()
+        elif passed > 2.0 and player._paused:
+            player.pause()
+            player.jump(0.35)  # from 0.3 s on to 0.65 s
+
+    player._sleep = sleep
+    assert player.run().state == "ended"
+    indices = [result.frame.index for _, result in heard.results]
+    assert indices == [0, 1, 2, 3, 7, 8, 9]
+    times = [moment for moment, _ in heard.results]
+    assert times[4] > 2.0
+    assert np.diff(times[4:]) == pytest.approx([0.1, 3.1], abs=0.11)
+
+
+def test_a_jump_back_plays_what_was_played_again_and_stop_ends_it(recording: Recording) -> None:
+    clock = Clock()
+    heard = Heard(clock)
+    player = Player(recording, heard, now_ns=clock.now_ns, sleep=clock.sleep, loop=True)
+    write = heard.write
+
+    def watch(result: FrameResult) -> None:
+        write(result)
+        if len(heard.results) == 5:
+            player.jump(-0.25)  # from 0.4 s back to 0.15 s
+        if len(heard.results) == 12:
+            player.stop()
+
+    heard.write = watch  # type: ignore[method-assign]
+    assert player.run().state == "stopped"
+    assert [result.frame.index for _, result in heard.results] == [0, 1, 2, 3, 4, 2, 3, 4, 5, 6, 7, 8]
+
+
 TIMES = [*(0.1 * index for index in range(FRAMES - 1)), 0.1 * (FRAMES - 1) + 3]
 
 

@@ -20,6 +20,7 @@ from stages.common.palette import Colour, HandColours
 from stages.packets import FrameMeta, FrameResult, Hand, HandTopology
 from stages.wire import ImageMessage
 from viewers.client import HandClient
+from viewers.player import Player
 from viewers.scene import (
     BONE_FACES,
     CAMERA_COLOR,
@@ -54,7 +55,8 @@ _NUMBERS_EVERY = 0.25  # seconds
 class HandPage:
     """Serves a page that follows a `HandClient`. Call `step` in a loop; `close` at the end.
 
-    `allow_origins` and `token` are those of `viewers.web.guard.Guard`, which see. Raises OutputError where the port is
+    `player` is what plays the recording that is shown, if it is one. `allow_origins` and `token` are those of
+    `viewers.web.guard.Guard`, which see. Raises OutputError where the port is
     taken, ConfigurationError for an origin that is none.
     """
 
@@ -66,8 +68,10 @@ class HandPage:
         port: int = 8080,
         allow_origins: Sequence[str] = (),
         token: str | None = None,
+        player: Player | None = None,
     ) -> None:
         self.client = client
+        self._player = player
         self.watch = Watch(client)
         self._following = Following(client)
         self._hands: dict[int, _HandShapes] = {}
@@ -107,6 +111,16 @@ class HandPage:
         # Two lines high, so that the hands have the page to themselves; a narrow one too.
         self._numbers = server.gui.add_html("")
         view = server.gui.add_button_group("view", ("camera", "free"))
+        if (player := self._player) is not None:
+            play = server.gui.add_button_group("recording", ("play / pause", "5 s back", "5 s on"))
+
+            @play.on_click
+            def _(event: Any) -> None:
+                if event.target.value == "play / pause":
+                    player.pause()
+                else:
+                    player.jump(5.0 if event.target.value == "5 s on" else -5.0)
+
         with server.gui.add_folder("more", expand_by_default=False):
             self._look_choice = server.gui.add_dropdown("hands", LOOKS, initial_value="mesh")
             self._publisher = server.gui.add_html("")

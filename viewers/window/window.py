@@ -18,6 +18,7 @@ from stages.common.palette import Colour, HandColours
 from stages.packets import FrameMeta, FrameResult, Hand, HandTopology
 from stages.wire import ImageMessage
 from viewers.client import HandClient
+from viewers.player import Player
 from viewers.scene import (
     BACKGROUND,
     CAMERA_COLOR,
@@ -39,6 +40,7 @@ View = Literal["camera", "free"]
 
 HELP = """keys    H this help      V through the camera / from anywhere    M mesh / wireframe / skeleton
         S screenshot     R reset the view                        Q or Esc quit
+        of a recording: space pause    left, right 5 s back, on
 mouse   drag to turn, Shift-drag or wheel button to move, wheel to zoom"""
 
 _SHORTEST = 1 / 75
@@ -50,13 +52,15 @@ _SHORTEST_IF_SLOW = 1 / 40
 _SLOW = 1 / 100
 """Drawing that takes more seconds than this is slow."""
 
-_ESCAPE = 256
+_ESCAPE, _RIGHT, _LEFT = 256, 262, 263
+_JUMP = 5.0  # s
 
 
 class HandWindow:
     """A window that follows a `HandClient`. Call `step` in a loop from the thread that made it; `close` at the end.
 
     `say` is given what the person asked to be told (help, a screenshot's path); screenshots go to that folder.
+    `player` is what plays the recording that is shown, if it is one: keys pause it and go back and on.
     Raises DeviceError where no window can be opened.
     """
 
@@ -68,6 +72,7 @@ class HandWindow:
         height: int = 600,
         screenshots: Path = Path(),
         say: Callable[[str], None] = lambda text: None,
+        player: Player | None = None,
     ) -> None:
         self.client = client
         self.watch = Watch(client)
@@ -76,6 +81,7 @@ class HandWindow:
         self.look: Look = "mesh"
         self._say = say
         self._screenshots = screenshots
+        self._player = player
         self._size = (width, height)
         self._hands: dict[int, tuple[HandShapes, tuple[Any, ...]]] = {}  # by track: its shapes, and those in the scene
         self._colors = HandColours()
@@ -120,6 +126,17 @@ class HandWindow:
             ord("S"): self._take_screenshot,
             ord("Q"): self.stop,
             _ESCAPE: self.stop,
+            **self._player_actions(),
+        }
+
+    def _player_actions(self) -> dict[int, Callable[[], None]]:
+        """Keys for a recording that is played."""
+        if (player := self._player) is None:
+            return {}
+        return {
+            ord(" "): lambda: self._say("paused" if player.pause() else "playing"),
+            _LEFT: lambda: player.jump(-_JUMP),
+            _RIGHT: lambda: player.jump(_JUMP),
         }
 
     def step(self) -> bool:
