@@ -10,7 +10,7 @@ from stages.common.address import DEFAULT_ADDRESS
 def view(
     address: Shown = DEFAULT_ADDRESS, take: Take = None, server_key: ServerKey = None, client_key: ClientKey = None
 ) -> None:
-    """Show published hands, or a recording, in a window: through the camera or from anywhere; H there tells the keys."""
+    """Show published hands, or a recording, in a window, through the camera or from anywhere. H shows the keys."""
     from viewers.client import HandClient
     from viewers.terminal_line import TerminalLine
     from viewers.window import HandWindow

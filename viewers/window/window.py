@@ -33,6 +33,7 @@ from viewers.scene import (
     other_camera,
 )
 from viewers.watch import Following, Watch
+from viewers.window.panel import TextPanel
 from viewers.window.screen import screen
 from viewers.window.shapes import HandShapes, HungPicture, lines, points
 
@@ -54,13 +55,15 @@ _SLOW = 1 / 100
 
 _ESCAPE, _RIGHT, _LEFT = 256, 262, 263
 _JUMP = 5.0  # s
+_WORDS_EVERY = 0.25  # s
 
 
 class HandWindow:
     """A window that follows a `HandClient`. Call `step` in a loop from the thread that made it; `close` at the end.
 
     `say` is given what the person asked to be told (help, a screenshot's path); screenshots go to that folder.
-    `player` is what plays the recording that is shown, if it is one: keys pause it and go back and on.
+    `words` is whether numbers stand in the corner, and the keys once H was pressed. `player` is what plays the
+    recording that is shown, if it is one: keys pause it and go back and on.
     Raises DeviceError where no window can be opened.
     """
 
@@ -73,6 +76,7 @@ class HandWindow:
         screenshots: Path = Path(),
         say: Callable[[str], None] = lambda text: None,
         player: Player | None = None,
+        words: bool = True,
     ) -> None:
         self.client = client
         self.watch = Watch(client)
@@ -93,6 +97,10 @@ class HandWindow:
         self._running = True
         self._next_show = 0.0
         self._drawing = 0.0  # s a frame, smoothed
+        self._panel = TextPanel()
+        self._shows_words, self._helping = words, False
+        self._words: list[str] = []
+        self._next_words = 0.0
         o3d.utility.set_verbosity_level(o3d.utility.VerbosityLevel.Error)
         self._visualizer = o3d.visualization.VisualizerWithKeyCallback()
         with screen() as found:
@@ -113,13 +121,15 @@ class HandWindow:
         region = o3d.geometry.PointCloud(points(np.add(MIDDLE, [[-0.2], [0.2]])))
         self._visualizer.add_geometry(region)
         self._remove(region)
+        if words:
+            self._add(self._panel.mesh)
         for key, action in self._actions().items():
             self._visualizer.register_key_callback(key, _key(action))
         self.reset_view()
 
     def _actions(self) -> dict[int, Callable[[], None]]:
         return {
-            ord("H"): lambda: self._say(HELP),
+            ord("H"): self._help,
             ord("V"): self.switch_view,
             ord("M"): self.switch_look,
             ord("R"): self.reset_view,
@@ -139,6 +149,27 @@ class HandWindow:
             _RIGHT: lambda: player.jump(_JUMP),
         }
 
+    def _help(self) -> None:
+        """Show the keys, in the window too; or no longer."""
+        self._helping, self._next_words = not self._helping, 0.0
+        if self._helping:
+            self._say(HELP)
+
+    def _show_words(self) -> None:
+        """Numbers and, where asked for, help, in the corner of the window."""
+        if time.monotonic() >= self._next_words:
+            self._next_words = time.monotonic() + _WORDS_EVERY
+            numbers = self.watch.numbers()
+            hands = self._result.hands if self._result is not None and numbers.hands else ()
+            sides = ", ".join(f"{hand.side} {hand.track_id}" for hand in hands)
+            latency = "" if numbers.latency is None else f"  {numbers.latency:.0f} ms"
+            running = f"{numbers.rate:.0f} frames/s{latency}  {sides or 'no hands'}  H: help"
+            self._words = [running if numbers.state == "running" else numbers.words]
+            self._words += [line.strip() for line in HELP.splitlines()] if self._helping else []
+        parameters = self._visualizer.get_view_control().convert_to_pinhole_camera_parameters()
+        if self._panel.update(self._words, parameters):
+            self._visualizer.update_geometry(self._panel.mesh)
+
     def step(self) -> bool:
         """Show what is newest and let the window work; False once it was closed. Waits 10 ms for news at most."""
         # Messages are left to wait while it is too early to show them, so that the one that is shown is the newest.
@@ -152,6 +183,8 @@ class HandWindow:
             self._show_picture(picture)
         if message is None and self._hands and not self.client.alive:
             self._keep_only(())
+        if self._shows_words:
+            self._show_words()
         before = time.monotonic()
         # Drawing is in poll_events, and only where something has changed.
         if not self._visualizer.poll_events():

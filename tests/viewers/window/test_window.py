@@ -64,11 +64,11 @@ def make_scene(
 
     open_: list[Scene] = []
 
-    def make(*, images: bool = False) -> Scene:
+    def make(*, images: bool = False, words: bool = False) -> Scene:
         stage = make_stage(images=images)
         client = HandClient(stage.address, images=True)
         said: list[str] = []
-        window = HandWindow(client, width=SIZE[0], height=SIZE[1], screenshots=tmp_path, say=said.append)
+        window = HandWindow(client, width=SIZE[0], height=SIZE[1], screenshots=tmp_path, say=said.append, words=words)
         open_.append(Scene(stage, client, window, said, tmp_path / "look.png"))
         while client.model is None:
             stage.say()
@@ -79,6 +79,33 @@ def make_scene(
     for scene in open_:
         scene.window.close()
         scene.client.close()
+
+
+def test_numbers_stand_in_the_corner_and_h_adds_the_keys(
+    make_scene: Callable[..., "Scene"], make_result: Callable[..., FrameResult]
+) -> None:
+    scene = make_scene(words=True)
+    result = make_result(0, 2)
+
+    def letters(picture: Pixels) -> int:
+        return int((picture[:120, :560].min(2) > 150).sum())
+
+    def shown(least: int) -> Callable[[], bool]:
+        def is_shown() -> bool:
+            scene.stage.show(result)
+            return letters(scene.look()) > least
+
+        return is_shown
+
+    scene.wait(shown(100))
+    few = letters(scene.look())
+    scene.window._actions()[ord("H")]()
+    scene.wait(shown(3 * few))
+    assert "keys" in scene.said[0]
+    scene.window.switch_view()
+    scene.wait(shown(3 * few))
+    scene.window._actions()[ord("H")]()
+    scene.wait(lambda: letters(scene.look()) < 2 * few)
 
 
 def overlap(a: Mask, b: Mask) -> float:
