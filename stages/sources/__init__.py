@@ -87,7 +87,11 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
         return _images(text, paths.pictures_in_folder(text), settings, stream)
     path = paths.readable_file(text)
     from stages.sources.images import is_still
+    from stages.sources.picture_file import PictureFileSource, form_of
 
+    form = form_of(path)
+    if form is not None:
+        return PictureFileSource(text, path, form, settings, stream)
     if is_still(path):
         return _images(text, [path], settings, stream)
     from stages.sources.video import VideoSource

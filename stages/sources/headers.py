@@ -41,6 +41,7 @@ class StillHeader:
     height: int
     orientation: Orientation = UPRIGHT
     focal_35mm: float | None = None  # mm, of the lens that would see the same on 35 mm film
+    reader: str = "FFmpeg software"  # what decoded it
     complete: bool = True  # false where the end of the picture is missing
 
 
@@ -54,7 +55,7 @@ def still_kind(head: bytes) -> str | None:
         return "BMP"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
-    if head[:4] in (b"II*\0", b"MM\0*"):
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "TIFF"
     if head[4:12] == b"jP  \r\n\x87\n":
         return "JPEG 2000"
@@ -64,6 +65,8 @@ def still_kind(head: bytes) -> str | None:
         return "HEIC"
     if head[:2] in (b"P4", b"P5", b"P6") and head[2:3].isspace():
         return "PNM"
+    if head[:2] == b"\xff\x0a" or head[4:12] == b"JXL \r\n\x87\n":
+        return "JPEG XL"
     if head[:4] == b"qoif":
         return "QOI"
     return None
@@ -76,14 +79,14 @@ def still_header(data: bytes) -> StillHeader | None:
         return None
     complete = _ENDS[kind](data) if kind in _ENDS else True
     try:
-        image = _opened(kind, data)
+        image = pillow_image(kind, data)
         if image is None:
             return StillHeader(kind, 0, 0, complete=complete)
         width, height = image.size
         orientation, focal = _exif(kind, image, data)
     except Exception:  # noqa: BLE001 - whatever Pillow raises on damage; what matters of it shows in decoding
         return StillHeader(kind, 0, 0, complete=complete)
-    return StillHeader(kind, width, height, orientation, focal, complete)
+    return StillHeader(kind, width, height, orientation, focal, complete=complete)
 
 
 def without_packed_texts(data: bytes) -> bytes:
@@ -131,12 +134,21 @@ def gif_size(head: bytes) -> tuple[int, int] | None:
     return width, height
 
 
-def _opened(kind: str, data: bytes) -> "ImageFile | None":
+def pillow_image(kind: str, data: bytes) -> "ImageFile | None":
     """Pillow's reader of this kind, at the picture's header; none where the kind is left to FFmpeg."""
-    from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, QoiImagePlugin, TiffImagePlugin, WebPImagePlugin
+    from PIL import (
+        AvifImagePlugin,
+        BmpImagePlugin,
+        JpegImagePlugin,
+        PngImagePlugin,
+        QoiImagePlugin,
+        TiffImagePlugin,
+        WebPImagePlugin,
+    )
 
     # By the kind's own reader, since `Image.open` has a limit of its own to the size.
     readers: dict[str, Callable[[BytesIO], ImageFile]] = {
+        "AVIF": AvifImagePlugin.AvifImageFile,
         "BMP": BmpImagePlugin.BmpImageFile,
         "JPEG": JpegImagePlugin.JpegImageFile,
         "PNG": PngImagePlugin.PngImageFile,

@@ -1,10 +1,5 @@
-"""A picture, or several: a folder or a glob of image files, in natural order.
+"""A picture, or several: a folder or a glob of image files, in natural order."""
 
-FFmpeg decodes them, as it does videos: it is quiet about damage, converts CMYK, palettes and 16 bits, and has the same
-limits. What it leaves out is read from the header: EXIF's mirrored orientations, the focal length, a missing end.
-"""
-
-import io
 import logging
 import os
 import re
@@ -12,16 +7,16 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import av
-
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
-from stages.sources.decoding import PixelConverter, open_container, open_decoder, orientation_of, reason_of
+from stages.sources.decoding import PixelConverter
 from stages.sources.framing import FrameMaker
-from stages.sources.headers import HEAD_BYTES, StillHeader, still_header, still_kind, without_packed_texts
+from stages.sources.headers import HEAD_BYTES, StillHeader, still_kind, without_packed_texts
 from stages.sources.paths import readable_file
+from stages.sources.pillow_pages import page_count
 from stages.sources.settings import SourceSettings
+from stages.sources.still_decoding import decoded
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +59,7 @@ class ImagesSource(Source):
         self._pixels = PixelConverter(settings.decoding.max_side)
         self._unread: list[str] = []
         self._first: tuple[int, Image, float | None] | None = None
+        self._readers: set[str] = set()
         self._kinds: dict[str, int] = {}
 
     def open(self) -> SourceInfo:
@@ -120,7 +116,7 @@ class ImagesSource(Source):
         if not self._kinds:
             return ()
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self._kinds.items()))
-        return (Choice("decoder", "FFmpeg software", f"pictures read: {kinds}"), self._maker.choice())
+        return (Choice("decoder", " and ".join(sorted(self._readers)), f"pictures read: {kinds}"), self._maker.choice())
 
     def _read(self, position: int) -> tuple[Image, float | None] | None:
         """A picture and its focal length; none, noted in `_unread`, where it cannot be read."""
@@ -134,6 +130,7 @@ class ImagesSource(Source):
                 logger.warning("passed over: %s", message)
             return None
         kind = header.kind if header else path.suffix.lower().removeprefix(".")
+        self._readers.add(header.reader if header else "FFmpeg software")
         self._kinds[kind] = self._kinds.get(kind, 0) + 1
         return image, header.focal_35mm if header else None
 
@@ -141,37 +138,10 @@ class ImagesSource(Source):
         if path.stat().st_size > _MAX_BYTES:
             raise SourceError(f"expected a picture file of at most {_MAX_BYTES // 2**20} MiB, found a larger one")
         data = without_packed_texts(path.read_bytes())
-        header = still_header(data)
-        if header is not None:
-            self._check(header)
-        try:
-            # By its content where that tells its kind, so that no sign in its name means anything.
-            url: io.BytesIO | str = io.BytesIO(data) if header else f"file:{path.resolve()}"
-            with open_container(url, self._settings) as container:
-                decoder = open_decoder(container, self._settings)
-                codec = decoder.stream.codec_context
-                if codec.width and codec.height:
-                    self._pixels.check_size(codec.width, codec.height)
-                frame = next(decoder.frames(), None)
-                if frame is None:
-                    raise SourceError("expected a picture, found one that cannot be decoded: it is damaged or cut off")
-                # EXIF stands in the header; what has no EXIF may have a display matrix.
-                has_exif = header is not None and header.kind not in ("AVIF", "JPEG 2000")
-                orientation = header.orientation if header and has_exif else orientation_of(frame)
-                return self._pixels.picture(frame, None, orientation), header
-        except (av.FFmpegError, UnicodeError, ValueError) as error:
-            raise SourceError(f"expected a picture that can be decoded, found damage: {reason_of(error)}") from error
-
-    def _check(self, header: StillHeader) -> None:
-        if header.kind == "HEIC":
-            raise SourceError(
-                "expected a picture that FFmpeg decodes, found HEIC, whose tiles it does not join; convert it to JPEG "
-                "or PNG, or let the phone save JPEG"
-            )
-        if header.width and header.height:
-            self._pixels.check_size(header.width, header.height)
-        if not header.complete:
-            raise SourceError(f"expected a whole {header.kind} picture, found one whose end is missing; copy it again")
+        kind = still_kind(data[:HEAD_BYTES])
+        if len(self._paths) > 1 and kind is not None and (count := page_count(kind, data)) > 1:
+            logger.warning("%s holds %d pictures; here only its first is read: give it alone for all", path, count)
+        return decoded(data, self._pixels, self._settings, str(path.resolve()))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -1,5 +1,6 @@
 """Which files a name means, and clear words for those that cannot be read."""
 
+import logging
 import os
 import re
 import stat
@@ -11,6 +12,8 @@ from pathlib import Path
 from hamba_core.errors import SourceError
 from stages.common.files import expanded
 from stages.sources.headers import SUFFIXES
+
+logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -74,6 +77,14 @@ def pictures_in_folder(name: str) -> list[Path]:
         raise SourceError(
             f"{name}: expected videos or pictures ({', '.join(sorted(SUFFIXES))}) in the folder, found {found}; "
             "folders in it are not searched"
+        )
+    videos = _of_kind((folder / entry for entry in names), VIDEO_SUFFIXES)
+    if videos:
+        logger.warning(
+            "%s holds pictures and videos; the pictures are read, the %d videos are not: name them, such as %s",
+            name,
+            len(videos),
+            videos[0],
         )
     return pictures
 

@@ -173,6 +173,10 @@ class VideoSource(Source):
 def _unreadable(path: Path, found: str) -> str:
     """Why FFmpeg finds no video in a file: by its first bytes where they tell, else as `found` says."""
     head = _head(path)
+    if head.startswith(b"#EXTM3U"):
+        return "expected a video or a picture, found a playlist (M3U); give what it names"
+    if head.startswith(b"v=0") and b"\nm=" in head:
+        return "expected a video or a picture, found a session description (SDP); give the stream's own address"
     if head and _is_text(head):
         return "expected a video or a picture, found text"
     if head and not head.strip(b"\0"):

@@ -1,5 +1,6 @@
 """A stream, or a file, at an address on the network."""
 
+import errno
 import logging
 import re
 import time
@@ -54,6 +55,7 @@ class NetworkSession(Session):
         self._shown = shown
         self._pixels = PixelConverter(settings.decoding.max_side)
         scheme = scheme_of(address) or ""
+        address = scheme + address[len(scheme) :]  # FFmpeg takes small letters alone
         timeout = (settings.live.open_timeout, settings.live.read_timeout)
         started = time.monotonic()
         try:
@@ -62,6 +64,11 @@ class NetworkSession(Session):
             reason = reason_of(error)
             if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.live.open_timeout:
                 reason = f"that nothing came within {settings.live.open_timeout:g} s"
+            if scheme in ("http", "https") and getattr(error, "errno", None) == errno.EIO:
+                reason = (
+                    "a file that this server does not give in parts, which it has to be read in; copy it here first, "
+                    "or use a server that knows ranges"
+                )
             reason = reason.replace(address, shown)
             raise SourceError(
                 f"{shown}: expected a video stream, found {reason}; is the address right, and the camera or server on?"

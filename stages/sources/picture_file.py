@@ -1,0 +1,184 @@
+"""One file that holds several pictures.
+
+They stand one after another, are parts of a multipart stream that was saved, the pages of a TIFF, or the frames of an
+animated PNG or WebP.
+"""
+
+import logging
+import mmap
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hamba_core.errors import BrokenSourceError, SourceError
+from stages.contract import Source
+from stages.packets import Choice, Frame, Image, SourceInfo
+from stages.sources.decoding import PixelConverter
+from stages.sources.framing import FrameMaker
+from stages.sources.headers import HEAD_BYTES, still_kind
+from stages.sources.multipart import Parts, begins_multipart
+from stages.sources.picture_runs import is_run, pictures_in
+from stages.sources.pillow_pages import page_count, pages
+from stages.sources.settings import SourceSettings
+from stages.sources.still_decoding import decoded
+
+logger = logging.getLogger(__name__)
+
+_CHUNK = 2**20
+_HEAD = 64 * 1024
+_SCENE = 10
+"""So many pages of a TIFF are taken for the frames of one scene."""
+
+
+def form_of(path: Path) -> str | None:
+    """In which form a file holds several pictures; none where it does not."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        if begins_multipart(head):
+            return "multipart"
+        kind = still_kind(head[:HEAD_BYTES])
+        if kind is None:
+            return None
+        if kind in ("TIFF", "PNG", "WebP") and page_count(kind, path.read_bytes()) > 1:
+            return "pages"
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return "run" if is_run(data) else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    image: Image
+    seconds: float | None
+
+
+class PictureFileSource(Source):
+    """Frames of a file of pictures, `source.pictures.rate` a second, or as long as an animation shows each.
+
+    One that cannot be read is passed over; at the end BrokenSourceError tells how many. The frame times keep its place.
+    `SourceInfo.live` is false.
+    """
+
+    name = "source"
+
+    def __init__(self, text: str, path: Path, form: str, settings: SourceSettings, stream: str) -> None:
+        """`form` is what `form_of` says."""
+        self._text = text
+        self._path = path
+        self._form = form
+        self._settings = settings
+        self._maker = FrameMaker(stream, settings)
+        self._pixels = PixelConverter(settings.decoding.max_side)
+        self._kind = "pictures"
+        self._unread = 0
+        self._why = ""
+        self._shown: Generator[_Shown | None] | None = None
+        self._first: tuple[Image, float] | None = None
+        self._time = 0.0
+
+    def open(self) -> SourceInfo:
+        """Decode the first picture that can be. Raises SourceError where none can."""
+        self._shown = self._pictures()
+        self._first = self._next()
+        if self._first is None:
+            raise SourceError(f"{self._text}: {self._why or 'expected pictures, found none'}")
+        image = self._first[0]
+        count = None if self._form == "multipart" else self._count()
+        kind = self._settings.pictures.kind
+        few = self._form == "pages" and self._kind == "TIFF" and (count or 0) < _SCENE
+        stills = kind == "stills" or (kind == "auto" and few)
+        return SourceInfo(
+            name=self._text,
+            kind="images",
+            live=False,
+            width=image.shape[1],
+            height=image.shape[0],
+            fps=None if stills else self._settings.pictures.rate,
+            frames=count,
+            camera=self._maker.camera_of(image),
+            stills=stills,
+        )
+
+    def frames(self) -> Iterator[Frame]:
+        """A frame a picture. Raises BrokenSourceError at the end where some could not be read."""
+        if self._first is None:
+            raise SourceError(f"{self._text}: expected an open source, found it closed; call open first")
+        following: tuple[Image, float] | None = self._first
+        self._first = None
+        while following is not None:
+            yield self._maker.frame(following[0], following[1], time.monotonic_ns())
+            following = self._next()
+        if self._unread:
+            raise BrokenSourceError(
+                f"{self._text}: expected whole pictures, found {self._unread} that cannot be read: {self._why}. "
+                f"The other {self._maker.given} are kept"
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._first = None
+        if self._shown is not None:
+            self._shown.close()
+        self._shown = None
+
+    def choices(self) -> tuple[Choice, ...]:
+        """Decoder and camera."""
+        forms = {"multipart": "parts of a saved stream", "run": "one after another", "pages": "pages of one file"}
+        chosen = "Pillow" if self._form == "pages" else "FFmpeg software"
+        return (Choice("decoder", chosen, f"pictures read: {self._kind}, {forms[self._form]}"), self._maker.choice())
+
+    def _next(self) -> tuple[Image, float] | None:
+        """The next picture that can be read and its time; none at the end."""
+        for shown in self._shown or ():
+            at = self._time
+            seconds = shown.seconds if shown is not None else None
+            self._time += 1 / self._settings.pictures.rate if seconds is None else seconds
+            if shown is not None:
+                return shown.image, at
+        return None
+
+    def _count(self) -> int:
+        with self._path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if self._form == "run":
+                return sum(1 for _ in pictures_in(data))
+            return page_count(self._kind, data[:])
+
+    def _pictures(self) -> Generator[_Shown | None]:
+        """What each picture shows; none where it cannot be read."""
+        if self._form == "pages":
+            data = self._path.read_bytes()
+            self._kind = still_kind(data[:HEAD_BYTES]) or self._kind
+            try:
+                for page in pages(self._kind, data, self._pixels.check_size):
+                    yield _Shown(page.image, page.seconds)
+            except SourceError as error:  # what follows a broken page hangs on it
+                self._passed_over(error)
+            return
+        for piece in self._pieces():
+            self._kind = still_kind(piece[:HEAD_BYTES]) or self._kind
+            try:
+                image = decoded(piece, self._pixels, self._settings)[0]
+            except SourceError as error:
+                self._passed_over(error)
+                yield None
+            else:
+                yield _Shown(image, None)
+
+    def _pieces(self) -> Generator[bytes]:
+        with self._path.open("rb") as file:
+            if self._form == "run":
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    for start, end in pictures_in(data):
+                        yield data[start:end]
+                return
+            parts = Parts()
+            while chunk := file.read(_CHUNK):
+                yield from parts.feed(chunk)
+            rest = parts.rest()
+            if rest is not None:
+                yield rest
+
+    def _passed_over(self, error: SourceError) -> None:
+        self._unread += 1
+        self._why = self._why or str(error)
+        logger.warning("%s: picture %d passed over: %s", self._text, self._maker.given + self._unread, error)

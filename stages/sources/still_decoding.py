@@ -1,0 +1,90 @@
+"""One still picture, from the bytes of its file to upright RGB.
+
+FFmpeg decodes it, as it does videos: it is quiet about damage, converts CMYK, palettes and 16 bits, and has the same
+limits. What it leaves out is read from the header: EXIF's mirrored orientations, the focal length, a missing end. What
+it does not read, or reads wrongly, is for `pillow_pages`.
+"""
+
+import io
+from dataclasses import replace
+from typing import IO
+
+import av
+
+from hamba_core.errors import SourceError
+from stages.packets import Image
+from stages.sources.decoding import PixelConverter, open_container, open_decoder, orientation_of, reason_of
+from stages.sources.headers import StillHeader, still_header
+from stages.sources.pillow_pages import pages
+from stages.sources.settings import SourceSettings
+
+
+def decoded(
+    data: bytes, pixels: PixelConverter, settings: SourceSettings, path: str | None = None
+) -> tuple[Image, StillHeader | None]:
+    """The picture, and what its header says. `path` is for what only a file's name tells. Raises SourceError."""
+    header = still_header(data)
+    if header is not None:
+        _check(header, pixels)
+        if _is_for_pillow(header, data):
+            page = next(pages(header.kind, data, pixels.check_size), None)
+            if page is None:
+                raise SourceError(f"expected a {header.kind} with a picture in it, found none")
+            return page.image, replace(header, reader="Pillow")
+    try:
+        # By its content where that tells its kind, so that no sign in its name means anything.
+        url: IO[bytes] | str = io.BytesIO(data) if header or path is None else f"file:{path}"
+        with open_container(url, settings) as container:
+            decoder = open_decoder(container, settings)
+            codec = decoder.stream.codec_context
+            if codec.width and codec.height:
+                pixels.check_size(codec.width, codec.height)
+            frame = next(decoder.frames(), None)
+            if frame is None:
+                raise SourceError("expected a picture, found one that cannot be decoded: it is damaged or cut off")
+            # EXIF stands in the header; what has no EXIF may have a display matrix.
+            has_exif = header is not None and header.kind not in ("AVIF", "JPEG 2000")
+            orientation = header.orientation if header and has_exif else orientation_of(frame)
+            return pixels.picture(frame, None, orientation), header
+    except (av.FFmpegError, UnicodeError, ValueError) as error:
+        raise SourceError(f"expected a picture that can be decoded, found damage: {reason_of(error)}") from error
+
+
+def _check(header: StillHeader, pixels: PixelConverter) -> None:
+    if header.kind == "HEIC":
+        raise SourceError(
+            "expected a picture that FFmpeg decodes, found HEIC, whose tiles it does not join; convert it to JPEG "
+            "or PNG, or let the phone save JPEG"
+        )
+    if header.kind == "JPEG XL":
+        raise SourceError("expected a picture that FFmpeg or Pillow decodes, found JPEG XL; convert it to JPEG or PNG")
+    if header.width and header.height:
+        pixels.check_size(header.width, header.height)
+    if not header.complete:
+        raise SourceError(f"expected a whole {header.kind} picture, found one whose end is missing; copy it again")
+
+
+def _is_for_pillow(header: StillHeader, data: bytes) -> bool:
+    """Whether FFmpeg does not read this picture, or reads it as something else without a word."""
+    if header.kind == "TIFF":  # tiles and JPEG inside are black, more than 16 bits and fractions are noise
+        return True
+    if header.kind == "WebP":
+        return b"ANIM" in data[:256]
+    if header.kind == "AVIF":  # of tiles it decodes the first; transparency is a picture of its own
+        at = data.find(b"meta")
+        about = data[at : at + int.from_bytes(data[at - 4 : at], "big")] if at >= 4 else b""
+        return b"grid" in about or b":alpha" in about
+    if header.kind == "JPEG":
+        return _coding(data) in (0xC9, 0xCA, 0xCD, 0xCE)  # arithmetic
+    return False
+
+
+def _coding(data: bytes) -> int:
+    """The marker of a JPEG's frame, which tells how it is coded; 0 where there is none."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return marker
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0

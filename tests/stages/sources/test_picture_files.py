@@ -1,0 +1,250 @@
+"""Files that hold several pictures, and pictures that FFmpeg does not read as they are meant."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image as Pillow
+
+from hamba_core.errors import BrokenSourceError, SourceError
+from stages.packets import Image
+from stages.sources.multipart import Parts
+
+Fixture = Callable[..., Any]
+COLOURS = [(220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190)]
+
+
+def encoded(suffix: str, brightness: int, size: tuple[int, int] = (64, 48)) -> bytes:
+    done, data = cv2.imencode(suffix, np.full((size[1], size[0], 3), brightness, np.uint8))
+    assert done
+    return bytes(data)
+
+
+def brightness_of(reading: Any) -> list[float]:
+    return [round(float(frame.image.mean()), 0) for frame in reading.frames]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".ppm", ".webp"])
+@pytest.mark.parametrize("between", [b"", b"\0\0\0"])
+def test_pictures_one_after_another_are_frames(read: Fixture, tmp_path: Path, suffix: str, between: bytes) -> None:
+    path = tmp_path / "run.mjpeg"
+    path.write_bytes(between.join(encoded(suffix, 20 * number) for number in range(12)))
+    reading = read(path, pictures={"rate": 10})
+    assert reading.error is None
+    assert brightness_of(reading) == pytest.approx([20 * number for number in range(12)], abs=2)
+    assert reading.times == pytest.approx([number / 10 for number in range(12)])
+    assert (reading.info.frames, reading.info.fps, reading.info.stills) == (12, 10, False)
+
+
+def test_a_run_whose_last_picture_is_cut_off_keeps_the_others(read: Fixture, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)
+    one = cv2.imencode(".jpg", noise)[1].tobytes()
+    (tmp_path / "run.mjpeg").write_bytes(5 * one + one[: len(one) // 2])
+    reading = read(tmp_path / "run.mjpeg")
+    assert isinstance(reading.error, BrokenSourceError)
+    assert len(reading.frames) == 5
+
+
+def test_a_photograph_with_a_smaller_picture_behind_it_is_one(read: Fixture, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(encoded(".jpg", 100) + encoded(".jpg", 200, (32, 24)))
+    reading = read(tmp_path / "photo.jpg")
+    assert reading.error is None
+    assert (reading.info.kind, brightness_of(reading)) == ("image", [100])
+
+
+def multipart(
+    count: int, *, leading: bool = True, headers: bytes | None = None, end: bytes = b"--frame--\r\n"
+) -> bytes:
+    """A saved stream; `headers` of a part, with %d for the length, in place of the usual ones."""
+    usual = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n"
+    parts = []
+    for number in range(count):
+        jpeg = encoded(".jpg", 20 * number)
+        own = usual if headers is None else headers
+        parts.append((own % len(jpeg) if b"%d" in own else own) + b"\r\n" + jpeg + b"\r\n")
+    return (b"--frame\r\n" if leading else b"") + b"--frame\r\n".join(parts) + end
+
+
+@pytest.mark.parametrize("end", [b"--frame--\r\n", b"--frame\r\n", b"--frame--", b""])
+def test_a_saved_multipart_stream_ends_at_its_end(read: Fixture, tmp_path: Path, end: bytes) -> None:
+    (tmp_path / "dump.mjpeg").write_bytes(multipart(12, end=end))
+    reading = read(tmp_path / "dump.mjpeg")
+    assert reading.error is None
+    assert brightness_of(reading) == pytest.approx([20 * number for number in range(12)], abs=2)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1024, 10**6])
+@pytest.mark.parametrize("leading", [True, False])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        None,
+        b"Content-Type: image/jpg\r\nContent-Length: %d\r\n",
+        b"Content-Length: %d\r\n",
+        b"Content-Type: image/jpeg\r\n",
+        b"Content-Type: image/jpeg\r\nContent-Length: 0\r\n",
+        b"content-type:image/jpeg\r\ncontent-length:%d\r\nX-Timestamp: 1.5\r\n",
+    ],
+)
+def test_parts_are_read_however_a_camera_writes_them(chunk: int, leading: bool, headers: bytes | None) -> None:
+    data = multipart(4, leading=leading, headers=headers)
+    parts = Parts()
+    found = [part for at in range(0, len(data), chunk) for part in parts.feed(data[at : at + chunk])]
+    assert [part.strip() for part in found] == [encoded(".jpg", 20 * number) for number in range(4)]
+
+
+def test_parts_of_text_and_png_are_told_apart() -> None:
+    png = encoded(".png", 50)
+    text = b"--frame\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi\r\n"
+    picture = b"--frame\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(png), png)
+    parts = Parts()
+    assert parts.feed(text + picture + text + picture) == [png, png]
+    assert parts.passed_over == 2
+
+
+def test_the_pages_of_a_tiff_are_pictures_without_its_thumbnails(read: Fixture, tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "pages.tif") as file:
+        for value in (50, 100, 150):
+            file.write(np.full((48, 64, 3), value, np.uint8), photometric="rgb", metadata=None)
+            file.write(np.full((24, 32, 3), 255, np.uint8), photometric="rgb", subfiletype=1, metadata=None)
+    reading = read(tmp_path / "pages.tif")
+    assert reading.error is None
+    assert brightness_of(reading) == [50, 100, 150]
+    assert reading.info.stills
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_an_animation_gives_its_frames_at_their_times(read: Fixture, tmp_path: Path, suffix: str) -> None:
+    shown = [Pillow.fromarray(np.full((48, 64, 3), 40 * number, np.uint8)) for number in range(5)]
+    path = tmp_path / f"moving.{suffix}"
+    durations = [100, 200, 50, 100, 100]
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
+    shown[0].save(path, save_all=True, append_images=shown[1:], duration=durations, **options)
+    reading = read(path)
+    assert reading.error is None
+    assert brightness_of(reading) == [0, 40, 80, 120, 160]
+    assert reading.times == pytest.approx([0, 0.1, 0.3, 0.35, 0.45])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tile": (32, 32)},
+        {"bigtiff": True},
+        {"planarconfig": "separate"},
+        {"compression": "deflate"},
+    ],
+)
+def test_every_layout_of_a_tiff_shows_its_picture(
+    read: Fixture, make_picture: Fixture, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    pixels: Image = make_picture()
+    given = np.moveaxis(pixels, -1, 0) if "planarconfig" in options else pixels
+    tifffile.imwrite(tmp_path / "hand.tif", given, photometric="rgb", **options)
+    reading = read(tmp_path / "hand.tif")
+    assert reading.error is None
+    np.testing.assert_array_equal(reading.frames[0].image, pixels)
+    assert "Pillow" in reading.choice("decoder").chosen
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "tiff_lzw", "zstd", "packbits"])
+@pytest.mark.parametrize("mode", ["RGB", "CMYK", "L"])
+def test_every_compression_of_a_tiff_shows_its_picture(
+    read: Fixture, make_picture: Fixture, tmp_path: Path, compression: str, mode: str
+) -> None:
+    picture = Pillow.fromarray(make_picture()).convert(mode)
+    try:
+        picture.save(tmp_path / "hand.tif", compression=compression)
+    except (OSError, RuntimeError):
+        pytest.skip(f"this Pillow writes no {compression} TIFF")
+    reading = read(tmp_path / "hand.tif")
+    assert reading.error is None
+    expected = np.asarray(picture.convert("RGB")).astype(int)
+    assert np.abs(reading.frames[0].image - expected).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("dtype", "white"),
+    [
+        ("float16", 1), ("float32", 1), ("float64", 1), ("float32", 255), ("uint16", 65535),
+        ("int16", 32767), ("uint32", 2**32 - 1), ("uint32", 65535), ("int32", 255),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_tiff_of_any_numbers_shows_its_picture(
+    read: Fixture, make_picture: Fixture, tmp_path: Path, dtype: str, white: float, channels: int
+) -> None:
+    pixels = make_picture()
+    pixels[:2] = 255
+    shown = pixels if channels == 3 else np.repeat(pixels[..., :1], 3, 2)
+    values = (shown[..., :channels].astype(np.float64) * (white / 255)).astype(dtype)
+    photometric = "rgb" if channels == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "hand.tif", values.squeeze(), photometric=photometric)
+    reading = read(tmp_path / "hand.tif")
+    assert reading.error is None
+    np.testing.assert_allclose(reading.frames[0].image, shown, atol=1)
+
+
+@pytest.mark.parametrize(("extra", "opaque"), [("unspecified", True), ("unassalpha", False)])
+def test_a_fourth_sample_is_transparency_only_where_it_says_so(
+    read: Fixture, make_picture: Fixture, tmp_path: Path, extra: str, opaque: bool
+) -> None:
+    pixels = np.dstack([make_picture(), np.zeros((64, 96), np.uint8)])
+    tifffile.imwrite(tmp_path / "four.tif", pixels, photometric="rgb", extrasamples=[extra])
+    image = read(tmp_path / "four.tif").frames[0].image
+    np.testing.assert_array_equal(image, make_picture() if opaque else 0)
+
+
+def test_a_tiff_that_nobody_reads_is_named_as_what_it_is(read: Fixture, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "five.tif", np.zeros((64, 96, 5), np.float32), photometric="minisblack",
+                     planarconfig="contig")  # fmt: skip
+    error = read(tmp_path / "five.tif").error
+    assert type(error) is SourceError
+    assert "5 x float32" in str(error)
+
+
+def test_a_transparent_avif_shows_black(read: Fixture, make_picture: Fixture, tmp_path: Path) -> None:
+    pixels = np.dstack([make_picture(), np.full((64, 96), 255, np.uint8)])
+    pixels[:32, :, 3] = 0
+    Pillow.fromarray(pixels).save(tmp_path / "cutout.avif", quality=95)
+    image = read(tmp_path / "cutout.avif").frames[0].image
+    assert image[:30].max() < 8
+    assert np.abs(image[34:].astype(int) - make_picture()[34:]).mean() < 6
+
+
+def test_jpeg_xl_is_named(read: Fixture, tmp_path: Path) -> None:
+    (tmp_path / "hand.jxl").write_bytes(b"\xff\x0a" + bytes(range(200)))
+    assert "JPEG XL" in str(read(tmp_path / "hand.jxl").error)
+
+
+def test_a_tiff_of_more_than_a_picture_should_have_is_refused(read: Fixture, tmp_path: Path) -> None:
+    data = io.BytesIO()
+    tifffile.imwrite(data, np.zeros((16, 9000), np.float16), photometric="minisblack")
+    (tmp_path / "wide.tif").write_bytes(data.getvalue())
+    assert "max_side" in str(read(tmp_path / "wide.tif").error)
+
+
+def test_videos_beside_pictures_in_a_folder_are_told(
+    read: Fixture, tmp_path: Path, make_video: Fixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "hand.png").write_bytes(encoded(".png", 50))
+    make_video(tmp_path / "clip.mp4", 3)
+    assert len(read(tmp_path).frames) == 1
+    assert "clip.mp4" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "word"),
+    [
+        ("list.m3u", "#EXTM3U\n#EXTINF:10,One\nclip.mp4\n", "playlist"),
+        ("camera.sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nm=whatever 5004 RTP/AVP 96\n", "SDP"),
+    ],
+)
+def test_playlists_and_descriptions_are_named(read: Fixture, tmp_path: Path, name: str, text: str, word: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert word in str(read(tmp_path / name).error)
