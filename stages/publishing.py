@@ -38,8 +38,8 @@ _LARGEST_SUBSCRIPTION: Final = 96  # bytes; a topic has at most 72
 _LARGEST_HANDSHAKE: Final = 512  # bytes; that of CURVE takes some 300
 _SUBSCRIPTIONS_AT_ONCE: Final = 2000  # that are looked at before each message
 _GREETINGS, _GREETINGS_A_SECOND = 30, 5.0  # models sent at once, and in the long run
-_MOST_USELESS_BYTES: Final = 4 << 20  # ZeroMQ takes some 50 bytes for each of them
-_REBIND_SECONDS: Final = 2.0
+_MOST_USELESS_BYTES: Final = 2 << 20  # ZeroMQ takes some 50 bytes for each of them
+_REBIND_SECONDS: Final = 20.0  # for ZeroMQ to let the address go, which a busy machine makes long
 _REFUSALS: Final = (
     zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 )
@@ -150,8 +150,9 @@ class Publisher(Sink):
         socket.sndhwm = self._settings.queue
         # ZeroMQ takes all subscriptions that wait before it sends anything, for as long as more come. A few at a time
         # from each subscriber (with 1, none comes through CURVE), and small ones: then a flood of them waits in the
-        # flooder's own queue.
+        # flooder's own queue, and each few of them for the flooder to be awake.
         socket.rcvhwm = 2
+        socket.rcvbuf = 1024
         socket.maxmsgsize = _LARGEST_SUBSCRIPTION if self._keys is None else _LARGEST_HANDSHAKE
         socket.linger = _LINGER_MS
         socket.ipv6 = True

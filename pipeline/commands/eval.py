@@ -204,13 +204,12 @@ def video(
     json: Json = False,
 ) -> None:
     """Tell how steady a recording's hands are: jitter, tremble, lag, gaps, births and deaths, side flips."""
-    from rich.console import Console
-
     from pipeline.evaluation import Page, measure_video, read_clip_truth, results_folder, video_table, write_results
     from pipeline.outputs import recording_in
     from pipeline.terminal import share_bar
+    from stages.common.terminal import Terminal
 
-    console = Console(stderr=True, quiet=json)
+    console = Terminal(stderr=True, quiet=json)
     folder = results_folder(out, "video") if out is not None else None
     true = read_clip_truth(truth) if truth is not None else None
     with share_bar(console, "reading") as on_progress:
