@@ -221,6 +221,49 @@ def video(
         _tell_written(write_results(folder, page, tree), console)
 
 
+@app.command("stereo")
+def stereo(
+    left: Annotated[str, typer.Argument(help="The left view: a video, or a folder of pictures.", show_default=False)],
+    right: Annotated[str, typer.Argument(help="The right view, frame by frame at the same time.", show_default=False)],
+    calibration: Annotated[
+        Path,
+        typer.Option(help="M1, D1, M2, D2, R and T, as OpenCV's stereo calibration writes them.", show_default=False),
+    ],
+    unit: Annotated[float, typer.Option(help="Metres in one of T's units: 0.001 where it is millimetres.")] = 1.0,
+    gate: Annotated[float, typer.Option(help="px: how well joints have to fit both views to be a reference.")] = 3.0,
+    estimator: Estimator = None,
+    checkpoint: Checkpoint = None,
+    hand_model: HandModel = None,
+    set_: Set = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Measure an estimator on real video: its hands in the left view against joints triangulated from both."""
+    from rich.console import Console
+
+    from pipeline.evaluation import (
+        Page,
+        measure_stereo,
+        origin,
+        read_rig,
+        results_folder,
+        stereo_table,
+        write_results,
+    )
+    from pipeline.terminal import share_bar
+
+    console = Console(stderr=True, quiet=json)
+    folder = results_folder(out, "stereo") if out is not None else None
+    settings, rig = _settings(estimator, checkpoint, set_, hand_model), read_rig(calibration, unit)
+    with share_bar(console, "measuring") as on_progress:
+        tree = measure_stereo(left, right, rig, settings, gate, on_progress) | origin(settings)
+    table = stereo_table(tree)
+    _show([table], tree, as_json=json)
+    if folder is not None:
+        page = Page("Against triangulated joints", (("left", left), ("right", right)), (table,))
+        _tell_written(write_results(folder, page, tree), console)
+
+
 def _settings(
     estimator: str | None, checkpoint: Path | None, set_: list[str] | None, hand_model: str | None = None
 ) -> "Settings":

@@ -19,6 +19,7 @@ from .results import (
 )
 from .scenes import Scene as Scene, held_out_scenes as held_out_scenes, views_in as views_in
 from .scores import Tree as Tree, score as score
+from .stereo import GATE as GATE, measure_stereo as measure_stereo, read_rig as read_rig, stereo_table as stereo_table
 from .synthetic import Measured as Measured, measure_synthetic as measure_synthetic
 from .synthetic_report import (
     comparison as comparison,
