@@ -214,6 +214,6 @@ def stereo_table(tree: Tree) -> Table:
     return Table(
         "Against triangulated joints, mm", ("method", *heads), tuple(rows),
         f"{tree['references']} references in {tree['frames']} pairs of frames, of {tree['hands_seen']} hands seen on "
-        f"the left: those whose joints fit both views to {tree['gate']:g} px (in the mean {number(tree['fit'], 2)} px). "
+        f"the left: those whose joints fit both views to {tree['gate']:g} px (mean {number(tree['fit'], 2)} px). "
         "The reference has the detector's own idea of where joints are, and its errors that both views share.",
     )  # fmt: skip

@@ -39,7 +39,7 @@ def measure_video(
     for result in results:
         counter.add(result)
     rate = _rate(results)
-    stretches = list(_stretches(results, rate, truth))
+    stretches = list(stretches_of(results, rate, truth))
     counts = counter.counts
     seconds = results[-1].frame.pts - results[0].frame.pts if len(results) > 1 else 0.0
     tree = {
@@ -57,7 +57,7 @@ def measure_video(
         },
     }
     if raw is not None:
-        tree["added_lag"] = _lag_against(stretches, list(_stretches(_read(raw, lambda share: None), rate, None)))
+        tree["added_lag"] = _lag_against(stretches, list(stretches_of(_read(raw, lambda share: None), rate, None)))
     result_tree: Tree = plain(tree)
     return result_tree
 
@@ -111,7 +111,7 @@ def _rate(results: Sequence[FrameResult]) -> float:
     return float(1 / np.median(steps)) if len(steps) else float("nan")
 
 
-def _stretches(results: Sequence[FrameResult], rate: float, truth: ClipTruth | None) -> Iterator[Stretch]:
+def stretches_of(results: Sequence[FrameResult], rate: float, truth: ClipTruth | None) -> Iterator[Stretch]:
     """Every track's frames without a gap, of one side, long enough; beside the true hand it is where truth is given."""
     open_runs: defaultdict[tuple[int, Side], list[tuple[FrameResult, Hand, int | None]]] = defaultdict(list)
     previous: float | None = None
