@@ -41,6 +41,9 @@ class Source(ABC):
         so that the runner can stop. Raises SourceError; BrokenSourceError once frames have come.
         """
 
+    def interrupt(self) -> None:  # noqa: B027 - what opens at once need not be told
+        """From any thread: the run ends, so `open` need not wait any longer; it may raise EndOfStream."""
+
     def close(self) -> None:  # noqa: B027 - nothing to close is a good default
         """Free everything."""
 

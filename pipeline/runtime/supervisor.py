@@ -185,6 +185,7 @@ class Supervisor:
     def _wind_down(self, hurried: Sequence[Worker]) -> None:
         """Ask for no new frames, and give calls of the `hurried` parts the grace time from now on."""
         self._shared.finish = True
+        self._source.interrupt()
         now = self._clock.now_ns()
         for worker in hurried:
             if worker.hurry_ns is None:

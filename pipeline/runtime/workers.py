@@ -29,6 +29,11 @@ class SourceWorker(Worker):
             raise PipelineError(f"{self.name}: expected open to give a SourceInfo, found {type(info).__name__}")
         self.info = info
 
+    def interrupt(self) -> None:
+        """Tell a source that is still being opened that it need not be. From the supervisor's thread."""
+        if self.started and not self.opened:
+            self._source.interrupt()
+
     def _work(self) -> None:
         now_ns, put = self.shared.clock.now_ns, self.outboxes[0].put
         self._frames = frames = self._call("frames", self._source.frames)

@@ -1,19 +1,27 @@
-"""What Ctrl-C (SIGINT) and SIGTERM do, the same in every program here."""
+"""What Ctrl-C (SIGINT), SIGTERM and SIGHUP do, the same in every program here.
+
+SIGHUP comes when the terminal of a program is closed.
+"""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+def _signals() -> tuple[signal.Signals, ...]:
+    """The signals that end a program. `nohup` has the last one ignored, and Windows does not know it."""
+    hang_up = getattr(signal, "SIGHUP", None)
+    wanted = hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM, *((hang_up,) if wanted else ()))
 
 
 def interrupted_by_signals() -> None:
-    """From now on, both raise KeyboardInterrupt in the main thread.
+    """From now on, all raise KeyboardInterrupt in the main thread.
 
     A shell's background jobs are started with SIGINT ignored, and SIGTERM would end a program at once.
     """
-    for number in _SIGNALS:
+    for number in _signals():
         signal.signal(number, signal.default_int_handler)
 
 
@@ -29,7 +37,7 @@ def stopped_by_signals(*stops: Callable[[], None]) -> Iterator[None]:
         for stop_work in stops:
             stop_work()
 
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    before = {number: signal.signal(number, stop) for number in _signals()}
     try:
         yield
     finally:

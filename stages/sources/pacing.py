@@ -60,6 +60,10 @@ class PacedSource(Source):
                     yield None
             yield Frame(replace(frame.meta, captured_ns=due), frame.image)
 
+    def interrupt(self) -> None:
+        """Tell the source itself."""
+        self._source.interrupt()
+
     def close(self) -> None:
         """Close the source."""
         self._source.close()

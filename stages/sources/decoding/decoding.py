@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 _MAX_DEMUX_ERRORS = 16  # in a row, after which a file is taken to be over; a stream is at the first
 _MAX_UNDECODED = 2000  # packets before the first picture: a minute of a stream joined between key frames
+_MAX_UNDECODED_LIVE = 300  # packets in a row: ten seconds; opening a stream again may mend what waiting does not
 _MISSING_SECONDS = 1.0
 _MISSING_SHARE = 0.05
 """A video that ends by more than both before the time its header promises has been cut off."""
@@ -44,6 +45,7 @@ class VideoDecoder:
     def __init__(self, container: InputContainer, stream: VideoStream, *, live: bool = False) -> None:
         self.container = container
         self.stream = stream
+        self._live = live
         self._demux_errors = 0 if live else _MAX_DEMUX_ERRORS
         # Read now: once the container is closed, PyAV's stream reads memory that was freed.
         self.rate = _rate(stream)
@@ -93,6 +95,11 @@ class VideoDecoder:
                 if decoded:
                     self.lost += 1
                     logger.debug("packet at %s was not decoded: %s", packet.pts, error)
+                    if self._live and undecoded >= _MAX_UNDECODED_LIVE:
+                        raise SourceError(
+                            f"expected {self.codec} video, found that none of the last {undecoded} packets could be "
+                            "decoded"
+                        ) from error
                 elif undecoded >= _MAX_UNDECODED:
                     raise SourceError(
                         f"expected {self.codec} video, found nothing that can be decoded in the "
@@ -101,6 +108,7 @@ class VideoDecoder:
                 continue
             for frame in frames:
                 decoded = True
+                undecoded = 0
                 self.concealed += frame.is_corrupt
                 yield frame
 

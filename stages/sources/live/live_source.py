@@ -7,15 +7,16 @@ for streams is within `source.live.read_timeout`. Nothing is dropped here: a rea
 
 import logging
 import queue
+import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 
 from hamba_core.errors import BrokenSourceError, SourceError
-from stages.contract import Source
+from stages.contract import EndOfStream, Source
 from stages.packets import Choice, Frame, Image, SourceInfo
 from stages.sources.framing import FrameMaker
 from stages.sources.settings import SourceSettings
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 _POLL = 0.2  # s between two "nothing yet"
 _AHEAD = 2  # pictures the reader may be ahead
 _JOIN = 0.5  # s
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # s between attempts to come back
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 1.2  # s between attempts to come back
+_JITTER = 0.25  # of a pause, at random, so that many who lost one server do not all knock at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +99,14 @@ class LiveSource(Source):
         """Connect and wait for the first picture. Raises SourceError where none comes in time."""
         self._reader.start()
         patience = self._settings.live.open_timeout + self._settings.live.read_timeout
-        try:
-            first = self._handover.get(timeout=patience)
-        except queue.Empty:
+        first = self._first_item(patience)
+        if first is None:
             raise SourceError(
                 f"{self._name}: expected a picture within {patience:g} s, found none; is it in use elsewhere, or still "
                 "starting? The limits are source.live.open_timeout and source.live.read_timeout"
-            ) from None
+            )
+        if type(first) is SourceError and self._name not in str(first):
+            raise SourceError(f"{self._name}: expected a stream, found {first}") from first
         if isinstance(first, BaseException):
             raise first
         session = self._session
@@ -157,6 +160,10 @@ class LiveSource(Source):
                 yield None
             del item
 
+    def interrupt(self) -> None:
+        """Let `open` raise EndOfStream at once, whatever the reader waits for."""
+        self._stop.set()
+
     def close(self) -> None:
         """Tell the reader to end. One that is stuck in a foreign call ends when the call comes back."""
         self._stop.set()
@@ -177,6 +184,16 @@ class LiveSource(Source):
                 Choice("connection", f"opened again {self._reconnections} times", "it had dropped", fallback=True)
             )
         return tuple(chosen)
+
+    def _first_item(self, patience: float) -> _Item | None:
+        """What the reader hands over first; none where nothing comes. Raises EndOfStream once interrupted."""
+        give_up = time.monotonic() + patience
+        while time.monotonic() < give_up:
+            if self._stop.is_set():
+                raise EndOfStream
+            with suppress(queue.Empty):
+                return self._handover.get(timeout=_POLL)
+        return None
 
     def _frame(self, picture: Picture, again: bool) -> Frame:
         self._newest_ns = max(self._newest_ns, picture.captured_ns)
@@ -231,7 +248,7 @@ class LiveSource(Source):
         logger.warning("%s dropped: %s; opening it again", self._name, reason)
         give_up = time.monotonic() + self._settings.live.reconnect_timeout
         pause = _FIRST_PAUSE
-        while not self._stop.wait(pause):
+        while not self._stop.wait(pause * random.uniform(1 - _JITTER, 1 + _JITTER)):
             try:
                 session = self._connect()
             except SourceError as error:

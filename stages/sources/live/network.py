@@ -14,11 +14,15 @@ from stages.packets import Choice
 from stages.sources.address import hint, revealed, source_name
 from stages.sources.decoding import PixelConverter, VideoDecoder, open_container, open_decoder, reason_of
 from stages.sources.live.live_source import LiveSource, Picture, Session
+from stages.sources.live.multipart_stream import multipart_session
 from stages.sources.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
 
 SCHEMES = frozenset(("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt"))
+
+_UNTIMED = frozenset(("mpjpeg", "mjpeg", "h264", "hevc", "vvc", "obu", "m4v", "mpegvideo", "cavsvideo", "image2pipe"))
+"""Formats without times of their own; the steps of 1/25 s that FFmpeg gives them mean nothing."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _OPTIONS = {
@@ -45,7 +49,51 @@ def network_source(text: str, settings: SourceSettings, stream: str) -> LiveSour
     What is secret in an address (`stages.sources.address`) is not shown anywhere.
     """
     shown = str(source_name(text))
-    return LiveSource(shown, "network", lambda: NetworkSession(revealed(text), shown, settings), settings, stream)
+    return LiveSource(shown, "network", lambda: _connected(revealed(text), shown, settings), settings, stream)
+
+
+def _connected(address: str, shown: str, settings: SourceSettings) -> Session:
+    if scheme_of(address) in ("http", "https"):
+        timeout = (settings.live.open_timeout, settings.live.read_timeout)
+        started = time.monotonic()
+        try:
+            # Without its option to ask for the rest: what a camera sends has none.
+            session = multipart_session(_with_small_scheme(address), settings, {}, timeout)
+        except SourceError as error:
+            raise SourceError(f"{shown}: expected a video stream, found that {error}") from error
+        except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
+            # FFmpeg's own words have the password in them.
+            raise _not_opened(error, address, shown, started, settings) from (error if shown == address else None)
+        if session is not None:
+            return session
+    return NetworkSession(address, shown, settings)
+
+
+def _not_opened(error: Exception, address: str, shown: str, started: float, settings: SourceSettings) -> SourceError:
+    """What to say where the connection that was begun at `started` (s) could not be made."""
+    reason = reason_of(error)
+    if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.live.open_timeout:
+        reason = f"that nothing came within {settings.live.open_timeout:g} s"
+    reason = (_without_ranges(error, address) or reason).replace(address, shown)
+    return SourceError(
+        f"{shown}: expected a video stream, found {reason}; is the address right, and the camera or server on?"
+        f"{hint(address)}"
+    )
+
+
+def _without_ranges(error: Exception, address: str) -> str | None:
+    """What FFmpeg means by an input/output error at an address of the web; none for other errors and addresses."""
+    if scheme_of(address) not in ("http", "https") or getattr(error, "errno", None) != errno.EIO:
+        return None
+    return (
+        "a file that this server does not give in parts, as its index at the end has to be read first; "
+        "copy it here, or use a server that knows ranges"
+    )
+
+
+def _with_small_scheme(address: str) -> str:
+    scheme = scheme_of(address) or ""
+    return scheme + address[len(scheme) :]  # FFmpeg takes small letters alone
 
 
 class NetworkSession(Session):
@@ -53,27 +101,16 @@ class NetworkSession(Session):
 
     def __init__(self, address: str, shown: str, settings: SourceSettings) -> None:
         self._shown = shown
+        self._address = address
         self._pixels = PixelConverter(settings.decoding.max_side)
         scheme = scheme_of(address) or ""
-        address = scheme + address[len(scheme) :]  # FFmpeg takes small letters alone
+        address = _with_small_scheme(address)
         timeout = (settings.live.open_timeout, settings.live.read_timeout)
         started = time.monotonic()
         try:
             self._container = open_container(address, settings, options=_OPTIONS.get(scheme), timeout=timeout)
         except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
-            reason = reason_of(error)
-            if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.live.open_timeout:
-                reason = f"that nothing came within {settings.live.open_timeout:g} s"
-            if scheme in ("http", "https") and getattr(error, "errno", None) == errno.EIO:
-                reason = (
-                    "a file that this server does not give in parts, which it has to be read in; copy it here first, "
-                    "or use a server that knows ranges"
-                )
-            reason = reason.replace(address, shown)
-            raise SourceError(
-                f"{shown}: expected a video stream, found {reason}; is the address right, and the camera or server on?"
-                f"{hint(address)}"
-            ) from (error if shown == address else None)  # FFmpeg's own words have the password in them
+            raise _not_opened(error, address, shown, started, settings) from (error if shown == address else None)
         try:
             self._decoder: VideoDecoder = open_decoder(self._container, settings, live=True)
         except SourceError as error:
@@ -81,6 +118,7 @@ class NetworkSession(Session):
             raise SourceError(f"{shown}: {error}") from error
         decoder = self._decoder
         self._timeout = settings.live.read_timeout
+        self._arrival_times = self._container.format.name in _UNTIMED
         self.live = scheme not in ("http", "https") or not _has_end(self._container)
         self.rate = decoder.rate
         self.expected = None if self.live else decoder.frame_count
@@ -92,7 +130,7 @@ class NetworkSession(Session):
         try:
             for frame in decoder.frames():
                 captured_ns = time.monotonic_ns()
-                stamp = decoder.time_of(frame)
+                stamp = captured_ns / 1e9 if self._arrival_times else decoder.time_of(frame)
                 if stamp is not None:
                     first = stamp if first is None else first
                     reached = stamp
@@ -100,7 +138,8 @@ class NetworkSession(Session):
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, av.error.ExitError):
                 raise SourceError(f"nothing came within {self._timeout:g} s") from error
-            raise SourceError(reason_of(error)) from error
+            without_ranges = _without_ranges(error, self._address) if first is None and not self.live else None
+            raise SourceError(without_ranges or reason_of(error)) from error
         if not self.live and first is not None and reached is not None:
             missing = decoder.missing(reached - first + (1 / decoder.rate if decoder.rate else 0.0))
             if missing is not None:

@@ -438,3 +438,18 @@ def test_a_reader_of_a_dead_stream_ends_within_its_time(camera: Camera, serve: F
     while any("reader of http" in thread.name for thread in threading.enumerate()):
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_a_file_that_its_server_gives_only_whole_is_named_with_the_cause(
+    make_video: Fixture, read: Fixture, tmp_path: Path, serve: Fixture
+) -> None:
+    make_video(
+        tmp_path / "clip.mp4",
+        60,
+        picture=lambda index: np.random.default_rng(index).integers(0, 255, (64, 96, 3), np.uint8),
+    )
+    address = f"{serve(files_of(tmp_path))}/clip.mp4"  # its index stands at the end, and the library knows no ranges
+    error = read(address, open_timeout=5, read_timeout=3).error
+    assert type(error) is SourceError
+    assert address in str(error)
+    assert "in parts" in str(error)

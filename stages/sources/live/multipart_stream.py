@@ -1,0 +1,117 @@
+"""Pictures that a camera sends over HTTP one after another, as parts of one answer (MJPEG).
+
+FFmpeg makes the connection and gives the bytes as they come; the parts are told apart by `stages.sources.multipart`,
+which takes what browsers take. Each picture is due when it arrived: such a stream has no times of its own.
+"""
+
+import time
+from collections.abc import Generator, Iterator
+
+import av
+
+from hamba_core.errors import SourceError
+from stages.packets import Choice
+from stages.sources.decoding import PixelConverter, open_container, reason_of
+from stages.sources.live.live_source import Picture, Session
+from stages.sources.multipart import Parts, begins_multipart
+from stages.sources.settings import SourceSettings
+from stages.sources.still_decoding import decoded
+
+_HEAD_BYTES = 2048
+_MAX_UNDECODED = 100  # pictures in a row
+
+
+class MultipartSession(Session):
+    """One connection to a camera that sends pictures. Raises SourceError from `pictures` where it drops."""
+
+    def __init__(self, chunks: "_Chunks", head: bytes, settings: SourceSettings) -> None:
+        self._chunks = chunks
+        self._head = head
+        self._settings = settings
+        self._pixels = PixelConverter(settings.decoding.max_side)
+        self._lost = 0
+        self._parts = Parts()
+
+    def pictures(self) -> Generator[Picture]:
+        """Pictures as they arrive."""
+        undecoded = 0
+        for data in self._data():
+            arrived_ns = time.monotonic_ns()
+            for part in self._parts.feed(data):
+                try:
+                    image = decoded(part, self._pixels, self._settings)[0]
+                except SourceError as error:
+                    self._lost += 1
+                    undecoded += 1
+                    if undecoded >= _MAX_UNDECODED:
+                        raise SourceError(f"of the last {undecoded} pictures none could be decoded: {error}") from error
+                    continue
+                undecoded = 0
+                yield Picture(image, arrived_ns / 1e9, arrived_ns)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._chunks.close()
+
+    def choices(self) -> tuple[Choice, ...]:
+        """Decoder, and how many pictures were damaged."""
+        chosen = Choice("decoder", "mjpeg, FFmpeg software", "pictures in parts over HTTP, timed as they arrive")
+        if not self._lost:
+            return (chosen,)
+        damaged = f"{self._lost} pictures not decoded"
+        return (chosen, Choice("damaged input", damaged, "the data is damaged there", fallback=True))
+
+    def _data(self) -> Iterator[bytes]:
+        yield self._head
+        yield from self._chunks
+
+
+def multipart_session(
+    address: str, settings: SourceSettings, options: dict[str, str], timeout: tuple[float, float]
+) -> MultipartSession | None:
+    """A connection to what sends pictures in parts; none where something else is at the address.
+
+    Raises what FFmpeg raises where it cannot be opened, SourceError where nothing comes.
+    """
+    chunks = _Chunks(address, settings, options, timeout)
+    try:
+        head = b""
+        for data in chunks:
+            head += data
+            if begins_multipart(head):
+                return MultipartSession(chunks, head, settings)
+            if len(head) >= _HEAD_BYTES or not head.lstrip()[:2].isascii():
+                break
+    except BaseException:
+        chunks.close()
+        raise
+    chunks.close()
+    return None
+
+
+class _Chunks:
+    """The bytes at an address as they come. Raises SourceError where none come in time."""
+
+    def __init__(
+        self, address: str, settings: SourceSettings, options: dict[str, str], timeout: tuple[float, float]
+    ) -> None:
+        self._timeout = timeout[1]
+        self._container = open_container(address, settings, format="data", options=options, timeout=timeout)
+        self._packets = self._container.demux(self._container.streams[0])
+
+    def __iter__(self) -> "_Chunks":
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            data = bytes(next(self._packets))
+        except (av.FFmpegError, OSError) as error:
+            if isinstance(error, av.error.ExitError):
+                raise SourceError(f"nothing came within {self._timeout:g} s") from error
+            raise SourceError(reason_of(error)) from error
+        if not data:  # the empty packet at the end
+            raise StopIteration
+        return data
+
+    def close(self) -> None:
+        self._container.close()
