@@ -22,7 +22,7 @@ endef
 export FIND_MISSING
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system compilers demo test test-slow test-gpu lint types format clean
+.PHONY: help setup system compilers demo test test-slow test-gpu train-small lint types format clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-gpu: setup ## The tests that need CUDA
 
 gpu-check: setup ## All that a visit to a GPU can tell, in eight minutes, into out/gpu; DEVICE=cpu TINY=tiny tries it out
 	@PYTHON=$(abspath $(BIN)/python) OUT=out/gpu bash tests/gpu/visit/check.sh $(or $(LIMIT),470)
+
+train-small: setup ## hamba-s from nothing: crops, training, evaluation, export (hours; goes on where it was stopped)
+	@$(BIN)/hamba train small --out out/train
 
 lint: setup ## ruff: lint and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -115,18 +115,19 @@ def hand_stages(
     """
     if hand_model is None:
         hand_model = _hand_model(settings, shared, own=estimator is not None)
+    reconstruction = Reconstruction(
+        settings.reconstruct,
+        hand_model,
+        estimator=estimator,
+        meshes=stills,
+        live_hands=live_hands,
+        on_step=on_step,
+        shared=shared,
+    )
     line: list[Stage[Any, Any]] = [
-        HandDetection(settings.detect, stills=stills),
+        HandDetection(settings.detect, stills=stills, maps=reconstruction.wants_maps),
         HandTracking(settings.track, stills=stills, max_hands=settings.detect.max_hands),
-        Reconstruction(
-            settings.reconstruct,
-            hand_model,
-            estimator=estimator,
-            meshes=stills,
-            live_hands=live_hands,
-            on_step=on_step,
-            shared=shared,
-        ),
+        reconstruction,
     ]
     if not stills:
         line.append(Smoothing(settings.smooth, hand_model))

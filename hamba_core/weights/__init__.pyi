@@ -8,3 +8,9 @@ from .loading import (
     weights_of as weights_of,
 )
 from .random_release import write_random_release as write_random_release
+from .small_weights import (
+    fill_small as fill_small,
+    load_small as load_small,
+    save_small as save_small,
+    small_origin as small_origin,
+)

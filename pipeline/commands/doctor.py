@@ -109,11 +109,12 @@ def _optional_packages() -> Iterator[Finding]:
 
 def _shipped_parts() -> Iterator[Finding]:
     from hamba_core.hand import load_generic_hand
-    from stages.assets import CLIP, HAND_LANDMARKER, LANDMARK_NETWORK, PALM_NETWORK
+    from stages.assets import CLIP, HAMBA_S, HAND_LANDMARKER, LANDMARK_NETWORK, PALM_NETWORK
 
     hand = load_generic_hand()
     yield Finding("generic hand", "works", f"{len(hand.v_template)} vertices")
     files = {
+        "hamba-s": HAMBA_S,
         "hand network": LANDMARK_NETWORK,
         "palm network": PALM_NETWORK,
         "MediaPipe's landmarker": HAND_LANDMARKER,
@@ -149,7 +150,7 @@ def _weights() -> Iterator[Finding]:
         yield Finding(
             "Hamba weights",
             "optional",
-            "not configured: hands come from the landmarks estimator",
+            "not configured: hands come from hamba-s, which ships",
             "get the released checkpoint (docs/model.md), then --checkpoint FILE or HAMBA_CHECKPOINT=FILE",
         )
 

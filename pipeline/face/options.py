@@ -28,7 +28,7 @@ class Options(TypedDict, total=False):
     """Most hands to find in a picture."""
     mirror: bool
     """The pictures are mirrored, as selfie views are."""
-    estimator: Literal["auto", "hamba", "landmarks"] | Callable[[], Estimator]
+    estimator: Literal["auto", "hamba", "hamba-s", "landmarks"] | Callable[[], Estimator]
     """What makes hands of boxes, or a callable that makes an estimator of your own."""
     checkpoint: str | Path
     """The Hamba network's weights."""

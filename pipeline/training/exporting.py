@@ -1,10 +1,8 @@
-"""From a trained network to the two files that ship: weights as safetensors, and what ONNX Runtime runs."""
+"""From a trained network to what ONNX Runtime runs."""
 
-import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -87,16 +85,3 @@ def export_onnx(network: HambaSmall, path: Path) -> None:
         raise OutputError(f"{path}: cannot be written: {error}; give a folder with room in it") from error
     finally:
         quiet.setLevel(level)
-
-
-def save_weights(network: HambaSmall, path: Path, origin: Mapping[str, str]) -> None:
-    """Write the weights, with the configuration and what they come from in the file's header. Raises OutputError."""
-    from safetensors.torch import save
-
-    metadata = {**origin, "configuration": json.dumps(network.configuration.to_dict())}
-    data = save({name: value.contiguous() for name, value in network.state_dict().items()}, metadata=metadata)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error}; give a folder with room in it") from error

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hamba_core.errors import ConfigurationError
 from hamba_core.network.small import HambaSmall
 from hamba_core.training import HandTruths, RunningWeights, hand_losses, initialise
+from hamba_core.weights import fill_small
 from pipeline.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from pipeline.training.curves import Curves
 from pipeline.training.processes import Processes
@@ -91,6 +92,10 @@ class Training:
 
     def _begin(self) -> None:
         initialise(self.network, self.settings.seed)
+        if self.settings.start is not None:
+            fill_small(self.network, self.settings.start)
+            self._mean = RunningWeights(self.network, self.settings.average)
+            return
         rows = torch.linspace(0, len(self.table) - 1, min(len(self.table), 4000)).long()
         self.network.learn_scales(self.table.views(rows))
         self._mean = RunningWeights(self.network, self.settings.average)

@@ -10,8 +10,9 @@ import torch
 from hamba_core.errors import SourceError
 from hamba_core.hand import load_generic_hand
 from hamba_core.network.small import HambaSmall
+from hamba_core.weights import save_small
 from pipeline.training.curves import draw_curves
-from pipeline.training.exporting import export_onnx, save_weights
+from pipeline.training.exporting import export_onnx
 from pipeline.training.features import features_of
 from pipeline.training.loop import CURVES, Progress, Training, progress_line
 from pipeline.training.processes import Processes, joined
@@ -114,7 +115,7 @@ def _train(settings: TrainingSettings, folder: Path, processes: Processes, on_st
             "hands": str(len(table)),
             **{name: f"{value:.4g}" for name, value in asdict(scores).items()},
         }
-        save_weights(network, weights, origin)
+        save_small(network, weights, origin)
         on_step("writing the network for ONNX Runtime")
         export_onnx(network, exported)
         draw_curves({settings.configuration().head: folder / CURVES}, folder / CURVES_PICTURE)

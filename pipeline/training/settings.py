@@ -39,6 +39,7 @@ class TrainingSettings(StageSettings):
         {}, description="hamba-s: keys of SmallConfiguration; what is left out is as shipped"
     )
     data: CropData = CropData()
+    start: UserPath | None = Field(None, description="weights to begin from (hamba_s.safetensors); none: from nothing")
     losses: dict[str, float] = Field({}, description="weights of the losses, keys of LossWeights")
     steps: int = Field(8000, ge=1, description="batches in all")
     minutes: float | None = Field(
@@ -78,6 +79,8 @@ class TrainingSettings(StageSettings):
         tree = self.model_dump(mode="json")
         del tree["data"]["folder"], tree["threads"], tree["evaluate_every"], tree["checkpoint_every"]
         tree["network"] = self.configuration().to_dict()
+        if self.start is not None:
+            tree["start"] = _digest(self.start)
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -118,3 +121,11 @@ def training_settings(tree: Mapping[str, Any], where: str) -> TrainingSettings:
     settings.configuration()
     settings.loss_weights()
     return settings
+
+
+def _digest(path: Path) -> str:
+    """What stands for a file's content. Raises ConfigurationError."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ConfigurationError(f"start: expected weights to begin from at {path}, found: {error}") from error

@@ -10,10 +10,10 @@ from hamba_core.errors import DependencyError, WeightsError
 _MEND = "install hamba-stream again, or make the file with stages/assets/make/hand_networks.py"
 
 
-def open_session(path: Path, sha256: str | None) -> Any:
+def open_session(path: Path, sha256: str | None, mend: str = _MEND) -> Any:
     """The `onnxruntime.InferenceSession` of a network. Raises DependencyError, WeightsError.
 
-    `sha256` is what the file is known to have; none is for a file of the user's own.
+    `sha256` is what the file is known to have; none is for a file of the user's own. `mend` says how to get it right.
     """
     try:
         import onnxruntime
@@ -27,15 +27,15 @@ def open_session(path: Path, sha256: str | None) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"{path}: expected a network, found: {error}; {_MEND}") from error
+        raise WeightsError(f"{path}: expected a network, found: {error}; {mend}") from error
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None and found != sha256:
         # ONNX Runtime would run many a damaged network without a word.
-        raise WeightsError(f"{path}: expected a file with SHA-256 {sha256}, found {found}; {_MEND}")
+        raise WeightsError(f"{path}: expected a file with SHA-256 {sha256}, found {found}; {mend}")
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # What a file that is no network raises has no base of its own beside Exception.
         if type(error).__module__.startswith("onnxruntime"):
-            raise WeightsError(f"{path}: expected a network that ONNX Runtime can run, found: {error}") from error
+            raise WeightsError(f"{path}: expected a network that ONNX Runtime runs, found: {error}; {mend}") from error
         raise

@@ -21,6 +21,9 @@ class Estimator(ABC):
     in_flight: int = 1
     """How many calls of `begin` may be under way at once; `open` may set it."""
 
+    wants_maps: bool = False
+    """Whether it builds on the maps in the detector's looks; where they are not there, it has to look by itself."""
+
     def open(self) -> None:  # noqa: B027 - nothing to load is a good default
         """Load what is needed. Raises HambaError."""
 

@@ -27,14 +27,18 @@ CHECKPOINT_VARIABLE = "HAMBA_CHECKPOINT"
 class ReconstructionSettings(NetworkSettings):
     """How hands are reconstructed; how the network is run, where it is."""
 
-    estimator: Literal["auto", "hamba", "landmarks"] = Field(
+    estimator: Literal["auto", "hamba", "hamba-s", "landmarks"] = Field(
         "auto",
-        description="hamba: the network; landmarks: the hand model fitted to the detector's joints; "
-        "auto: hamba if a checkpoint is configured, else landmarks",
+        description="hamba: the released network; hamba-s: the small one, for the generic hand; landmarks: the hand "
+        "model fitted to the detector's joints; auto: hamba if a checkpoint is configured, else hamba-s, or landmarks "
+        "with a MANO hand",
     )
     checkpoint: UserPath | None = Field(
         None,
         description="Hamba release folder, checkpoint or converted file; without it, what HAMBA_CHECKPOINT names",
+    )
+    small_network: UserPath | None = Field(
+        None, description="hamba-s as `hamba train` gave it (hamba_s.onnx); without it, the shipped one"
     )
     hand_model: str = Field("generic", description="generic, or the path of your own MANO file")
 
@@ -106,6 +110,11 @@ class Reconstruction(Stage[Detections, FrameResult]):
         return (*self._choices, *self._estimator.choices())
 
     @property
+    def wants_maps(self) -> bool:
+        """Whether the estimator builds on the detector's inner maps (`HandLook.maps`)."""
+        return self._estimator.wants_maps
+
+    @property
     def estimator(self) -> str:
         """The name of the estimator in use."""
         return self._estimator.name
@@ -117,7 +126,7 @@ class Reconstruction(Stage[Detections, FrameResult]):
 
 def uses_network(settings: ReconstructionSettings) -> bool:
     """Whether hands are reconstructed by the network, as settings and what is configured have it."""
-    return settings.estimator != "landmarks" and _checkpoint(settings) is not None
+    return settings.estimator in ("auto", "hamba") and _checkpoint(settings) is not None
 
 
 def shared_network(settings: ReconstructionSettings) -> SharedModel:
@@ -146,7 +155,7 @@ def load_hand_model(settings: ReconstructionSettings) -> HandModel:
     configured = _checkpoint(settings)
     if configured is None and settings.estimator == "hamba":
         raise _no_checkpoint()
-    if configured is None or settings.estimator == "landmarks" or settings.hand_model != "generic":
+    if configured is None or settings.estimator in ("landmarks", "hamba-s") or settings.hand_model != "generic":
         return named_hand_model(settings.hand_model)
     from hamba_core.weights import load_hand
 
@@ -172,10 +181,17 @@ def _estimator(
     wanted = settings.estimator
     if wanted == "landmarks":
         return Choice("estimator", "landmarks", "configured"), _landmarks(hand_model)
+    if wanted == "hamba-s":
+        return Choice("estimator", "hamba-s", "configured"), _small_hamba(settings, hand_model)
     if configured is None and wanted == "auto":
+        if hand_model.name == "generic":
+            return Choice("estimator", "hamba-s", "it ships, and no Hamba checkpoint is configured"), _small_hamba(
+                settings, hand_model
+            )
         reason = (
-            "no Hamba checkpoint is configured; to use the network, get the released checkpoint (docs/model.md) and "
-            f"name it with --checkpoint, reconstruct.checkpoint or {CHECKPOINT_VARIABLE}"
+            f"hamba-s gives the generic hand alone, the hand model is {hand_model.name}; to use the network, get the "
+            "released checkpoint (docs/model.md) and name it with --checkpoint, reconstruct.checkpoint or "
+            f"{CHECKPOINT_VARIABLE}"
         )
         return Choice("estimator", "landmarks", reason, fallback=True), _landmarks(hand_model)
     if configured is None:
@@ -196,6 +212,18 @@ def _landmarks(hand_model: HandModel) -> Estimator:
     from stages.reconstruction.landmarks import LandmarksEstimator, landmark_offsets
 
     return LandmarksEstimator(hand_model, landmark_offsets(hand_model))
+
+
+def _small_hamba(settings: ReconstructionSettings, hand_model: HandModel) -> Estimator:
+    """hamba-s for the generic hand. Raises ConfigurationError for another."""
+    if hand_model.name != "generic":
+        raise ConfigurationError(
+            f"estimator hamba-s: expected the hand model generic, whose parameters it was trained to give, found "
+            f"{hand_model.name}; leave reconstruct.hand_model out, or use the estimator landmarks"
+        )
+    from stages.reconstruction.small_hamba import SmallHambaEstimator
+
+    return SmallHambaEstimator(hand_model, settings.small_network)
 
 
 def _no_checkpoint() -> ConfigurationError:

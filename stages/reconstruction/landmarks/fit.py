@@ -94,8 +94,8 @@ class LandmarkFit:
     MORE_STEPS = 15
     """For a hand that is not; 3 where its pose in the frame before is known, because the next frame goes on."""
 
-    def __init__(self, fingers: Fingers, offsets: Array) -> None:
-        self._fingers, self._offsets = fingers, offsets
+    def __init__(self, fingers: Fingers, offsets: Array, point_scatter: float = POINT_SCATTER) -> None:
+        self._fingers, self._offsets, self._point_scatter = fingers, offsets, point_scatter
         scatter = self.ANGLE_SCATTER * np.maximum(fingers.most - fingers.least, 1e-3)
         self._angle_mean = np.clip(0.0, fingers.least, fingers.most)
         self._angle_precision = 1 / scatter**2
@@ -210,7 +210,7 @@ class LandmarkFit:
     ) -> _State:  # fmt: skip
         points = turned + wrist[:, None]
         residual = np.empty((*turned.shape[:2], 5))
-        residual[..., :3] = (turned - problem.points - offset[:, None]) / self.POINT_SCATTER
+        residual[..., :3] = (turned - problem.points - offset[:, None]) / self._point_scatter
         rays = points[..., :2] / np.maximum(points[..., 2:], NEAREST)
         residual[..., 3:] = (rays - problem.rays) * (problem.depth / self.RAY_SCATTER)[:, None, None]
         squares = residual * residual
@@ -266,7 +266,7 @@ class LandmarkFit:
         """Derivative (B, 21, 5, 3) of the weighted residuals by the landmarks' positions."""
         points = state.turned + state.wrist[:, None]
         slopes = np.zeros((len(depth), 21, 5, 3))
-        slopes[..., 0, 0] = slopes[..., 1, 1] = slopes[..., 2, 2] = weight[..., 0] / self.POINT_SCATTER
+        slopes[..., 0, 0] = slopes[..., 1, 1] = slopes[..., 2, 2] = weight[..., 0] / self._point_scatter
         inverse = 1 / np.maximum(points[..., 2], NEAREST)
         of_ray = weight[..., 1] * inverse * (depth / self.RAY_SCATTER)[:, None]
         slopes[..., 3, 0] = slopes[..., 4, 1] = of_ray

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hamba_core.errors import ConfigurationError, SourceError, WeightsError
 from hamba_core.network.small import HambaSmall
+from hamba_core.weights import save_small
 from pipeline.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from pipeline.training.curves import draw_curves
 from pipeline.training.loop import CURVES, Progress, Training
@@ -80,6 +81,22 @@ def test_a_run_is_not_gone_on_with_under_other_settings(
         trained(made, tiny_settings(steps=4), features, tmp_path)
 
 
+def test_a_run_begins_with_the_weights_that_it_is_told_to(
+    made: Make, tiny_settings: MakeSettings, features: Path, tmp_path: Path
+) -> None:
+    first, table = made(tiny_settings(), features)
+    Training(tiny_settings(steps=60), first, table, table, tmp_path / "first").run()
+    weights = tmp_path / "hamba_s.safetensors"
+    save_small(first, weights, {})
+    settings = tiny_settings(steps=1, learning_rate=1e-6, start=str(weights))
+    second, _ = made(settings, features)
+    scores = Training(settings, second, table, table, tmp_path / "second").run()
+    assert scores.mpjpe == pytest.approx(score(first, table).mpjpe, rel=1e-2)
+    assert settings.hash() != tiny_settings(steps=1, learning_rate=1e-6).hash()
+    with pytest.raises(ConfigurationError, match="expected weights to begin from"):
+        tiny_settings(start=str(tmp_path / "missing")).hash()
+
+
 def test_processor_minutes_end_a_run_too(
     made: Make, tiny_settings: MakeSettings, features: Path, tmp_path: Path
 ) -> None:
@@ -115,6 +132,7 @@ from pipeline.training.settings import training_settings
 from pipeline.training.table import load_table
 from hamba_core.hand import load_generic_hand
 from hamba_core.network.small import HambaSmall
+from hamba_core.weights import save_small
 import json
 torch.set_num_threads(1)
 settings = training_settings(json.loads(sys.argv[1]), "test")

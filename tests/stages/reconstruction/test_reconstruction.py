@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,14 @@ def test_meshes_can_be_left_to_the_stage_behind() -> None:
     assert np.linalg.norm(whole.vertices - whole.joints[8], axis=1).min() < 1e-5
 
 
-def test_auto_without_a_checkpoint_says_that_it_uses_landmarks_and_how_to_get_hamba() -> None:
+def test_auto_without_a_checkpoint_is_the_small_hamba_that_ships() -> None:
     choice = Reconstruction(ReconstructionSettings(), load_generic_hand()).choices()[0]
+    assert (choice.subject, choice.chosen, choice.fallback) == ("estimator", "hamba-s", False)
+
+
+def test_auto_with_another_hand_says_that_it_uses_landmarks_and_how_to_get_hamba() -> None:
+    mano = replace(load_generic_hand(), name="mano")
+    choice = Reconstruction(ReconstructionSettings(), mano).choices()[0]
     assert (choice.subject, choice.chosen, choice.fallback) == ("estimator", "landmarks", True)
     assert "--checkpoint" in choice.reason
     assert CHECKPOINT_VARIABLE in choice.reason
@@ -104,13 +111,20 @@ def test_a_missing_mano_file_is_named(tmp_path: Path) -> None:
         load_hand_model(ReconstructionSettings(estimator="landmarks", hand_model=str(missing)))
 
 
-def test_landmarks_need_neither_torch_nor_detector_nor_viewer() -> None:
-    program = """
+@pytest.mark.parametrize(
+    ("estimator", "without"),
+    [
+        ("landmarks", ["torch", "mediapipe", "open3d", "av", "cv2", "scipy"]),
+        ("hamba-s", ["torch", "mediapipe", "open3d", "av", "scipy"]),
+    ],
+)
+def test_hands_without_the_released_network_need_neither_torch_nor_viewer(estimator: str, without: list[str]) -> None:
+    program = f"""
 import sys
-for name in ("torch", "mediapipe", "open3d", "av", "cv2", "scipy"):
+for name in {without}:
     sys.modules[name] = None
 from stages.reconstruction import Reconstruction, ReconstructionSettings, load_hand_model
-settings = ReconstructionSettings()
+settings = ReconstructionSettings(estimator="{estimator}")
 stage = Reconstruction(settings, load_hand_model(settings))
 stage.open()
 assert dict((choice.subject, choice.chosen) for choice in stage.choices())["hand model"] == "generic"
