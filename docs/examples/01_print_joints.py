@@ -4,6 +4,7 @@ hamba run 0                              # or: hamba play out/clip, a recording
 python docs/examples/01_print_joints.py  # [ADDRESS]
 """
 
+import os
 import sys
 from contextlib import suppress
 
@@ -26,5 +27,8 @@ def main(address: str = DEFAULT_ADDRESS) -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        main(*sys.argv[1:])
+    try:
+        with suppress(KeyboardInterrupt):
+            main(*sys.argv[1:])
+    except BrokenPipeError:  # whoever read this, as `head` does, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

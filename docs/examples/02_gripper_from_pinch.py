@@ -7,6 +7,7 @@ A control loop wants the newest hands, not every one: `latest` throws the older 
 behind, however slow the loop. Without a hand, or without a publisher, the gripper stays where it is.
 """
 
+import os
 import sys
 from contextlib import suppress
 
@@ -41,5 +42,8 @@ def main(address: str = DEFAULT_ADDRESS) -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        main(*sys.argv[1:])
+    try:
+        with suppress(KeyboardInterrupt):
+            main(*sys.argv[1:])
+    except BrokenPipeError:  # whoever read this, as `head` does, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -27,6 +27,12 @@ def live_progress(console: Console) -> Progress:
     )
 
 
+_NO_HANDS = (
+    "If there are hands: are they whole in the picture, lit, not blurred, and as large as a tenth of it? "
+    "--set detect.min_detection_score=0.3 takes fainter ones; a hand that fills the picture is found from farther away."
+)
+
+
 class LiveLine:
     """One line that is redrawn: progress for files; frames/s, latency, drops and hands for all sources.
 
@@ -49,6 +55,11 @@ class LiveLine:
     def update(self, status: Status) -> None:
         """Show the newest numbers, and each fallback once, for good."""
         for choice in status.choices:
+            if choice.subject == "publish" and not choice.fallback and choice not in self._fallbacks_said:
+                self._fallbacks_said.add(choice)  # at once, also where a log is all that is seen
+                self._progress.console.print(
+                    f"publishing on {choice.chosen}: {choice.reason}", highlight=False, markup=False, soft_wrap=True
+                )
             if choice.fallback and choice not in self._fallbacks_said:
                 self._fallbacks_said.add(choice)
                 self._progress.console.print(fallback_text(choice), style="yellow")
@@ -103,6 +114,8 @@ def print_report(
             f"in {status.elapsed:.1f} s ({status.rate:.1f} frames/s){latency}",
         )
     )
+    if status.frames and not status.frames_with_hands:
+        console.print(_NO_HANDS, style="yellow", highlight=False, markup=False)
     if status.reason and not told:
         console.print(f"because {status.reason}", style="yellow", highlight=False, markup=False)
     table = Table(box=None, pad_edge=False, header_style="dim")
