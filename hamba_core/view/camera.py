@@ -5,7 +5,7 @@ at the picture's left top corner, so that a picture's centre is (width / 2, heig
 """
 
 from dataclasses import dataclass, field
-from math import isfinite, isnan, nan, radians, tan
+from math import hypot, isfinite, isnan, nan, radians, tan
 from typing import Self
 
 import numpy as np
@@ -19,6 +19,10 @@ ESTIMATED_FIELD_OF_VIEW = radians(60.0)
 ESTIMATED_FOCAL_STD = 0.25
 """Relative standard deviation of a focal length that was assumed: from a phone's wide lens to a normal one."""
 MEASURED_FOCAL_STD = 0.01
+
+
+FILM_DIAGONAL = hypot(36.0, 24.0)
+"""mm, of 35 mm film: focal lengths in terms of it go with this diagonal."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from math import hypot
 from typing import Final, NamedTuple
 
-from hamba_core.view import Intrinsics
-
-FILM_DIAGONAL: Final = hypot(36.0, 24.0)
-"""mm"""
+from hamba_core.view import FILM_DIAGONAL, Intrinsics
 
 
 class LensGuess(NamedTuple):

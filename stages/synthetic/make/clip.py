@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import av
 
 from hamba_core.hand import load_generic_hand
-from hamba_core.view import Intrinsics
-from stages.sources.lens_guess import FILM_DIAGONAL
+from hamba_core.view import FILM_DIAGONAL, Intrinsics
 from stages.synthetic.settings import SyntheticSettings
 from stages.synthetic.source import SyntheticSource
 from stages.synthetic.truth import ClipTruth
