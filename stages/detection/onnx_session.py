@@ -1,6 +1,7 @@
 """A network in ONNX Runtime: one thread, so that it takes no more of a machine than its stage does."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ def open_session(path: Path, sha256: str | None, mend: str = _MEND) -> Any:
 
     `sha256` is what the file is known to have; none is for a file of the user's own. `mend` says how to get it right.
     """
+    # Left to itself it keeps an identifier and a database in the user's cache, and sends to its makers what it counts.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

@@ -1,5 +1,7 @@
 """MediaPipe's two networks say in ONNX Runtime what they say in MediaPipe's own; a damaged file is named."""
 
+import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -147,3 +149,17 @@ def test_onnx_runtime_missing_is_said_with_the_command_that_mends_it(monkeypatch
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(DependencyError, match="python -m pip install onnxruntime"):
         HandNetwork()
+
+
+def test_onnx_runtime_keeps_no_identifier_and_sends_nothing(tmp_path: Path) -> None:
+    """What it would send it first writes into the user's cache."""
+    script = (
+        "import os, numpy; from stages.detection import HandNetwork\n"
+        "HandNetwork().look(numpy.zeros((1, 224, 224, 3), numpy.uint8))\n"
+        "print(sum('onnxruntime.db' in os.path.realpath(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "0"
+    assert list(tmp_path.rglob("*")) == []
