@@ -46,6 +46,12 @@ def form_of(path: Path) -> str | None:
             return "run" if is_run(data) else None
 
 
+def _has_few_pages(path: Path) -> bool:
+    """Whether it is a TIFF of too few pages to be a scene."""
+    data = path.read_bytes()
+    return still_kind(data[:HEAD_BYTES]) == "TIFF" and page_count("TIFF", data) < _SCENE
+
+
 @dataclass(frozen=True, eq=False)
 class _Shown:
     image: Image
@@ -70,6 +76,8 @@ class PictureFileSource(Source):
         self._maker = FrameMaker(stream, settings)
         self._pixels = PixelConverter(settings.decoding.max_side)
         self._kind = "pictures"
+        kind = settings.pictures.kind
+        self.stills = kind == "stills" or (kind == "auto" and form == "pages" and _has_few_pages(path))
         self._unread = 0
         self._why = ""
         self._shown: Generator[_Shown | None] | None = None
@@ -84,19 +92,16 @@ class PictureFileSource(Source):
             raise SourceError(f"{self._text}: {self._why or 'expected pictures, found none'}")
         image = self._first[0]
         count = None if self._form == "multipart" else self._count()
-        kind = self._settings.pictures.kind
-        few = self._form == "pages" and self._kind == "TIFF" and (count or 0) < _SCENE
-        stills = kind == "stills" or (kind == "auto" and few)
         return SourceInfo(
             name=self._text,
             kind="images",
             live=False,
             width=image.shape[1],
             height=image.shape[0],
-            fps=None if stills else self._settings.pictures.rate,
+            fps=None if self.stills else self._settings.pictures.rate,
             frames=count,
             camera=self._maker.camera_of(image),
-            stills=stills,
+            stills=self.stills,
         )
 
     def frames(self) -> Iterator[Frame]:

@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.packets import Image
+from stages.sources import source_for
 from stages.sources.multipart import Parts
 
 Fixture = Callable[..., Any]
@@ -116,6 +117,7 @@ def test_the_pages_of_a_tiff_are_pictures_without_its_thumbnails(read: Fixture, 
     assert reading.error is None
     assert brightness_of(reading) == [50, 100, 150]
     assert reading.info.stills
+    assert source_for(str(tmp_path / "pages.tif")).stills
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp"])
