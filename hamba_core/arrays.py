@@ -6,20 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-"""Doubles: geometry is computed in them."""
+"""Double precision: geometry is computed in it."""
 Float32Array = NDArray[np.float32]
 """Single precision: what packets carry, and what networks and pictures of light are computed in."""
 AnyFloats = NDArray[np.floating]
-"""Of either precision."""
+"""Numbers of either precision."""
 
 Int32Array = NDArray[np.int32]
 """What packets carry: the faces of a mesh."""
 Int64Array = NDArray[np.int64]
 """NumPy's own integers: indices, and the faces of a hand model."""
 AnyInts = NDArray[np.integer]
-"""Of any width."""
+"""Whole numbers of any width."""
 
 BoolArray = NDArray[np.bool_]
-"""Which."""
+"""Masks: which elements are meant."""
 AnyArray = NDArray[Any]
 """Numbers whose kind is told elsewhere, or is looked at."""

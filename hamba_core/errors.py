@@ -80,6 +80,6 @@ class StuckStageError(PipelineError):
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line of bearable length."""
+    """Return what an error says, in one line of bearable length."""
     lines = str(error).splitlines() or [type(error).__name__]
     return f"{lines[0]:.200}"

@@ -21,18 +21,18 @@ class Similarity(NamedTuple):
     goal: Array  # (..., 1, 3)
 
     def apply(self, points: AnyFloats) -> Array:
-        """AnyFloats (..., N, 3) mapped."""
+        """Return points (..., N, 3) mapped."""
         mapped: Array = self.scale * ((points - self.source) @ np.swapaxes(self.rotation, -1, -2)) + self.goal
         return mapped
 
 
 def procrustes(points: AnyFloats, to: AnyFloats, *, reflection: bool = False) -> Similarity:
-    """The similarity that takes `points` (..., N, 3) nearest to `to` (..., N, 3): least squared distances in sum.
+    """Return the similarity that takes `points` (..., N, 3) nearest to `to` (..., N, 3), by summed squared distances.
 
     Without `reflection` it never mirrors (Umeyama, "Least-squares estimation of transformation parameters between two
     point patterns", PAMI 1991). With it, it mirrors where that comes nearer, as FreiHAND's and HO-3D's published
     evaluations do (Schönemann, "A generalized solution of the orthogonal Procrustes problem", Psychometrika 1966).
-    AnyFloats that all coincide go to the mean of `to`.
+    Points that all coincide go to the mean of `to`.
     """
     points, to = np.asarray(points, np.float64), np.asarray(to, np.float64)
     source, goal = points.mean(-2, keepdims=True), to.mean(-2, keepdims=True)
@@ -47,21 +47,21 @@ def procrustes(points: AnyFloats, to: AnyFloats, *, reflection: bool = False) ->
 
 
 def _nearest_orthogonal(matrices: Array) -> Array:
-    """The orthogonal matrices (..., 3, 3) nearest to these, rotations or reflections."""
+    """Return the orthogonal matrices (..., 3, 3) nearest to these, rotations or reflections."""
     u, _, vt = np.linalg.svd(matrices)
     nearest: Array = u @ vt
     return nearest
 
 
 def procrustes_aligned(points: AnyFloats, to: AnyFloats, *, reflection: bool = False) -> Array:
-    """`points` (..., N, 3) turned, scaled and moved to lie nearest to `to` (..., N, 3); see `procrustes`."""
+    """Return `points` (..., N, 3) turned, scaled and moved to lie nearest to `to` (..., N, 3); see `procrustes`."""
     return procrustes(points, to, reflection=reflection).apply(points)
 
 
 def mirrored(points: AnyFloats, truth: AnyFloats) -> BoolArray:
-    """Whether (...) points (..., N, 3) are nearer to the truth's mirror image than to the truth, after alignment.
+    """Return whether (...) points (..., N, 3) come nearer to the truth's mirror image than to the truth, once aligned.
 
-    An alignment that allows reflections cannot tell a left hand from a right one: this does. AnyFloats in one plane are
+    An alignment that allows reflections cannot tell a left hand from a right one: this does. Points in one plane are
     their own mirror image, and count as mirrored or not by rounding.
     """
     points, truth = np.asarray(points, np.float64), np.asarray(truth, np.float64)
@@ -71,33 +71,33 @@ def mirrored(points: AnyFloats, truth: AnyFloats) -> BoolArray:
 
 
 def distances(points: AnyFloats, truth: AnyFloats) -> Array:
-    """Distance (..., N) of each point (..., N, 3 or 2) from the true one."""
+    """Return the distance (..., N) of each point (..., N, 3 or 2) from the true one."""
     result: Array = np.linalg.norm(np.asarray(points, np.float64) - truth, axis=-1)
     return result
 
 
 def mpjpe(joints: AnyFloats, truth: AnyFloats) -> Array:
-    """Mean per-joint position error (...) of joints (..., N, 3), in their unit. Of vertices it is called MPVPE."""
+    """Return the mean per-joint position error (...) of joints (..., N, 3), in their unit; of vertices, the MPVPE."""
     error: Array = distances(joints, truth).mean(-1)
     return error
 
 
 def pa_mpjpe(joints: AnyFloats, truth: AnyFloats, *, reflection: bool = False) -> Array:
-    """`mpjpe` after Procrustes alignment: what is left of the error without rotation, scale and place."""
+    """Return `mpjpe` after Procrustes alignment: what is left of the error without rotation, scale and place."""
     return mpjpe(procrustes_aligned(joints, truth, reflection=reflection), truth)
 
 
 def root_aligned(points: AnyFloats, joints: AnyFloats, true_joints: AnyFloats) -> Array:
-    """AnyFloats (..., N, 3) of a hand moved so that its wrist, the first of `joints`, lies on the true wrist."""
+    """Return points (..., N, 3) of a hand moved so that its wrist, the first of `joints`, lies on the true wrist."""
     moved: Array = np.asarray(points, np.float64) + (np.asarray(true_joints) - joints)[..., :1, :]
     return moved
 
 
 def scale_and_root_aligned(joints: AnyFloats, truth: AnyFloats) -> Array:
-    """Joints (..., 21, 3) scaled until the first and the fifth are as far apart as in truth, then wrist on wrist.
+    """Scale joints (..., 21, 3) until the first and the fifth are as far apart as in truth, then put wrist on wrist.
 
-    HO-3D's published "scale-translation" alignment. In that set's order of joints, as in MANO's, the first is the wrist
-    and the fifth the middle finger's knuckle.
+    This is HO-3D's published "scale-translation" alignment. In that set's order of joints, as in MANO's, the first is
+    the wrist and the fifth the middle finger's knuckle.
     """
     joints, truth = np.asarray(joints, np.float64), np.asarray(truth, np.float64)
     own, true = (np.linalg.norm(j[..., 4, :] - j[..., 0, :], axis=-1)[..., None, None] for j in (joints, truth))
@@ -120,10 +120,10 @@ class Pck(NamedTuple):
 
 
 def pck_curve(errors: AnyFloats, most: float = AUC_MOST, steps: int = AUC_STEPS) -> Pck:
-    """The share of correct points over thresholds from 0 to `most`, from errors (hands, N).
+    """Return the share of correct points over thresholds from 0 to `most`, from errors (hands, N).
 
-    As FreiHAND's evaluation has it: a point is correct at `<=`; curve and area (trapezoids) are those of each of the N
-    points over all hands, and then their mean.
+    It is computed as in FreiHAND's evaluation: a point is correct at `<=`; curve and area (trapezoids) are computed for
+    each of the N points over all hands, and then averaged.
     """
     errors = np.asarray(errors, np.float64)
     thresholds = np.linspace(0, most, steps)
@@ -134,10 +134,11 @@ def pck_curve(errors: AnyFloats, most: float = AUC_MOST, steps: int = AUC_STEPS)
 
 
 def f_scores(vertices: AnyFloats, truth: AnyFloats, thresholds: tuple[float, ...] = (0.005, 0.015)) -> Array:
-    """F-scores (T,) of a mesh's vertices (V, 3) against the true ones (W, 3), which may be those of another mesh.
+    """Return F-scores (T,) of a mesh's vertices (V, 3) against the true ones (W, 3), which may be of another mesh.
 
-    The harmonic mean of two shares: of own vertices with a true one nearer than the threshold, and of true ones with an
-    own one nearer (Knapitsch et al., "Tanks and Temples", 2017; FreiHAND uses 5 and 15 mm, with a strict `<`).
+    A score is the harmonic mean of two shares: of own vertices with a true one nearer than the threshold, and of true
+    ones with an own one nearer (Knapitsch et al., "Tanks and Temples", 2017; FreiHAND uses 5 and 15 mm, with a strict
+    `<`).
     """
     own, true = nearest_distances(vertices, truth), nearest_distances(truth, vertices)
     precision, recall = (np.asarray((gap[:, None] < np.asarray(thresholds)).mean(0)) for gap in (own, true))
@@ -147,7 +148,7 @@ def f_scores(vertices: AnyFloats, truth: AnyFloats, thresholds: tuple[float, ...
 
 
 def nearest_distances(points: AnyFloats, others: AnyFloats) -> Array:
-    """Distance (N,) of each point (N, 3) from the nearest of the others (M, 3)."""
+    """Return the distance (N,) of each point (N, 3) from the nearest of the others (M, 3)."""
     from scipy.spatial import KDTree
 
     nearest, _ = KDTree(np.asarray(others, np.float64)).query(np.asarray(points, np.float64))

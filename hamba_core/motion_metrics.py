@@ -10,13 +10,13 @@ from hamba_core.arrays import AnyFloats, Array
 
 
 def accelerations(points: AnyFloats, rate: float) -> Array:
-    """Second differences (F - 2, N, 3), m/s², of points (F, N, 3)."""
+    """Return second differences (F - 2, N, 3), m/s², of points (F, N, 3)."""
     result: Array = np.diff(np.asarray(points, np.float64), 2, axis=0) * rate**2
     return result
 
 
 def acceleration_errors(points: AnyFloats, truth: AnyFloats, rate: float) -> Array:
-    """How far (F - 2,) accelerations are from the true ones, mean over points, m/s².
+    """Return how far (F - 2,) accelerations are from the true ones, mean over points, m/s².
 
     The "acceleration error" of video reconstruction (Kanazawa et al., "Learning 3D human dynamics from video",
     CVPR 2019), there in mm/s² or mm/frame².
@@ -27,7 +27,7 @@ def acceleration_errors(points: AnyFloats, truth: AnyFloats, rate: float) -> Arr
 
 
 def jitter(points: AnyFloats, rate: float) -> Array:
-    """Length (F - 3,) of the third difference, mean over points, m/s³.
+    """Return the length (F - 3,) of the third difference, mean over points, m/s³.
 
     Yi et al., "TransPose", SIGGRAPH 2021, measure jitter as the mean jerk (Flash and Hogan, "The coordination of arm
     movements", 1985). It grows with the rate, so compare at one rate.
@@ -37,8 +37,9 @@ def jitter(points: AnyFloats, rate: float) -> Array:
 
 
 def high_pass(values: AnyFloats, window: int = 11) -> Array:
-    """What (F - window + 1, ...) is left of values (F, ...) without their running mean over `window` frames, an odd
-    number: the tremble around the path, with drift and slow motion taken out."""
+    """Return what (F - window + 1, ...) is left of values (F, ...) without their running mean over `window` frames.
+
+    `window` is odd. What is left is the tremble around the path; drift and slow motion are taken out."""
     values = np.asarray(values, np.float64)
     if len(values) < window:
         return np.empty((0, *values.shape[1:]))
@@ -50,11 +51,11 @@ def high_pass(values: AnyFloats, window: int = 11) -> Array:
 
 
 def lag(late: AnyFloats, reference: AnyFloats, rate: float, *, most: float = 0.25) -> float:
-    """Seconds by which a sequence (F, n) comes after its reference (F, n), by cross-correlation; NaN if still.
+    """Return the seconds by which a sequence (F, n) comes after its reference (F, n), or NaN if one is still.
 
-    Both are differentiated over three frames with the same symmetric window, so that neither offsets nor trembling
-    count, and correlated at every shift up to `most` seconds; the peak is read between frames by a parabola.
-    A negative one runs ahead.
+    It is found by cross-correlation. Both are differentiated over three frames with the same symmetric window, so that
+    neither offsets nor trembling count, and correlated at every shift up to `most` seconds; the peak is read between
+    frames by a parabola. A negative lag means that the sequence runs ahead.
     """
     if len(late) < 2 * int(most * rate) + 8:
         return float("nan")
@@ -74,13 +75,13 @@ def lag(late: AnyFloats, reference: AnyFloats, rate: float, *, most: float = 0.2
 
 
 def _velocities(values: Array) -> Array:
-    """(F - 4, n) differences over four frames, weighted so that trembling from frame to frame cancels."""
+    """Return differences (F - 4, n) over four frames, weighted so that trembling from frame to frame cancels."""
     smooth = (values[:-2] + 2 * values[1:-1] + values[2:]) / 4
     return smooth[2:] - smooth[:-2]
 
 
 def _correlation(own: Array, other: Array, shift: int) -> float:
-    """Correlation of own[t] with other[t - shift] over the frames that both have."""
+    """Return correlation of own[t] with other[t - shift] over the frames that both have."""
     if shift >= 0:
         a, b = own[shift:], other[: len(other) - shift]
     else:

@@ -8,15 +8,15 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a text can be written as UTF-8."""
+    """Return whether a text can be written as UTF-8."""
     return _SURROGATE.search(text) is None
 
 
 def readable(text: str) -> str:
-    """The same for people to read: a byte that is not UTF-8 is told as in \\xe9."""
+    """Return a text for people to read, in which a byte that is not UTF-8 is written as in \\xe9."""
     return _SURROGATE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", text)
 
 
 def address_of(name: str) -> str:
-    """A file's name as it is, or, where that is not UTF-8, its file: address, by which it can be opened again."""
+    """Return a file's name as it is or, if that is not UTF-8, its file: address, by which it can be opened again."""
     return name if is_utf8(name) else Path(name).absolute().as_uri()

@@ -17,7 +17,7 @@ Out = TypeVar("Out")
 
 
 class EndOfStream(Exception):  # noqa: N818 - a signal, as StopIteration
-    """Raised by a stage or a sink that needs no more: the run ends normally."""
+    """A stage or a sink raises this when it needs no more: the run ends normally."""
 
 
 class Source(ABC):
@@ -25,9 +25,9 @@ class Source(ABC):
 
     name: str = "source"
     live: bool = False
-    """Frames are expected to come at their own time; what `SourceInfo.live` says once it is open counts."""
+    """Whether frames are expected to come at their own time; what `SourceInfo.live` says once it is open counts."""
     stills: bool = False
-    """The pictures have nothing to do with one another."""
+    """Whether the pictures have nothing to do with one another."""
 
     @abstractmethod
     def open(self) -> SourceInfo:
@@ -35,7 +35,7 @@ class Source(ABC):
 
     @abstractmethod
     def frames(self) -> Iterator[Frame | None]:
-        """Frames in order, with rising indices and time stamps.
+        """Yield frames in order, with rising indices and time stamps.
 
         None means "nothing yet": a source that waits (a camera, a network) yields it several times a second,
         so that the runner can stop. Raises SourceError; BrokenSourceError once frames have come.
@@ -77,10 +77,10 @@ class Stage(ABC, Generic[In, Out]):
 
     @abstractmethod
     def process(self, packet: In) -> Out:
-        """One packet to one packet. Raises EndOfStream to end the run."""
+        """Take one packet and return one. Raises EndOfStream to end the run."""
 
     def process_many(self, packets: Sequence[In]) -> Sequence[Out]:
-        """As many out as in, in the same order. If it raises, all of them are lost."""
+        """Take several packets and return as many, in the same order. If it raises, all of them are lost."""
         return [self.process(packet) for packet in packets]
 
     def begin(self, packets: Sequence[In]) -> Callable[[], Sequence[Out]]:
@@ -105,11 +105,11 @@ class Sink(ABC):
 
     name: str
     spare: bool = False
-    """It may end by itself: a live run in which it cannot write goes on without it, as long as another sink is there
-    that is not spare."""
+    """Whether it may end by itself: a live run in which it cannot write goes on without it, as long as another sink is
+    there that is not spare."""
     patient: bool = False
-    """Its `write` may wait as long as it likes, since it waits for a person or a program: the runner never gives it up.
-    Whoever it waits for lets it go at the end."""
+    """Whether its `write` may wait as long as it likes, since it waits for a person or a program: the runner never
+    gives it up. Whoever it waits for lets it go at the end."""
 
     def __enter__(self) -> Self:
         return self
@@ -119,14 +119,14 @@ class Sink(ABC):
 
     @abstractmethod
     def open(self, run: RunInfo) -> None:
-        """Called once source and stages are open. Raises OutputError."""
+        """Get ready to write; it is called once source and stages are open. Raises OutputError."""
 
     @abstractmethod
     def write(self, result: FrameResult) -> None:
         """Take one result. Raises OutputError, or EndOfStream to end the run."""
 
     def status(self, status: Status) -> None:  # noqa: B027
-        """Told about once a second, and once at the end (`state` is no longer "running") before `close`."""
+        """Take the run's state, about once a second, and once at the end (no longer "running") before `close`."""
 
     def close(self) -> None:  # noqa: B027
         """Finish files and sockets: what was written stays readable."""

@@ -47,7 +47,7 @@ def _check_side(owner: object, side: str) -> None:
 
 
 def _shapes(packet: Any) -> str:
-    """`repr` of a packet with shapes in the place of arrays."""
+    """Return `repr` of a packet with shapes in the place of arrays."""
     parts = []
     for f in fields(packet):
         value = getattr(packet, f.name)
@@ -234,12 +234,12 @@ class HandTopology:
 
     @classmethod
     def of(cls, model: HandModel) -> "HandTopology":
-        """The topology of this hand model's meshes."""
+        """Return the topology of this hand model's meshes."""
         right, left = (model.faces_of(side).astype(np.int32) for side in ("right", "left"))
         return cls(model.name, len(model.v_template), right, left)
 
     def faces_of(self, side: Side) -> Int32Array:
-        """Faces (F, 3) of a hand of this side."""
+        """Return faces (F, 3) of a hand of this side."""
         return self.faces_right if side == "right" else self.faces_left
 
 
@@ -327,7 +327,7 @@ class TrackCounts:
     side_flips: int = 0  # times that a track changed sides
 
     def __str__(self) -> str:
-        """As in `births 3, deaths 1, gaps 2 (0.4 s), side flips 0`."""
+        """Return a text as in `births 3, deaths 1, gaps 2 (0.4 s), side flips 0`."""
         return (
             f"births {self.births}, deaths {self.deaths}, gaps {self.gaps} ({self.gap_seconds:.1f} s), "
             f"side flips {self.side_flips}"

@@ -78,7 +78,7 @@ class PublishSettings(StageSettings):
 
 
 class Publisher(Sink):
-    """Binds an XPUB socket and sends hands, status, pictures, and the model to every new subscriber."""
+    """It binds an XPUB socket and sends hands, status, pictures, and the model to every new subscriber."""
 
     name = "publish"
 
@@ -142,7 +142,7 @@ class Publisher(Sink):
             ) from error
 
     def _bound(self, address: str) -> "zmq.Socket[bytes]":
-        """A socket that is bound here. Raises ZMQError."""
+        """Return a socket that is bound here. Raises ZMQError."""
         if self._context is None:
             raise OutputError("the publisher is not open: expected open() before it is used")
         socket = self._context.socket(zmq.XPUB)
@@ -237,7 +237,7 @@ class Publisher(Sink):
             self._send(ModelMessage(run.stream, run.topology, run.estimator, run.versions, stamp, run.clock))
 
     def _read_subscriptions(self, stream: str) -> None:
-        """Look at some of what subscribers have sent, and whether one of them wants the model."""
+        """Look at some of what subscribers have sent, and return whether one of them wants the model."""
         topics = [f"{kind}/{stream}\0".encode() for kind in wire.KINDS]
         for _ in range(_SUBSCRIPTIONS_AT_ONCE):
             try:
@@ -264,9 +264,10 @@ class Publisher(Sink):
             self._begin_anew()
 
     def _begin_anew(self) -> None:
-        """Hang up on everybody: ZeroMQ cannot on one subscriber, and keeps what each has subscribed to.
+        """Hang up on everybody, since ZeroMQ cannot hang up on one subscriber, and keeps what each has subscribed to.
 
-        Those that mean it come back within a tenth of a second. Raises OutputError where the address is gone meanwhile.
+        Those that want to listen come back within a tenth of a second. Raises OutputError where the address is taken
+        meanwhile.
         """
         address = self._endpoint
         self._opened.disable_monitor()
@@ -290,7 +291,7 @@ class Publisher(Sink):
             self._socket.send(wire.encode(message, self._settings.vertices), zmq.NOBLOCK)
 
     def choices(self) -> tuple[Choice, ...]:
-        """The address, and how it is protected."""
+        """Return the address, and how it is protected."""
         if self._socket is None:
             return ()
         if self._settings.server_key is not None:
@@ -325,14 +326,14 @@ def _why_refused(event: int, detail: int) -> str:
 
 
 def is_local(address: str) -> bool:
-    """Whether only this machine can connect to what is bound there."""
+    """Return whether only this machine can connect to what is bound there."""
     scheme, _, rest = address.partition("://")
     host = rest.rpartition(":")[0].strip("[]")
     return scheme in {"ipc", "inproc"} or host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def _keys_in(folder: Path) -> frozenset[tuple[str, int]]:
-    """The public keys of a folder: names, and when they were last written."""
+    """Return the public keys of a folder, by name, and when they were last written."""
     found = set()
     for path in folder.glob("*.key"):
         with suppress(OSError):
@@ -341,7 +342,7 @@ def _keys_in(folder: Path) -> frozenset[tuple[str, int]]:
 
 
 def load_secret_key(path: Path) -> tuple[bytes, bytes]:
-    """Public and secret part of a key file; one that others can read is warned of. Raises ConfigurationError."""
+    """Return public and secret part of a key file; warn of one that others can read. Raises ConfigurationError."""
     try:
         if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
             logger.warning("%s: others on this machine can read this secret key; chmod 600 %s", path, path)

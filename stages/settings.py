@@ -12,6 +12,6 @@ UserPath = Annotated[Path, AfterValidator(expanded)]
 
 
 class StageSettings(BaseModel):
-    """Frozen, and refuses keys it does not know and numbers that are infinite. They stand beside the stage."""
+    """Settings that stand beside a stage. They are frozen, and refuse unknown keys and infinite numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

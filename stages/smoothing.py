@@ -37,7 +37,7 @@ class SmoothingSettings(StageSettings):
 
 @dataclass(frozen=True)
 class _Tuning:
-    """Of one quantity's filter, at strength 1."""
+    """How one quantity's filter is set, at strength 1."""
 
     cutoff: float  # Hz, at rest
     slope: float  # Hz for each unit of speed
@@ -50,7 +50,7 @@ _SPEED_CUTOFF: Final = 3.0  # Hz, of the speeds
 
 
 class Smoothing(Stage[FrameResult, FrameResult]):
-    """Results to results with the same hands, calmer.
+    """It takes results and gives them on with the same hands, calmer.
 
     A track's filters begin anew at its first frame, after a gap of a quarter of a second, and when its side changes:
     that frame's hand passes unchanged. `hand_model` poses the smoothed hands, and those that come without a mesh.
@@ -76,7 +76,7 @@ class Smoothing(Stage[FrameResult, FrameResult]):
         self._tracks = {}
 
     def choices(self) -> tuple[Choice, ...]:
-        """The strength, and by how much hands were held back so far."""
+        """Return the strength, and by how much hands were held back so far."""
         if not self._strength:
             return (Choice("smoothing", "off", "smooth.strength is 0"),)
         return (Choice("smoothing", f"strength {self._strength:g}", self._lag.text()),)
@@ -92,20 +92,20 @@ class Smoothing(Stage[FrameResult, FrameResult]):
 
 
 class _Lag:
-    """By how much the filters hold the hands' places back: their delay for motion that is slow for them."""
+    """It measures by how much the filters hold the hands' places back: their delay for motion that is slow for them."""
 
     def __init__(self) -> None:
         self._sums = {"hands at rest": [0.0, 0], "moving ones": [0.0, 0]}
 
     def add(self, seconds: float, speed: float) -> None:
-        """One hand in one frame, at this speed, m/s; between rest and motion it does not count."""
+        """Count one hand in one frame, at this speed, m/s; between rest and motion it does not count."""
         if not _REST < speed < _MOVING:
             held = self._sums["hands at rest" if speed <= _REST else "moving ones"]
             held[0] += seconds
             held[1] += 1
 
     def text(self) -> str:
-        """As in `adds 30 ms to hands at rest, 7 ms to moving ones`."""
+        """Return a text as in `adds 30 ms to hands at rest, 7 ms to moving ones`."""
         means = [f"{1e3 * total / count:.0f} ms to {name}" for name, (total, count) in self._sums.items() if count]
         return f"adds {', '.join(means)}" if means else "smooth.strength"
 
@@ -125,7 +125,7 @@ class _Track:
         self.lag = self.speed = 0.0  # s and m/s, of its place in the last frame
 
     def follow(self, hand: Hand, meta: FrameMeta, model: HandModel) -> Hand:
-        """The hand of the next frame, smoothed."""
+        """Return the hand of the next frame, smoothed."""
         step = max(meta.pts - self.pts, _SHORTEST_STEP)
         self.pts = meta.pts
         self._frames += 1
@@ -150,12 +150,12 @@ class _Track:
 
 
 def _rotations(hand: Hand) -> AnyFloats:
-    """All rotations (16, 3, 3) in model order."""
+    """Return all rotations (16, 3, 3) in model order."""
     return np.concatenate([hand.global_orient[None], hand.hand_pose])
 
 
 def _seen_from_camera(point: AnyFloats) -> tuple[Array, Array]:
-    """A point (3,) as its place in the picture (2,), tangents of the angles, and the logarithm of its depth (1,)."""
+    """Return a point (3,) as its place in the picture (2,), tangents of the angles, and its depth's logarithm (1,)."""
     x, y, z = point.astype(np.float64)
     return np.array([x / z, y / z]), np.log([z])
 
@@ -175,7 +175,7 @@ class _OneEuro:
         return float(np.linalg.norm(self._velocity, axis=-1).max())
 
     def step(self, new: AnyFloats, seconds: float) -> Array:
-        """The filtered value, `seconds` after the last."""
+        """Return the filtered value, `seconds` after the last."""
         difference = self._difference(new)
         self._velocity += _gain(_SPEED_CUTOFF, seconds) * (difference / seconds - self._velocity)
         speed = np.linalg.norm(self._velocity, axis=-1, keepdims=True)
@@ -205,5 +205,5 @@ class _OneEuroRotation(_OneEuro):
 
 
 def _gain(cutoff: Array | float, seconds: float) -> Array | float:
-    """How far a first-order low-pass of this cutoff, Hz, goes towards a new value in this time: 0 to 1."""
+    """Return how far a first-order low-pass of this cutoff, Hz, goes towards a new value in this time: 0 to 1."""
     return 1 / (1 + 1 / (tau * cutoff * seconds))

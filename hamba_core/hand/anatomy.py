@@ -1,4 +1,4 @@
-"""How a hand's joints turn: the axes of flexion, abduction and twist, and how far each goes.
+"""How a hand's joints turn: the axes of flexion, abduction and twist, and the limits of each.
 
 Everything is derived from the rest joints of a flat open right hand, so it holds for any hand model in MANO's
 structure. A joint's rotation is read as `R(flexion) @ R(abduction) @ R(twist)` about the axes of `joint_axes`.
@@ -25,13 +25,13 @@ def _unit(vector: Array) -> Array:
 
 
 def _bones(rest_joints_21: Array) -> Array:
-    """Unit directions (15, 3) from each finger joint of the model to the next joint or tip."""
+    """Return unit directions (15, 3) from each finger joint of the model to the next joint or tip."""
     joints = np.array(MODEL_JOINTS_IN_21[1:])
     return _unit(rest_joints_21[joints + 1] - rest_joints_21[joints])
 
 
 def flexion_axes(rest_joints_21: Array) -> Array:
-    """Unit axes (15, 3), model order without the wrist; a positive rotation about one closes the finger.
+    """Return unit axes (15, 3), model order without the wrist; a positive rotation about one closes the finger.
 
     `rest_joints_21` (21, 3) are the joints of a flat open right hand, joint order, any frame. A finger's axis lies
     along the knuckles, at right angles to the bone. The thumb has no such row: it closes across the palm, as its nail
@@ -60,15 +60,15 @@ def flexion_axes(rest_joints_21: Array) -> Array:
 
 
 def joint_axes(rest_joints_21: Array) -> Array:
-    """Axes (15, 3, 3) of flexion, abduction and twist as rows, right-handed and at right angles."""
+    """Return the axes (15, 3, 3) of flexion, abduction and twist as rows, right-handed and at right angles."""
     flexion, twist = flexion_axes(rest_joints_21), _bones(rest_joints_21)
     return np.stack([flexion, np.cross(twist, flexion), twist], 1)
 
 
 def thumb_before_palm(rest_joints_21: Array) -> float:
-    """How far the thumb stands before the palm of a right hand (21, 3), as a share of the palm's length, in any frame.
+    """Return how far the thumb stands before the palm of a right hand (21, 3), in lengths of the palm, in any frame.
 
-    That of a left hand is negative: where the joints say that the palm is, seen as a right hand's, is its back.
+    For a left hand it is negative: read as a right hand's, its joints put the palm where its back is.
     """
     at = {name: rest_joints_21[i] for i, name in enumerate(JOINT_NAMES)}
     palm = at["middle_1"] - at["wrist"]
@@ -78,7 +78,7 @@ def thumb_before_palm(rest_joints_21: Array) -> float:
 
 
 def default_joint_limits() -> Array:
-    """Limits (15, 3, 2) radians: (flexion, abduction, twist) x (least, most), model order without the wrist."""
+    """Return limits (15, 3, 2) radians: (flexion, abduction, twist) x (least, most), model order without the wrist."""
     finger = [
         [(-0.35, 1.57), (-0.35, 0.35), (-0.10, 0.10)],  # MCP
         [(0.00, 1.90), (-0.05, 0.05), (-0.05, 0.05)],  # PIP

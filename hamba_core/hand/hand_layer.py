@@ -16,7 +16,7 @@ from hamba_core.hand.skeleton import JOINTS_FROM_MODEL, MODEL_PARENTS
 
 
 def smplx_layer(model: HandModel) -> Any:
-    """smplx's `MANOLayer` that holds this model, in float32: the reference for `HandLayer`."""
+    """Return smplx's `MANOLayer` that holds this model, in float32: the reference for `HandLayer`."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         # smplx warns of its own imports, and prints that the model has only ten shape directions.
         warnings.simplefilter("ignore")
@@ -38,7 +38,7 @@ def smplx_layer(model: HandModel) -> Any:
 
 
 class HandLayer(nn.Module):
-    """Poses a batch of right hands; differentiable. `HandModel.pose` is the same computation in NumPy.
+    """It poses a batch of right hands; differentiable. `HandModel.pose` is the same computation in NumPy.
 
     smplx walks the joints one by one along parents that it reads back from the device, which stalls a GPU and keeps it
     from being captured in a CUDA graph or compiled in one piece. Here all fingers go outwards together, and

@@ -62,7 +62,7 @@ class HandModel:
             raise HandModelError(f"hand model {self.name!r}: faces name vertices outside 0..{v - 1}")
 
     def faces_of(self, side: Side) -> Int64Array:
-        """Faces (F, 3) wound counter-clockwise seen from outside, for a hand of this side."""
+        """Return faces (F, 3) wound counter-clockwise seen from outside, for a hand of this side."""
         return self.faces if side == "right" else self._faces_left
 
     @cached_property
@@ -75,7 +75,7 @@ class HandModel:
 
     @cached_property
     def _joint_shapedirs(self) -> Array:
-        """(48, 10)"""
+        """Return how the 16 joints' coordinates change with each beta, (48, 10)."""
         return np.tensordot(self.j_regressor, self.shapedirs, 1).reshape(48, 10)
 
     @cached_property
@@ -87,11 +87,11 @@ class HandModel:
         return _Skin.of(self, self.tips)
 
     def rest_joints(self, betas: Array) -> Array:
-        """The 16 model joints (..., 16, 3) of the rest pose, model order, for betas (..., 10)."""
+        """Return the 16 model joints (..., 16, 3) of the rest pose, model order, for betas (..., 10)."""
         return self._joint_template + (betas @ self._joint_shapedirs.T).reshape(*betas.shape[:-1], 16, 3)
 
     def rest_joints_21(self, betas: Array) -> Array:
-        """All 21 joints (21, 3) of the rest pose, joint order, for betas (10,)."""
+        """Return all 21 joints (21, 3) of the rest pose, joint order, for betas (10,)."""
         tips = self.v_template[self.tips] + self.shapedirs[self.tips] @ betas
         return _joint_order(self.rest_joints(betas), tips)
 
@@ -100,7 +100,8 @@ class HandModel:
     ) -> PosedHand:
         """Pose the hand: (3, 3), (15, 3, 3), (10,), (3,) -> vertices and 21 joints in the frame of `translation`.
 
-        As smplx: the wrist of the shaped rest hand stays in place under `global_orient`, then `translation` is added.
+        As in smplx, the wrist of the shaped rest hand stays in place under `global_orient`; then `translation` is
+        added.
         """
         transforms, positions = self._transforms(global_orient, hand_pose, betas, translation, side)
         vertices = self._surface.posed(hand_pose, betas, transforms)
@@ -109,9 +110,9 @@ class HandModel:
     def joints(
         self, global_orient: Array, hand_pose: Array, betas: Array, translation: Array, side: Side = "right"
     ) -> Array:
-        """The joints (..., 21, 3) that `pose` gives, of any number of hands, without their meshes.
+        """Return the joints (..., 21, 3) that `pose` gives, for any number of hands, without their meshes.
 
-        (..., 3, 3), (..., 15, 3, 3), (..., 10), (..., 3): of the skin, the tips alone are posed.
+        It takes (..., 3, 3), (..., 15, 3, 3), (..., 10) and (..., 3). Of the skin, only the tips are posed.
         """
         transforms, positions = self._transforms(global_orient, hand_pose, betas, translation, side)
         return _joint_order(positions, self._tip_surface.posed(hand_pose, betas, transforms))
@@ -119,9 +120,9 @@ class HandModel:
     def _transforms(
         self, global_orient: Array, hand_pose: Array, betas: Array, translation: Array, side: Side
     ) -> tuple[Array, Array]:
-        """What moves the rest hand, of each model joint (..., 16, 12): three columns of its rotation, then its offset.
+        """Return what moves each model joint of the rest hand (..., 16, 12), and the joints' positions (..., 16, 3).
 
-        And the joints' positions (..., 16, 3).
+        What moves a joint is three columns of its rotation, then its offset.
         """
         rest = self.rest_joints(betas)
         leading = rest.shape[:-2]
@@ -157,7 +158,7 @@ class _Skin(NamedTuple):
         )
 
     def posed(self, hand_pose: Array, betas: Array, transforms: Array) -> Array:
-        """The vertices (..., N, 3), each moved by the weighted mean of its joints' transforms (..., 16, 12)."""
+        """Return the vertices (..., N, 3), each moved by the weighted mean of its joints' transforms (..., 16, 12)."""
         leading = betas.shape[:-1]
         shaped = self.template + (betas @ self.shapedirs.T).reshape(*leading, -1, 3)
         if self.posedirs is not None:
@@ -171,7 +172,7 @@ class _Skin(NamedTuple):
 
 
 def _joint_order(positions: Array, tips: Array) -> Array:
-    """Model joints (..., 16, 3) and tips (..., 5, 3) in joint order (..., 21, 3)."""
+    """Put model joints (..., 16, 3) and tips (..., 5, 3) into joint order (..., 21, 3)."""
     return np.concatenate([positions, tips], -2)[..., _JOINT_ORDER, :]
 
 

@@ -13,10 +13,10 @@ Numbers = TypeVar("Numbers", NDArray[np.float64], "Tensor")
 
 
 def along_fingers(global_orient: Numbers, hand_pose: Numbers, rest: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
-    """Rotations (..., 3, 3), (..., 15, 3, 3) and rest joints (..., 16, 3) -> the finger joints in the world.
+    """Yield the finger joints in the world, from rotations (..., 3, 3), (..., 15, 3, 3) and rest joints (..., 16, 3).
 
-    Rotations (..., 5, 3, 3) and positions (..., 5, 3), three times, from the palm outwards: all fingers at once. The
-    wrist, whose rotation is `global_orient`, stays where it rests.
+    All fingers go outwards from the palm at once, so there are three pairs of rotations (..., 5, 3, 3) and positions
+    (..., 5, 3). The wrist, whose rotation is `global_orient`, stays where it rests.
     """
     leading = rest.shape[:-2]
     local, rest_fingers = hand_pose.reshape(*leading, 5, 3, 3, 3), rest[..., 1:, :].reshape(*leading, 5, 3, 3)

@@ -55,7 +55,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def read_mano(path: Path) -> HandModel:
-    """The right hand in this file, folder or archive. Raises HandModelError.
+    """Return the right hand in this file, folder or archive. Raises HandModelError.
 
     What was read from a pickle is kept as `.npz` in the user's cache folder, under the pickle's hash.
     """
@@ -82,7 +82,7 @@ def read_mano(path: Path) -> HandModel:
 
 
 def _find(folder: Path) -> Path:
-    """The right hand's file in a folder, directly or where the archive has it when unpacked."""
+    """Return the right hand's file in a folder, directly or where the archive has it when unpacked."""
     inside = (".", "models", "mano", "mano_v1_2/models", "data/mano")
     candidates = [folder / place / name for place in inside for name in (_FILE_NAME, "MANO_RIGHT.npz")]
     found = next((candidate for candidate in candidates if candidate.is_file()), None)
@@ -124,7 +124,7 @@ def _write_npz(path: Path, arrays: Arrays) -> None:
 
 
 def hand_of(arrays: Mapping[str, Any], path: Path) -> HandModel:
-    """The right hand that these arrays of MANO's names are; `path` is named in errors. Raises HandModelError."""
+    """Return the right hand that these arrays of MANO's names are; `path` is named in errors. Raises HandModelError."""
     if missing := [name for name in _SHAPES if name not in arrays]:
         raise HandModelError(f"{path}: expected MANO's arrays, found no {', '.join(missing)}; {_ADVICE}")
     for name, shape in _SHAPES.items():
@@ -178,7 +178,7 @@ def _check_size_and_side(v_template: NDArray[np.float64], rest: NDArray[np.float
 
 
 def arrays_of(hand: HandModel) -> Arrays:
-    """The inverse of `hand_of`."""
+    """Return the arrays of a hand under MANO's names, the inverse of `hand_of`."""
     return {
         "v_template": hand.v_template,
         "shapedirs": hand.shapedirs,

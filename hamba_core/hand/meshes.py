@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def face_incidence(faces: AnyInts, vertices: int) -> "csr_array":
-    """Sparse (V, F) matrix of ones: which of these faces (F, 3) meet at each of so many vertices."""
+    """Return a sparse (V, F) matrix of ones that says which of these faces (F, 3) meet at each vertex."""
     from scipy.sparse import csr_array
 
     columns = np.repeat(np.arange(len(faces)), 3)
@@ -19,10 +19,10 @@ def face_incidence(faces: AnyInts, vertices: int) -> "csr_array":
 
 
 def vertex_normals(vertices: AnyFloats, faces: AnyInts, incidence: "csr_array | None" = None) -> Array:
-    """Unit normals (..., V, 3) of meshes (..., V, 3) with the same faces (F, 3), which count by their area.
+    """Return unit normals (..., V, 3) of meshes (..., V, 3) with the same faces (F, 3), which count by their area.
 
     They point outwards where the faces are wound counter-clockwise seen from outside. A vertex in no face, or in faces
-    without area, gets +z. `incidence` is that of the faces, for whoever asks again and again.
+    without area, gets +z. `incidence` is `face_incidence` of the faces, for callers that ask again and again.
     """
     *leading, count, _ = vertices.shape
     # (V, 3, N): long runs in memory.
@@ -40,7 +40,7 @@ def vertex_normals(vertices: AnyFloats, faces: AnyInts, incidence: "csr_array | 
 
 
 def rims(faces: AnyInts) -> list[list[int]]:
-    """The vertices along each open border of a mesh with these faces (F, 3), in the faces' direction.
+    """Return the vertices along each open border of a mesh with these faces (F, 3), in the faces' direction.
 
     Each begins with its smallest vertex.
     """
@@ -58,6 +58,6 @@ def rims(faces: AnyInts) -> list[list[int]]:
 
 
 def close_holes(faces: AnyInts) -> Int64Array:
-    """The faces (F, 3) and more that close the holes, a fan for each: a hand's mesh may end open at the wrist."""
+    """Return the faces (F, 3) and, for each hole, a fan that closes it: a hand's mesh may end open at the wrist."""
     fans = [(rim[0], rim[i + 1], rim[i]) for rim in rims(faces) for i in range(1, len(rim) - 1)]
     return np.concatenate([np.asarray(faces, np.int64), np.array(fans, np.int64).reshape(-1, 3)])

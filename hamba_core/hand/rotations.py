@@ -12,7 +12,7 @@ _SMALL = 1e-4  # radians below which a series replaces a quotient; its first omi
 
 
 def exp_so3(vectors: ArrayLike) -> Array:
-    """Rotation vectors (..., 3) -> rotation matrices (..., 3, 3). Rodrigues' formula."""
+    """Convert rotation vectors (..., 3) to rotation matrices (..., 3, 3) by Rodrigues' formula."""
     vectors = np.asarray(vectors, np.float64)
     squared = (vectors * vectors).sum(-1)[..., None, None]
     angle = np.sqrt(squared)
@@ -26,9 +26,9 @@ def exp_so3(vectors: ArrayLike) -> Array:
 
 
 def log_so3(matrices: ArrayLike) -> Array:
-    """Rotation matrices (..., 3, 3) -> rotation vectors (..., 3) of length at most pi.
+    """Convert rotation matrices (..., 3, 3) to rotation vectors (..., 3) of length at most pi.
 
-    Accurate at every angle. At pi, where axis and negated axis are the same rotation, one of the two is given.
+    It is accurate at every angle. At pi, where axis and negated axis are the same rotation, one of the two is given.
     """
     quaternion = to_quaternion(matrices)
     sine, cosine = np.linalg.norm(quaternion[..., :3], axis=-1), quaternion[..., 3]
@@ -39,10 +39,10 @@ def log_so3(matrices: ArrayLike) -> Array:
 
 
 def to_quaternion(matrices: ArrayLike) -> Array:
-    """Rotation matrices (..., 3, 3) -> unit quaternions (..., 4) in the order x, y, z, w, with w >= 0.
+    """Convert rotation matrices (..., 3, 3) to unit quaternions (..., 4) in the order x, y, z, w, with w >= 0.
 
-    Accurate at every angle: taken from the quaternion's best conditioned component (Shepperd, "Quaternion from
-    rotation matrix", 1978).
+    It is accurate at every angle: it begins with the quaternion's best conditioned component (Shepperd, "Quaternion
+    from rotation matrix", 1978).
     """
     m = np.asarray(matrices, np.float64)
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
@@ -66,23 +66,23 @@ def to_quaternion(matrices: ArrayLike) -> Array:
 
 
 def angle_between(first: ArrayLike, second: ArrayLike) -> Array:
-    """Geodesic distance of rotation matrices (..., 3, 3): radians (...), 0 to pi."""
+    """Return the geodesic distance of rotation matrices (..., 3, 3), radians (...), 0 to pi."""
     relative = np.swapaxes(np.asarray(first, np.float64), -1, -2) @ np.asarray(second, np.float64)
     distance: Array = np.linalg.norm(log_so3(relative), axis=-1)
     return distance
 
 
 def slerp(first: ArrayLike, second: ArrayLike, fraction: ArrayLike) -> Array:
-    """The rotation (..., 3, 3) that lies this fraction (...) of the shortest way from the first to the second."""
+    """Return the rotation (..., 3, 3) at this fraction (...) of the shortest way from the first to the second."""
     first = np.asarray(first, np.float64)
     step = log_so3(np.swapaxes(first, -1, -2) @ np.asarray(second, np.float64))
     return first @ exp_so3(np.asarray(fraction, np.float64)[..., None] * step)
 
 
 def nearest_rotation(matrices: ArrayLike) -> Array:
-    """The rotations (..., 3, 3) nearest to these matrices in the Frobenius norm: removes drift from long products.
+    """Return the rotations (..., 3, 3) nearest to these matrices (Frobenius norm), to take drift out of products.
 
-    Orthogonal Procrustes problem with determinant 1 (Kabsch 1976; Umeyama 1991).
+    This is the orthogonal Procrustes problem with determinant 1 (Kabsch 1976; Umeyama 1991).
     """
     u, _, vt = np.linalg.svd(np.asarray(matrices, np.float64))
     u[..., :, 2] *= np.linalg.det(u @ vt)[..., None]
@@ -91,7 +91,7 @@ def nearest_rotation(matrices: ArrayLike) -> Array:
 
 
 def hat(vectors: ArrayLike) -> Array:
-    """Vectors (..., 3) -> skew-symmetric matrices (..., 3, 3) with hat(a) @ b = a x b."""
+    """Return the skew-symmetric matrices (..., 3, 3) of vectors (..., 3), with hat(a) @ b = a x b."""
     v = np.asarray(vectors, np.float64)
     half = np.zeros((*v.shape, 3))
     half[..., 2, 1], half[..., 0, 2], half[..., 1, 0] = v[..., 0], v[..., 1], v[..., 2]
@@ -100,9 +100,9 @@ def hat(vectors: ArrayLike) -> Array:
 
 
 def euler_zxy(matrices: ArrayLike) -> Array:
-    """Rotation matrices (..., 3, 3) -> angles (..., 3) a, b, c of R = Rz(a) Rx(b) Ry(c); b within -pi/2..pi/2.
+    """Return the angles (..., 3) a, b, c of rotations (..., 3, 3), R = Rz(a) Rx(b) Ry(c); b within -pi/2..pi/2.
 
-    Exact at b = ±pi/2 too, where many a and c are the same rotation: c takes what a leaves.
+    They are exact at b = ±pi/2 too, where many a and c are the same rotation: c takes what a leaves.
     """
     m = np.asarray(matrices, np.float64)
     a = np.arctan2(-m[..., 0, 1], m[..., 1, 1])
@@ -115,7 +115,7 @@ def euler_zxy(matrices: ArrayLike) -> Array:
 
 
 def continuous_euler_zxy(matrices: ArrayLike, before: ArrayLike | None = None) -> Array:
-    """As `euler_zxy` of rotations that follow one another, (N, ..., 3, 3), each nearest to the one before it.
+    """Return `euler_zxy` of rotations that follow one another, (N, ..., 3, 3), each nearest to the one before it.
 
     Every rotation has two triples of angles, Rz(a) Rx(b) Ry(c) and Rz(a + pi) Rx(pi - b) Ry(c + pi), and each of them
     whole turns besides; at b = ±pi/2 it has any a, and c follows from it. `before` (..., 3) is what the first is to be

@@ -16,7 +16,7 @@ _MARGIN = (CROP_SIZE - TOKEN_COLUMNS * _PATCH) // 2
 
 
 class Backbone(nn.Module):
-    """Sees columns 32 to 223 of a crop as 16 x 12 patches."""
+    """The backbone. It sees columns 32 to 223 of a crop as 16 x 12 patches."""
 
     positions: Tensor | None  # `summed_positions`, where the network is folded
 
@@ -41,7 +41,7 @@ class Backbone(nn.Module):
         self.last_norm = norm(width)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """(B, 3, 256, 256) -> features (B, width, 16, 12)."""
+        """Take crops (B, 3, 256, 256) to features (B, width, 16, 12)."""
         if crops.shape[1:] != (3, CROP_SIZE, CROP_SIZE):
             raise ConfigurationError(
                 f"crops: expected (B, 3, {CROP_SIZE}, {CROP_SIZE}), found {tuple(crops.shape)}; "
@@ -53,5 +53,5 @@ class Backbone(nn.Module):
         return encoded.mT.reshape(-1, encoded.shape[2], TOKEN_ROWS, TOKEN_COLUMNS)
 
     def summed_positions(self) -> Tensor:
-        """(1, 192, width): what is added to the patches."""
+        """Return what is added to the patches, (1, 192, width)."""
         return self.pos_embed[:, 1:] + self.pos_embed[:, :1]

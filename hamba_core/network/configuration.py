@@ -22,7 +22,7 @@ _MOST_BLOCKS: Final = 256
 
 
 def _check_sizes(configuration: object, **largest: float) -> None:
-    """A file that asks for a network without end gets an error instead. Raises ConfigurationError."""
+    """Refuse sizes of a network without end. Raises ConfigurationError."""
     for name, most in largest.items():
         value = getattr(configuration, name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
@@ -95,12 +95,12 @@ class HambaConfiguration:
     """RGB 0..1 is normalised as (x - mean) / std."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, lists and dicts, for `from_dict`."""
+        """Return plain numbers, lists and dicts, for `from_dict`."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "HambaConfiguration":
-        """The inverse of `to_dict`. Raises ConfigurationError."""
+        """Make a configuration of what `to_dict` gave. Raises ConfigurationError."""
         try:
             decoders = {
                 name: DecoderConfiguration(**{**values[name], "depths": tuple(values[name]["depths"])})
@@ -157,7 +157,7 @@ _WITHOUT_EFFECT: Final = {"PRETRAINED_WEIGHTS", "DROP_PATH_RATE", "PATCHEMBED"}
 
 
 def read_configuration(path: Path) -> HambaConfiguration:
-    """The network that a release's `model_config.yaml` describes; the backbone's size is read off its tensors later.
+    """Return the network that a release's `model_config.yaml` describes; its tensors tell the backbone's size later.
 
     What the file leaves out is as in the release. Raises ConfigurationError, naming file, key and value, for a setting
     that would change what is computed and is not implemented.
@@ -192,7 +192,7 @@ def read_configuration(path: Path) -> HambaConfiguration:
 
 
 class _Reader:
-    """Reads a tree of settings; every error names the file, the key and the value."""
+    """It reads a tree of settings; every error names the file, the key and the value."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -216,7 +216,7 @@ class _Reader:
         implemented: Mapping[str, object],
         known: Set[str] | None = frozenset(),
     ) -> None:
-        """Every setting has the one value that is implemented; `known` ones are read elsewhere, None knows them all."""
+        """Check that settings have the implemented value; `known` ones are read elsewhere, and None knows them all."""
         for key, value in group.items():
             if key in implemented:
                 if value != implemented[key]:

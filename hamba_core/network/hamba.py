@@ -24,7 +24,7 @@ from hamba_core.network.token_sampler import TokenSampler
 class HambaOutput:
     """Right hands as the crops show them: a left hand's crop is mirrored, and so is the hand here.
 
-    `hamba_core.view.full_camera` takes it to the real hand in a picture's camera. All float32.
+    `hamba_core.view.full_camera` takes it to the real hand in a picture's camera. All tensors are float32.
     """
 
     camera: Tensor  # (B, 3): s, t_x, t_y of the crop's weak-perspective camera
@@ -36,7 +36,7 @@ class HambaOutput:
     vertices: Tensor  # (B, V, 3) m, without `translation`
     joints_2d: Tensor  # (B, 21, 2), in [-0.5, 0.5] over the crop
     initial: "HambaOutput | None" = None
-    """The joint regressor's own answer, whose `initial` is none."""
+    """The joint regressor's own answer, whose `initial` is None."""
 
 
 torch.export.register_dataclass(HambaOutput)  # so that torch.export knows what forward gives
@@ -68,10 +68,10 @@ class Hamba(nn.Module):
     if TYPE_CHECKING:
 
         def __call__(self, crops: Tensor) -> HambaOutput:
-            """As `forward`."""
+            """Do what `forward` does."""
 
     def use_scan(self, wanted: ScanKernel | None = None) -> ScanChoice:
-        """Run this selective scan from now on; without an argument the one that suits the device and works there.
+        """Run this selective scan from now on; without an argument, the one that suits the device and works there.
 
         Raises DependencyError.
         """
@@ -88,7 +88,7 @@ class Hamba(nn.Module):
         return self.scan
 
     def forward(self, crops: Tensor) -> HambaOutput:
-        """Normalised crops (B, 3, 256, 256)."""
+        """Reconstruct the right hands in normalised crops (B, 3, 256, 256)."""
         features = self.downsample(self.backbone(crops))  # (B, 512, 16, 12)
         initial = self._hand(self.joint_regressor(features))
         tokens = self.token_sampler(features, initial.joints_2d)
@@ -108,7 +108,7 @@ class Hamba(nn.Module):
 
 
 def reducible_parameters(network: nn.Module) -> frozenset[str]:
-    """Names of the parameters that may be bfloat16: those of the large matrix products."""
+    """Return names of the parameters that may be bfloat16: those of the large matrix products."""
     products = (Linear, Conv1d, Conv2d)
     names = {
         f"{name}.{parameter}"

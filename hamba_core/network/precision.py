@@ -24,7 +24,7 @@ class PrecisionChoice(NamedTuple):
 
 
 def choose_precision(device: torch.device) -> PrecisionChoice:
-    """bfloat16 where the device multiplies it natively, else float32."""
+    """Choose bfloat16 where the device multiplies it natively, else float32."""
     if device.type == "cuda":
         if torch.cuda.get_device_capability(device) >= _FIRST_WITH_BFLOAT16:
             return PrecisionChoice(torch.bfloat16, "the GPU has bfloat16")
@@ -35,9 +35,9 @@ def choose_precision(device: torch.device) -> PrecisionChoice:
 
 
 def crop_precision(products: torch.dtype) -> torch.dtype:
-    """The dtype that crops are cut in on a GPU for a network whose products are in this one.
+    """Return the dtype that crops are cut in on a GPU for a network whose products are in this one.
 
-    Not bfloat16: it would hold the shares of pixels in a sample eight times as coarsely as float16 does.
+    It is never bfloat16, which would hold the shares of pixels in a sample eight times as coarsely as float16 does.
     """
     return torch.float32 if products == torch.float32 else torch.float16
 

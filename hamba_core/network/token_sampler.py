@@ -8,21 +8,21 @@ from hamba_core.network.configuration import TOKEN_COLUMNS, TOKEN_ROWS
 from hamba_core.network.precision import Conv1d
 
 _REACH = 1 - (TOKEN_ROWS - TOKEN_COLUMNS) * 0.5 / TOKEN_ROWS
-"""Where, of half the crop's width, the network takes its features to end; joints beyond are taken to be there.
+"""The network takes its features to end at this share of half the crop's width, and joints beyond to be there.
 
 The features really end at 0.75, at the columns that the backbone sees. The released network was trained with 0.875.
 """
 
 
 class TokenSampler(nn.Module):
-    """Bilinear samples of the features at the joints, through two layers."""
+    """It samples the features at the joints, bilinearly, and takes the samples through two layers."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.filters = nn.Sequential(Conv1d(width, width, 1), nn.BatchNorm1d(width), nn.ReLU(), Conv1d(width, width, 1))
 
     def forward(self, features: Tensor, joints_2d: Tensor) -> Tensor:
-        """Features (B, 512, 16, 12) and joints (B, 21, 2) in [-0.5, 0.5] over the crop -> tokens (B, 512, 21)."""
+        """Take features (B, 512, 16, 12) and joints (B, 21, 2), -0.5..0.5 over the crop, to tokens (B, 512, 21)."""
         u, v = (2 * joints_2d).unbind(-1)
         u = u.clamp(-_REACH, _REACH) / _REACH
         places = torch.stack([u, v], -1)[:, :, None]

@@ -22,11 +22,11 @@ ARCHIVE_ERRORS: Final = (
     ValueError,
     OSError,
 )
-"""What a damaged or encrypted archive, or one of a method that is not supported, raises."""
+"""What is raised for a damaged or encrypted archive, or one of a method that is not supported."""
 
 
 def unpack_entry(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
-    """The content of an entry that has at most so many bytes, whatever it claims. Raises DocumentError, KeyError."""
+    """Return the content of an entry of at most so many bytes, whatever it claims. Raises DocumentError, KeyError."""
     try:
         with archive.open(name) as file:
             content = file.read(largest + 1)
@@ -40,7 +40,7 @@ def unpack_entry(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
 
 
 def read_npz(data: bytes, names: Sequence[str], largest: int) -> dict[str, AnyArray]:
-    """The arrays of these names in an `.npz` file, as far as they are there: plain numbers, at most so many bytes each.
+    """Return the arrays of these names that an `.npz` file has: plain numbers, at most so many bytes each.
 
     Nothing is set aside for an array before its bytes are there. Raises DocumentError.
     """

@@ -21,7 +21,7 @@ class DocumentError(ValueError):
 
 
 def read_text(path: Path, largest: int = LARGEST_DOCUMENT) -> str:
-    """The text of a file, UTF-8, of at most so many bytes. Raises DocumentError, OSError."""
+    """Return the text of a file, UTF-8, of at most so many bytes. Raises DocumentError, OSError."""
     with path.open("rb") as file:
         data = file.read(largest + 1)
     if len(data) > largest:
@@ -33,7 +33,7 @@ def read_text(path: Path, largest: int = LARGEST_DOCUMENT) -> str:
 
 
 def parse_document(text: str) -> Any:
-    """What a text says that is XML, JSON or YAML, told apart by how it begins. Raises DocumentError."""
+    """Parse a text that is XML, JSON or YAML, told apart by how it begins. Raises DocumentError."""
     match text.lstrip()[:1]:
         case "<":
             return parse_xml(text)
@@ -43,7 +43,7 @@ def parse_document(text: str) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """What a text in YAML says. OpenCV's first line, which is not YAML, is passed over. Raises DocumentError."""
+    """Parse a text in YAML. OpenCV's first line, which is not YAML, is passed over. Raises DocumentError."""
     _check_size(text)
     if text.startswith("%YAML:"):
         text = text.partition("\n")[2]
@@ -54,7 +54,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """What a text in JSON says; NaN and Infinity are none. Raises DocumentError."""
+    """Parse a text in JSON, which has no NaN and no Infinity. Raises DocumentError."""
     _check_size(text)
 
     def refuse(constant: str) -> NoReturn:
@@ -69,7 +69,7 @@ def parse_json(text: str) -> Any:
 
 
 def parse_xml(text: str) -> Any:
-    """What the root of an XML text holds: each element a text or, where it has elements, a dict of them by name.
+    """Return what the root of an XML text holds: each element a text or, if it has elements, a dict of them by name.
 
     Attributes are left out. Raises DocumentError.
     """
@@ -108,7 +108,7 @@ def _check_depth(tree: Any) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values alone, and with every alias written out no more of them than a document without any can have."""
+    """It makes plain values alone and, with every alias written out, no more than a document without any can have."""
 
     def get_single_node(self) -> Any:
         node = super().get_single_node()
@@ -137,7 +137,7 @@ _Loader.add_multi_constructor("", _Loader._plain)
 
 
 def _size(node: Any, known: dict[Any, float]) -> float:
-    """How many values a node of YAML holds, those of aliases as often as they are named; infinity for one in itself."""
+    """Return how many values a node of YAML holds, counting aliases each time; infinity for one that holds itself."""
     if node in known:
         return known[node]
     known[node] = math.inf
@@ -150,7 +150,7 @@ def _size(node: Any, known: dict[Any, float]) -> float:
 
 
 class _Elements:
-    """Takes what an XML parser tells, and keeps the tree."""
+    """It keeps the tree of what an XML parser tells."""
 
     def __init__(self) -> None:
         self.root: Any = {}
@@ -174,4 +174,4 @@ class _Elements:
             self.root = value
 
     def close(self) -> None:
-        """The parser asks for it."""
+        """Do nothing: the parser asks for this method."""

@@ -1,4 +1,4 @@
-"""Arrays out of a pickle, without Python's unpickler.
+"""Arrays are read out of a pickle without Python's unpickler.
 
 A pickle is a small program: it names classes, calls them, and hands them state. Even with the classes restricted to
 NumPy's, that state goes into compiled code that trusts it, and an array of dtype object made from raw bytes is an array
@@ -29,7 +29,7 @@ from hamba_core.untrusted.pickled_values import (
 
 
 def read_pickled_arrays(data: bytes, names: Sequence[str]) -> dict[str, AnyArray]:
-    """The arrays of these names in a pickled dict, as far as they are there. Raises NotArraysError, and nothing else.
+    """Return the arrays of these names that a pickled dict has. Raises NotArraysError, and nothing else.
 
     Understood are arrays and numbers of NumPy's, chumpy's Ch and Select, and SciPy's csc_matrix, which is made dense.
     """
@@ -89,7 +89,7 @@ _CONSTANTS: Final = {"N": None, "\x88": True, "\x89": False, ")": ()}
 
 
 class _Reader:
-    """Goes through a pickle with a stack and a memory of its own, as the unpickler would."""
+    """It goes through a pickle with a stack and a memory of its own, as the unpickler would."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
@@ -221,7 +221,7 @@ _ESCAPED: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:
-    """What an escape of Python 2's `repr` of a string stands for."""
+    """Return what an escape of Python 2's `repr` of a string stands for."""
     sign = found[1]
     return bytes([int(sign[1:], 16)]) if len(sign) == 3 else _ESCAPED.get(sign, sign)
 
@@ -233,7 +233,7 @@ def _integer(line: bytes) -> int:
 
 
 def _counted(operation: str, data: bytes) -> Any:
-    """What these bytes are to the operation."""
+    """Return what these bytes mean to the operation."""
     match operation:
         case "U" | "T":
             return data.decode("latin1")

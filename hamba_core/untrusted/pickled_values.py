@@ -13,7 +13,7 @@ import numpy as np
 from hamba_core.arrays import AnyArray
 
 MOST_NUMBERS: Final = 4_000_000
-"""Of an array that is built from another: chosen elements, or a sparse matrix made dense."""
+"""The limit of an array that is built from another: chosen elements, or a sparse matrix made dense."""
 _DEEPEST: Final = 8
 
 _DTYPES: Final = frozenset(("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"))
@@ -86,7 +86,7 @@ _ALLOWED: Final = frozenset((*map(str, _KINDS), *_OBJECT, *_SETS, *_RECONSTRUCTO
 
 
 def named(module: str, name: str) -> Name:
-    """A name of the short list of those that files of arrays hold. Raises NotArraysError for any other."""
+    """Return a name of the short list that files of arrays hold. Raises NotArraysError for any other."""
     found = Name(module, name)
     if str(found) not in _ALLOWED:
         raise NotArraysError(
@@ -96,14 +96,14 @@ def named(module: str, name: str) -> Name:
 
 
 def new_record(kind: object) -> _Record:
-    """An empty record of this class. Raises NotArraysError where it is none that holds arrays."""
+    """Return an empty record of this class. Raises NotArraysError if the class is none that holds arrays."""
     if not isinstance(kind, Name) or kind not in _KINDS:
         raise NotArraysError(f"expected arrays alone, found an object of {kind_of(kind)}; refused")
     return _Record(_KINDS[kind])
 
 
 def result_of(called: Name, arguments: tuple[Any, ...]) -> Any:
-    """What a call would give, had it been made."""
+    """Return what a call would give, had it been made."""
     match _NUMPY.get(str(called), str(called)), arguments:
         case "numpy.dtype", (str(code), *_):
             order, code = (code[0], code[1:]) if code[:1] in ("<", ">", "|", "=") else ("<", code)
@@ -142,7 +142,7 @@ def build(target: object, state: object) -> None:
 
 
 def array_of(value: object, depth: int = 0) -> AnyArray:
-    """The array that a value of the pickle is. Raises ValueError, TypeError, KeyError, IndexError, OverflowError."""
+    """Return the array that a value is. Raises ValueError, TypeError, KeyError, IndexError, OverflowError."""
     if depth > _DEEPEST:
         raise NotArraysError(f"expected an array, found one inside {depth} others")
     if isinstance(value, _RawArray):
@@ -161,7 +161,7 @@ def array_of(value: object, depth: int = 0) -> AnyArray:
 
 
 def _selected(state: dict[str, Any], depth: int) -> AnyArray:
-    """chumpy.reordering.Select: elements of an array in another shape."""
+    """Return what a chumpy.reordering.Select holds: elements of an array, in another shape."""
     values, chosen = array_of(state["a"], depth + 1).ravel(), _whole(array_of(state["idxs"], depth + 1)).ravel()
     shape = _shape(state["preferred_shape"])
     if math.prod(shape) != len(chosen) or len(chosen) > MOST_NUMBERS:
@@ -171,7 +171,7 @@ def _selected(state: dict[str, Any], depth: int) -> AnyArray:
 
 
 def _dense(state: dict[str, Any], depth: int) -> AnyArray:
-    """scipy.sparse.csc_matrix. SciPy itself trusts the indices, which come out of the file here."""
+    """Return a scipy.sparse.csc_matrix as an array. SciPy itself trusts the indices, which come from the file here."""
     shape = _shape(state["_shape"])
     if len(shape) != 2 or math.prod(shape) > MOST_NUMBERS:
         raise NotArraysError(f"expected a sparse matrix of bearable size, found the shape {shape}")
@@ -218,7 +218,7 @@ def _from_bytes(data: object, dtype: object, shape: object, fortran: object = Fa
 
 
 def kind_of(value: object) -> str:
-    """What a value is, for errors; never what it holds, which may be without end."""
+    """Return what a value is, for errors; never what it holds, which may be without end."""
     if isinstance(value, Name):
         return str(value)
     if isinstance(value, _Record):

@@ -30,7 +30,7 @@ class Intrinsics:
     """Focal lengths and principal point, in pixels, of an undistorted picture.
 
     `estimated` is true where nobody measured them and they were assumed. `focal_std` is the relative standard deviation
-    of the focal lengths; where it is not given, what is usual.
+    of the focal lengths; where it is not given, it is the usual one.
     """
 
     fx: float
@@ -55,7 +55,7 @@ class Intrinsics:
 
     @classmethod
     def from_field_of_view(cls, angle: float, width: int, height: int, *, estimated: bool = False) -> Self:
-        """A centred camera whose longer picture side spans `angle` radians."""
+        """Return a centred camera whose longer picture side spans `angle` radians."""
         if not 0 < angle < np.pi:
             raise ConfigurationError(
                 f"field of view: expected an angle between 0 and 180 degrees, found {np.degrees(angle):g}"
@@ -65,26 +65,26 @@ class Intrinsics:
 
     @classmethod
     def estimate(cls, width: int, height: int) -> Self:
-        """The assumption for a camera that nobody calibrated, marked as such."""
+        """Return the camera that is assumed where nobody calibrated one, marked as such."""
         return cls.from_field_of_view(ESTIMATED_FIELD_OF_VIEW, width, height, estimated=True)
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """K, (3, 3)."""
+        """Return K, (3, 3)."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
 
     def project(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Points (..., 3), metres, camera frame, z > 0 -> pixels (..., 2)."""
+        """Project points (..., 3), metres, camera frame, z > 0, to pixels (..., 2)."""
         points = np.asarray(points, np.float64)
         return points[..., :2] / points[..., 2:] * (self.fx, self.fy) + (self.cx, self.cy)
 
     def rays(self, pixels: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Pixels (..., 2) -> directions (..., 3) in the camera frame with z = 1."""
+        """Return the directions (..., 3) of pixels (..., 2) in the camera frame, with z = 1."""
         xy = (np.asarray(pixels, np.float64) - (self.cx, self.cy)) / (self.fx, self.fy)
         return np.concatenate([xy, np.ones_like(xy[..., :1])], -1)
 
     def scaled(self, factor_x: float, factor_y: float) -> "Intrinsics":
-        """The camera of the same picture resized by these factors."""
+        """Return the camera of the same picture resized by these factors."""
         return Intrinsics(
             self.fx * factor_x,
             self.fy * factor_y,

@@ -1,6 +1,6 @@
 """A crop is cut out of a square in a picture: the network's input, scaled to 256 px and normalised.
 
-By taps: each sample is made of the few pixels that it needs. On a GPU `crop_matrices` takes the
+It is cut by taps: each sample is made of the few pixels that it needs. On a GPU `crop_matrices` takes the
 same samples.
 """
 
@@ -42,7 +42,7 @@ def cut_batch(
     std: Tensor,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """The same for several pictures (N, H, W, 3) of one shape, and for everything on one device.
+    """Cut squares out of several pictures (N, H, W, 3) of one shape, with everything on one device.
 
     `squares` (B, 3) are x, y and side; `mirrored` (B,) bool is true of left hands; `which` (B,) int64 is each hand's
     picture; `mean` and `std` (3,). On a GPU nothing is read back and shapes depend on those of what is given alone: it
@@ -61,7 +61,7 @@ def _normalised(crops: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def _cut(image: Tensor, square: Square, mirrored: bool) -> Tensor:
-    """(3, 256, 256), 0..255. The map has no rotation, so rows and columns are resampled one after the other."""
+    """Return a crop (3, 256, 256), 0..255. The map has no rotation, so rows and columns are resampled in turn."""
     height, width = image.shape[:2]
     step = square.side / CROP_SIZE
     places = (torch.arange(CROP_SIZE, dtype=torch.float64) - CROP_SIZE / 2) * step
@@ -83,10 +83,10 @@ def _mix(lines: Tensor, taps: Tensor, shares: Tensor) -> Tensor:
 
 
 def _taps(places: Tensor, length: int, step: float) -> tuple[Tensor, Tensor]:
-    """Which pixels along one side of a picture make up a sample at each of 256 places, and in which shares: (256, T).
+    """Return which pixels along a picture's side make up a sample at each of 256 places, and in which shares: (256, T).
 
-    A bilinear sample of the blurred picture: two neighbours, each a Gaussian mean of pixels, of which those beyond
-    the border repeat the last one. Samples beyond the border are black.
+    A sample is bilinear, of the blurred picture: it has two neighbours, each a Gaussian mean of pixels, of which those
+    beyond the border repeat the last one. Samples beyond the border are black.
     """
     kernel = _blur_kernel(step)
     reach = len(kernel) // 2
@@ -102,7 +102,7 @@ def _taps(places: Tensor, length: int, step: float) -> tuple[Tensor, Tensor]:
 
 
 def _blur_kernel(step: float) -> Tensor:
-    """Weights of a Gaussian over neighbouring pixels, cut at four sigma; a single 1 where no blur is needed."""
+    """Return weights of a Gaussian over neighbouring pixels, cut at four sigma; a single 1 where no blur is needed."""
     if step / 2 <= 1.1:
         return torch.ones(1, dtype=torch.float64)
     sigma = (step / 2 - 1) / 2

@@ -13,7 +13,7 @@ from hamba_core.network import CROP_SIZE
 def crop_by_products(
     pictures: Tensor, squares: Tensor, mirrored: Tensor, which: Tensor, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """(B, 3, 256, 256) float32, 0..255, of pictures (N, H, W, 3) uint8; the rest as `crop.cut_batch` has it.
+    """Return crops (B, 3, 256, 256) float32, 0..255, of pictures (N, H, W, 3) uint8; else see `crop.cut_batch`.
 
     `dtype` is that of the products: float16 holds a pixel exactly and a share to 1/4096.
     """
@@ -37,7 +37,7 @@ def crop_by_products(
 
 
 def _shares(places: Tensor, step: Tensor, length: int, reach: int) -> Tensor:
-    """Shares of each of a side's pixels in samples at `places` (B, 256): (B, 256, length).
+    """Return the shares of each of a side's pixels in samples at `places` (B, 256): (B, 256, length).
 
     With G the blur's kernel summed up from the left, pixels up to p have the share G(p - c) in the blurred pixel c; the
     first pixel has what lies before the border too and the last one what lies beyond it.
@@ -57,7 +57,7 @@ def _shares(places: Tensor, step: Tensor, length: int, reach: int) -> Tensor:
 
 
 def _summed_kernel(step: Tensor, reach: int) -> Tensor:
-    """The Gaussian of `crop`, summed up: at k + reach + 1 the weights up to place k; (B, 2 * reach + 2)."""
+    """Return the Gaussian of `crop`, summed up: at k + reach + 1 the weights up to place k; (B, 2 * reach + 2)."""
     k = torch.arange(-reach - 1, reach + 1, device=step.device)
     sigma = ((step / 2 - 1) / 2).clamp_min(1e-3)  # so narrow that all is in the middle
     end = (4 * sigma + 0.5).floor()

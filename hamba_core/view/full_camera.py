@@ -14,7 +14,7 @@ from hamba_core.view.square import Square
 
 
 def translation_in_picture(camera: NDArray[np.floating], square: Square, side: Side, intrinsics: Intrinsics) -> Array:
-    """(s, t_x, t_y) of a crop -> the hand's translation (3,), metres, in the camera's frame.
+    """Take (s, t_x, t_y) of a crop to the hand's translation (3,), metres, in the camera's frame.
 
     `square` is in the pixels of `intrinsics`. A left hand's crop was mirrored, so t_x changes its sign.
     """

@@ -20,7 +20,7 @@ class Square(NamedTuple):
 
 
 def square_around(box: ArrayLike, rescale: float = RESCALE) -> Square:
-    """The square crop for a box (left, top, right, bottom): the box enlarged and grown to the aspect 192:256."""
+    """Return the square crop for a box (left, top, right, bottom): the box enlarged and grown to the aspect 192:256."""
     left, top, right, bottom = np.asarray(box, np.float64).tolist()
     width, height = rescale * (right - left), rescale * (bottom - top)
     side = max(height, width * TOKEN_ROWS / TOKEN_COLUMNS, 1.0)

@@ -37,11 +37,11 @@ class CheckpointFile:
         self._tensors = _read(path)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the network's tensors."""
+        """Return shapes of the network's tensors."""
         return {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
 
     def read(self, dtypes: Mapping[str, torch.dtype]) -> dict[str, Tensor]:
-        """These tensors, each in its dtype."""
+        """Return these tensors, each in its dtype."""
         return {name: self._tensors[name].to(dtype) for name, dtype in dtypes.items()}
 
     def drop(self, names: Iterable[str]) -> None:
@@ -55,7 +55,7 @@ class CheckpointFile:
 
 
 def find_checkpoint(folder: Path) -> Path:
-    """The checkpoint of a release's folder. Raises WeightsError."""
+    """Return the checkpoint of a release's folder. Raises WeightsError."""
     found = sorted((folder / "checkpoints").glob("*.ckpt"))
     named = [file for file in found if file.name == "hamba.ckpt"] or found
     if len(named) != 1:
@@ -65,7 +65,7 @@ def find_checkpoint(folder: Path) -> Path:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The network's tensors in a checkpoint whose checksums are right, by the release's names. Raises WeightsError."""
+    """Return the network's tensors, by the release's names, in a checkpoint that is whole. Raises WeightsError."""
     check_archive(path, contents=True)
     try:
         # Lightning saves a run's settings beside the tensors, as yacs's mapping: read as a plain one, and not used.
@@ -95,7 +95,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _kind(tensor: Tensor) -> str:
-    """What a tensor is that is not plainly its numbers, one after the other; nothing where it is."""
+    """Return what a tensor is if it is not plainly its numbers, one after the other; an empty text if it is."""
     if tensor.is_meta:
         return "on the device meta, without any"
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
@@ -106,7 +106,7 @@ def _kind(tensor: Tensor) -> str:
 def check_archive(path: Path, *, contents: bool) -> None:
     """Raise WeightsError if it is no archive as torch.save writes it, or damaged.
 
-    Its contents' checksums, at which torch does not look, are looked at if `contents`.
+    If `contents`, its contents' checksums, which torch does not check, are checked too.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -132,7 +132,7 @@ def _unsafe_names(path: Path) -> str:
 
 
 def some(names: Iterable[str], most: int = 4) -> str:
-    """The first few, and how many more."""
+    """Return the first few, and how many more."""
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(f"{name:.120}" for name in names[:most]) + more

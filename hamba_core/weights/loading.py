@@ -41,7 +41,7 @@ def load(
     packed: bool = False,
     folded: bool = True,
 ) -> Hamba:
-    """The network with its weights, ready for inference.
+    """Return the network with its weights, ready for inference.
 
     `path` is a release's folder, its checkpoint, or a converted file. `mano` is the user's MANO file, folder or
     archive, or a hand read from it; without it, the hand in the converted file, or the one at its place in the release.
@@ -80,13 +80,13 @@ def load(
 
 
 def open_weights(path: Path) -> WeightsFile:
-    """A release's folder, a checkpoint or a converted file, told apart by what is in it. Raises WeightsError."""
+    """Open a release's folder, a checkpoint or a converted file, told apart by what is in it. Raises WeightsError."""
     path, converted = _find(path)
     return ConvertedFile(path) if converted else CheckpointFile(path)
 
 
 def load_hand(path: str | Path) -> HandModel:
-    """The hand model in these weights or beside them, without reading the weights themselves.
+    """Return the hand model in these weights or beside them, without reading the weights themselves.
 
     `path` is a release's folder, its checkpoint, or a converted file. Raises WeightsError, HandModelError.
     """
@@ -98,7 +98,7 @@ def load_hand(path: str | Path) -> HandModel:
 
 
 def hand_for(weights: WeightsFile, mano: str | Path | HandModel | None) -> HandModel:
-    """The user's hand model: the one that is named, else the one in the weights or in their release.
+    """Return the user's hand model: the one that is named, else the one in the weights or in their release.
 
     Raises HandModelError.
     """
@@ -112,7 +112,7 @@ def hand_for(weights: WeightsFile, mano: str | Path | HandModel | None) -> HandM
 
 
 def _find(path: Path) -> tuple[Path, bool]:
-    """The file that a release's folder or a file's path names, and whether it is a converted one.
+    """Return the file that a release's folder or a file's path names, and whether it is a converted one.
 
     Raises WeightsError.
     """
@@ -126,7 +126,7 @@ def _find(path: Path) -> tuple[Path, bool]:
 
 
 def _hand_beside(path: Path) -> HandModel:
-    """The hand model at its place in the release of these weights. Raises HandModelError."""
+    """Return the hand model at its place in the release of these weights. Raises HandModelError."""
     release = path.absolute().parent.parent
     places = [folder / "data" / "mano" for folder in (release, release.parent)]
     for place in places:
@@ -139,7 +139,7 @@ def _hand_beside(path: Path) -> HandModel:
 
 
 def lay_out(weights: WeightsFile, hand: HandModel) -> Hamba:
-    """The network that the file describes, without numbers in its tensors yet.
+    """Return the network that the file describes, without numbers in its tensors yet.
 
     Raises WeightsError, naming them, if the file's tensors are not that network's.
     """
@@ -154,13 +154,13 @@ def lay_out(weights: WeightsFile, hand: HandModel) -> Hamba:
 
 
 def tensor_dtypes(network: Hamba, dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """The network's tensors, with the dtype of each where the large matrix products have this one."""
+    """Return the dtype of each of the network's tensors, if the large matrix products have this one."""
     reducible = reducible_parameters(network)
     return {name: dtype if name in reducible else tensor.dtype for name, tensor in weights_of(network).items()}
 
 
 def release_name(name: str) -> str:
-    """How a release calls this tensor of the network."""
+    """Return what a release calls this tensor of the network."""
     for ours, theirs in _RENAMED:
         if name.startswith(ours):
             name = theirs + name.removeprefix(ours)
@@ -169,7 +169,7 @@ def release_name(name: str) -> str:
 
 
 def checked_device(device: str | torch.device) -> torch.device:
-    """A device that is there. Raises ConfigurationError, DeviceError."""
+    """Return a device that is there. Raises ConfigurationError, DeviceError."""
     try:
         device = torch.device(device)
     except RuntimeError as error:
@@ -188,7 +188,7 @@ def _checked_dtype(dtype: torch.dtype | None) -> torch.dtype:
 
 
 def _backbone(shapes: Mapping[str, tuple[int, ...]], default: BackboneConfiguration) -> BackboneConfiguration:
-    """Width and depth as the tensors have them."""
+    """Return the backbone's width and depth as the tensors have them."""
     blocks = {int(match[1]) for name in shapes if (match := re.match(r"backbone\.blocks\.(\d+)\.", name))}
     position, hidden = shapes.get("backbone.pos_embed", ()), shapes.get("backbone.blocks.0.mlp.fc1.weight", ())
     width = position[-1] if len(position) == 3 else default.width
@@ -219,7 +219,7 @@ def _check_tensors(weights: WeightsFile, expected: Mapping[str, tuple[int, ...]]
 
 
 def weights_of(network: Hamba) -> dict[str, Tensor]:
-    """The tensors that come out of a checkpoint: all but the hand model's."""
+    """Return the tensors that come out of a checkpoint: all but the hand model's."""
     return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("hand_layer.")}
 
 

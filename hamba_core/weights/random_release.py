@@ -14,13 +14,13 @@ from hamba_core.weights.loading import release_name, weights_of
 
 
 def write_random_release(folder: Path, configuration: HambaConfiguration = RELEASED, seed: int = 0) -> Path:
-    """Write checkpoint and model configuration (3 GB at the released size); gives the folder. It holds no MANO hand."""
+    """Write checkpoint and configuration (3 GB at the released size); return the folder. It holds no MANO hand."""
     write_release(folder, configuration, random_tensors(configuration, seed))
     return folder
 
 
 def random_tensors(configuration: HambaConfiguration = RELEASED, seed: int = 0) -> dict[str, Tensor]:
-    """Values for every tensor of such a network, by the release's names, of sizes that keep activations in bounds."""
+    """Return values for every tensor of such a network, by the release's names, that keep activations in bounds."""
     with torch.device("meta"):
         network = Hamba(configuration, load_generic_hand())
     random = torch.Generator().manual_seed(seed)

@@ -65,11 +65,11 @@ class ConvertedFile:
             ) from error
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the network's tensors."""
+        """Return shapes of the network's tensors."""
         return {name: shape for name, shape in self._shapes.items() if not name.startswith((HAND, BFLOAT16))}
 
     def read(self, dtypes: Mapping[str, torch.dtype]) -> dict[str, Tensor]:
-        """These tensors, each in its dtype, as views of the mapped file where they are stored so.
+        """Return these tensors, each in its dtype, as views of the mapped file where they are stored so.
 
         What one call gives is one mapping: its memory is free again once all of it is let go.
         """
@@ -85,7 +85,7 @@ class ConvertedFile:
         return tensor.to(dtype)
 
     def hand(self) -> dict[str, Tensor]:
-        """The hand model's arrays; empty where the file was made without."""
+        """Return the hand model's arrays; empty where the file was made without."""
         with safe_open(self.path, "pt") as file:
             names = [name for name in self._shapes if name.startswith(HAND)]
             return {name.removeprefix(HAND): file.get_tensor(name) for name in names}
@@ -110,7 +110,7 @@ def write_converted(
 ) -> int:
     """Write the file, one tensor after the other, so that no second copy of them all is ever in memory.
 
-    It appears under its name once it is whole. `progress` is told the share that is written. Gives the file's size in
+    It appears under its name once it is whole. `progress` is told the share that is written. Returns the file's size in
     bytes. Raises OutputError.
     """
     # Larger numbers first: then every tensor begins at a multiple of its numbers' size.
@@ -135,7 +135,7 @@ def write_converted(
 
 
 def _header(entries: Iterable[Entry], configuration: HambaConfiguration) -> tuple[bytes, int]:
-    """The file's beginning, and how many bytes of tensors follow it."""
+    """Return the file's beginning, and how many bytes of tensors follow it."""
     table: dict[str, Any] = {"__metadata__": {"format": FORMAT, "configuration": json.dumps(configuration.to_dict())}}
     offset = 0
     for entry in entries:

@@ -8,6 +8,6 @@ HIGHEST_PORT: Final = 65535
 
 
 def has_impossible_port(address: str) -> bool:
-    """Whether the port of a TCP address is none that there is. ZeroMQ would take another one for it, without a word."""
+    """Return whether a TCP address has a port that cannot exist. ZeroMQ would take another one, without a word."""
     port = address.rpartition(":")[2]
     return address.startswith("tcp://") and port.isdecimal() and int(port) > HIGHEST_PORT

@@ -20,8 +20,10 @@ _ADVICE = {
 
 
 def expanded(name: str | Path) -> Path:
-    """The path of a name: ~ or ~user in front is that person's folder, unless something of the name as it stands is
-    there, or nobody is called so."""
+    """Return the path of a name, in which ~ or ~user in front is that person's folder.
+
+    The name stays as it is where a file of that very name exists, or nobody is called so.
+    """
     path = Path(name)
     with suppress(RuntimeError, ValueError):  # nobody is called so; no path at all
         return path if os.path.lexists(path) else path.expanduser()
@@ -29,13 +31,13 @@ def expanded(name: str | Path) -> Path:
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
-    """The error to raise where writing this file failed."""
+    """Return the error to raise where writing this file failed."""
     advice = _ADVICE.get(error.errno or 0, "check the disk, or name another folder")
     return OutputError(f"{path}: expected to be able to write, found: {error.strerror or error}; {advice}")
 
 
 def create(path: Path) -> FileIO:
-    """A new file, unbuffered, its folder made where missing. Raises OutputError, also where the file exists."""
+    """Create a file, unbuffered, and its folder where missing. Raises OutputError, also where the file exists."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("xb", buffering=0)

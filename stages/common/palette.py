@@ -29,7 +29,7 @@ _DARK: Final = 70
 
 
 def hand_colour(side: Side, rank: int = 0) -> Colour:
-    """A mesh's colour; `rank` tells hands of one side apart that are there at the same time."""
+    """Return a mesh's colour; `rank` tells hands of one side apart that are there at the same time."""
     shades = _SIDE_COLOURS[side]
     return shades[rank % len(shades)]
 
@@ -41,7 +41,7 @@ class HandColours:
         self._ranks: dict[tuple[int, Side], int] = {}
 
     def of(self, hands: Sequence[Hand]) -> list[Colour]:
-        """The colours of a frame's hands, in order. Hands of one side that are there together differ.
+        """Return the colours of a frame's hands, in order. Hands of one side that are there together differ.
 
         A hand that was not seen, only extrapolated, has its colour dimmed.
         """
@@ -56,7 +56,7 @@ class HandColours:
 
 
 def dimmed(colour: Colour) -> Colour:
-    """The colour half way to a dark grey."""
+    """Return the colour half way to a dark grey."""
     red, green, blue = ((part + _DARK) // 2 for part in colour)
     return red, green, blue
 

@@ -9,7 +9,7 @@ from hamba_core.text import readable
 
 
 def plain(value: Any) -> Any:
-    """The same in dicts, lists, texts, numbers and None, which also stands for NaN and infinity.
+    """Return the value in dicts, lists, texts, numbers and None, which also stands for NaN and infinity.
 
     Dataclasses become dicts, NumPy's numbers Python's, and what JSON knows nothing of, such as a path, its text.
     """

@@ -1,4 +1,4 @@
-"""From a hand's parameters to its mesh."""
+"""How a hand's parameters become its mesh."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from stages.packets import Hand
 
 
 def with_mesh(hand: Hand, model: HandModel) -> Hand:
-    """The hand with its vertices: those it has, or else its parameters posed by the model."""
+    """Return the hand with its vertices: those it has, or else its parameters posed by the model."""
     if len(hand.vertices):
         return hand
     orient, pose, betas, translation = (

@@ -1,4 +1,4 @@
-"""How near two hands are in a picture, in units of their own size."""
+"""How near two hands are to each other in a picture, in units of their own size."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,19 +8,19 @@ PALM = (0, 5, 9, 13, 17)
 
 
 def hand_size(joints_2d: NDArray[np.floating]) -> float:
-    """Size of a hand in the picture, px, from its joints (21, 2): the diagonal of their box, at least 1."""
+    """Return the size of a hand in the picture, px, from its joints (21, 2): the diagonal of their box, at least 1."""
     return max(float(np.hypot(*np.ptp(joints_2d, axis=0))), 1.0)
 
 
 def joint_distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    """Mean distance between the same joints (21, 2) of two hands, as a share of the larger hand's size."""
+    """Return the mean distance between the same joints (21, 2) of two hands, as a share of the larger hand's size."""
     apart = first - second
     mean = float(np.hypot(apart[:, 0], apart[:, 1]).mean())
     return mean / max(hand_size(first), hand_size(second))
 
 
 def box_overlap(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    """Intersection over union of two boxes (4,), 0 to 1; 0 where both are empty."""
+    """Return intersection over union of two boxes (4,), 0 to 1; 0 where both are empty."""
     # Python's numbers: for so few of them NumPy is slower.
     (left, top, right, bottom), (other_left, other_top, other_right, other_bottom) = first.tolist(), second.tolist()
     wide = max(min(right, other_right) - max(left, other_left), 0.0)
@@ -32,5 +32,5 @@ def box_overlap(first: NDArray[np.floating], second: NDArray[np.floating]) -> fl
 
 
 def tight_box(joints_2d: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The smallest box (4,) around joints (21, 2): left, top, right, bottom, px."""
+    """Return the smallest box (4,) around joints (21, 2): left, top, right, bottom, px."""
     return np.concatenate([joints_2d.min(0), joints_2d.max(0)])

@@ -17,7 +17,7 @@ def _signals() -> tuple[signal.Signals, ...]:
 
 
 def interrupted_by_signals() -> None:
-    """From now on, all raise KeyboardInterrupt in the main thread.
+    """Make all of them raise KeyboardInterrupt in the main thread from now on.
 
     A shell's background jobs are started with SIGINT ignored, and SIGTERM would end a program at once.
     """
@@ -27,9 +27,9 @@ def interrupted_by_signals() -> None:
 
 @contextmanager
 def stopped_by_signals(*stops: Callable[[], None]) -> Iterator[None]:
-    """In this block, the first of them calls these, which end work cleanly; a second one does not wait for that.
+    """In this block, make the first signal call these, which end work cleanly; a second one does not wait.
 
-    The second raises KeyboardInterrupt. Called from the main thread.
+    The second raises KeyboardInterrupt. It is called from the main thread.
     """
 
     def stop(number: int, _: FrameType | None) -> None:

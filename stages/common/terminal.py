@@ -20,7 +20,7 @@ _OBEYED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202
 
 
 def shown(text: str) -> str:
-    """The text with a visible sign for each character that a terminal would obey; lines and tabs stay."""
+    """Return the text with a visible sign for each character that a terminal would obey; lines and tabs stay."""
     return _OBEYED.sub(lambda found: _sign(ord(found[0])), readable(text))
 
 
@@ -48,7 +48,7 @@ class Terminal(Console):
 
 
 def log_to_terminal() -> None:
-    """Warnings and errors that are logged go to standard error, the message alone."""
+    """Send warnings and errors that are logged to standard error, the message alone."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Shown())
     handler.setLevel(logging.WARNING)

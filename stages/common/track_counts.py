@@ -9,7 +9,7 @@ _FORGET: Final = 60.0  # s; an id that was away so long is not waited for
 
 
 class TrackCounter:
-    """Counts as results come, in order of time. One thread adds; `counts` may be read from any."""
+    """It counts as results come, in order of time. One thread adds; `counts` may be read from any."""
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[float, Side]] = {}  # pts and side when a track was last there
@@ -40,6 +40,6 @@ class TrackCounter:
 
     @property
     def counts(self) -> TrackCounts:
-        """The counts so far."""
+        """Return the counts so far."""
         deaths = self._births - len(self._present)
         return TrackCounts(self._births, max(deaths, 0), self._gaps, self._gap_seconds, self._side_flips)

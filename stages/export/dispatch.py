@@ -14,9 +14,10 @@ from stages.export.tracks import Selection, resampled, select_tracks
 from stages.recording import read_recording
 
 Exporter = Callable[[Selection, Path, ExportSettings, Callable[[float], None]], list[Path]]
-"""Writes a selection into a folder of its own, and tells the share that is done; gives the files it wrote.
+"""It writes a selection into a folder of its own, tells the share that is done, and returns the files it wrote.
 
-What it leaves half done is nobody's. Several files become a folder, a single one of the target's name takes its place.
+What it leaves half done is thrown away. Several files become a folder; a single one of the target's name takes its
+place.
 """
 
 _EXPORTERS: Final[dict[Format, tuple[str, str]]] = {
@@ -41,7 +42,7 @@ def export(
     settings: ExportSettings,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> list[Path]:
-    """Write the recording's hands into `folder`, in all forms of the settings; gives the new files and folders.
+    """Write the recording's hands into `folder` in all forms of the settings, and return the new files and folders.
 
     Each is there as a whole or not at all. `on_progress` is told the share that is done, 0 to 1. Raises SourceError
     where the recording cannot be read or lacks what a form needs, OutputError where something cannot be written or is
@@ -69,7 +70,7 @@ def export_as(
 
 
 def target_of(recording_path: Path, form: Format) -> str:
-    """The name of the file or folder that a recording becomes."""
+    """Return the name of the file or folder that a recording becomes."""
     return _EXPORTERS[form][1].format(recording_path.stem)
 
 

@@ -18,7 +18,7 @@ _BACKGROUND: Final = (24, 24, 28)
 
 
 class ContactSheet:
-    """Collects frames spread evenly over a run of any length, in little memory. Frames with hands come first."""
+    """It collects frames spread evenly over a run of any length, in little memory. Frames with hands come first."""
 
     def __init__(self) -> None:
         self._with_hands, self._without = _Sample(), _Sample()
@@ -48,7 +48,7 @@ class ContactSheet:
 
 
 class _Sample:
-    """Every n-th frame, n doubled whenever there are twice too many."""
+    """It keeps every n-th frame, and doubles n whenever there are twice too many."""
 
     def __init__(self) -> None:
         self.tiles: list[Image] = []
@@ -65,7 +65,7 @@ class _Sample:
         self._seen += 1
 
     def chosen(self) -> list[Image]:
-        """At most TILES of them, evenly."""
+        """Return at most TILES of them, evenly spread."""
         indices = np.linspace(0, len(self.tiles) - 1, min(TILES, len(self.tiles)))
         return [self.tiles[round(i)] for i in indices]
 

@@ -17,7 +17,7 @@ _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def size_of_strokes(image: Image) -> float:
-    """How thick lines and how large letters are for this picture; 1 at 640 x 480."""
+    """Return how thick lines and how large letters are for this picture; 1 at 640 x 480."""
     return max(0.75, int(min(image.shape[:2])) / 480)
 
 

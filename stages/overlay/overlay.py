@@ -35,7 +35,7 @@ class OverlaySettings(StageSettings):
 
 
 class Overlay(Sink):
-    """Writes a video at `path`, which must not exist, and `preview.png` beside it.
+    """It writes a video at `path`, which must not exist, and `preview.png` beside it.
 
     Of single pictures (`stills`) a video is of no use: each becomes a JPEG beside `path`, named for it and the picture,
     as in overlay-shot.jpg, and keeps its own size.
@@ -85,7 +85,7 @@ class Overlay(Sink):
             write_whole(self._path.with_name(f"{self._path.stem}-{self._picture_name(frame)}.jpg"), _jpeg(picture))
 
     def _picture_name(self, frame: FrameMeta) -> str:
-        """The picture's name without its ending; with it, or with a number, where another has taken that."""
+        """Return the picture's name without its ending; with it, or with a number, where another has taken that."""
         stem = PurePath(frame.name).stem or f"{frame.index + 1:04}"
         names = chain((stem, frame.name.replace("/", "-")), (f"{stem}-{number}" for number in count(2)))
         name = next(name for name in names if name and name not in self._names)
@@ -93,7 +93,7 @@ class Overlay(Sink):
         return name
 
     def _size(self, frame: FrameMeta) -> tuple[int, int]:
-        """The size of what is drawn: the frame's own for pictures; the first frame's, for good, for a video."""
+        """Return the size of what is drawn: the frame's own for pictures; the first frame's, for good, for a video."""
         if self._video is None and not self._stills and self._run is not None:
             from stages.overlay.video_file import VideoFile
 
@@ -147,7 +147,7 @@ class Overlay(Sink):
 
 
 def label_of(hand: Hand) -> str:
-    """Side, track and quality; of a hand that was not seen, that."""
+    """Return side, track and quality; for a hand that was not seen, it says so."""
     name = f"{hand.side} {hand.track_id}"
     if not hand.seen:
         return f"{name}  not seen"
@@ -167,7 +167,7 @@ def _scaled_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
 
 
 def _video_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
-    """The size of the video for frames of this size: even, and neither too large nor too small to encode."""
+    """Return the size of the video for frames of this size: even, and neither too large nor too small to encode."""
     even_width, even_height = (2 * -(-side // 2) for side in _scaled_size(width, height, longest_side))
     return max(_SMALLEST, even_width), max(_SMALLEST, even_height)
 
@@ -193,7 +193,7 @@ class _Place(NamedTuple):
         return cls(scale, left, top, placed_width, placed_height, video)
 
     def picture(self, image: Image | None) -> Image:
-        """A new picture of the video's size with the frame in its place; plain where there is no frame."""
+        """Return a new picture of the video's size with the frame in its place; plain where there is no frame."""
         import cv2
 
         if image is None:
@@ -206,6 +206,6 @@ class _Place(NamedTuple):
         return np.asarray(cv2.copyMakeBorder(image, self.top, below, self.left, right, kind), np.uint8)
 
     def camera(self, camera: Intrinsics) -> Intrinsics:
-        """The camera that sees the video as this one sees the frame."""
+        """Return the camera that sees the video as this one sees the frame."""
         scaled = camera.scaled(self.scale, self.scale)
         return Intrinsics(scaled.fx, scaled.fy, scaled.cx + self.left, scaled.cy + self.top, camera.estimated)

@@ -44,7 +44,7 @@ class Mesh:
 
 
 class View(NamedTuple):
-    """What a camera sees of meshes, on a raster over the part of the picture that holds them."""
+    """What a camera sees of meshes, on a raster over the part of the picture that they are in."""
 
     left: int  # px, of the part
     top: int
@@ -70,7 +70,7 @@ def draw_meshes(image: Image, meshes: Sequence[Mesh], camera: Intrinsics, opacit
 def view_of(
     vertices: Float32Array, faces: Int32Array, values: Float32Array, camera: Intrinsics, width: int, height: int
 ) -> View | None:
-    """What the camera sees of a mesh (V, 3), (F, 3) with values (V, K), in a picture of this size; none if nothing."""
+    """Return what the camera sees of a mesh (V, 3), (F, 3) with values (V, K), in a picture of this size, or None."""
     depth = vertices[:, 2]
     ahead = depth > _NEAREST
     pixels = camera.project(np.where(ahead[:, None], vertices, (0, 0, 1))).astype(np.float32)
@@ -109,7 +109,7 @@ def view_of(
 
 
 def _rasterised(triangles: Float32Array, columns: int, rows: int) -> tuple[Indices, Indices, Float32Array]:
-    """Raster points covered by triangles (3, N, 2), the last triangle at each, its corners' weights there (3, n)."""
+    """Return raster points covered by triangles (3, N, 2), the last triangle at each, its corners' weights (3, n)."""
     (ax, bx, cx), (ay, by, cy) = triangles[..., 0], triangles[..., 1]
     # The weights of b and c are linear in x and y: what each gains a point to the right, a point down, and has at 0, 0.
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
@@ -146,7 +146,7 @@ def _most(a: Float32Array, b: Float32Array, c: Float32Array) -> Float32Array:
 
 
 def _ranges(first: Indices, end: Indices) -> tuple[Indices, Indices]:
-    """Every number from first to before end, the ranges one after another: which range it is of, and the number."""
+    """Return every number from first to before end, range after range: which range it is of, and the number."""
     counts = np.maximum(end - first, 0)
     ends = np.cumsum(counts)
     which = np.repeat(np.arange(len(counts)), counts)
@@ -163,7 +163,7 @@ def _narrow(begin: Float32Array, end: Float32Array, gain: Float32Array, start: F
 
 
 def _shaded(mesh: Mesh) -> Float32Array:
-    """Colours of the vertices (V, 3), 0..255. Two lights that go with the camera, soft as on skin; darker outlines."""
+    """Return colours of the vertices (V, 3), 0..255. Two soft lights go with the camera; outlines are darker."""
     normals = vertex_normals(mesh.vertices, mesh.faces).astype(np.float32)
     to_camera = -mesh.vertices / np.linalg.norm(mesh.vertices, axis=1, keepdims=True)
     lights = _LIGHTS / np.linalg.norm(_LIGHTS, axis=1, keepdims=True)
@@ -193,7 +193,7 @@ def _blend(image: Image, view: View, opacity: float) -> None:
 
 
 def _outlined(view: View) -> Float32Array:
-    """Light (rows, columns) that fades where one surface passes behind another: fingers stand out against a palm."""
+    """Return light (rows, columns) that fades where a surface passes behind another: fingers stand out on a palm."""
     distance = 1 / np.where(view.seen, view.values[3], 1)
     lit = np.ones_like(distance)
     for axis in (0, 1):
@@ -209,7 +209,7 @@ def _resized(array: NDArray[Any], size: tuple[int, int]) -> Any:
 
 
 def _overlapping(meshes: Sequence[Mesh], camera: Intrinsics) -> list[list[Mesh]]:
-    """Meshes in groups whose boxes in the picture do not touch, so that what lies between them is left alone."""
+    """Return meshes in groups whose boxes in the picture do not touch, so that what lies between is left alone."""
     groups: list[tuple[NDArray[Any], list[Mesh]]] = []
     for mesh in meshes:
         ahead = mesh.vertices[mesh.vertices[:, 2] > _NEAREST]

@@ -35,7 +35,7 @@ _LIMITED_RANGE: Final = 1
 
 
 def choose_encoder() -> Choice:
-    """The best encoder there is. Raises DependencyError where there is none."""
+    """Return the best encoder there is. Raises DependencyError where there is none."""
     wished = next(iter(ENCODERS))
     for name in ENCODERS:
         try:
@@ -74,7 +74,7 @@ class VideoFile:
         context.color_primaries = context.color_trc = _BT709
 
     def write(self, picture: Image, pts: float) -> None:
-        """A picture (height, width, 3) RGB and its time, s. Times start with the first one and always grow."""
+        """Write a picture (height, width, 3) RGB and its time, s. Times start with the first one and always grow."""
         if self._first_pts is None:
             self._first_pts = pts
         ticks = max(self._last_ticks + 1, round((pts - self._first_pts) / _TIME_BASE))

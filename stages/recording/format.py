@@ -35,7 +35,7 @@ class RecordedRun:
 
     @classmethod
     def of(cls, run: RunInfo) -> "RecordedRun":
-        """Everything of a run but the meshes' topology, which is a message of its own."""
+        """Take everything of a run but the meshes' topology, which is a message of its own."""
         return cls(
             stream=run.stream,
             source=run.source,
@@ -48,7 +48,7 @@ class RecordedRun:
 
 
 def run_json(run: RecordedRun) -> bytes:
-    """A run as JSON. Raises PipelineError where it could not be read back."""
+    """Return a run as JSON. Raises PipelineError where it could not be read back."""
     content = _json(run)
     try:
         run_of_json(content)
@@ -58,7 +58,7 @@ def run_json(run: RecordedRun) -> bytes:
 
 
 def run_of_json(content: bytes) -> RecordedRun:
-    """The run of its JSON, its numbers in the ranges that they have on the wire. Raises ValueError."""
+    """Return the run of its JSON, its numbers in the ranges that they have on the wire. Raises ValueError."""
     try:
         run = msgspec.json.decode(content, type=RecordedRun)
     except RecursionError as error:
@@ -78,7 +78,7 @@ def run_of_json(content: bytes) -> RecordedRun:
 
 
 def status_json(status: Status) -> bytes:
-    """A status as JSON; null where nothing was measured."""
+    """Return a status as JSON; null where nothing was measured."""
     return _json(status)
 
 

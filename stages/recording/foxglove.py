@@ -35,7 +35,7 @@ _POINT = np.dtype(
 
 
 def schemas() -> bytes:
-    """The description of all these messages, a Protobuf FileDescriptorSet."""
+    """Return the description of all these messages, a Protobuf FileDescriptorSet."""
     return (files("stages.assets") / "foxglove_schemas.bin").read_bytes()
 
 
@@ -48,7 +48,7 @@ def scene_update(
     colours: Iterable[Colour],
     meshes: bool,
 ) -> bytes:
-    """The hands of a frame, each an entity named for its track, and the tracks that are gone removed."""
+    """Return the hands of a frame, each an entity named for its track, and the removal of the tracks that are gone."""
     stamp = _timestamp(1, time_ns)
     deletions = [_message(1, stamp, _text(3, _entity_id(track))) for track in gone]
     entities = []
@@ -61,7 +61,7 @@ def scene_update(
 
 
 def camera_calibration(camera: Intrinsics, width: int, height: int, time_ns: int) -> bytes:
-    """The camera that saw the hands."""
+    """Return the camera that saw the hands."""
     K, P = camera.matrix, np.eye(3, 4)
     P[:, :3] = K
     return b"".join(
@@ -76,7 +76,7 @@ def camera_calibration(camera: Intrinsics, width: int, height: int, time_ns: int
 
 
 def camera_transform(time_ns: int) -> bytes:
-    """T_world_camera of a level camera: the world's z is up, its y is where the camera looks."""
+    """Return T_world_camera of a level camera: the world's z is up, its y is where the camera looks."""
     half = 0.5**0.5
     rotation = _message(5, *(_double(field, value) for field, value in enumerate((-half, 0.0, 0.0, half), 1)))
     return b"".join((_timestamp(1, time_ns), _text(2, WORLD), _text(3, CAMERA), _message(4), rotation))
@@ -178,7 +178,7 @@ def _indices(field: int, values: Int32Array | NDArray[np.int64]) -> bytes:
 
 
 def _points(field: int, points: NDArray[np.floating]) -> bytes:
-    """Points (N, 3) as a repeated message."""
+    """Return points (N, 3) as a repeated message."""
     records = np.empty(len(points), _POINT)
     records["head"], records["size"] = field << 3 | 2, _POINT.itemsize - 2
     records["tx"], records["ty"], records["tz"] = 1 << 3 | 1, 2 << 3 | 1, 3 << 3 | 1

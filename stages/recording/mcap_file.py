@@ -79,7 +79,7 @@ class McapFile:
     def add_channel(
         self, topic: str, message_encoding: str, schema_name: str, schema_encoding: str, schema: bytes
     ) -> int:
-        """The number of a new channel and its schema."""
+        """Add a channel and its schema, and return their number."""
         self._channels = number = self._channels + 1
         self._new_channels += (
             Schema(id=number, name=schema_name, encoding=schema_encoding, data=schema),
@@ -90,7 +90,7 @@ class McapFile:
         return number
 
     def add_message(self, channel: int, log_time: int, publish_time: int, data: bytes) -> None:
-        """A message; times are nanoseconds of Unix time. It is on disk after the next flush."""
+        """Add a message; times are nanoseconds of Unix time. It is on disk after the next flush."""
         if not self._indices:
             self._chunk_since = self._clock()
             self._chunk_first = self._chunk_last = log_time
@@ -107,7 +107,7 @@ class McapFile:
             self.flush()
 
     def add_attachment(self, name: str, media_type: str, data: bytes, log_time: int) -> None:
-        """A file inside the file, on disk at once."""
+        """Add a file inside the file; it is on disk at once."""
         self.flush()
         record = _bytes_of(
             Attachment(create_time=log_time, log_time=log_time, name=name, media_type=media_type, data=data)
@@ -116,7 +116,7 @@ class McapFile:
         self._append(record, entry)
 
     def add_metadata(self, name: str, values: Mapping[str, str]) -> None:
-        """Names and texts, on disk at once."""
+        """Add names and texts; they are on disk at once."""
         self.flush()
         record = _bytes_of(Metadata(name=name, metadata=dict(values)))
         self._append(record, MetadataIndex(self._end, len(record), name))
@@ -241,12 +241,12 @@ class _Summary:
         self._counts.update({channel: len(index.records) for channel, index in indices.items()})
 
     def add(self, entry: _IndexEntry) -> None:
-        """Add to an index."""
+        """Add an entry to an index."""
         self._entries[type(entry)] += _bytes_of(entry)
         self._numbers[type(entry)] += 1
 
     def tail(self, offset: int) -> bytes:
-        """The bytes from the end of the data section, at this offset, to the end of the file."""
+        """Return the bytes from the end of the data section, at this offset, to the end of the file."""
         data_end = _bytes_of(DataEnd(0))
         start = offset + len(data_end)
         schemas = [record for record in self.channels if isinstance(record, Schema)]

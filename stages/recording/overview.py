@@ -18,7 +18,7 @@ from stages.recording.format import RecordedRun
 from stages.recording.reader import read_recording
 
 _LONGEST_STEP: Final = 0.5
-"""s between two frames of a hand over which it has a speed; after longer absence it has none."""
+"""The longest time between two frames of a hand over which it has a speed, s."""
 
 
 @dataclass
@@ -29,12 +29,12 @@ class Series:
     values: "array[float]" = field(default_factory=lambda: array("f"))
 
     def add(self, pts: float, value: float) -> None:
-        """One more, at this time."""
+        """Add a number at this time."""
         self.pts.append(pts)
         self.values.append(value)
 
     def arrays(self) -> tuple[NDArray[np.float64], Float32Array]:
-        """Times (N,) s and values (N,)."""
+        """Return times (N,) s and values (N,)."""
         return np.array(self.pts, np.float64), np.array(self.values, np.float32)
 
 
@@ -49,7 +49,7 @@ class TrackOverview:
         self._place: NDArray[np.float64] | None = None
 
     def add(self, pts: float, hand: Hand) -> None:
-        """It was seen."""
+        """Count a frame in which the hand is there."""
         place = hand.joints.mean(0, np.float64)
         step = pts - self.last_pts if self.frames else nan
         known = self._place is not None and 0 < step <= _LONGEST_STEP
@@ -66,12 +66,12 @@ class TrackOverview:
 
     @property
     def first_pts(self) -> float:
-        """s, when it was first seen."""
+        """When it was first seen, s."""
         return self.scores.pts[0]
 
     @property
     def last_pts(self) -> float:
-        """s, when it was last seen."""
+        """When it was last seen, s."""
         return self.scores.pts[-1]
 
 
@@ -96,12 +96,12 @@ class Overview:
 
     @property
     def ended_in_order(self) -> bool:
-        """Whether the end of the run is in it; false after a kill or a full disk."""
+        """Whether the recording has the end of the run; false after a kill or a full disk."""
         return self.status is not None and self.status.state != "running"
 
     @property
     def duration(self) -> float:
-        """s from the first frame to the last."""
+        """The time from the first frame to the last, s."""
         return self.last_pts - self.first_pts if self.frames else 0.0
 
     @property
@@ -110,7 +110,7 @@ class Overview:
         return (self.frames - 1) / self.duration if self.duration > 0 else nan
 
     def tree(self) -> dict[str, Any]:
-        """All of it but the series, in plain types."""
+        """Return all of it but the series, in plain types."""
         return {
             "path": str(self.path),
             "bytes": self.bytes,
@@ -148,7 +148,7 @@ class Overview:
 
 
 def mean_of(series: Series) -> float:
-    """The mean of those values that are numbers; NaN where there are none."""
+    """Return the mean of those values that are numbers; NaN where there are none."""
     _, values = series.arrays()
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else nan

@@ -47,22 +47,22 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """A take on disk. Made by `read_recording`."""
+    """A take on disk. `read_recording` opens it."""
 
     path: Path
     run: RecordedRun
     topology: HandTopology
 
     def run_info(self) -> RunInfo:
-        """What its sinks were told before the first frame, for sinks that it is played into."""
+        """Return what the run's sinks were told before the first frame, for sinks that it is played into."""
         run = self.run
         return RunInfo(run.stream, run.source, self.topology, run.estimator, run.clock, run.versions, run.settings)
 
     def messages(self, kinds: Collection[wire.Kind] = wire.KINDS) -> Iterator[Recorded]:
-        """Messages of these kinds, in the order written, those that are whole. Raises WireError.
+        """Yield messages of these kinds, in the order written, those that are whole. Raises WireError.
 
-        Another take's, which another program has put into the same file, are left out: a take is known by its stream
-        and by when it began.
+        Those of another take, which another program has put into the same file, are left out: a take is known by its
+        stream and by when it began.
         """
         wanted = {f"{kind}/{self.run.stream}" for kind in kinds}
         topics: dict[int, str] = {}
@@ -81,13 +81,13 @@ class Recording:
             logger.warning("%s: %d messages belong to another take and are left out", self.path, others)
 
     def results(self) -> Iterator[FrameResult]:
-        """Every frame's hands, in order."""
+        """Yield every frame's hands, in order."""
         for _, message in self.messages(["hands"]):
             if isinstance(message, wire.HandsMessage):
                 yield message.result
 
     def last_status(self) -> Status | None:
-        """The run's report where it ended in order, so that `state` is not "running"; else the last that was heard."""
+        """Return the run's report if the run ended in order (its `state` is not "running"), else the last status."""
         status = None
         for message in self._status_by_index() or (recorded.message for recorded in self.messages(["status"])):
             if isinstance(message, wire.StatusMessage):
@@ -95,7 +95,7 @@ class Recording:
         return status
 
     def _status_by_index(self) -> list[wire.Message]:
-        """The last status by means of the index; none where that is missing."""
+        """Return the last status by means of the index; nothing where that is missing."""
         topic = f"status/{self.run.stream}"
         try:
             with self.path.open("rb") as file:
@@ -109,7 +109,8 @@ class Recording:
 def read_recording(path: Path, take: int | None = None) -> Recording:
     """Open a recording. Where another program has put several takes into one file, `take` says which, from 1.
 
-    Raises SourceError where it is none, was cut before anything was in it, or holds several takes and none is chosen.
+    Raises SourceError where the file is no recording, was cut before anything was in it, or holds several takes and
+    none is chosen.
     """
     runs = sorted(
         (_run(path, attachment.data) for attachment in _attachments(path) if attachment.name == RUN),
@@ -163,12 +164,12 @@ _CONTENT: Final = (Opcode.CHUNK, Opcode.CHANNEL, Opcode.MESSAGE)
 
 
 def _attachments(path: Path) -> Iterator[Attachment]:
-    """Attachments, those that are whole. Raises SourceError."""
+    """Return the attachments that are whole. Raises SourceError."""
     return (record for record in _records(path, (Opcode.ATTACHMENT,)) if isinstance(record, Attachment))
 
 
 def _records(path: Path, wanted: Collection[Opcode] = _CONTENT) -> Iterator[McapRecord]:
-    """What is in records of these kinds, in order, as far as they are whole. Raises SourceError."""
+    """Yield what is in records of these kinds, in order, as far as they are whole. Raises SourceError."""
     try:
         with path.open("rb") as file:
             if (magic := file.read(len(MAGIC))) != MAGIC:
@@ -209,7 +210,7 @@ def _read(opcode: int, content: bytes) -> list[McapRecord]:
 
 
 def _unpacked(chunk: Chunk) -> Chunk:
-    """The same chunk, not compressed. Raises ValueError where it would be larger than any that is written."""
+    """Return the same chunk, not compressed. Raises ValueError where it would be larger than any that is written."""
     stream: BinaryIO
     match chunk.compression:
         case "":
@@ -230,7 +231,7 @@ def _unpacked(chunk: Chunk) -> Chunk:
 
 
 def _last_by_index(file: BinaryIO, topic: str) -> Message | None:
-    """The last message of this topic, found by the index at the end of the file."""
+    """Return the last message of this topic, found by the index at the end of the file."""
     summary = make_reader(file).get_summary()
     numbers = {number for number, channel in summary.channels.items() if channel.topic == topic} if summary else set()
     for index in reversed(summary.chunk_indexes if summary else []):

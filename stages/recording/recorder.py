@@ -39,7 +39,7 @@ class RecordingSettings(StageSettings):
 
 
 class Recorder(Sink):
-    """Writes an MCAP file at `path`, which must not exist. After a kill it lacks at most the last second."""
+    """It writes an MCAP file at `path`, which must not exist. After a kill it lacks at most the last second."""
 
     name = "record"
     spare = True
@@ -153,7 +153,7 @@ class Recorder(Sink):
 
 
 def _recordable(time_ns: int) -> int:
-    """A time as MCAP and Foxglove have it: not before 1970, as a clock that nobody set may say, nor after 2106."""
+    """Return a time as MCAP and Foxglove have it: not before 1970, as an unset clock may say, nor after 2106."""
     return min(max(time_ns, 0), _LATEST_NS)
 
 

@@ -25,7 +25,7 @@ class _Track:
 
 
 class Summary(Sink):
-    """Writes a JSON file at `path`, which must not exist, when the run ends. A run that is killed leaves none."""
+    """It writes a JSON file at `path`, which must not exist, when the run ends. A run that is killed leaves none."""
 
     name = "summary"
     spare = True

@@ -94,7 +94,7 @@ def _colour(track: TrackOverview) -> tuple[float, float, float]:
 
 
 def _lanes(tracks: Sequence[TrackOverview]) -> list[tuple[Side, list[TrackOverview]]]:
-    """Tracks in rows, the left hands' first; those of one side that do not meet share a row."""
+    """Return tracks in rows, the left hands' first; those of one side that do not meet share a row."""
     lanes: list[tuple[Side, list[TrackOverview]]] = []
     sides: tuple[Side, ...] = ("left", "right")
     for side in sides:
@@ -111,7 +111,7 @@ def _lanes(tracks: Sequence[TrackOverview]) -> list[tuple[Side, list[TrackOvervi
 
 
 def _draw_tracks(ax: "Axes", lanes: Sequence[tuple[Side, Sequence[TrackOverview]]], duration: float) -> None:
-    """A bar for each track, broken where the hand was away, with the track's number where there is room for it."""
+    """Draw a bar for each track, broken where the hand was away, with the track's number where it has room."""
     for row, (_, lane) in enumerate(lanes):
         for track in lane:
             pts, _ = track.scores.arrays()
@@ -130,7 +130,7 @@ def _draw_tracks(ax: "Axes", lanes: Sequence[tuple[Side, Sequence[TrackOverview]
 
 
 def _draw_line(ax: "Axes", series: Series, stretch: float, colour: str | tuple[float, float, float]) -> None:
-    """A line over time, broken where there is nothing; means over stretches of so many s if frames are crowded."""
+    """Draw a line over time, broken where nothing is; means over stretches of so many s if frames are crowded."""
     pts, values = series.arrays()
     known = np.isfinite(values)
     lines = _Lines(pts[known], *(values[known],) * 3)
@@ -152,7 +152,7 @@ class _Lines(NamedTuple):
 
 
 def _binned(pts: NDArray[np.float64], values: Float32Array, stretch: float) -> _Lines:
-    """Least, mean and greatest values of stretches of so many s, of those that have any."""
+    """Return least, mean and greatest values of stretches of so many s, of those that have any."""
     number = np.floor(pts / stretch)
     starts = np.flatnonzero(np.diff(number, prepend=-np.inf))
     counts = np.diff(np.r_[starts, len(pts)])
@@ -171,7 +171,7 @@ def _broken(lines: _Lines, longest: float) -> _Lines:
 
 
 def _height(series: Series) -> float:
-    """How high to draw, so that the first frame, which loads things, does not flatten all others."""
+    """Return how high to draw, so that the first frame, which loads things, does not flatten all others."""
     _, values = series.arrays()
     if not len(values):
         return 1.0

@@ -1,8 +1,8 @@
-"""The wire format, version 2: messages to bytes and back. `docs/protocol.md` is its description.
+"""The wire format, version 2, takes messages to bytes and back. `docs/protocol.md` describes it.
 
 A message is a topic (`hands/<stream>`), one NUL byte and one MessagePack map. Decoding is strict about what it knows
 and ignores what it does not: every type, length and shape is checked against the bytes that are there before anything
-is allocated from them, and whatever is wrong is a WireError. Imports NumPy and msgspec only.
+is allocated from them, and whatever is wrong is a WireError. It imports NumPy and msgspec only.
 """
 
 import re
@@ -46,12 +46,12 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
 
 
 def encode(message: Message, vertices: VertexForm = "float32") -> bytes:
-    """The bytes to publish: topic, NUL, map. Raises WireError where `decode` would refuse them."""
+    """Return the bytes to publish: topic, NUL, map. Raises WireError where `decode` would refuse them."""
     return message.topic.encode() + b"\0" + encode_map(message, vertices)
 
 
 def encode_map(message: Message, vertices: VertexForm = "float32") -> bytes:
-    """The map alone, as recordings keep it. Raises WireError where `decode_map` would refuse it."""
+    """Return the map alone, as recordings keep it. Raises WireError where `decode_map` would refuse it."""
     try:
         content = _ENCODER.encode(convert.to_map(message, vertices))
         _DECODERS[message.topic.partition("/")[0]].decode(content)
@@ -61,7 +61,7 @@ def encode_map(message: Message, vertices: VertexForm = "float32") -> bytes:
 
 
 def decode(message: bytes | bytearray | memoryview) -> Message:
-    """What `encode` was given, but for pictures inside results. Raises WireError, and nothing else, on any bytes."""
+    """Return what `encode` was given, but for pictures in results. Raises WireError, and nothing else, on any bytes."""
     view = memoryview(message)
     head = bytes(view[: _LONGEST_TOPIC + 1])
     length = head.find(b"\0")
@@ -71,7 +71,7 @@ def decode(message: bytes | bytearray | memoryview) -> Message:
 
 
 def decode_map(topic: bytes | str, content: bytes | bytearray | memoryview) -> Message:
-    """As `decode`, of a topic and a map that are already apart. Raises WireError."""
+    """Decode a topic and a map that are already apart, as `decode` does. Raises WireError."""
     raw_topic = topic.encode("utf-8", "replace") if isinstance(topic, str) else topic
     found = _TOPIC.fullmatch(raw_topic)
     if not found:
@@ -98,7 +98,7 @@ def decode_map(topic: bytes | str, content: bytes | bytearray | memoryview) -> M
 
 
 def json_schema(kind: Kind) -> dict[str, Any]:
-    """JSON Schema of a kind's map, with byte strings as base64: documentation that goes along with recordings."""
+    """Return the JSON Schema of a kind's map, byte strings as base64: documentation that goes along with recordings."""
     from msgspec.json import schema
 
     return schema(_DECODERS[kind].type)
@@ -112,7 +112,7 @@ def _version_of(content: bytes | bytearray | memoryview) -> int | None:
 
 
 def _plain(value: object) -> object:
-    """NumPy's numbers as Python's."""
+    """Return NumPy's numbers as Python's."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"wire: expected numbers, texts, lists and maps, found {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""Messages to the maps on the wire and back."""
+"""How messages become the maps on the wire, and maps become messages."""
 
 import math
 from typing import Any
@@ -25,7 +25,7 @@ _HALF_LIMIT = 65504.0  # the largest number of half precision
 
 
 def to_map(message: Message, vertices: VertexForm) -> Map:
-    """The map of a message."""
+    """Return the map of a message."""
     match message:
         case HandsMessage():
             return _hands_map(message, vertices)
@@ -38,7 +38,7 @@ def to_map(message: Message, vertices: VertexForm) -> Map:
 
 
 def from_map(given: Map) -> Message:
-    """The message of a map. Raises WireError; PacketError or ConfigurationError where a packet refuses its values."""
+    """Return the message of a map. Raises WireError; PacketError, ConfigurationError if a packet refuses its values."""
     match given:
         case maps.Hands():
             return _hands(given)
@@ -198,7 +198,7 @@ def _status(given: maps.Status) -> StatusMessage:
 
 
 def _with_nan(tree: Any) -> Any:
-    """The tree with NaN for nil, which stands for what was not measured. Raises WireError where a number is none."""
+    """Return the tree with NaN for nil, which means that nothing was measured. Raises WireError if a number is none."""
     match tree:
         case None:
             return math.nan

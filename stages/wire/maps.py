@@ -21,7 +21,7 @@ FLOATS: Final = ("<f4", "<f2", "<f8")
 INTEGERS: Final = ("<u2", "<i4", "<u4", "|u1")
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
-"""What every language's numbers hold exactly."""
+"""The largest whole number that every language's numbers hold exactly."""
 Nanoseconds = Annotated[int, Meta(ge=0, lt=2**62)]
 """Of a monotonic clock: up to 146 years."""
 UnixNanoseconds = Annotated[int, Meta(gt=-(2**62), lt=2**62)]
@@ -170,12 +170,15 @@ class Image(Struct, frozen=True, gc=False, kw_only=True):
 
 
 def pack(array: NDArray[Any], dtype: str = "<f4") -> Array:
-    """An array as this type."""
+    """Return an array as this type."""
     return Array(dtype, list(array.shape), array.astype(dtype, copy=False).tobytes())
 
 
 def unpack(array: Array, name: str, shape: tuple[int | None, ...], dtypes: tuple[str, ...]) -> NDArray[Any]:
-    """The array, of any of these types, over the bytes that came. None in the shape is any length. Raises WireError."""
+    """Return the array, of one of these types, over the bytes that came. None in the shape is any length.
+
+    Raises WireError.
+    """
     if array.t not in dtypes:
         raise WireError(f"{name}: expected an array of {', '.join(dtypes)}, found {array.t[:16]!r}")
     if len(array.s) != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.s, strict=True)):
@@ -188,7 +191,7 @@ def unpack(array: Array, name: str, shape: tuple[int | None, ...], dtypes: tuple
 
 
 def unpack_floats(array: Array, name: str, *shape: int | None) -> NDArray[np.float32]:
-    """As `unpack`, single precision. Raises WireError, also for what is too large; NaN is for packets to refuse."""
+    """Unpack in single precision. Raises WireError, also for what is too large; NaN is for packets to refuse."""
     with np.errstate(over="ignore", invalid="ignore"):
         values = unpack(array, name, shape, FLOATS).astype(np.float32, copy=False)
         if values.size and np.abs(values).max() > LARGEST_NUMBER:

@@ -1,6 +1,6 @@
 """The hand model that ships: a generic hand in MANO's structure, for whoever has no MANO file.
 
-Made by `make/generic_hand.py` from the WebXR generic hand (MIT licence, `LICENSE.txt` beside this).
+It is made by `make/generic_hand.py` from the WebXR generic hand (MIT licence, `LICENSE.txt` beside this).
 """
 
 from functools import cache
@@ -20,7 +20,7 @@ SHAPE_DIRECTIONS: Final = (
 
 @cache
 def load_generic_hand() -> HandModel:
-    """The generic right hand; the same object at every call."""
+    """Return the generic right hand; the same object at every call."""
     with (files(__name__) / "generic_hand.npz").open("rb") as file, np.load(file) as data:
         arrays = {name: data[name].astype(np.int64 if data[name].dtype.kind == "i" else np.float64) for name in data}
     for rows in ("weights", "j_regressor"):  # rounded to single precision in the file

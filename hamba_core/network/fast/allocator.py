@@ -9,7 +9,7 @@ _LARGEST_IN_HEAP = 1 << 25  # bytes, the most that glibc allows
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep up to 1 GiB of freed memory instead of giving it back at once; whether that is possible.
+    """Let this process keep up to 1 GiB of freed memory instead of giving it back at once, and return whether it can.
 
     A forward pass on a CPU frees tensors of some MB that the next layer asks for again. By default glibc gives them
     back to the system in between, and every page has to be cleared and mapped anew: a tenth of the time of one hand.

@@ -1,4 +1,4 @@
-"""Whatever depends on weights alone, computed once: for inference.
+"""Folding computes once, for inference, whatever depends on weights alone.
 
 Batch norms go into the convolutions before them or become one multiply-add, the two position embeddings are summed, the
 graph's softmax and the scans' -exp(A_logs) are taken. On a GPU each of these is a kernel of its own for every batch.
@@ -40,7 +40,7 @@ class FoldedGraphLayer(nn.Module):
 
 @torch.no_grad()
 def fold(network: nn.Module) -> None:
-    """Fold a network with its weights, in place. It gives what it gave, and cannot be trained or saved any more."""
+    """Fold a network with its weights, in place. It computes what it did, and cannot be trained or saved any more."""
     for module in network.modules():
         if isinstance(module, Backbone):
             module.register_buffer("positions", module.summed_positions(), persistent=False)
@@ -56,7 +56,7 @@ def fold(network: nn.Module) -> None:
 
 
 def _scale(convolution: nn.Conv1d | nn.Conv2d, scale: Tensor, shift: Tensor) -> None:
-    """Have a convolution give its output channels scaled and shifted."""
+    """Make a convolution give its output channels scaled and shifted."""
     weight, bias = convolution.weight, cast(Tensor, convolution.bias)
     scaled = weight.float() * scale.view(-1, *[1] * (weight.ndim - 1))
     convolution.weight = nn.Parameter(scaled.to(weight.dtype), requires_grad=False)
@@ -64,7 +64,7 @@ def _scale(convolution: nn.Conv1d | nn.Conv2d, scale: Tensor, shift: Tensor) -> 
 
 
 def _scale_and_shift(norm: BatchNorm) -> tuple[Tensor, Tensor]:
-    """What a batch norm does to each channel in evaluation."""
+    """Return what a batch norm does to each channel in evaluation."""
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     scale = norm.weight / torch.sqrt(variance + norm.eps)
     return scale, norm.bias - mean * scale

@@ -19,10 +19,10 @@ _POINTWISE = ([0, 0], [1, 1], [1, 1], 1)
 
 
 class PackedLinear(nn.Module):
-    """A linear layer for inference on a CPU, with an exact GELU after it if wished. Cannot be saved or trained.
+    """A linear layer for inference on a CPU, with an exact GELU after it if wished. It cannot be saved or trained.
 
     The weights are ordered at the first call, and the layer's own ones are let go then. The order is the one for the
-    backbone's number of tokens a picture; with another number of them it is as right, and may be slow.
+    backbone's number of tokens a picture; with another number of them results are as right, and may be slow.
     """
 
     def __init__(self, layer: Linear, *, gelu: bool) -> None:
@@ -46,7 +46,7 @@ class PackedLinear(nn.Module):
 
 
 def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this processor and this build of torch have the kernels for weights of this dtype."""
+    """Return whether this processor and this build of torch have the kernels for weights of this dtype."""
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not (x86 and onednn and hasattr(torch.ops.mkldnn, "_convolution_pointwise")):

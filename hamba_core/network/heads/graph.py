@@ -35,13 +35,13 @@ class SemanticGraphConvolution(nn.Module):
         return itself + self.mixing() @ offered + self.bias
 
     def products(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What each joint keeps of its own features, and what it offers its neighbours: (B, 21, C) each, float32."""
+        """Return what each joint keeps of its own features and what it offers its neighbours, (B, 21, C), float32."""
         products = torch.matmul(x.transpose(0, 1).to(self.W.dtype), self.W).transpose(1, 2)  # (2, B, 21, C)
         itself, offered = products.float().unbind()
         return itself, offered
 
     def mixing(self) -> Tensor:
-        """(21, 21): row j holds how much joint j takes of each neighbour."""
+        """Return weights (21, 21): row j holds how much joint j takes of each neighbour."""
         nothing = self.e_1.new_full((1, JOINTS * JOINTS), -torch.inf)
         logits: Tensor = nothing.scatter(1, self.places, self.e_1)
         weights: Tensor = logits.view(JOINTS, JOINTS).softmax(1)

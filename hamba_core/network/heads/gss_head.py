@@ -10,7 +10,7 @@ from hamba_core.network.state_space import VSSDecoder
 
 
 class GSSDecoder(VSSDecoder):
-    """As a VSS decoder, on a column of 22 tokens; before each stage the joints' tokens go through the hand's graph."""
+    """A VSS decoder on a column of 22 tokens: before each stage the joints' tokens go through the hand's graph."""
 
     def __init__(self, settings: DecoderConfiguration) -> None:
         super().__init__(settings)
@@ -19,7 +19,7 @@ class GSSDecoder(VSSDecoder):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens (B, 22, C), joints first and the global one last -> (B, 22, C)."""
+        """Take tokens (B, 22, C), the joints' first and the global one last, to (B, 22, C)."""
         for graph, stage in zip(self.gcn_layers, self.layers, strict=True):
             x = torch.cat([graph(x[:, :JOINTS]), x[:, JOINTS:]], 1)
             x = stage(x[:, :, None])[:, :, 0]
@@ -36,7 +36,10 @@ class GSSHead(nn.Module):
         self.readout = Readout(3 * settings.width + 2 * JOINTS)
 
     def forward(self, joint_tokens: Tensor, global_token: Tensor, joints_2d: Tensor) -> HandParameters:
-        """Tokens (B, 512, 21) and (B, 512), and joints (B, 21, 2) in [-0.5, 0.5] over the crop."""
+        """Estimate hands from the joints' tokens (B, 512, 21), a global one (B, 512), and joints (B, 21, 2).
+
+        The joints lie in [-0.5, 0.5] over the crop.
+        """
         joint_tokens, global_token = joint_tokens.float(), global_token.float()
         tokens = torch.cat([joint_tokens.mT, global_token[:, None]], 1)
         mean = self.decoder(tokens).mean(1)

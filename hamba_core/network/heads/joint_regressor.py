@@ -16,7 +16,7 @@ class JointRegressor(nn.Module):
         self.readout = Readout(settings.width)
 
     def forward(self, features: Tensor) -> HandParameters:
-        """Features (B, 512, 16, 12)."""
+        """Estimate hands from features (B, 512, 16, 12)."""
         decoded = self.decoder(features.float().permute(0, 2, 3, 1))
         parameters: HandParameters = self.readout(decoded.mean((1, 2)))
         return parameters

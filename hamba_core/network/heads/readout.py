@@ -28,7 +28,7 @@ class Readout(nn.Module):
         self.deccam = nn.Linear(width, 3)
 
     def forward(self, features: Tensor) -> HandParameters:
-        """(B, width), float32."""
+        """Read hands out of features (B, width), float32."""
         pose = self.init_hand_pose + self.decpose(features)
         return HandParameters(
             rotations=rotations_from_6d(pose.view(-1, 16, 6)),
@@ -38,7 +38,7 @@ class Readout(nn.Module):
 
 
 def rotations_from_6d(numbers: Tensor) -> Tensor:
-    """(..., 6), two columns of a matrix one after the other -> rotations (..., 3, 3).
+    """Convert (..., 6), two columns of a matrix one after the other, to rotations (..., 3, 3).
 
     Zhou et al., "On the Continuity of Rotation Representations in Neural Networks", CVPR 2019.
     """

@@ -25,7 +25,7 @@ _TOLERANCE = 1e-4  # of a kernel's scans, as a share of the largest number
 
 
 class SS2D(nn.Module):
-    """Scan a map in four directions and sum what they give. The scans and what feeds them are float32."""
+    """It scans a map in four directions and sums what they give. The scans and what feeds them are float32."""
 
     scan_kernel: ScanKernel = "associative"
     A: Tensor | None  # `decay_rates`, where the network is folded
@@ -56,7 +56,7 @@ class SS2D(nn.Module):
         return projected
 
     def plain_scans(self, x: Tensor, kernel: SequenceScan) -> Tensor:
-        """The sum of the four scans over a map (B, H, W, inner)."""
+        """Return the sum of the four scans over a map (B, H, W, inner)."""
         batch, height, width, inner = x.shape
         orders = [x.flatten(1, 2), x.transpose(1, 2).flatten(1, 2)][: self.orders]
         forward = torch.stack(orders, 1)
@@ -72,7 +72,7 @@ class SS2D(nn.Module):
         return by_row + by_order[:, 1].reshape(batch, width, height, inner).transpose(1, 2)
 
     def fused_scans(self, x: Tensor) -> Tensor:
-        """The same on CUDA with one kernel for the scans. What feeds them is computed in the map's own order."""
+        """Return the same on CUDA with one kernel for the scans. What feeds them is computed in the map's own order."""
         from hamba_core.network.state_space.cross_scan import cross_scan
 
         inner, rank = x.shape[-1], self.splits[0]
@@ -85,7 +85,7 @@ class SS2D(nn.Module):
         return y.sum(1).view(x.shape)
 
     def decay_rates(self) -> Tensor:
-        """A (4, inner, N), negative."""
+        """Return A (4, inner, N), negative: the rates at which the states decay."""
         return -torch.exp(self.A_logs).view(self.directions, -1, self.A_logs.shape[1])
 
 

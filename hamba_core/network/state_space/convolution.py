@@ -7,12 +7,12 @@ from torch.nn import functional
 
 
 def has_fused_convolution() -> bool:
-    """Whether causal-conv1d is installed, the kernel that serves maps of one column on CUDA."""
+    """Return whether causal-conv1d is installed, the kernel that serves maps of one column on CUDA."""
     return find_spec("causal_conv1d") is not None
 
 
 def depthwise_3x3_silu(x: Tensor, convolution: nn.Conv2d, fused: bool = False) -> Tensor:
-    """SiLU of a depthwise 3x3 convolution with padding 1: (B, H, W, C) -> (B, H, W, C).
+    """Compute SiLU of a depthwise 3x3 convolution with padding 1: (B, H, W, C) -> (B, H, W, C).
 
     On a map of one column all but the kernel's middle column meets padding: that is a convolution of width 3 along
     the rows. `fused` uses causal-conv1d for it, where that is installed (CUDA only).

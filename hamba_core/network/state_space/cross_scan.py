@@ -20,8 +20,8 @@ _WARPS = 8
 def cross_scan(x: Tensor, features: Tensor, delta: Tensor, bias: Tensor, A: Tensor, D: Tensor) -> Tensor:
     """Scan maps x (b, H, W, c) in four directions: (b, 4, H * W, c), each direction's answers at their places.
 
-    All float32. `features` (b, H * W, 4, rank + 2 N) end with B and C for each direction, `delta` (4, b, H * W, c) has
-    softplus and `bias` (4, c) still to come; `A` (4, c, N), `D` (4, c). Not differentiable.
+    All are float32. `features` (b, H * W, 4, rank + 2 N) end with B and C for each direction, `delta` (4, b, H * W, c)
+    has softplus and `bias` (4, c) still to come; `A` is (4, c, N), `D` (4, c). It is not differentiable.
     """
     batch, height, width, channels = x.shape
     length, state = height * width, A.shape[-1]

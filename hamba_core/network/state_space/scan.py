@@ -21,7 +21,7 @@ from torch import Tensor
 from hamba_core.errors import DependencyError
 
 SequenceScan = Literal["reference", "associative", "walk", "mamba-ssm"]
-"""Those that scan any sequence."""
+"""Kernels that scan any sequence."""
 
 ScanKernel = Literal["reference", "associative", "walk", "mamba-ssm", "triton"]
 
@@ -109,10 +109,11 @@ def _by_recurrence(
 
 
 def linear_recurrence(decay: Tensor, source: Tensor) -> Tensor:
-    """h_t = decay_t h_{t-1} + source_t with h_{-1} = 0, along dimension 2, of any length, in ceil(log2 L) levels.
+    """Return h_t = decay_t h_{t-1} + source_t with h_{-1} = 0, along dimension 2, in ceil(log2 L) levels.
 
-    Two steps of the recurrence are one step with decay a_1 a_0 and source a_1 b_0 + b_1. Pairs of places are joined
-    like that, the half as long recurrence gives every second place, and one more step gives the places between.
+    L may be any length. Two steps of the recurrence are one step with decay a_1 a_0 and source a_1 b_0 + b_1. Pairs of
+    places are joined like that, the half as long recurrence gives every second place, and one more step gives the
+    places between.
     """
     length = source.shape[2]
     if length == 1:
@@ -128,7 +129,7 @@ def linear_recurrence(decay: Tensor, source: Tensor) -> Tensor:
 
 
 def walked_recurrence(decay: Tensor, source: Tensor) -> Tensor:
-    """As `linear_recurrence`, step by step; differentiable once."""
+    """Return what `linear_recurrence` does, computed step by step; it is differentiable once."""
     states: Tensor = _WalkedRecurrence.apply(decay, source)
     return states
 

@@ -13,7 +13,7 @@ SCHEMAS_FILE: Final = Path(__file__).parents[1] / "foxglove_schemas.bin"
 
 
 def make_schemas() -> bytes:
-    """A serialized FileDescriptorSet with everything these messages are made of, dependencies first."""
+    """Return a serialized FileDescriptorSet with everything these messages are made of, dependencies first."""
     from foxglove_schemas_protobuf import CameraCalibration_pb2, FrameTransform_pb2, SceneUpdate_pb2
     from google.protobuf.descriptor import FileDescriptor
     from google.protobuf.descriptor_pb2 import FileDescriptorSet

@@ -52,7 +52,7 @@ def make_task_file(wheel: Path, task_file: Path = HAND_LANDMARKER) -> None:
 
 
 def _aligned_entry(name: str, offset: int) -> zipfile.ZipInfo:
-    """An entry whose local header starts at this offset and whose content then starts at a multiple of _ALIGNMENT."""
+    """Return an entry whose local header starts at this offset and whose content is aligned to _ALIGNMENT."""
     entry = zipfile.ZipInfo(name)  # made by name, it has a fixed date
     entry.create_system = 3  # Unix, wherever it is made
     content_offset = offset + _LOCAL_HEADER_SIZE + len(name) + _EXTRA_HEADER.size

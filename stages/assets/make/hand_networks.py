@@ -59,7 +59,7 @@ class _Writer:
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
 
     def weight(self, name: str, values: NDArray[Any]) -> str:
-        """A constant; what float16 holds is kept in float16 and widened when the network is loaded."""
+        """Add a constant; what float16 holds is kept in float16 and widened when the network is loaded."""
         from onnx import TensorProto, numpy_helper
 
         halves = values.astype(np.float16) if values.dtype == np.float32 else None
@@ -72,7 +72,7 @@ class _Writer:
 
 
 def landmark_network(tflite: bytes) -> bytes:
-    """The landmark network, ONNX. Outputs as `stages.detection.hand_network` names them."""
+    """Return the landmark network, ONNX. Outputs are named as `stages.detection.hand_network` names them."""
     graph = _read(tflite)
     writer = _Writer()
     _begin(writer, graph)
@@ -99,7 +99,7 @@ def landmark_network(tflite: bytes) -> bytes:
 
 
 def palm_network(tflite: bytes) -> bytes:
-    """The palm network, ONNX: for each anchor the raw `boxes` (N, 2016, 18) and `scores` (N, 2016)."""
+    """Return the palm network, ONNX: for each anchor the raw `boxes` (N, 2016, 18) and `scores` (N, 2016)."""
     graph = _read(tflite)
     writer = _Writer()
     _begin(writer, graph)
@@ -137,7 +137,7 @@ def _read(tflite: bytes) -> _Graph:
 
 
 def _begin(writer: _Writer, graph: _Graph) -> None:
-    """From `crops` (N, rows, columns, 3), bytes, to the network's own input, 0 to 1."""
+    """Take `crops` (N, rows, columns, 3), bytes, to the network's own input, 0 to 1."""
     from onnx import TensorProto
 
     writer.add("Transpose", ["crops"], "planes", perm=[0, 3, 1, 2])
@@ -218,7 +218,7 @@ def _convolve(writer: _Writer, graph: _Graph, operator: _Operator) -> None:
 
 
 def _before(options: Any, output: str) -> str:
-    """The name of a result before the activation that TensorFlow Lite fuses with it."""
+    """Return the name of a result before the activation that TensorFlow Lite fuses with it."""
     return f"{output}_linear" if options.fusedActivationFunction else output
 
 
@@ -249,7 +249,7 @@ def _finished(writer: _Writer, graph: _Graph, outputs: dict[str, tuple[int, ...]
 
 
 def make_networks(task_file: Path = HAND_LANDMARKER) -> dict[Path, bytes]:
-    """What each file holds."""
+    """Return what each file holds."""
     with zipfile.ZipFile(task_file) as archive:
         return {
             LANDMARK_NETWORK: landmark_network(archive.read("hand_landmarks_detector.tflite")),

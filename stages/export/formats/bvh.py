@@ -44,7 +44,7 @@ def export_bvh(
 
 
 def _rows_at_ticks(track: Track, rig: Rig, selection: Selection) -> NDArray[np.intp]:
-    """The row nearest to each frame of the file, (frames,)."""
+    """Return the row nearest to each frame of the file, (frames,)."""
     ticks = selection.start + np.arange(round((selection.end - selection.start) * selection.rate) + 1) / selection.rate
     middles = (rig.pts[:-1] + rig.pts[1:]) / 2
     rows = np.searchsorted(middles, ticks)
@@ -60,7 +60,7 @@ def _rows_at_ticks(track: Track, rig: Rig, selection: Selection) -> NDArray[np.i
 
 
 def _write(file: TextIO, track: Track, rig: Rig, rows: NDArray[np.intp], rate: float) -> Iterator[float]:
-    """Write a track, and give now and then which share of it is written."""
+    """Write a track, and yield now and then which share of it is written."""
     free = bool(rig.moves[1:].any())
     file.write("HIERARCHY\n" + "\n".join(_hierarchy(rig, free)))
     file.write(f"\nMOTION\nFrames: {len(rows)}\nFrame Time: {1 / rate:.9f}\n")
@@ -78,12 +78,12 @@ def _write(file: TextIO, track: Track, rig: Rig, rows: NDArray[np.intp], rate: f
 
 
 def _channels(bone: int, free: bool) -> tuple[str, ...]:
-    """What is given of a bone in each frame. A channel of place stands in the place of the offset, as tools have it."""
+    """Return what is given of a bone in each frame. A channel of place takes the offset's place, as tools have it."""
     return (_PLACE if free or bone == 0 else ()) + (_TURN if bone in TURNING else ())
 
 
 def _channel_values(places: Array, angles: Array, free: bool) -> Array:
-    """Offsets (N, 21, 3) and angles (N, 21, 3) as the values (N, channels) of all bones' channels."""
+    """Return offsets (N, 21, 3) and angles (N, 21, 3) as the values (N, channels) of all bones' channels."""
     both = np.concatenate([places, angles], -1)
     chosen = np.array([[free or bone == 0] * 3 + [bone in TURNING] * 3 for bone in range(21)])
     values: Array = both[:, chosen]
@@ -91,7 +91,7 @@ def _channel_values(places: Array, angles: Array, free: bool) -> Array:
 
 
 def _hierarchy(rig: Rig, free: bool, bone: int = 0) -> Iterator[str]:
-    """The lines that describe a bone and all that hang on it; `free` where bones change in length.
+    """Return the lines that describe a bone and all that hang on it; `free` where bones change in length.
 
     A tip is an end site, which cannot move: where it has to, it is a joint, with an end site a little farther on.
     """

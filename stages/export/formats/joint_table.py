@@ -28,7 +28,7 @@ _LINE: Final = "%d,%s,%d,%s,%.3f," + ",".join(["%.6f"] * 63 + ["%.2f"] * 42) + "
 def export_csv(
     selection: Selection, folder: Path, settings: ExportSettings, on_progress: Callable[[float], None]
 ) -> list[Path]:
-    """Write one table with all tracks. Of single pictures it has names in the place of times."""
+    """Write one table with all tracks. For single pictures it has names in the place of times."""
     path = folder / f"{selection.recording.path.stem}.csv"
     rows_in_all, done = sum(track.rows for track in selection.tracks), 0
     with path.open("w", newline="") as file:
@@ -52,10 +52,10 @@ def _lines_of(track: Track) -> Iterator[tuple[float, str]]:
 
 
 def _quoted(text: str) -> str:
-    """As a field of CSV (RFC 4180)."""
+    """Return a text as a field of CSV (RFC 4180)."""
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
 
 
 def _trust(row: Rows) -> tuple[bool, str]:
-    """Whether the hand was seen, and its quality, empty where nobody knows."""
+    """Return whether the hand was seen, and its quality, empty where nobody knows."""
     return bool(row["seen"] >= 0.5), "" if np.isnan(row["quality"]) else f"{row['quality']:.3f}"

@@ -35,7 +35,7 @@ def export_obj(
 
 
 def ply_vertices(vertices: AnyFloats, normals: AnyFloats, faces: int) -> bytes:
-    """Header and vertices (V, 3) with normals (V, 3), float32, of a binary PLY file with so many faces."""
+    """Return header, vertices (V, 3) and normals (V, 3), float32, of a binary PLY file with so many faces."""
     header = [
         "ply",
         "format binary_little_endian 1.0",
@@ -50,21 +50,21 @@ def ply_vertices(vertices: AnyFloats, normals: AnyFloats, faces: int) -> bytes:
 
 
 def ply_faces(faces: AnyInts) -> bytes:
-    """What follows them: the faces (F, 3)."""
+    """Return what follows the vertices: the faces (F, 3)."""
     records = np.empty(len(faces), _PLY_FACE)
     records["count"], records["corners"] = 3, faces
     return records.tobytes()
 
 
 def obj_vertices(vertices: AnyFloats, normals: AnyFloats, faces: int) -> bytes:
-    """The beginning of an OBJ file: vertices (V, 3), to a thousandth of a millimetre, and normals (V, 3)."""
+    """Return the beginning of an OBJ file: vertices (V, 3), to a thousandth of a millimetre, and normals (V, 3)."""
     points, directions = "v %.6f %.6f %.6f\n" * len(vertices), "vn %.4f %.4f %.4f\n" * len(normals)
     text = points % tuple(vertices.ravel().tolist()) + directions % tuple(normals.ravel().tolist())
     return b"# hamba-stream: metres, y up\n" + text.encode()
 
 
 def obj_faces(faces: AnyInts) -> bytes:
-    """Its end: the faces (F, 3)."""
+    """Return the end of an OBJ file: the faces (F, 3)."""
     corners = np.repeat(faces + 1, 2, 1)  # OBJ counts from 1; a vertex and its normal have the same number
     return ("f %d//%d %d//%d %d//%d\n" * len(faces) % tuple(corners.ravel().tolist())).encode()
 

@@ -18,7 +18,7 @@ from stages.export.settings import ExportSettings
 from stages.export.tracks import HAND_FIELDS, ROW, Selection, Track
 
 RENAMED: Final = {"frame": "frames"}
-"""Fields of a row that are called otherwise in the file."""
+"""Fields of a row that have another name in the file."""
 
 _BLOCK: Final = 256  # rows
 
@@ -28,7 +28,7 @@ def export_npz(
 ) -> list[Path]:
     """Write one file with all tracks: `<track>_<side>/<field>`, and what is said once.
 
-    Of single pictures each field is one array of all hands, in the order of the pictures, and `picture` says where in
+    For single pictures each field is one array of all hands, in the order of the pictures, and `picture` says where in
     `pictures` each of them is.
     """
     path = folder / f"{selection.recording.path.stem}.npz"
@@ -49,12 +49,12 @@ def export_npz(
 
 
 def name_of(track: Track) -> str:
-    """As in "3_left"."""
+    """Return a track's name in the file, as in "3_left"."""
     return f"{track.id}_{track.side}"
 
 
 def write_pictures(selection: Selection, path: Path, on_progress: Callable[[float], None]) -> None:
-    """The file for single pictures."""
+    """Write the file for single pictures."""
     tracks = selection.tracks
     places = {picture.frame: place for place, picture in enumerate(selection.pictures)}
     rows = np.concatenate([track.read(0, 1) for track in tracks])
@@ -100,7 +100,7 @@ def _said_once(selection: Selection) -> dict[str, NDArray[Any]]:
 
 
 def _write_column(member: "BinaryIO | Any", track: Track, name: str) -> None:
-    """One field of all rows, as an .npy file."""
+    """Write one field of all rows as an .npy file."""
     if name == "vertices":
         dtype, shape = np.dtype("<f4"), (track.vertices, 3)
     else:

@@ -36,7 +36,7 @@ JOINTS: Final = (
       for finger in FINGERS
       for part in (_THUMB_PARTS if finger == "thumb" else _FINGER_PARTS)),
 )  # fmt: skip
-"""As XrHandJointEXT, in its order."""
+"""The names of XrHandJointEXT, in its order."""
 
 VALID: Final = 0b0011
 """XR_SPACE_LOCATION_ORIENTATION_VALID_BIT | XR_SPACE_LOCATION_POSITION_VALID_BIT"""
@@ -81,7 +81,7 @@ def export_openxr(
 
 
 def _hands_of(track: Track) -> Iterator[tuple[float, tuple[int, str, dict[str, Any]]]]:
-    """A track's moments, each with its frame's number, its picture's name and the hand as it is written."""
+    """Yield a track's moments, each with its frame's number, its picture's name and the hand as it is written."""
     closing: Array | None = None
     for block, meshes in track.blocks():
         there = block["valid"]
@@ -114,7 +114,7 @@ def _hands_of(track: Track) -> Iterator[tuple[float, tuple[int, str, dict[str, A
 
 
 def joints_26(joints: NDArray[np.floating]) -> Array:
-    """Our joints (..., 21, 3) -> OpenXR's (..., 26, 3), in any frame; the palm is amid the middle metacarpal."""
+    """Take our joints (..., 21, 3) to OpenXR's (..., 26, 3), in any frame; the palm is amid the middle metacarpal."""
     found = joints[..., _TURNED_WITH, :].astype(np.float64)
     wrist = joints[..., 0, :]
     for number, (name, ours) in enumerate(zip(JOINTS, _OURS, strict=True)):
@@ -125,7 +125,7 @@ def joints_26(joints: NDArray[np.floating]) -> Array:
 
 
 def radii_of(joints: NDArray[np.floating], vertices: NDArray[np.floating]) -> Array:
-    """Distances (26,) m from joints (21, 3) to the skin (V, 3). A tip, which lies on the skin, has its bone's."""
+    """Return distances (26,) m from joints (21, 3) to the skin (V, 3). A tip, which lies on it, has its bone's."""
     distances: Array = np.linalg.norm(joints_26(joints)[:, None] - vertices, axis=2).min(1)
     for number, name in enumerate(JOINTS):
         if name.endswith("_TIP"):
@@ -134,19 +134,19 @@ def radii_of(joints: NDArray[np.floating], vertices: NDArray[np.floating]) -> Ar
 
 
 def _generic_radii() -> Array:
-    """Those of the generic hand, for a recording without vertices."""
+    """Return the radii of the generic hand, for a recording without vertices."""
     model = load_generic_hand()
     return radii_of(model.rest_joints_21(np.zeros(10)), model.v_template)
 
 
 def _finger_of(name: str) -> str:
-    """The finger whose metacarpal a joint lies along: the palm's and the wrist's is the middle one."""
+    """Return the finger whose metacarpal a joint lies along: the palm's and the wrist's is the middle one."""
     finger = name.partition("_")[0].lower()
     return finger if finger in FINGERS else "middle"
 
 
 def _along(offsets: Array) -> Array:
-    """Which way (N, 26, 3) each joint's bone goes, in the axes of what it turns with, from offsets (N, 21, 3)."""
+    """Return which way (N, 26, 3) bones go, in the axes of what they turn with, from offsets (N, 21, 3)."""
     ends = []
     for name, ours in zip(JOINTS, _OURS, strict=True):
         knuckle = _KNUCKLES[_finger_of(name)]
@@ -156,9 +156,9 @@ def _along(offsets: Array) -> Array:
 
 
 def _closing_axes(offsets: Array, side: Side) -> Array:
-    """The axes (26, 3) about which joints close, of a hand of this side, from its bones' offsets (21, 3).
+    """Return the axes (26, 3) about which joints close, of a hand of this side, from its bones' offsets (21, 3).
 
-    They point to the thumb's side of a right hand; those of a left hand, its mirror image, to the little finger's.
+    They point to the thumb's side of a right hand, and to the little finger's of a left hand, its mirror image.
     """
     joints = np.zeros((21, 3))
     for bone, parent in enumerate(JOINT_PARENTS[1:], 1):
@@ -176,7 +176,7 @@ def _closing_axes(offsets: Array, side: Side) -> Array:
 
 
 def _axes(along: Array, closing: Array) -> Array:
-    """The axes (N, 26, 3, 3), as columns, of joints whose bones go (N, 26, 3) and close about (26, 3)."""
+    """Return the axes (N, 26, 3, 3), as columns, of joints whose bones go (N, 26, 3) and close about (26, 3)."""
     z = -along / np.linalg.norm(along, axis=-1, keepdims=True)
     y = np.cross(closing, z)
     y /= np.linalg.norm(y, axis=-1, keepdims=True)

@@ -37,7 +37,7 @@ class Orbit:
 
     @classmethod
     def about(cls, tracks: Iterable[Track], settings: ExportSettings) -> "Orbit":
-        """About the mean of all joints of these tracks, from the settings' `azimuth`, `elevation` and `distance`."""
+        """Make an orbit about the mean of all joints of these tracks, from `azimuth`, `elevation` and `distance`."""
         count, total, lowest = 0, np.zeros(3), -np.inf
         for track in tracks:
             for rows, _ in track.blocks(vertices=False):
@@ -52,12 +52,12 @@ class Orbit:
         return cls(middle, lowest + _UNDER, turn, middle if own else np.array([0, 0, distance]))
 
     def seen(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Points (..., 3) of the recording's camera frame in the frame of the view."""
+        """Return points (..., 3) of the recording's camera frame in the frame of the view."""
         turned: NDArray[np.float64] = (points - self.middle) @ self.R_view_camera.T + self.t_view_middle
         return turned
 
     def picture(self, result: FrameResult, background: Image) -> FrameResult:
-        """The frame as this view shows it. Of its hands only what is drawn is right: joints and vertices."""
+        """Return the frame as this view shows it. Of its hands only what is drawn is right: joints and vertices."""
         hands = (self._hand(hand, result.frame.camera) for hand in result.hands)
         return replace(result, hands=tuple(hand for hand in hands if hand is not None), image=background)
 
@@ -70,7 +70,7 @@ class Orbit:
         return replace(hand, joints=joints.astype(np.float32), vertices=vertices, joints_2d=joints_2d)
 
     def background(self, frame: FrameMeta) -> Image:
-        """What is behind the hands, of this frame's size: a floor of squares, a decimetre wide."""
+        """Return what is behind the hands, of this frame's size: a floor of squares, a decimetre wide."""
         import cv2
 
         shade = np.linspace(0, 1, frame.height)[:, None, None]
@@ -90,7 +90,7 @@ class Orbit:
         return picture
 
     def _floor_lines(self) -> Iterable[Float32Array | NDArray[np.float64]]:
-        """Lines (N, 3) of the floor in the recording's camera frame, both ways."""
+        """Return lines (N, 3) of the floor in the recording's camera frame, both ways."""
         x, _, z = np.round(self.middle / _SPACING) * _SPACING
         along = np.arange(-_REACH, _REACH + 1e-9, _SPACING / 2)
         for across in np.arange(-_REACH, _REACH + 1e-9, _SPACING):

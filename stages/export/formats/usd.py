@@ -111,7 +111,7 @@ class _Hand:
         self._mesh, self._joints = mesh, joints
 
     def write(self, rows: NDArray[Any], vertices: NDArray[np.float32]) -> None:
-        """Samples for those of these rows (N,) and vertices (N, V, 3) in which the hand is there."""
+        """Write samples for those of these rows (N,) and vertices (N, V, 3) in which the hand is there."""
         from pxr import Vt
 
         there = rows["valid"]
@@ -132,5 +132,5 @@ class _Hand:
                 attribute.Set(Vt.Vec3fArray.FromNumpy(array.astype(np.float32)), code)
 
     def _code(self, seconds: float) -> float:
-        """Rounded, so that a frame's is a whole number where frames come at a fixed rate."""
+        """Return a time as a rounded code, so that a frame's is a whole number where frames come at a fixed rate."""
         return round(float(seconds) * self._take.rate, 3)

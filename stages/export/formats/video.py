@@ -56,7 +56,7 @@ def export_mp4(
 
 
 def _pictures(selection: Selection, settings: ExportSettings) -> Iterator[FrameResult]:
-    """The chosen frames with what is to be seen behind the hands."""
+    """Yield the chosen frames with what is to be seen behind the hands."""
     if settings.source is not None:
         yield from _over_source(selection, settings.source)
         return
@@ -70,7 +70,7 @@ def _pictures(selection: Selection, settings: ExportSettings) -> Iterator[FrameR
 
 
 def _chosen(selection: Selection) -> Iterator[FrameResult]:
-    """The recorded frames between the take's start and end, with the hands of its tracks."""
+    """Yield the recorded frames between the take's start and end, with the hands of its tracks."""
     tracks = {(track.id, track.side) for track in selection.tracks}
     for result in selection.recording.results():
         if result.frame.pts > selection.end:
@@ -100,7 +100,7 @@ def _over_source(selection: Selection, name: str) -> Iterator[FrameResult]:
 
 
 def _reopened(name: str, run: RecordedRun) -> Source:
-    """The source, read as it was when it was recorded."""
+    """Return the source, to be read as it was when it was recorded."""
     recorded = run.settings.get("source", {})
     try:
         settings = SourceSettings.model_validate({**recorded, "realtime": False})
@@ -115,7 +115,7 @@ def _reopened(name: str, run: RecordedRun) -> Source:
 
 
 def _matched(selection: Selection, name: str, result: FrameResult, frame: Frame, *, mirrored: bool) -> Image:
-    """The picture of the frame, if it is the recorded one."""
+    """Return the picture of the frame, if it is the recorded one."""
     found, expected = frame.meta, result.frame
     if found.index != expected.index:
         raise _mismatch(selection, name, result, f"the source's next one is {found.index}")

@@ -1,4 +1,4 @@
-"""A hand as animators have it: rest pose, bones, normals, looks."""
+"""A hand as animators use it: rest pose, bones, normals, looks."""
 
 import lazy_loader
 

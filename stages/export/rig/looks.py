@@ -10,12 +10,12 @@ from stages.export.tracks import Track
 
 
 def name_of(track: Track) -> str:
-    """As in "hand 1 left", with the name of its picture before it where it is of a single one."""
+    """Return a name as in "hand 1 left", after the name of its picture if it is in a single one."""
     return f"{track.picture} hand {track.id} {track.side}".lstrip()
 
 
 def linear_colours(tracks: Sequence[Track]) -> list[list[float]]:
-    """A colour for each track by its side, linear RGB 0..1. Hands of one side that are there together differ."""
+    """Return a colour for each track by its side, linear RGB 0..1. Hands of one side that meet differ."""
     colours, ranks = [], [0] * len(tracks)
     for i, track in enumerate(tracks):
         taken = {ranks[j] for j, other in enumerate(tracks[:i]) if other.side == track.side and _meet(track, other)}

@@ -1,4 +1,4 @@
-"""The hand that a skeleton moves: mesh, joints and weights at rest, out of a hand model. Recordings do not hold it."""
+"""The hand that a skeleton moves: mesh, joints and weights at rest. A hand model gives it, not the recording."""
 
 import logging
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class RestHand:
 
 
 def rest_hand(model: HandModel, betas: Array, side: Side) -> RestHand:
-    """The hand of this shape; a left one is mirrored."""
+    """Return the hand of this shape; a left one is mirrored."""
     vertices, joints = model.v_template + model.shapedirs @ betas, model.rest_joints_21(betas)
     vertices, joints = (mirrored_points(points, side) for points in (vertices, joints))
     weights = np.pad(model.weights / model.weights.sum(1, keepdims=True), ((0, 0), (0, 5)))  # nothing hangs on tips
@@ -43,7 +43,7 @@ def rest_hand(model: HandModel, betas: Array, side: Side) -> RestHand:
 
 
 def recorded_hand_model(name: str, file: Path | None) -> HandModel:
-    """The hand model of a recording by the name in it; MANO's is read from the user's file.
+    """Return the hand model of a recording by the name in it; MANO's is read from the user's file.
 
     Raises HandModelError where it is not to be had.
     """
@@ -65,5 +65,5 @@ def recorded_hand_model(name: str, file: Path | None) -> HandModel:
 
 
 def licence_of(name: str) -> str | None:
-    """What a file that contains this hand model's mesh has to say, if anything is known."""
+    """Return what a file that contains this hand model's mesh has to say, if anything is known."""
     return {"generic": _GENERIC_LICENCE, "mano": _MANO_LICENCE}.get(name)

@@ -40,7 +40,7 @@ class BonePoses(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Rig:
-    """What is known of a track once it was read through. Made by `rigs_of`."""
+    """What is known of a track once it was read through. `rigs_of` makes it."""
 
     pts: Array  # (rows,) s
     runs: tuple[tuple[int, int], ...]  # rows start..stop in which the hand is there, in order
@@ -52,7 +52,7 @@ class Rig:
 
 
 def bone_poses(rows: Rows, side: Side) -> BonePoses:
-    """The bones of these rows (N,), in which the hand is there."""
+    """Return the bones' poses in these rows (N,), in which the hand is there."""
     tips = np.broadcast_to(np.eye(3), (len(rows), 5, 3, 3))
     own = np.concatenate([rows["global_orient"][:, None], rows["hand_pose"], tips], 1).astype(np.float64)
     rotations = mirrored_rotations(own[:, JOINTS_FROM_MODEL], side)
@@ -67,7 +67,7 @@ def bone_poses(rows: Rows, side: Side) -> BonePoses:
 
 
 def rigs_of(selection: Selection, *, one_shape: bool = False) -> list[tuple[Track, Rig]]:
-    """The tracks in which a hand is ever there. Raises SourceError where there are none."""
+    """Return the tracks in which a hand is ever there. Raises SourceError where there are none."""
     rigs = [(track, rig) for track in selection.tracks if (rig := _rig_of(track, selection, one_shape)).runs]
     if not rigs:
         raise SourceError(
@@ -110,14 +110,14 @@ def _rig_of(track: Track, selection: Selection, one_shape: bool) -> Rig:
 
 
 def _on_frames(pts: Array, selection: Selection) -> Array:
-    """The rows' times, at whole frames from the take's start where its pace is even; files round them."""
+    """Return the rows' times, at whole frames from the take's start where its pace is even; files round them."""
     frames = np.round((pts - selection.start) * selection.rate)
     even = np.abs((pts - selection.start) * selection.rate - frames).max(initial=0) < _UNEVEN
     return selection.start + frames / selection.rate if even and (np.diff(frames) > 0).all() else pts
 
 
 def poses_of(track: Track, rig: Rig) -> Iterator[BonePoses]:
-    """Blocks of the bones of all rows, in order; while the hand is away they stay as they were."""
+    """Yield the bones of all rows, block by block, in order; while the hand is away they stay as they were."""
     first = rig.runs[0][0]
     before = track.read(first, first + 1)
     for block, _ in track.blocks(vertices=False):
@@ -129,7 +129,7 @@ def poses_of(track: Track, rig: Rig) -> Iterator[BonePoses]:
 
 
 def _of_one_shape(poses: BonePoses, rig: Rig) -> BonePoses:
-    """The same with the rig's bones; as much farther from the camera as they are longer, so in place in the picture."""
+    """Return the poses with the rig's bones, as much farther away as they are longer: the same in the picture."""
     knuckles = [bone for bone, parent in enumerate(JOINT_PARENTS) if parent == 0]
     palm = np.linalg.norm(poses.offsets[:, knuckles], axis=2).sum(1)
     offsets = np.broadcast_to(rig.offsets, poses.offsets.shape).copy()
@@ -138,7 +138,7 @@ def _of_one_shape(poses: BonePoses, rig: Rig) -> BonePoses:
 
 
 def spans_of(rig: Rig, selection: Selection) -> list[tuple[float, float]]:
-    """From and until when the hand is there, seconds from the take's start; without end where it stays to the last."""
+    """Return from when to when the hand is there, s from the take's start; without end where it stays to the last."""
     spans = []
     for start, stop in rig.runs:
         # A track's last frame lasts as long as any other.

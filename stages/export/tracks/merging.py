@@ -12,10 +12,10 @@ T = TypeVar("T")
 def merge_by_time(
     tracks: Sequence[Track], hands_of: Callable[[Track], Iterator[tuple[float, T]]]
 ) -> Iterator[tuple[float, list[T]]]:
-    """Each moment (s) at which there are hands, with what `hands_of` makes of them, in the order of tracks.
+    """Yield each moment (s) at which there are hands, with what `hands_of` makes of them, in the order of tracks.
 
-    `hands_of` gives the moments of one track, rising. It is asked when the track's time comes, so that what is held is
-    that of the hands which are there at once.
+    `hands_of` gives the moments of one track, rising. It is asked when the track's time comes, so that no more is held
+    than the hands which are there at once.
     """
     waiting = sorted(range(len(tracks)), key=lambda number: tracks[number].first_pts, reverse=True)
     heads: list[tuple[float, int]] = []

@@ -21,7 +21,7 @@ _ROTATIONS: Final = ("global_orient", "hand_pose")
 
 
 def resampled(selection: Selection, rate: float, folder: Path) -> Selection:
-    """The same take with `rate` rows a second, at the same moments in all tracks, in files in this folder.
+    """Return the take with `rate` rows a second, at the same moments in all tracks, in files in this folder.
 
     The moments are the take's start and every 1 / rate seconds from there; a row's `frame` counts them. A row between
     two of which one is without the hand is without it too.
@@ -63,7 +63,7 @@ def _resample(track: Track, start: float, rate: float, folder: Path) -> Track:
 def _between(
     rows: Rows, vertices: Float32Array, before: NDArray[np.intp], after: NDArray[np.intp], times: NDArray[np.float64]
 ) -> tuple[Rows, Float32Array]:
-    """Rows and vertices at these times (N,), each between two of the given ones."""
+    """Return rows and vertices at these times (N,), each between two of the given ones."""
     a, b = rows[before], rows[after]
     span = b["pts"] - a["pts"]
     fraction = np.divide(times - a["pts"], span, out=np.zeros_like(times), where=span > 0).clip(0, 1)

@@ -50,7 +50,7 @@ _BUFFERED: Final = 256  # rows of a track that are kept back, so that files are 
 _BLOCK: Final = 256  # rows
 
 Rows = NDArray[Any]
-"""Structured, of dtype `ROW`."""
+"""A structured array of dtype `ROW`."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ class Track:
     picture: str = ""  # the name of the picture that it is in, of single pictures
 
     def read(self, start: int, stop: int) -> Rows:
-        """Rows start..stop, of dtype `ROW`."""
+        """Return rows start..stop, of dtype `ROW`."""
         return np.fromfile(self.path, ROW, max(0, stop - start), offset=start * ROW.itemsize)
 
     def read_vertices(self, start: int, stop: int) -> Float32Array:
-        """Vertices (N, V, 3) m of rows start..stop; NaN where the hand is not there."""
+        """Return vertices (N, V, 3) m of rows start..stop; NaN where the hand is not there."""
         numbers = 3 * self.vertices
         count = max(0, min(stop, self.rows) - start)
         if not numbers:
@@ -80,7 +80,7 @@ class Track:
         return read.reshape(-1, self.vertices, 3)
 
     def blocks(self, size: int = _BLOCK, *, vertices: bool = True) -> Iterator[tuple[Rows, Float32Array]]:
-        """All rows and their vertices, so many at a time; (N, 0, 3) vertices where none are wanted."""
+        """Yield all rows and their vertices, so many at a time; (N, 0, 3) vertices where none are wanted."""
         for start in range(0, self.rows, size):
             rows = self.read(start, start + size)
             yield rows, self.read_vertices(start, start + size) if vertices else np.empty((len(rows), 0, 3), np.float32)
@@ -108,7 +108,7 @@ class Selection:
     pictures: tuple[Picture, ...] = ()  # of single pictures all that were chosen; then each track is a hand in one
 
     def check_vertices(self, otherwise: str = "") -> None:
-        """Raises SourceError where the recording has no meshes; `otherwise` is what else there is to do."""
+        """Raise SourceError where the recording has no meshes; `otherwise` is what else there is to do."""
         if not all(track.vertices for track in self.tracks):
             raise SourceError(
                 f"{self.recording.path}: expected the vertices of all hands in the recording, found hands without; "
@@ -172,11 +172,11 @@ class FrameLog:
 
     @property
     def count(self) -> int:
-        """How many frames."""
+        """The number of frames."""
         return self._written + len(self._waiting)
 
     def add(self, frame: FrameMeta) -> None:
-        """One more."""
+        """Add a frame."""
         if not self.count:
             self.first_pts = frame.pts
         self.last_pts = frame.pts
@@ -185,7 +185,7 @@ class FrameLog:
             self._flush()
 
     def rows(self, start: int, stop: int) -> Rows:
-        """Frames start..stop of those added, as rows without a hand."""
+        """Return frames start..stop of those added, as rows without a hand."""
         self._flush()
         return np.fromfile(self._path, ROW, stop - start, offset=start * ROW.itemsize)
 
@@ -197,7 +197,7 @@ class FrameLog:
 
 
 class TrackWriter:
-    """Puts one track's rows into its files."""
+    """It puts one track's rows into its files."""
 
     def __init__(self, folder: Path, track_id: int, side: Side, vertices: int, picture: str = "") -> None:
         self._id, self._side, self._vertices, self._picture = track_id, side, vertices, picture
@@ -211,7 +211,7 @@ class TrackWriter:
         self._first_pts = self._last_pts = 0.0
 
     def add(self, frames: FrameLog, frame: FrameMeta, hand: Hand) -> None:
-        """A hand of the frame that comes next in `frames`."""
+        """Add a hand of the frame that comes next in `frames`."""
         at = frames.count
         for start in range(self._next, at, _BLOCK) if self._next >= 0 else ():
             away = frames.rows(start, min(at, start + _BLOCK))
@@ -227,7 +227,7 @@ class TrackWriter:
         self.append(row, hand.vertices[None] if meshed else self._no_meshes(1))
 
     def append(self, rows: Rows, meshes: Float32Array) -> None:
-        """These rows (N,) and vertices (N, V, 3) come next."""
+        """Append these rows (N,) and vertices (N, V, 3)."""
         if not len(rows):
             return
         if not self._count:
@@ -248,7 +248,7 @@ class TrackWriter:
             self._rows, self._meshes = [], []
 
     def finish(self) -> Track:
-        """The track that was written."""
+        """Finish the files and return the track that was written."""
         self.flush()
         vertices = self._vertices if self._meshed else 0
         return Track(
@@ -260,7 +260,7 @@ class TrackWriter:
 
 
 def empty_row(frame: FrameMeta) -> Rows:
-    """A row (1,) without a hand."""
+    """Return a row (1,) without a hand."""
     row, camera = _NO_HAND.copy(), frame.camera
     row["frame"], row["pts"], row["camera"] = frame.index, frame.pts, (camera.fx, camera.fy, camera.cx, camera.cy)
     return row
@@ -280,7 +280,7 @@ def _is_chosen(hand: Hand, settings: ExportSettings) -> bool:
 
 
 def _rate(recording: Recording, frames: FrameLog) -> float:
-    """The source's nominal rate, else the measured one."""
+    """Return the source's nominal rate, else the measured one."""
     if recording.run.source.fps:
         return recording.run.source.fps
     span = frames.last_pts - frames.first_pts

@@ -1,4 +1,4 @@
-"""Makes `generic_hand.npz` from the WebXR generic hand.
+"""Make `generic_hand.npz` from the WebXR generic hand.
 
     python -m hamba_core.hand.generic_hand.make.generic_hand path/to/right.glb
 
@@ -44,7 +44,7 @@ REGRESSED_FROM = 100
 
 
 def make(path: Path) -> dict[str, Any]:
-    """The model's arrays, by the names of `HandModel`'s fields. Raises HandModelError."""
+    """Return the model's arrays, by the names of `HandModel`'s fields. Raises HandModelError."""
     hand = read_skinned_mesh(path)
     joints_21 = np.stack([hand.joints[hand.joint_names.index(webxr_name(name))] for name in JOINT_NAMES])
     joints_21 = joints_21 @ R_model_glb.T
@@ -75,7 +75,7 @@ def make(path: Path) -> dict[str, Any]:
 
 
 def webxr_name(joint: str) -> str:
-    """WebXR's name of one of the 21 joints, which is also that of the bone that starts there."""
+    """Return WebXR's name of one of the 21 joints, which is also that of the bone that starts there."""
     if joint == "wrist":
         return joint
     finger, _, number = joint.partition("_")
@@ -86,7 +86,7 @@ def webxr_name(joint: str) -> str:
 
 
 def model_weights(hand: SkinnedMesh) -> Array:
-    """Weights (V, 16): what the GLB gives to the fingers' metacarpals is the wrist's."""
+    """Return weights (V, 16), in which the fingers' metacarpals of the GLB count as the wrist."""
     column_of = {webxr_name(name): column for column, name in enumerate(MODEL_JOINT_NAMES)}
     weights = np.zeros((len(hand.vertices), 16))
     for name, share in zip(hand.joint_names, hand.weights.T, strict=True):
@@ -95,7 +95,7 @@ def model_weights(hand: SkinnedMesh) -> Array:
 
 
 def flattened(vertices: Array, joints_21: Array, weights: Array) -> tuple[Array, Array]:
-    """The hand opened flat: every bone turned the shortest way into its direction in `FLAT`."""
+    """Return the hand opened flat: every bone is turned the shortest way into its direction in `FLAT`."""
     world = np.tile(np.eye(3), (16, 1, 1))
     for column, name in enumerate(MODEL_JOINT_NAMES[1:], 1):
         across, palmar = np.radians(FLAT.get(name) or FLAT[name.partition("_")[0]])
@@ -117,7 +117,7 @@ def flattened(vertices: Array, joints_21: Array, weights: Array) -> tuple[Array,
 
 
 def rotation_between(start: Array, end: Array) -> Array:
-    """The shortest rotation (3, 3) that takes one direction to another, not opposite, one (Rodrigues' formula)."""
+    """Return the shortest rotation (3, 3) that takes a direction to another, not opposite, one (Rodrigues' formula)."""
     start, end = start / np.linalg.norm(start), end / np.linalg.norm(end)
     x, y, z = np.cross(start, end)
     K = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
@@ -125,7 +125,7 @@ def rotation_between(start: Array, end: Array) -> Array:
 
 
 def fingertip_faces(faces: Int64Array, vertices: Array, joints_21: Array) -> NDArray[np.bool_]:
-    """Which faces (F,) lie on the farther part of a last bone."""
+    """Return which faces (F,) lie on the farther part of a last bone."""
     marked = np.zeros(len(faces), bool)
     centres = vertices[faces].mean(1)
     for last in range(3, 21, 4):
@@ -136,7 +136,7 @@ def fingertip_faces(faces: Int64Array, vertices: Array, joints_21: Array) -> NDA
 
 
 def tip_vertices(vertices: Array, weights: Array, joints_21: Array) -> Int64Array:
-    """The vertex (5,) of each finger that lies farthest along its last bone, on the side of the pad."""
+    """Return the vertex (5,) of each finger that lies farthest along its last bone, on the side of the pad."""
     flexion = dict(zip(MODEL_JOINT_NAMES[1:], flexion_axes(joints_21), strict=True))
     tips = []
     for finger in FINGERS:
@@ -151,9 +151,9 @@ def tip_vertices(vertices: Array, weights: Array, joints_21: Array) -> Int64Arra
 
 
 def regressor(vertices: Array, shapedirs: Array, joints: Array, joint_shapedirs: Array) -> Array:
-    """Weights (16, V), not negative, that give the joints from near vertices, for every shape.
+    """Return weights (16, V), not negative, that give the joints from near vertices, for every shape.
 
-    For each joint the most even weights among those that meet the template's joint and its ten displacements.
+    For each joint they are the most even ones among those that meet the template's joint and its ten displacements.
     Raises HandModelError where they miss one by more than a tenth of a millimetre.
     """
     result = np.zeros((16, len(vertices)))

@@ -1,4 +1,4 @@
-"""Reads the one skinned mesh of a binary glTF file."""
+"""Read the one skinned mesh of a binary glTF file."""
 
 import json
 import struct
@@ -27,7 +27,7 @@ class SkinnedMesh:
 
 
 def read_skinned_mesh(path: Path) -> SkinnedMesh:
-    """The first primitive of the first mesh, vertices at the same place welded. Raises HandModelError."""
+    """Return the first primitive of the first mesh, its vertices welded where places agree. Raises HandModelError."""
     data = path.read_bytes()
     if data[:4] != b"glTF":
         raise HandModelError(f"{path}: expected a binary glTF file (.glb), found another format; give right.glb")

@@ -1,4 +1,4 @@
-"""Refines a part of a triangle mesh, so that it curves where its triangles were too large to."""
+"""Refine a part of a triangle mesh, so that it curves where its triangles were too large to."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from hamba_core.hand.meshes import vertex_normals
 def refined(
     vertices: Array, faces: Int64Array, weights: Array, marked: NDArray[np.bool_]
 ) -> tuple[Array, Int64Array, Array]:
-    """Vertices, faces and weights with a new vertex on every edge of the marked faces (F,).
+    """Return vertices, faces and weights with a new vertex on every edge of the marked faces (F,).
 
     Old vertices stay. A new one lies midway on the cubic curve that leaves both ends at right angles to their normals
     (curved PN triangles, Vlachos et al., I3D 2001); its weights are the mean of both ends'. Faces
@@ -33,7 +33,7 @@ def refined(
 
 
 def _split(face: tuple[int, ...], new_vertex: dict[tuple[int, int], int]) -> list[tuple[int, int, int]]:
-    """The triangles that take the place of a face some of whose edges have a new vertex; the winding is kept."""
+    """Return the triangles that take the place of a face some of whose edges have a new vertex; the winding is kept."""
     middles = [new_vertex.get((min(p, q), max(p, q))) for p, q in zip(face, face[1:] + face[:1], strict=True)]
     # Cut off each corner between two new vertices; what is left is a polygon, and triangles fan out over it.
     parts, rest = [], []

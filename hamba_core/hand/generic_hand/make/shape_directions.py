@@ -30,10 +30,10 @@ WRIST_SHARE = 0.4
 
 
 def shape_directions(points: Array, weights: Array, joints_21: Array) -> Array:
-    """Displacements (N, 3, 10) of points of the rest hand for a unit of each direction.
+    """Return displacements (N, 3, 10) of points of the rest hand for a unit of each direction.
 
-    points (N, 3) skin or joints; weights (N, 16) how much each belongs to each bone; joints_21 (21, 3) the rest
-    joints. The frame is the model's: fingers along -x, back of the hand +y, thumb's side +z.
+    `points` (N, 3) are skin or joints, `weights` (N, 16) say how much each belongs to each bone, and `joints_21`
+    (21, 3) are the rest joints. The frame is the model's: fingers along -x, back of the hand +y, thumb's side +z.
     """
     return np.stack([_direction(name, points, weights, joints_21) * UNIT[name] for name in SHAPE_DIRECTIONS], -1)
 
@@ -61,7 +61,7 @@ def _direction(name: str, points: Array, weights: Array, joints_21: Array) -> Ar
 
 
 def _palm_change(name: str, points: Array, joints_21: Array) -> Array:
-    """The palm's own displacement (N, 3) at points, for a relative change of 1."""
+    """Return the palm's own displacement (N, 3) at points, for a relative change of 1."""
     wrist, knuckles = joints_21[0], joints_21[[5, 9, 13, 17]]
     result = np.zeros_like(points)
     length = wrist[0] - knuckles[:, 0].mean()

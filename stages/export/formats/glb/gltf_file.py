@@ -40,17 +40,17 @@ class GltfFile:
         self._elements: dict[Kind, list[bytes]] = {}
 
     def add(self, kind: Kind, **element: Any) -> int:
-        """The index of this new element; what is none is left out."""
+        """Add an element and return its index; its properties that are None are left out."""
         elements = self._elements.setdefault(kind, [])
         elements.append(msgspec.json.encode({key: value for key, value in element.items() if value is not None}))
         return len(elements) - 1
 
     def array(self, values: AnyArray, target: int | None = None, *, bounds: bool = False) -> int:
-        """The accessor of an array (N, ...), written now; `bounds` states its least and most."""
+        """Write the accessor of an array (N, ...) now and return its index; `bounds` states its least and most."""
         return self.arrays(values[None], target, bounds=bounds)[0]
 
     def arrays(self, values: AnyArray, target: int | None = None, *, bounds: bool = False) -> list[int]:
-        """The accessors of K arrays (K, N, ...) that lie one behind the other, written now."""
+        """Write the accessors of K arrays (K, N, ...) that lie one behind the other now, and return their indices."""
         start, view = self._reserve(values.nbytes, target, values[0, 0].nbytes if target == VERTEX_DATA else None)
         self._write(start, values)
         accessors = []
@@ -65,7 +65,7 @@ class GltfFile:
         return accessors
 
     def column(self, *shape: int) -> "Column":
-        """An accessor of float32 of this shape (N, ...) that is filled later, block by block."""
+        """Return an accessor of float32 of this shape (N, ...) that is filled later, block by block."""
         start, view = self._reserve(4 * prod(shape))
         return Column(self, self._accessor(np.dtype(np.float32), shape, view), start)
 
@@ -113,14 +113,14 @@ class GltfFile:
 
 
 class Column:
-    """An accessor that is filled block by block. Made by `GltfFile.column`."""
+    """An accessor that is filled block by block. `GltfFile.column` makes it."""
 
     def __init__(self, file: GltfFile, accessor: int, start: int) -> None:
         self.accessor = accessor
         self._file, self._end = file, start
 
     def append(self, block: AnyArray) -> None:
-        """The next elements (N, ...)."""
+        """Append the next elements (N, ...)."""
         values = block.astype(np.float32)
         self._file._write(self._end, values)
         self._end += values.nbytes

@@ -16,7 +16,7 @@ from stages.export.rig import R_FILE_CAMERA, Rig, spans_of
 from stages.export.tracks import Selection, Track
 
 _STRETCH: Final = 60
-"""Targets of a mesh. Graphics cards take at least 256."""
+"""Targets that a mesh may have. Graphics cards take at least 256."""
 
 BYTES_A_VERTEX: Final = 24
 """Of a frame: its place and its normal."""
@@ -33,7 +33,7 @@ def add_morphed_hand(
     material: int,
     on_rows: Callable[[int], None],
 ) -> list[int]:
-    """The nodes of the scene that show this track. `on_rows` is told how many rows were written."""
+    """Add the nodes that show this track, and return them. `on_rows` is told how many rows were written."""
     indices = file.array(faces.astype(np.uint32).ravel(), INDICES)
     weights: dict[int, int] = {}
     nodes: list[int] = []
@@ -62,7 +62,7 @@ def add_morphed_hand(
 
 
 def _stretches(first: int, last: int) -> Iterator[tuple[int, int]]:
-    """First and last row of each; the last is the first of the next, so that there is no seam between them."""
+    """Return first and last row of each; the last is the first of the next, so that there is no seam between them."""
     for start in range(first, max(last, first + 1), _STRETCH):
         yield start, min(start + _STRETCH, last)
 
@@ -70,7 +70,7 @@ def _stretches(first: int, last: int) -> Iterator[tuple[int, int]]:
 def _add_shapes(
     file: GltfFile, vertices: NDArray[np.float32], faces: NDArray[np.integer]
 ) -> tuple[dict[str, int], list[dict[str, int]]]:
-    """Attributes of the first of these meshes (N, V, 3), camera frame, and the others as targets relative to it."""
+    """Add the first of these meshes (N, V, 3), camera frame, as attributes, the others as targets relative to it."""
     attributes: dict[str, int] = {}
     targets: list[dict[str, int]] = [{} for _ in vertices[1:]]
     places = vertices @ R_FILE_CAMERA

@@ -43,7 +43,7 @@ def add_skinned_hand(
     material: int,
     on_rows: Callable[[int], None],
 ) -> list[int]:
-    """The nodes of the scene that show this track. `on_rows` is told how many rows were written."""
+    """Add the nodes that show this track, and return them. `on_rows` is told how many rows were written."""
     hand = rest_hand(model, rig.betas, track.side)
     axes = bone_axes(hand.joints)
     first = _along_bones(next(poses_of(track, rig)), axes)
@@ -65,9 +65,9 @@ def add_skinned_hand(
 
 
 def bone_axes(joints: Array) -> Array:
-    """Axes (21, 3, 3), columns x, y, z, of the bones of a hand at rest (21, 3): y to the next joint, x across it.
+    """Return axes (21, 3, 3), columns x, y, z, of bones at rest (21, 3): y to the next joint, x across it.
 
-    The wrist's y goes to the middle finger's knuckle, a tip's on as the bone before it.
+    The wrist's y goes to the middle finger's knuckle, and a tip's goes on as the bone before it.
     """
     at = dict(zip(JOINT_NAMES, joints, strict=True))
     across, palm = at["index_1"] - at["little_1"], at["middle_1"] - at["wrist"]
@@ -85,7 +85,7 @@ def bone_axes(joints: Array) -> Array:
 
 
 def _along_bones(poses: BonePoses, axes: Array) -> BonePoses:
-    """The same poses between these axes; the first is the forearm's, in the place of the wrist."""
+    """Return the same poses between these axes; the first is the forearm's, in the place of the wrist."""
     parents = list(JOINT_PARENTS[1:])
     rotations, offsets = poses.rotations @ axes, poses.offsets.copy()
     rotations[:, 1:] = axes[parents].transpose(0, 2, 1) @ rotations[:, 1:]
@@ -95,7 +95,7 @@ def _along_bones(poses: BonePoses, axes: Array) -> BonePoses:
 
 
 def _add_bones(file: GltfFile, rig: Rig, first: BonePoses) -> tuple[int, list[int]]:
-    """The nodes of the forearm and of the 21 bones, joint order, posed as when the hand first comes."""
+    """Add the nodes of the forearm and of the 21 bones, joint order, posed as when the hand first comes."""
     rotations = to_quaternion(first.rotations[0])
     offsets = first.offsets[0]
     nodes = [-1] * 21
@@ -140,9 +140,9 @@ def _animate(
 
 
 def _add_mesh(file: GltfFile, hand: RestHand, box: Array, name: str, material: int) -> int:
-    """The mesh at rest, with the weights of all its bones, four to a set, the largest first.
+    """Add the mesh at rest, with the weights of all its bones, four to a set, the largest first.
 
-    Two vertices more, which are in no face, hang on the forearm, as far from it as the hand ever goes from anywhere:
+    Two more vertices, which are in no face, hang on the forearm, as far from it as the hand ever goes from anywhere:
     three.js judges whether a mesh is in view by where its vertices were when it first came.
     """
     vertices = np.concatenate([hand.vertices, box]).astype(np.float32)
@@ -167,7 +167,7 @@ def _add_mesh(file: GltfFile, hand: RestHand, box: Array, name: str, material: i
 
 
 def _continuous(quaternions: Array, before: Array | None) -> Array:
-    """The same rotations (N, 21, 4), each quaternion on the side of the one before: a curve without jumps."""
+    """Return the same rotations (N, 21, 4), each quaternion on the side of the one before: a curve without jumps."""
     if before is None:
         before = quaternions[0]
     steps = np.concatenate([before[None], quaternions])
