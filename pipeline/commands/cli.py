@@ -87,3 +87,7 @@ def main() -> None:
     mend_streams()
     log_to_terminal()
     leave(status_with_output(run_app(app, sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 from stages.contract import Stage
 from stages.packets import Choice, Frame, FrameMeta, FrameResult
 from stages.reconstruction import shared_network, uses_network
-from stages.sources.intrinsics import CameraModel
+from stages.sources.lens.intrinsics import CameraModel
 
 if TYPE_CHECKING:
     from pipeline.face.pictures import Picture

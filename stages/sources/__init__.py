@@ -86,8 +86,8 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
     if paths.is_folder(text):
         return _images(text, paths.pictures_in_folder(text), settings, stream)
     path = paths.readable_file(text)
-    from stages.sources.images import is_still
-    from stages.sources.picture_file import PictureFileSource, form_of
+    from stages.sources.pictures.images import is_still
+    from stages.sources.pictures.picture_file import PictureFileSource, form_of
 
     form = form_of(path)
     if form is not None:
@@ -101,7 +101,7 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
 
 def _listed(names: Sequence[str], settings: SourceSettings, stream: str) -> Source:
     from stages.sources import paths
-    from stages.sources.images import ImagesSource
+    from stages.sources.pictures.images import ImagesSource
 
     if not names:
         raise SourceError("expected the names of pictures, found none")
@@ -119,6 +119,6 @@ def are_pictures(names: Sequence[str]) -> bool:
 
 
 def _images(text: str, paths: Sequence[Path], settings: SourceSettings, stream: str) -> Source:
-    from stages.sources.images import ImagesSource
+    from stages.sources.pictures.images import ImagesSource
 
     return ImagesSource(text, paths, settings, stream)

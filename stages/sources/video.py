@@ -15,9 +15,9 @@ from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
 from stages.sources.decoding import NoVideoError, PixelConverter, VideoDecoder, open_container, open_decoder, reason_of
-from stages.sources.framing import FrameMaker
 from stages.sources.headers import gif_pixels, gif_size
-from stages.sources.lens_guess import guess_of_tags
+from stages.sources.lens.framing import FrameMaker
+from stages.sources.lens.lens_guess import guess_of_tags
 from stages.sources.paths import readable_file
 from stages.sources.settings import SourceSettings
 from stages.sources.timestamps import Timeline

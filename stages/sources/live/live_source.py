@@ -18,7 +18,7 @@ from threading import Event, Thread
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import EndOfStream, Source
 from stages.packets import Choice, Frame, Image, SourceInfo
-from stages.sources.framing import FrameMaker
+from stages.sources.lens.framing import FrameMaker
 from stages.sources.settings import SourceSettings
 from stages.sources.timestamps import Timeline
 

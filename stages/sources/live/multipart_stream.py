@@ -1,7 +1,7 @@
 """Pictures that a camera sends over HTTP one after another, as parts of one answer (MJPEG).
 
-FFmpeg makes the connection and gives the bytes as they come; the parts are told apart by `stages.sources.multipart`,
-which takes what browsers take. Each picture is due when it arrived: such a stream has no times of its own.
+FFmpeg makes the connection and gives the bytes as they come; `stages.sources.pictures.multipart`, which takes what
+browsers take, tells the parts apart. Each picture is due when it arrived: such a stream has no times of its own.
 """
 
 import time
@@ -13,9 +13,9 @@ from hamba_core.errors import SourceError
 from stages.packets import Choice
 from stages.sources.decoding import PixelConverter, open_container, reason_of
 from stages.sources.live.live_source import Picture, Session
-from stages.sources.multipart import Parts, begins_multipart
+from stages.sources.pictures.multipart import Parts, begins_multipart
+from stages.sources.pictures.still_decoding import decoded
 from stages.sources.settings import SourceSettings
-from stages.sources.still_decoding import decoded
 
 _HEAD_BYTES = 2048
 _MAX_UNDECODED = 100  # pictures in a row

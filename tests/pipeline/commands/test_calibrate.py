@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.commands.cli import app
 from pipeline.terminal import run_app
-from stages.sources.calibration_file import load_calibration
+from stages.sources.lens.calibration_file import load_calibration
 
 
 def hamba(*arguments: str | Path) -> int:

@@ -12,7 +12,7 @@ from hamba_core.errors import ConfigurationError, SourceError
 from hamba_core.view import Intrinsics
 from stages.calibration import Board, Solution, Views, charuco, chessboard, draw_charuco, picture_of, solve
 from stages.packets import Frame, FrameMeta, Image
-from stages.sources.calibration_file import load_calibration
+from stages.sources.lens.calibration_file import load_calibration
 
 Array = NDArray[np.float64]
 SIZE = (640, 480)

@@ -10,9 +10,9 @@ from hamba_core.errors import SourceError
 from stages.contract import Source
 from stages.packets import Frame, SourceInfo
 from stages.sources import SourceSettings, source_for
-from stages.sources.images import ImagesSource
 from stages.sources.live.live_source import LiveSource
 from stages.sources.pacing import PacedSource
+from stages.sources.pictures.images import ImagesSource
 from stages.sources.video import VideoSource
 
 Fixture = Callable[..., Any]

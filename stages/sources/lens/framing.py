@@ -4,8 +4,8 @@ import logging
 
 from hamba_core.view import Intrinsics
 from stages.packets import Choice, Frame, FrameMeta, Image
-from stages.sources.intrinsics import CameraModel
-from stages.sources.lens_guess import LensGuess, guess_of_kind
+from stages.sources.lens.intrinsics import CameraModel
+from stages.sources.lens.lens_guess import LensGuess, guess_of_kind
 from stages.sources.settings import SourceSettings
 
 logger = logging.getLogger(__name__)

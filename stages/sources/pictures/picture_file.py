@@ -15,13 +15,13 @@ from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
 from stages.sources.decoding import PixelConverter
-from stages.sources.framing import FrameMaker
 from stages.sources.headers import HEAD_BYTES, still_kind
-from stages.sources.multipart import Parts, begins_multipart
-from stages.sources.picture_runs import is_run, pictures_in
-from stages.sources.pillow_pages import page_count, pages
+from stages.sources.lens.framing import FrameMaker
+from stages.sources.pictures.multipart import Parts, begins_multipart
+from stages.sources.pictures.picture_runs import is_run, pictures_in
+from stages.sources.pictures.pillow_pages import page_count, pages
+from stages.sources.pictures.still_decoding import decoded
 from stages.sources.settings import SourceSettings
-from stages.sources.still_decoding import decoded
 
 logger = logging.getLogger(__name__)
 

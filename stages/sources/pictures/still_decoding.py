@@ -15,7 +15,7 @@ from hamba_core.errors import SourceError
 from stages.packets import Image
 from stages.sources.decoding import PixelConverter, open_container, open_decoder, orientation_of, reason_of
 from stages.sources.headers import StillHeader, still_header
-from stages.sources.pillow_pages import pages
+from stages.sources.pictures.pillow_pages import pages
 from stages.sources.settings import SourceSettings
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from hamba_core.errors import ConfigurationError
 from hamba_core.view import Intrinsics
 from stages.packets import Choice, Image
-from stages.sources.calibration_file import Calibration, load_calibration
-from stages.sources.lens_guess import PICTURES, LensGuess
+from stages.sources.lens.calibration_file import Calibration, load_calibration
+from stages.sources.lens.lens_guess import PICTURES, LensGuess
 from stages.sources.settings import LensSettings
 
 logger = logging.getLogger(__name__)

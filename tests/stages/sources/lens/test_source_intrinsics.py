@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from hamba_core.errors import ConfigurationError
 from hamba_core.view import Intrinsics
 from stages.packets import Image
-from stages.sources.calibration_file import load_calibration
-from stages.sources.intrinsics import CameraModel
-from stages.sources.lens_guess import PICTURES
+from stages.sources.lens.calibration_file import load_calibration
+from stages.sources.lens.intrinsics import CameraModel
+from stages.sources.lens.lens_guess import PICTURES
 from stages.sources.settings import LensSettings
 
 Fixture = Callable[..., Any]

@@ -11,12 +11,12 @@ from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
 from stages.sources.decoding import PixelConverter
-from stages.sources.framing import FrameMaker
 from stages.sources.headers import HEAD_BYTES, StillHeader, still_kind, without_packed_texts
+from stages.sources.lens.framing import FrameMaker
 from stages.sources.paths import readable_file
-from stages.sources.pillow_pages import page_count
+from stages.sources.pictures.pillow_pages import page_count
+from stages.sources.pictures.still_decoding import decoded
 from stages.sources.settings import SourceSettings
-from stages.sources.still_decoding import decoded
 
 logger = logging.getLogger(__name__)
 

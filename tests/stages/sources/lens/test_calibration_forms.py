@@ -9,11 +9,11 @@ import pytest
 
 from hamba_core.errors import ConfigurationError
 from hamba_core.view import Intrinsics
-from stages.sources.calibration_file import load_calibration
-from stages.sources.intrinsics import CameraModel, folded_share
+from stages.sources.lens.calibration_file import load_calibration
+from stages.sources.lens.intrinsics import CameraModel, folded_share
 from stages.sources.settings import LensSettings
 
-PAGE = Path(__file__).parents[3] / "docs" / "calibration.md"
+PAGE = Path(__file__).parents[4] / "docs" / "calibration.md"
 EXAMPLES = re.findall(r"```(?:yaml|text)\n(.*?)```", PAGE.read_text(), re.DOTALL)
 MATRIX = np.array([[912.5, 0, 641.5], [0, 910.25, 358.0], [0, 0, 1]])
 K = "K: [600, 0, 640, 0, 600, 360, 0, 0, 1]\n"

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.packets import Image
 from stages.sources import source_for
-from stages.sources.multipart import Parts
+from stages.sources.pictures.multipart import Parts
 
 Fixture = Callable[..., Any]
 COLOURS = [(220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190)]

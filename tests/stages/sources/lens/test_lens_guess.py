@@ -9,7 +9,7 @@ import pytest
 
 from stages.assets import CLIP
 from stages.sources import source_for
-from stages.sources.lens_guess import NETWORK, PHONE, PICTURES, WEBCAM, guess_of_kind, guess_of_tags
+from stages.sources.lens.lens_guess import NETWORK, PHONE, PICTURES, WEBCAM, guess_of_kind, guess_of_tags
 
 APPLES = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
 

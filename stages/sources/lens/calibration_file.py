@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hamba_core.errors import ConfigurationError
 from hamba_core.untrusted import DocumentError, parse_document, read_text
 from hamba_core.view import Intrinsics
-from stages.sources.calibration_forms import Lens, lens_of_colmap, lens_of_tree
+from stages.sources.lens.calibration_forms import Lens, lens_of_colmap, lens_of_tree
 
 _COEFFICIENTS = {False: (0, 4, 5, 8, 12, 14), True: (4,)}  # by whether it is a fisheye
 
