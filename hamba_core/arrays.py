@@ -13,7 +13,7 @@ AnyFloats = NDArray[np.floating]
 """Numbers of either precision."""
 
 Int32Array = NDArray[np.int32]
-"""What packets carry: the faces of a mesh."""
+"""Whole numbers as packets carry them: the faces of a mesh."""
 Int64Array = NDArray[np.int64]
 """NumPy's own integers: indices, and the faces of a hand model."""
 AnyInts = NDArray[np.integer]
@@ -22,4 +22,4 @@ AnyInts = NDArray[np.integer]
 BoolArray = NDArray[np.bool_]
 """Masks: which elements are meant."""
 AnyArray = NDArray[Any]
-"""Numbers whose kind is told elsewhere, or is looked at."""
+"""Numbers whose kind is known elsewhere, or is found out."""

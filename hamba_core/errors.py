@@ -1,6 +1,6 @@
 """Every error this project raises on purpose.
 
-    HambaError                     what went wrong, in words for the person who has to mend it
+    HambaError                     what went wrong, in words for the person who has to fix it
     ├── ConfigurationError         a setting, an option or a combination of them
     ├── SourceError                a file, camera or stream cannot be opened or read
     │   ├── BrokenSourceError      it broke after frames had come; what came before is kept

@@ -42,13 +42,13 @@ class Source(ABC):
         """
 
     def interrupt(self) -> None:  # noqa: B027 - what opens at once need not be told
-        """From any thread: the run ends, so `open` need not wait any longer; it may raise EndOfStream."""
+        """End an `open` that waits, since the run ends: it may raise EndOfStream. Any thread may call this."""
 
     def close(self) -> None:  # noqa: B027 - nothing to close is a good default
         """Free everything."""
 
     def choices(self) -> tuple[Choice, ...]:
-        """What is in use and why, asked after `open` and at the end."""
+        """Return what is in use and why; asked after `open` and at the end."""
         return ()
 
 
@@ -96,12 +96,12 @@ class Stage(ABC, Generic[In, Out]):
         """Free everything."""
 
     def choices(self) -> tuple[Choice, ...]:
-        """What is in use and why, asked after `open` and at the end."""
+        """Return what is in use and why; asked after `open` and at the end."""
         return ()
 
 
 class Sink(ABC):
-    """A sink takes results. A `with` block closes it; only whoever has a run can open it."""
+    """A sink takes results. A `with` block closes it; only the owner of a run can open it."""
 
     name: str
     spare: bool = False
@@ -109,7 +109,7 @@ class Sink(ABC):
     there that is not spare."""
     patient: bool = False
     """Whether its `write` may wait as long as it likes, since it waits for a person or a program: the runner never
-    gives it up. Whoever it waits for lets it go at the end."""
+    gives it up. The one that it waits for lets it go at the end."""
 
     def __enter__(self) -> Self:
         return self
@@ -132,5 +132,5 @@ class Sink(ABC):
         """Finish files and sockets: what was written stays readable."""
 
     def choices(self) -> tuple[Choice, ...]:
-        """What is in use and why, asked after `open` and at the end."""
+        """Return what is in use and why; asked after `open` and at the end."""
         return ()

@@ -1,4 +1,4 @@
-"""Publish: results over ZeroMQ to whoever listens. `docs/protocol.md` describes what is sent.
+"""Publish results over ZeroMQ to all who listen. `docs/protocol.md` describes what is sent.
 
 Sending never waits: ZeroMQ's own thread delivers, and a subscriber that does not keep up loses messages once its
 bounded queue is full. A loss shows as a gap in `seq`.

@@ -22,7 +22,7 @@ _MOST_BLOCKS: Final = 256
 
 
 def _check_sizes(configuration: object, **largest: float) -> None:
-    """Refuse sizes of a network without end. Raises ConfigurationError."""
+    """Refuse sizes that would make a network without end. Raises ConfigurationError."""
     for name, most in largest.items():
         value = getattr(configuration, name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
@@ -72,12 +72,12 @@ class DecoderConfiguration:
 
     @property
     def inner_width(self) -> int:
-        """Channels of the scans."""
+        """The number of channels of the scans."""
         return int(self.width * self.expansion)
 
     @property
     def mlp_width(self) -> int:
-        """Hidden channels of a block's MLP."""
+        """The number of hidden channels of a block's MLP."""
         return int(self.width * self.mlp_ratio)
 
 
@@ -89,7 +89,7 @@ class HambaConfiguration:
     gss_head: DecoderConfiguration = DecoderConfiguration()
     backbone: BackboneConfiguration = BackboneConfiguration()
     focal_length: float = 5000.0
-    """Of the crop's camera, for a crop of 256 px."""
+    """The focal length of the crop's camera, px, for a crop of 256 px."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     """RGB 0..1 is normalised as (x - mean) / std."""

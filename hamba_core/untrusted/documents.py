@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 import yaml
 
 LARGEST_DOCUMENT: Final = 256 * 1024
-"""Bytes. PyYAML reads so many in a few seconds."""
+"""The largest document that is read, in bytes. PyYAML takes a few seconds for it."""
 DEEPEST: Final = 40
 
 

@@ -82,7 +82,7 @@ _COUNTED: Final = {
     "\x8a": "<B",
     "\x8b": "<i",
 }
-"""Operations whose argument is so many bytes."""
+"""Operations whose argument is a number of bytes."""
 _LINES: Final = frozenset("ILFSVpgc")
 """Operations whose argument is a line; for "c" it is two."""
 _CONSTANTS: Final = {"N": None, "\x88": True, "\x89": False, ")": ()}

@@ -47,7 +47,7 @@ class _DType:
 
 @dataclass(eq=False)
 class _RawArray:
-    """What a pickle says of a numpy.ndarray; told by BUILD."""
+    """What a pickle says of a numpy.ndarray; its BUILD operation tells it."""
 
     shape: tuple[int, ...] = ()
     dtype: _DType = field(default_factory=lambda: _DType("f8"))
@@ -96,7 +96,7 @@ def named(module: str, name: str) -> Name:
 
 
 def new_record(kind: object) -> _Record:
-    """Return an empty record of this class. Raises NotArraysError if the class is none that holds arrays."""
+    """Return an empty record of this class. Raises NotArraysError if it is no class that holds arrays."""
     if not isinstance(kind, Name) or kind not in _KINDS:
         raise NotArraysError(f"expected arrays alone, found an object of {kind_of(kind)}; refused")
     return _Record(_KINDS[kind])

@@ -45,7 +45,7 @@ class CheckpointFile:
         return {name: self._tensors[name].to(dtype) for name, dtype in dtypes.items()}
 
     def drop(self, names: Iterable[str]) -> None:
-        """Hold these tensors no longer."""
+        """Let go of these tensors."""
         for name in names:
             del self._tensors[name]
 

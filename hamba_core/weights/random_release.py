@@ -1,4 +1,4 @@
-"""A release with random weights, for whoever has none and wants to measure or to test: its hands are noise."""
+"""A release with random weights, for users who have none and want to measure or to test: its hands are noise."""
 
 from math import sqrt
 from pathlib import Path

@@ -22,7 +22,7 @@ from hamba_core.network import HambaConfiguration
 from hamba_core.untrusted import parse_json
 
 FORMAT: Final = "hamba-stream weights 1"
-"""Written into the file."""
+"""The name of the format, which stands in the file."""
 
 HAND: Final = "hand/"
 BFLOAT16: Final = "bfloat16/"
@@ -101,7 +101,7 @@ class Entry(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """The tensor's size in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 

@@ -10,7 +10,7 @@ from types import FrameType
 
 
 def _signals() -> tuple[signal.Signals, ...]:
-    """The signals that end a program. `nohup` has the last one ignored, and Windows does not know it."""
+    """Return the signals that end a program. `nohup` has the last one ignored, and Windows does not know it."""
     hang_up = getattr(signal, "SIGHUP", None)
     wanted = hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN
     return (signal.SIGINT, signal.SIGTERM, *((hang_up,) if wanted else ()))

@@ -1,4 +1,4 @@
-"""What is written to a terminal: text, whoever wrote it.
+"""Everything that is written to a terminal is plain text, whoever wrote it.
 
 Names of files, streams and publishers may hold what a terminal obeys: escape sequences that move, hide, colour, name
 the window or make links, and marks that turn the direction of the text. Here they become visible signs. All that

@@ -15,7 +15,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def formats_in(text: str) -> tuple[Format, ...]:
-    """The formats of a list such as "glb,npz". Raises ConfigurationError, with the nearest name, for an unknown one."""
+    """Return the formats of a list such as "glb,npz". Raises ConfigurationError, which names the nearest one."""
     names = list(dict.fromkeys(name.strip().lower() for name in text.split(",")))
     for name in names:
         if name not in FORMATS:
@@ -28,7 +28,7 @@ def formats_in(text: str) -> tuple[Format, ...]:
 
 
 class ExportSettings(StageSettings):
-    """Which hands, in which forms."""
+    """Settings of which hands are exported, and in which forms."""
 
     formats: tuple[Format, ...] = Field(("npz",), min_length=1)
     take: int | None = Field(None, ge=1, description="which of the takes that another program has put into one file")

@@ -24,7 +24,7 @@ _BACKGROUND: Final = (30, 32, 36)
 
 
 class OverlaySettings(StageSettings):
-    """What is drawn."""
+    """Settings of what is drawn."""
 
     enabled: bool = Field(True, description="make the video at all")
     meshes: bool = Field(True, description="draw the hands' surfaces")

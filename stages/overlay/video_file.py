@@ -25,7 +25,7 @@ ENCODERS: Final[dict[str, dict[str, str]]] = {
     "libopenh264": {},
     "mpeg4": {"b": "6000000"},
 }
-"""In order of preference, with their options."""
+"""Encoders in order of preference, with their options."""
 
 _TIME_BASE: Final = Fraction(1, 60_000)  # MPEG-4 allows no finer one than 1 / 65535
 # How colours are coded, in the numbers of ITU-T H.273. The matrix is the one that OpenCV converts with.

@@ -23,7 +23,7 @@ SUMMARY: Final = "hamba"
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """What was known before the first frame."""
+    """What was known of a run before its first frame."""
 
     stream: str
     source: SourceInfo

@@ -29,7 +29,7 @@ _SCHEMAS: Final[dict[wire.Kind, str]] = {"hands": "hamba.Hands", "model": "hamba
 
 
 class RecordingSettings(StageSettings):
-    """What is recorded."""
+    """Settings of what is recorded."""
 
     enabled: bool = Field(True, description="record at all")
     vertices: wire.VertexForm = Field(

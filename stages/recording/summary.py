@@ -93,7 +93,7 @@ class Summary(Sink):
             }
             for (track_id, side), track in self._tracks.items()
         ]
-        # The times of single pictures are none.
+        # Single pictures have no times.
         if run.source.stills:
             seen = {"pictures": self._pictures}
         else:

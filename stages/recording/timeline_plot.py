@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS: Final = 500  # stretches of time; where each has many frames, means are drawn, and the range about them
-_CROWDED: Final = 2  # so many are many
+_CROWDED: Final = 2  # frames in a stretch, from which on it has many
 _AWAY: Final = 0.5  # s without a hand, or frames; after longer ones a line is broken
 _INK, _PALE, _PAPER, _WORK = "#2b2f38", "#e6e8ec", "#ffffff", "#7a8290"
 _STYLE: Final[dict[Any, Any]] = {
@@ -130,7 +130,7 @@ def _draw_tracks(ax: "Axes", lanes: Sequence[tuple[Side, Sequence[TrackOverview]
 
 
 def _draw_line(ax: "Axes", series: Series, stretch: float, colour: str | tuple[float, float, float]) -> None:
-    """Draw a line over time, broken where nothing is; means over stretches of so many s if frames are crowded."""
+    """Draw a line over time, broken where nothing is; if frames are crowded, means over stretches of this many s."""
     pts, values = series.arrays()
     known = np.isfinite(values)
     lines = _Lines(pts[known], *(values[known],) * 3)
@@ -152,7 +152,7 @@ class _Lines(NamedTuple):
 
 
 def _binned(pts: NDArray[np.float64], values: Float32Array, stretch: float) -> _Lines:
-    """Return least, mean and greatest values of stretches of so many s, of those that have any."""
+    """Return least, mean and greatest values of stretches of this many s, of those that have any."""
     number = np.floor(pts / stretch)
     starts = np.flatnonzero(np.diff(number, prepend=-np.inf))
     counts = np.diff(np.r_[starts, len(pts)])
@@ -165,7 +165,7 @@ def _binned(pts: NDArray[np.float64], values: Float32Array, stretch: float) -> _
 
 
 def _broken(lines: _Lines, longest: float) -> _Lines:
-    """Return the values with NaN wherever nothing comes for more than so many seconds."""
+    """Return the values with NaN wherever nothing comes for more than this many seconds."""
     gaps = np.flatnonzero(np.diff(lines.pts) > longest) + 1
     return _Lines(np.insert(lines.pts, gaps, lines.pts[gaps]), *(np.insert(line, gaps, np.nan) for line in lines[1:]))
 

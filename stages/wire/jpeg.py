@@ -3,7 +3,7 @@
 from hamba_core.errors import WireError
 
 MOST_PIXELS = 1 << 25
-"""Of a picture on the wire; publishers make them at most 4096 wide."""
+"""The most pixels of a picture on the wire; publishers make pictures at most 4096 wide."""
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))

@@ -16,21 +16,21 @@ from hamba_core.errors import WireError
 
 VERSION: Final = 2
 OLDEST_VERSION: Final = 1
-"""Its messages are this version's, but for fields that a hand need not have."""
+"""The oldest version that is read: its messages are this version's, but for fields that a hand need not have."""
 FLOATS: Final = ("<f4", "<f2", "<f8")
 INTEGERS: Final = ("<u2", "<i4", "<u4", "|u1")
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
-"""The largest whole number that every language's numbers hold exactly."""
+"""A count, at most as large as every language's numbers hold exactly."""
 Nanoseconds = Annotated[int, Meta(ge=0, lt=2**62)]
-"""Of a monotonic clock: up to 146 years."""
+"""A monotonic clock's time, up to 146 years."""
 UnixNanoseconds = Annotated[int, Meta(gt=-(2**62), lt=2**62)]
 Pixels = Annotated[int, Meta(ge=1, le=2**16)]
 Seconds = Annotated[float, Meta(ge=-1e9, le=1e9)]
 FocalLength = Annotated[float, Meta(ge=1e-3, le=1e9)]
 Offset = Annotated[float, Meta(ge=-1e9, le=1e9)]
 LARGEST_NUMBER: Final = 1e9
-"""Of an array: metres, pixels, parameters."""
+"""The largest number in an array: metres, pixels, parameters."""
 MOST_VERTICES: Final = 10**6
 _MOST = Meta(max_length=1024)
 

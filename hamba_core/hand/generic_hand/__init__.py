@@ -1,4 +1,4 @@
-"""The hand model that ships: a generic hand in MANO's structure, for whoever has no MANO file.
+"""The hand model that ships: a generic hand in MANO's structure, for users who have no MANO file.
 
 It is made by `make/generic_hand.py` from the WebXR generic hand (MIT licence, `LICENSE.txt` beside this).
 """

@@ -12,7 +12,7 @@ import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
 _CHANNELS = 8
-"""Of a program: 32 bytes in a row, the least that a GPU reads."""
+"""Channels that a program takes: 32 bytes in a row, the least that a GPU reads."""
 
 _WARPS = 8
 
@@ -38,7 +38,7 @@ def cross_scan(x: Tensor, features: Tensor, delta: Tensor, bias: Tensor, A: Tens
 
 @triton.jit
 def _two_steps(a_0, b_0, a_1, b_1):  # type: ignore[no-untyped-def]
-    """h -> a_0 h + b_0, then h -> a_1 h + b_1, as one such step."""
+    """Join h -> a_0 h + b_0 and then h -> a_1 h + b_1 into one such step."""
     return a_1 * a_0, a_1 * b_0 + b_1
 
 

@@ -53,7 +53,7 @@ _OURS: Final = (
       for finger in FINGERS
       for i, part in enumerate(_THUMB_PARTS if finger == "thumb" else _FINGER_PARTS, 0 if finger == "thumb" else -1)),
 )  # fmt: skip
-"""Which of our joints each of OpenXR's is; none for those that are interpolated."""
+"""Which of our joints each of OpenXR's is; None for those that are interpolated."""
 
 _TURNED_WITH: Final = [ours or 0 for ours in _OURS]
 """The bone whose rotation each of them has; the palm and the metacarpals do not move against the wrist."""

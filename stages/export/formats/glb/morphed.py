@@ -19,7 +19,7 @@ _STRETCH: Final = 60
 """Targets that a mesh may have. Graphics cards take at least 256."""
 
 BYTES_A_VERTEX: Final = 24
-"""Of a frame: its place and its normal."""
+"""Bytes that a vertex takes in a frame: its place and its normal."""
 
 
 def add_morphed_hand(
