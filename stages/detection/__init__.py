@@ -1,4 +1,4 @@
-"""Detect: the hands in a frame, each with a box, a side and 21 joints."""
+"""The detect stage finds the hands in a frame, each with a box, a side and 21 joints."""
 
 import lazy_loader
 

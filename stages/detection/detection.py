@@ -1,4 +1,4 @@
-"""Find hands in a picture, on the CPU, with MediaPipe's networks."""
+"""The detector finds hands in a picture, on the CPU, with MediaPipe's networks."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -55,13 +55,13 @@ class DetectionSettings(StageSettings):
 
 
 class HandDetection(Stage[Frame, Detections]):
-    """Frames to the hands seen in them, in no particular order and without track ids.
+    """A stage that finds the hands in each frame, in no particular order and without track ids.
 
-    Of each hand: the side, right for pictures that are not mirrored; a score, the network's certainty of the side;
-    21 joints in the picture, px, also outside it; the 21 joints in metres with axes as the camera's (x right, y down,
-    z forward), the origin at the hand's own centre; and the tightest box around the joints in the picture, ungrown,
-    which is what the Hamba network's crop scales up. The detector `onnx` also gives its look at the hand, and in it
-    the network's inner maps if `maps` is set.
+    It gives of each hand: the side, correct for pictures that are not mirrored; a score, the network's certainty of the
+    side; 21 joints in the picture, px, also outside it; the 21 joints in metres with axes as the camera's (x right,
+    y down, z forward), the origin at the hand's own centre; and the tightest box around the joints in the picture,
+    ungrown, which is what the Hamba network's crop scales up. The detector `onnx` also gives its look at the hand, and
+    in it the network's inner maps if `maps` is set.
 
     A mirrored picture (`settings.mirror`) is no picture of the real world: in it a right hand has the shape of a left
     one. It is turned back, with its camera, and the frame that comes out is the turned one.
@@ -136,7 +136,7 @@ class HandDetection(Stage[Frame, Detections]):
 
 
 def without_duplicates(boxes: Sequence[HandBox]) -> tuple[HandBox, ...]:
-    """The hands, of two that have all their joints in the same place only the one with the higher score."""
+    """Return the hands; of two that have all their joints in the same place, only the one with the higher score."""
     kept: list[HandBox] = []
     for box in sorted(boxes, key=lambda box: -box.score):
         if all(joint_distance(box.joints_2d, other.joints_2d) > _DUPLICATE_DISTANCE for other in kept):

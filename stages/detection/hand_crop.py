@@ -1,4 +1,4 @@
-"""Where a hand's crop lies in a picture: a square that is turned so that the hand points up in it, and may be mirrored.
+"""A hand's crop is a square in a picture, turned so that the hand points up in it; it may be mirrored.
 
 Places and sizes are those that MediaPipe's networks were made for (`hand_landmark_landmarks_to_roi`): from the joints
 that hardly move with the fingers, the box along the hand's own direction, twice as large. Pixels have their origin at
@@ -36,7 +36,7 @@ class HandCrop:
 
     @property
     def T_crop_picture(self) -> Array:  # noqa: N802 - a matrix, as in the field
-        """(2, 3): takes pixels of the picture to pixels of the crop."""
+        """The matrix (2, 3) that takes pixels of the picture to pixels of the crop."""
         scale = CROP_SIDE / self.side
         c, s = scale * cos(self.angle), scale * sin(self.angle)
         half = CROP_SIDE / 2
@@ -47,21 +47,21 @@ class HandCrop:
         return T
 
     def cut(self, image: Image) -> Image:
-        """The crop (224, 224, 3) of a picture (H, W, 3); black where it reaches beyond."""
+        """Return the crop (224, 224, 3) of a picture (H, W, 3); black where it reaches beyond."""
         T = self.T_crop_picture
         T[:, 2] += T[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV's pixels have their origin in the first one's centre
-        # Linear also where the picture is much finer than the crop: averaging changed no answer in HD pictures.
+        # It is linear also where the picture is much finer than the crop: averaging changed no answer in HD pictures.
         crop = cv2.warpAffine(image, T, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         return np.asarray(crop)
 
     def to_picture(self, points: ArrayLike) -> Array:
-        """Pixels (..., 2) of the crop -> pixels of the picture."""
+        """Return the pixels of the picture for these pixels (..., 2) of the crop."""
         T = self.T_crop_picture
         moved = np.asarray(points, np.float64) - T[:, 2]
         return moved @ np.linalg.inv(T[:, :2]).T
 
     def axes_to_picture(self, points: ArrayLike) -> Array:
-        """Vectors (..., 3) along the crop's axes -> along the picture's; a mirrored hand becomes the real one."""
+        """Turn vectors (..., 3) along the crop's axes to the picture's axes; a mirrored hand becomes the real one."""
         points = np.array(points, np.float64)
         if self.mirrored:
             points[..., 0] *= -1
@@ -72,7 +72,7 @@ class HandCrop:
 
 
 def crop_around(joints_2d: ArrayLike, *, mirrored: bool = False) -> HandCrop:
-    """The crop for a hand whose joints (21, 2), px, are known."""
+    """Return the crop for a hand whose joints (21, 2), px, are known."""
     joints = np.asarray(joints_2d, np.float64)
     up = upwards(joints)
     length = hypot(*up)
@@ -86,13 +86,13 @@ def crop_around(joints_2d: ArrayLike, *, mirrored: bool = False) -> HandCrop:
 
 
 def upwards(joints: Array) -> Array:
-    """The direction (2,), px, in which a hand with these joints (21, 2) points: from the wrist to the knuckles."""
+    """Return the direction (2,), px, from wrist to knuckles, in which a hand with these joints (21, 2) points."""
     direction: Array = (joints[5] + joints[13]) / 4 + joints[9] / 2 - joints[0]
     return direction
 
 
 def square_around(centre: Array, side: float, up: Array, shift: float = 0.0, *, mirrored: bool = False) -> HandCrop:
-    """The square of this side, px, whose top is where `up` (2,) points; its centre `shift` px further that way."""
+    """Return the square of this side, px, whose top is where `up` (2,) points; its centre is moved `shift` px there."""
     angle = atan2(up[0], -up[1]) if hypot(*up) > 0 else 0.0
     x, y = centre[0] + shift * sin(angle), centre[1] - shift * cos(angle)
     return HandCrop(float(x), float(y), max(float(side), _LEAST_SIDE), angle, mirrored)

@@ -1,5 +1,5 @@
-"""Follow hands with MediaPipe's two networks: the landmark network looks where each hand is expected, the palm network
-searches the picture only while hands are missing.
+"""Hands are followed with MediaPipe's two networks: the landmark network looks where each hand is expected, the palm
+network searches the picture only while hands are missing.
 
 A look is as good as its crop. Here the crop is cut around the last frame's joints, moved on by the hand's motion and
 turned as the hand is; a left hand is shown mirrored, so that it is seen as its mirror image would be.
@@ -38,7 +38,7 @@ class _Followed:
     velocity: Array = field(default_factory=lambda: np.zeros(2))  # px/s
 
     def expected(self, now: float) -> Array:
-        """Joints (21, 2) px where its motion will have taken it."""
+        """Return the joints (21, 2) px where the hand's motion will have taken them."""
         joints: Array = self.sighting.joints_2d + min(now - self.seen_at, _LONGEST_STEP) * self.velocity
         return joints
 
@@ -61,7 +61,7 @@ class HandFollower:
         self, *, most: int = 2, least_palm: float = 0.5, least_presence: float = 0.5, follow: bool = True,
         maps: bool = False,
     ) -> None:  # fmt: skip
-        """`most` hands are followed; `maps` are kept of each look; without `follow` each picture is searched anew."""
+        """Follow `most` hands and keep the `maps` of each look; without `follow`, search each picture anew."""
         self._most, self._least_palm, self._least_presence = most, least_palm, least_presence
         self._follow, self._maps = follow, maps
         self._network, self._palms = HandNetwork(), PalmDetector()
@@ -84,7 +84,7 @@ class HandFollower:
         self._hands = []
 
     def find(self, image: Image, now: float) -> list[HandBox]:
-        """The hands in a picture (H, W, 3) RGB taken `now`, s, which rises from call to call."""
+        """Return the hands in a picture (H, W, 3) RGB taken `now`, s, which rises from call to call."""
         if not self._follow:
             self._hands = []
         self._look_again(image, now)
@@ -101,7 +101,7 @@ class HandFollower:
                 surprise = joint_distance(sighting.joints_2d, hand.expected(now))
                 seen.append((surprise, hand, sighting))
         kept: list[_Followed] = []
-        # Where two see one hand, as when one passes behind the other, it is the one that did not leap there.
+        # Where two see one hand, as when one passes behind the other, the one that did not leap there keeps it.
         for _, hand, sighting in sorted(seen, key=lambda each: each[0]):
             if not _is_among(sighting, [other.sighting for other in kept]):
                 hand.see(sighting, now)
@@ -120,7 +120,7 @@ class HandFollower:
                     self._hands.append(_Followed(sighting, now, 2 * sighting.right - 1))
 
     def _first_look(self, image: Image, palm: Palm) -> Sighting | None:
-        """What is seen in a crop that the palm places, and then, better, in one that the hand's joints place."""
+        """Return what is seen in a crop that the palm places, and then, better, in one that the hand's joints place."""
         (first,) = self._look(image, [palm.crop()])
         if first.look.presence < self._least_presence:
             return None
@@ -137,7 +137,7 @@ def _is_among(sighting: Sighting, others: Sequence[Sighting]) -> bool:
 
 
 def _is_palm_of(palm: Palm, sighting: Sighting) -> bool:
-    """Whether a palm is that of a hand that is followed: its joints are within half a palm of the hand's."""
+    """Return whether a palm belongs to a hand that is followed: its joints are within half a palm of the hand's."""
     joints = sighting.joints_2d[list(PALM_JOINTS)]
     apart = np.linalg.norm(palm.joints - joints, axis=1).mean()
     return bool(apart < 0.5 * max(hand_size(palm.joints), hand_size(joints)))

@@ -1,4 +1,4 @@
-"""Look at crops of hands: MediaPipe's hand-landmark network, run by ONNX Runtime on the CPU.
+"""MediaPipe's hand-landmark network looks at crops of hands; ONNX Runtime runs it on the CPU.
 
     network = HandNetwork()
     look = network.look(crops, maps=True)      # crops (N, 224, 224, 3) uint8 RGB, see `hand_crop`
@@ -55,8 +55,9 @@ class HandNetwork:
         self._session: Any = open_session(LANDMARK_NETWORK, LANDMARK_NETWORK_SHA256)
 
     def look(self, crops: Image, *, maps: bool = False) -> Look:
-        """What it says of crops (N, 224, 224, 3), RGB; also the maps where they are wanted. Crops cost the same each.
+        """Return what the network says of crops (N, 224, 224, 3), RGB; the maps are in it if they are wanted.
 
+        Each crop costs the same.
         Raises PacketError for crops of another shape or type.
         """
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (CROP_SIDE, CROP_SIDE, 3):

@@ -1,4 +1,4 @@
-"""Look at hands in a picture: cut their crops, ask the hand-landmark network, bring its answers into the picture."""
+"""Looking at hands: crops are cut, the hand-landmark network looks at them, its answers are put into the picture."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Sighting(NamedTuple):
     look: HandLook
 
     def box(self) -> HandBox:
-        """The packet; its score is the certainty of the side."""
+        """Return the packet; its score is the certainty of the side."""
         joints = self.joints_2d.astype(np.float32)
         return HandBox(
             side="right" if self.right > 0.5 else "left",
@@ -34,7 +34,7 @@ class Sighting(NamedTuple):
 
 
 def look_at(network: HandNetwork, image: Image, crops: Sequence[HandCrop], *, maps: bool = False) -> list[Sighting]:
-    """What the network sees in crops of a picture (H, W, 3) RGB; with its inner maps where they are wanted.
+    """Return what the network sees in crops of a picture (H, W, 3) RGB, with its inner maps if they are wanted.
 
     A hand whose joints are known from elsewhere, `box`, is looked at in
     `crop_around(box.joints_2d, mirrored=box.side == "left")`.

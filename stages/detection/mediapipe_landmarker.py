@@ -62,12 +62,12 @@ class MediaPipeLandmarker:
 
     @property
     def name(self) -> str:
-        """Which MediaPipe it is, and how it runs."""
+        """The MediaPipe in use and how it runs."""
         mode = "VIDEO" if self._video else "IMAGE"
         return f"MediaPipe Hand Landmarker {self._mediapipe.__version__}, CPU, {mode} mode"
 
     def find(self, image: Image, now: float) -> list[HandBox]:
-        """The hands in a picture (H, W, 3) RGB taken `now`, s, which rises from call to call."""
+        """Return the hands in a picture (H, W, 3) RGB taken `now`, s, which rises from call to call."""
         picture = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         if self._video:
             self._timestamp_ms = max(self._timestamp_ms + 1, round(1000 * now))
@@ -100,7 +100,7 @@ def _hand_box(category: Any, joints: Sequence[Any], world: Sequence[Any], width:
 
 
 def _read_task_file() -> bytes:
-    """The task file, checked, because MediaPipe does not survive every damage. Raises WeightsError."""
+    """Return the task file, checked, because MediaPipe does not survive every damage. Raises WeightsError."""
     try:
         content = HAND_LANDMARKER.read_bytes()
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

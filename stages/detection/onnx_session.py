@@ -1,4 +1,4 @@
-"""A network in ONNX Runtime: one thread, so that it takes no more of a machine than its stage does."""
+"""ONNX Runtime runs a network in one thread, so that it takes no more of a machine than its stage does."""
 
 import hashlib
 import os
@@ -12,11 +12,12 @@ _MEND = "install hamba-stream again, or make the file with stages/assets/make/ha
 
 
 def open_session(path: Path, sha256: str | None, mend: str = _MEND) -> Any:
-    """The `onnxruntime.InferenceSession` of a network. Raises DependencyError, WeightsError.
+    """Return the `onnxruntime.InferenceSession` of a network. Raises DependencyError, WeightsError.
 
-    `sha256` is what the file is known to have; none is for a file of the user's own. `mend` says how to get it right.
+    `sha256` is the digest that the file must have; None is for a file of the user's own. `mend` says what to do if the
+    file is not right.
     """
-    # Left to itself it keeps an identifier and a database in the user's cache, and sends to its makers what it counts.
+    # Otherwise it keeps an identifier and a database in the user's cache, and sends its counts to its makers.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
@@ -33,12 +34,12 @@ def open_session(path: Path, sha256: str | None, mend: str = _MEND) -> Any:
         raise WeightsError(f"{path}: expected a network, found: {error}; {mend}") from error
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None and found != sha256:
-        # ONNX Runtime would run many a damaged network without a word.
+        # ONNX Runtime would run many damaged networks without reporting anything.
         raise WeightsError(f"{path}: expected a file with SHA-256 {sha256}, found {found}; {mend}")
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        # What a file that is no network raises has no base of its own beside Exception.
+        # The errors for a file that is no network have no common base but Exception.
         if type(error).__module__.startswith("onnxruntime"):
             raise WeightsError(f"{path}: expected a network that ONNX Runtime runs, found: {error}; {mend}") from error
         raise

@@ -1,4 +1,4 @@
-"""Find palms in a whole picture: MediaPipe's palm network, run by ONNX Runtime on the CPU.
+"""MediaPipe's palm network finds palms in a whole picture; ONNX Runtime runs it on the CPU.
 
 The network says of each of 2,016 anchors, places on two grids over the picture, how likely a palm is there, its box,
 and seven joints of the hand. What several anchors say of one palm is averaged, weighted by their scores.
@@ -34,7 +34,7 @@ class Palm(NamedTuple):
     joints: Array  # (7, 2): those of PALM_JOINTS
 
     def crop(self) -> HandCrop:
-        """The crop of the whole hand, upright."""
+        """Return the crop of the whole hand, upright."""
         corners = self.box.reshape(2, 2)
         centre, long_side = corners.mean(0), np.ptp(corners, axis=0).max()
         return square_around(centre, _SCALE * long_side, self.joints[2] - self.joints[0], _SHIFT * long_side)
@@ -51,14 +51,14 @@ class PalmDetector:
         self._anchors = np.concatenate([_grid(places, count) for places, count in _GRIDS])  # (2016, 2) 0 to 1
 
     def find(self, image: Image, least_score: float = 0.5) -> list[Palm]:
-        """The palms in a picture (H, W, 3) RGB, the likeliest first."""
+        """Return the palms in a picture (H, W, 3) RGB, the likeliest first."""
         shown, scale, corner = _letterbox(image)
         boxes, logits = self._session.run(["boxes", "scores"], {"crops": shown[None]})
         scores = 1 / (1 + np.exp(-np.clip(logits[0].astype(np.float64), -100, 100)))
         likely = np.flatnonzero(scores >= least_score)
         if not len(likely):
             return []
-        # Of each anchor: the box's centre and size, then the joints; all but the size from the anchor's place.
+        # Each anchor has the box's centre and size, then the joints; all but the size count from the anchor's place.
         numbers = boxes[0, likely].astype(np.float64).reshape(-1, 9, 2) / _SIDE
         anchors = self._anchors[likely]
         centres, sizes = numbers[:, 0] + anchors, numbers[:, 1]
@@ -70,13 +70,13 @@ class PalmDetector:
 
 
 def _grid(places: int, count: int) -> Array:
-    """The anchors (places² · count, 2) of a grid: row by row, `count` at each place."""
+    """Return the anchors (places² · count, 2) of a grid: row by row, `count` at each place."""
     y, x = np.mgrid[:places, :places]
     return np.repeat((np.stack([x, y], -1).reshape(-1, 2) + 0.5) / places, count, 0)
 
 
 def _letterbox(image: Image) -> tuple[Image, float, Array]:
-    """The whole picture in a black square (192, 192, 3); the scale, and the place (2,) of its corner in the square."""
+    """Return the picture in a black square (192, 192, 3), its scale, and the place (2,) of its corner in the square."""
     height, width = image.shape[:2]
     scale = _SIDE / max(height, width)
     columns, rows = max(round(width * scale), 1), max(round(height * scale), 1)
@@ -88,7 +88,7 @@ def _letterbox(image: Image) -> tuple[Image, float, Array]:
 
 
 def _merged(points: Array, scores: Array) -> list[Palm]:
-    """One palm for all boxes that overlap the likeliest one, and so on with the rest."""
+    """Merge all boxes that overlap the likeliest one into one palm, and so on with the rest."""
     palms = []
     left = np.argsort(-scores, kind="stable")
     while len(left):
@@ -103,7 +103,7 @@ def _merged(points: Array, scores: Array) -> list[Palm]:
 
 
 def _overlaps(box: Array, boxes: Array) -> Array:
-    """Intersection over union (N,) of a box (2, 2) with boxes (N, 2, 2), given by two corners."""
+    """Return the intersection over union (N,) of a box (2, 2) with boxes (N, 2, 2), given by two corners."""
     shared = np.clip(np.minimum(box[1], boxes[:, 1]) - np.maximum(box[0], boxes[:, 0]), 0, None).prod(1)
     union = np.clip(box[1] - box[0], 0, None).prod() + np.clip(boxes[:, 1] - boxes[:, 0], 0, None).prod(1) - shared
     overlaps: Array = shared / np.maximum(union, 1e-9)

@@ -1,4 +1,4 @@
-"""Reconstruct: from tracked boxes to hands, by an estimator: the Hamba network or a fit to landmarks."""
+"""The reconstruct stage turns tracked boxes into hands, with an estimator: the Hamba network or a fit to landmarks."""
 
 import lazy_loader
 

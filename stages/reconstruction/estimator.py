@@ -1,4 +1,4 @@
-"""What an estimator is: whatever takes tracked boxes to hands."""
+"""An estimator turns tracked boxes into hands."""
 
 from abc import ABC
 from collections.abc import Callable, Sequence
@@ -7,11 +7,11 @@ from stages.packets import Choice, Detections, Hand
 
 
 class Estimator(ABC):
-    """Called by the reconstruct stage from one thread: `open`, then the work, then `close`.
+    """The base of all estimators. The reconstruct stage calls it from one thread: `open`, then the work, then `close`.
 
-    One of your own overrides `hands`, or `begin` where it gains from several frames at once or works elsewhere, on a
-    GPU. Its hands are posed by the hand model that the run was given. Their vertices may be left out, as (0, 3): the
-    mesh is then made of the parameters where it is needed first.
+    An estimator of your own overrides `hands`, or `begin` if it gains from several frames at once or works elsewhere,
+    on a GPU. Its hands are posed by the hand model that the run was given. Their vertices may be left out, as (0, 3):
+    the mesh is then made from the parameters where it is needed first.
     """
 
     name: str
@@ -28,16 +28,16 @@ class Estimator(ABC):
         """Load what is needed. Raises HambaError."""
 
     def hands(self, detections: Detections) -> tuple[Hand, ...]:
-        """The hands of one frame. Frames come in order of time."""
+        """Return the hands of one frame. Frames come in order of time."""
         raise NotImplementedError(f"{type(self).__name__}: expected an estimator that has `hands` or `begin`")
 
     def begin(self, detections: Sequence[Detections]) -> Callable[[], Sequence[tuple[Hand, ...]]]:
-        """Start on these frames; what it gives waits for the hands of each. Frames come in order of time."""
+        """Start on these frames, in order of time, and return a function that waits for the hands of each."""
         hands = [self.hands(of_frame) for of_frame in detections]
         return lambda: hands
 
     def choices(self) -> tuple[Choice, ...]:
-        """What is in use and why, beyond the estimator's own name."""
+        """Return what is in use and why, beyond the estimator's own name."""
         return ()
 
     def close(self) -> None:  # noqa: B027

@@ -1,4 +1,4 @@
-"""How well a reconstructed hand agrees with what was seen of it, and how well its place is known."""
+"""This module measures how well a hand agrees with what was seen of it, and how well its place is known."""
 
 from math import hypot
 from typing import Final
@@ -18,21 +18,21 @@ a larger hand from a nearer one."""
 
 
 def quality_of(box: HandBox, error: float) -> float:
-    """0..1, from the mean distance between the hand's joints and those detected, as a share of the hand's size.
+    """Return 0..1, from the mean distance between the hand's joints and those detected, as a share of the hand's size.
 
-    Of a hand that was not seen nothing agrees.
+    A hand that was not seen gets 0.
     """
     return 0.0 if box.missed else float(np.clip(1 - error / NO_AGREEMENT, 0, 1))
 
 
 def picture_error(joints_2d: AnyFloats, box: HandBox) -> float:
-    """Mean distance between joints (21, 2) px and those detected, as a share of the hand's size."""
+    """Return the mean distance between joints (21, 2) px and those detected, as a share of the hand's size."""
     apart = joints_2d - box.joints_2d
     return float(np.hypot(apart[:, 0], apart[:, 1]).mean()) / hand_size(box.joints_2d)
 
 
 def translation_std(translation: AnyFloats, box: HandBox, error: float, camera: Intrinsics) -> Float32Array:
-    """Standard deviation (3,) m of a translation (3,) m, along x, y and z.
+    """Return the standard deviation (3,) m of a translation (3,) m, along x, y and z.
 
     Depth is as uncertain as the hand's size and the lens; across the line of sight the lens does not matter, because a
     longer one puts the hand as much farther away as it makes its angle smaller. `error` is that of `quality_of`.

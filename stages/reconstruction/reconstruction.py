@@ -1,4 +1,4 @@
-"""Reconstruct: tracked boxes to hands, by the estimator that settings ask for."""
+"""The reconstruct stage turns tracked boxes into hands, by the estimator that settings ask for."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ class Reconstruction(Stage[Detections, FrameResult]):
     `hand_model` is the one that `load_hand_model` gives for these settings, or the shared network's. `estimator` is one
     of your own, in the place of the one that settings ask for. Without `meshes`, vertices that the estimator leaves out
     are left to the stage behind, which poses the hands anew. `live_hands` is how many hands a frame has at most where
-    each frame is waited for. `on_step` is told what takes time while it opens. Several of them can use one `shared`
+    each frame is waited for. `on_step` is told what takes time while it opens. Several stages can use one `shared`
     network.
     """
 
@@ -87,15 +87,15 @@ class Reconstruction(Stage[Detections, FrameResult]):
         self.batch, self.in_flight = self._estimator.batch, self._estimator.in_flight
 
     def process(self, packet: Detections) -> FrameResult:
-        """The hands of one frame."""
+        """Return the hands of one frame."""
         return self.begin([packet])()[0]
 
     def process_many(self, packets: Sequence[Detections]) -> list[FrameResult]:
-        """The hands of several frames, in order of time."""
+        """Return the hands of several frames, in order of time."""
         return self.begin(packets)()
 
     def begin(self, packets: Sequence[Detections]) -> Callable[[], list[FrameResult]]:
-        """Start on several frames, in order of time, also over calls."""
+        """Start on several frames, in order of time, also from call to call."""
         finish = self._estimator.begin(packets)
         return lambda: [
             FrameResult(packet.frame.meta, self._finished(of_frame), image=packet.frame.image)
@@ -106,7 +106,7 @@ class Reconstruction(Stage[Detections, FrameResult]):
         return tuple(with_mesh(hand, self._hand_model) for hand in hands) if self._meshes else hands
 
     def choices(self) -> tuple[Choice, ...]:
-        """The estimator and the hand model in use and why, and the estimator's own choices."""
+        """Return the estimator and the hand model in use and why, and the estimator's own choices."""
         return (*self._choices, *self._estimator.choices())
 
     @property
@@ -125,12 +125,12 @@ class Reconstruction(Stage[Detections, FrameResult]):
 
 
 def uses_network(settings: ReconstructionSettings) -> bool:
-    """Whether hands are reconstructed by the network, as settings and what is configured have it."""
+    """Return whether the network reconstructs the hands, by these settings and what is configured."""
     return settings.estimator in ("auto", "hamba") and _checkpoint(settings) is not None
 
 
 def shared_network(settings: ReconstructionSettings) -> SharedModel:
-    """A network for several reconstructions with these settings; it is loaded when the first of them is opened.
+    """Return a network for several reconstructions with these settings; it is loaded when the first of them is opened.
 
     Raises ConfigurationError if no checkpoint is configured, WeightsError, HandModelError.
     """
@@ -148,7 +148,7 @@ def shared_network(settings: ReconstructionSettings) -> SharedModel:
 
 
 def load_hand_model(settings: ReconstructionSettings) -> HandModel:
-    """The hand model that hands are posed with, as settings and what is configured have it.
+    """Return the hand model that hands are posed with, by these settings and what is configured.
 
     Raises ConfigurationError, WeightsError, HandModelError.
     """
@@ -163,7 +163,7 @@ def load_hand_model(settings: ReconstructionSettings) -> HandModel:
 
 
 def named_hand_model(name: str) -> HandModel:
-    """The generic hand by its name "generic", or the one in a MANO file by its path. Raises HandModelError."""
+    """Return the generic hand by its name "generic", or the one in a MANO file by its path. Raises HandModelError."""
     if name == "generic":
         from hamba_core.hand import load_generic_hand
 
@@ -176,7 +176,7 @@ def named_hand_model(name: str) -> HandModel:
 def _estimator(
     settings: ReconstructionSettings, hand_model: HandModel, hamba: Callable[[Path], Estimator]
 ) -> tuple[Choice, Estimator]:
-    """The estimator that settings ask for, not open yet, and why it is that one."""
+    """Return the estimator that settings ask for, not open yet, and why it is that one."""
     configured = _checkpoint(settings)
     wanted = settings.estimator
     if wanted == "landmarks":
@@ -201,7 +201,7 @@ def _estimator(
 
 
 def _checkpoint(settings: ReconstructionSettings) -> tuple[Path, str] | None:
-    """The configured checkpoint and where it was configured."""
+    """Return the configured checkpoint and where it was configured."""
     if settings.checkpoint is not None:
         return settings.checkpoint, "settings"
     from_environment = os.environ.get(CHECKPOINT_VARIABLE)

@@ -1,4 +1,4 @@
-"""What a small camera makes of the light: soft focus, darker corners, a film curve and grain."""
+"""The exposure is what a small camera makes of the light: soft focus, darker corners, a film curve and grain."""
 
 import cv2
 import numpy as np
@@ -18,10 +18,10 @@ ROOM = 61
 
 
 class Exposure:
-    """Turns linear light into pictures of one size."""
+    """It turns linear light into pictures of one size."""
 
     def __init__(self, size: tuple[int, int], rng: np.random.Generator) -> None:
-        """`size` is the picture's (width, height)."""
+        """Take the picture's `size` (width, height)."""
         self._width, self._height = size
         x, y = np.meshgrid(np.linspace(-0.5, 0.5, self._width), np.linspace(-0.5, 0.5, self._height))
         self._corners = (1 - 0.22 * (x * x + y * y)).astype(np.float32)[..., None]
@@ -30,7 +30,7 @@ class Exposure:
         self._display = (255 * _film(np.linspace(0, BRIGHTEST, STEPS))).astype(np.float32)
 
     def expose(self, light: Float32Array, seed: tuple[int, ...]) -> Image:
-        """The picture (height, width, 3) of linear light (height, width, 3); `seed` decides its grain."""
+        """Return the picture (height, width, 3) of linear light (height, width, 3); `seed` decides its grain."""
         softness = 0.55 * max(self._height, self._width) / 640
         light = np.asarray(cv2.GaussianBlur(light, (0, 0), softness), np.float32) * self._corners
         shown = self._display[np.clip(light * ((STEPS - 1) / BRIGHTEST), 0, STEPS - 1).astype(np.uint16)]
@@ -40,7 +40,7 @@ class Exposure:
 
 
 def _film(light: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Linear light to display values 0..1: sRGB's curve with a soft shoulder."""
+    """Turn linear light into display values 0..1, by sRGB's curve with a soft shoulder."""
     knee = 0.65
     over = np.maximum(light - knee, 0) / (1 - knee)
     held = np.minimum(light, knee) + (1 - knee) * (1 - np.exp(-over))

@@ -1,4 +1,4 @@
-"""Draws hands into a place: rays through the pixels where hands are, several at edges, and blur where they move."""
+"""Hands are drawn into a place: rays go through the pixels where hands are, several at edges, with blur in motion."""
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ class Renderer:
         self, meshes: list[HandMesh], skin: Skin, scenery: Scenery, camera: Intrinsics, size: tuple[int, int],
         rng: np.random.Generator,
     ) -> None:  # fmt: skip
-        """`size` is the picture's (width, height); the meshes share one topology."""
+        """Take the picture's `size` (width, height), and meshes that share one topology."""
         self._meshes, self._scenery, self._camera = meshes, scenery, camera
         self._width, self._height = size
         texels = int(np.clip(max(size) / 90, 2, 12))  # about one a pixel
@@ -43,7 +43,7 @@ class Renderer:
         self._rays = camera.rays(np.stack([x, y], -1)).astype(np.float32)  # (height, width, 3), z = 1
 
     def render(self, surfaces: list[Surface], motions: NDArray[np.floating], seed: tuple[int, ...]) -> Image:
-        """The picture (height, width, 3) of posed surfaces.
+        """Return the picture (height, width, 3) of posed surfaces.
 
         `motions` (hands, 2) are the pixels that each hand moves while the frame is exposed; `seed` decides the grain.
         """
@@ -57,7 +57,7 @@ class Renderer:
         return self._exposure.expose(picture, seed)
 
     def _background(self, scene: RayScene) -> Float32Array:
-        """The background with the hands' shadows."""
+        """Return the background with the hands' shadows."""
         ground, picture = self._scenery.ground, self._scenery.background
         if ground is None:
             return picture.copy()
@@ -69,7 +69,7 @@ class Renderer:
         return np.asarray(picture * (1 - SHADOW_DEPTH + SHADOW_DEPTH * lit)[..., None], np.float32)
 
     def _box(self, vertices: Float32Array, margin: int) -> Box | None:
-        """Left, top, right and bottom of the part of the picture that holds hands; none if there is none."""
+        """Return left, top, right and bottom of the part of the picture that holds hands; None if it has none."""
         pixels = self._camera.project(vertices[vertices[:, 2] > NEAREST])
         if not len(pixels):
             return None
@@ -110,7 +110,7 @@ class Renderer:
             part += whole[..., :3]
 
     def _near_hands(self, scene: RayScene, rays: Float32Array, shape: tuple[int, int]) -> Int64Array:
-        """Indices of the rays (h * w, 3) in the neighbourhood of hands, found by a sparser grid of rays."""
+        """Return the indices of the rays (h * w, 3) near hands, found by a sparser grid of rays."""
         step = max(self._width, self._height) // 160
         if step < 2:
             return np.arange(len(rays))
@@ -120,7 +120,7 @@ class Renderer:
         return np.flatnonzero(np.repeat(np.repeat(near, step, 0), step, 1)[: shape[0], : shape[1]])
 
     def _colours(self, hits: Hits, met: Int64Array, light: Float32Array) -> Float32Array:
-        """Linear colours with opacity 1 (n, 4) of the rays `met` (n,), those that met a hand."""
+        """Return the linear colours with opacity 1 (n, 4) of the rays `met` (n,), which met a hand."""
         mesh, face, uv = hits.mesh[met], hits.face[met], hits.uv[met]
         first = mesh * self._meshes[0].vertices
         a, b, c = (first + corner for corner in self._meshes[0].faces.take(face, 0).T)
@@ -133,7 +133,7 @@ class Renderer:
 
     @staticmethod
     def _edges(hits: Hits, pixels: Int64Array, shape: tuple[int, int]) -> Int64Array:
-        """Which of the pixels lie beside another hand, the background or a step in depth."""
+        """Return which of the pixels lie beside another hand, the background or a step in depth."""
         mesh, depth = np.full(shape, -1, np.int8), np.full(shape, 1e3, np.float32)
         mesh.reshape(-1)[pixels], depth.reshape(-1)[pixels] = hits.mesh, np.minimum(hits.distance, 1e3)
         edge = np.zeros(shape, bool)
@@ -145,7 +145,7 @@ class Renderer:
 
 
 def _streaked(layer: Float32Array, motion: NDArray[np.floating]) -> Float32Array:
-    """A layer (h, w, 4) smeared along a motion (2,) px."""
+    """Return the layer (h, w, 4) smeared along a motion (2,) px."""
     reach = int(np.ceil(np.hypot(*motion) / 2))
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     start, end = (np.round((reach + sign * motion / 2) * 256).astype(int).tolist() for sign in (-1, 1))

@@ -1,4 +1,4 @@
-"""What `synthetic:` can be told: `synthetic:?seed=3&width=1280&height=720&seconds=20&fps=30&hands=2&live=1`."""
+"""The settings of `synthetic:`, as in `synthetic:?seed=3&width=1280&height=720&seconds=20&fps=30&hands=2&live=1`."""
 
 from difflib import get_close_matches
 from urllib.parse import parse_qsl
@@ -27,14 +27,14 @@ class SyntheticSettings(StageSettings):
 
     @property
     def frames(self) -> int | None:
-        """How many frames there are at most, at least one; none if it never ends."""
+        """How many frames there are, at least one; None if it never ends."""
         if self.seconds is None and self.live:
             return None
         return max(1, round((10.0 if self.seconds is None else self.seconds) * self.fps))
 
 
 def parse_synthetic(text: str) -> SyntheticSettings:
-    """Settings from `synthetic:` with options after a question mark. Raises ConfigurationError."""
+    """Return the settings in `synthetic:` with options after a question mark. Raises ConfigurationError."""
     example = "write for example synthetic:?seed=3&seconds=20"
     head, _, query = text.partition("?")
     if head != SCHEME:

@@ -1,4 +1,4 @@
-"""The test pattern as a source."""
+"""The test pattern is a source of frames."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ LONGEST_WAIT = 0.1
 
 
 class SyntheticSource(Source):
-    """Animated hands with exact ground truth; the same pictures for the same settings on the same machine.
+    """A source of animated hands with exact ground truth; pictures are the same for the same settings and machine.
 
     A live one gives frames at their time by `clock`, as a camera does: it yields None while it waits, and skips what
     it was too slow to draw, so that `pts` may jump while indices do not.
@@ -30,14 +30,14 @@ class SyntheticSource(Source):
         self, settings: SyntheticSettings, text: str = "synthetic:", *, stream: str = "hands",
         clock: Callable[[], int] = time.monotonic_ns, sleep: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
-        """`text` is what the user wrote, `stream` the name that frames carry; `clock` gives ns, `sleep` takes s."""
+        """Take the user's `text` and the `stream` name that frames carry; `clock` gives ns, `sleep` takes s."""
         self.settings = settings
         self.live = settings.live
         self._text, self._stream, self._clock, self._sleep = text, stream, clock, sleep
         self._world: World | None = None
 
     def open(self) -> SourceInfo:
-        """Make up person, place and choreography: a second or two. Raises DependencyError without Open3D or OpenCV."""
+        """Make up person, place and choreography, in a second or two. Raises DependencyError without Open3D, OpenCV."""
         try:
             from stages.synthetic.world import World
         except ImportError as error:
@@ -50,7 +50,7 @@ class SyntheticSource(Source):
         return SourceInfo(self._text, "synthetic", s.live, s.width, s.height, s.fps, s.frames, self._world.camera)
 
     def frames(self) -> Iterator[Frame | None]:
-        """Frames from the first to the last. Raises SourceError if the source is not open."""
+        """Yield frames from the first to the last. Raises SourceError if the source is not open."""
         world = self._opened()
         if self.settings.live:
             yield from self._live_frames(world)
@@ -83,7 +83,7 @@ class SyntheticSource(Source):
         return Frame(meta, image)
 
     def truth(self, pts: float) -> tuple[HandTruth, ...]:
-        """The ground truth of the frame with these `pts`, also of hands out of the picture; the source must be open."""
+        """Return the true hands of the frame with these `pts`, also those out of the picture. Call `open` first."""
         return self._opened().truth(pts)
 
     def _opened(self) -> "World":
@@ -97,5 +97,5 @@ class SyntheticSource(Source):
 
 
 def synthetic_source(text: str, *, stream: str = "hands") -> SyntheticSource:
-    """The source that a string like `synthetic:?seed=3&seconds=20` names. Raises ConfigurationError."""
+    """Return the source that a string like `synthetic:?seed=3&seconds=20` names. Raises ConfigurationError."""
     return SyntheticSource(parse_synthetic(text), text, stream=stream)

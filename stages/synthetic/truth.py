@@ -1,4 +1,4 @@
-"""What is exactly so in a synthetic picture: every hand's parameters, points, and how much of it can be seen."""
+"""The truth of a synthetic picture is exact: every hand's parameters, points, and how much of it can be seen."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ class ClipTruth:
     palm_in_view: BoolArray  # (F, H)
 
     def vertices(self, model: HandModel, frame: int, hand: int) -> Array:
-        """Vertices (V, 3), metres, camera frame, of a hand in a frame."""
+        """Return the vertices (V, 3), metres, camera frame, of a hand in a frame."""
         posed = model.pose(
             self.global_orient[frame, hand].astype(np.float64), self.hand_pose[frame, hand].astype(np.float64),
             self.betas[hand].astype(np.float64), self.translation[frame, hand].astype(np.float64), self.sides[hand],
@@ -86,7 +86,7 @@ class ClipTruth:
         )  # fmt: skip
 
     def save(self, path: Path) -> None:
-        """Write it; rotations as rotation vectors, pixels left out, for they follow from the joints."""
+        """Write the truth, with rotations as rotation vectors; pixels are left out, as they follow from the joints."""
         c = self.camera
         np.savez_compressed(
             path, allow_pickle=False, model=self.model, size=(self.width, self.height), fps=self.fps,
@@ -105,7 +105,7 @@ def _vectors(matrices: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def load_truth(path: Path) -> ClipTruth:
-    """The truth that `make/clip.py` wrote beside its clip."""
+    """Return the truth that `make/clip.py` wrote beside its clip."""
     with np.load(path, allow_pickle=False) as data:
         vectors = data["rotations"]
         matrices = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().astype(np.float32)

@@ -1,4 +1,4 @@
-"""A person, a place, a camera and what happens: everything that a seed decides, as pictures and as truth."""
+"""A world is a person, a place, a camera and what happens: all that a seed decides, as pictures and as truth."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +35,12 @@ TIPS = [JOINT_NAMES.index(f"{finger}_4") for finger in FINGERS]
 
 
 def camera_of(settings: SyntheticSettings) -> Intrinsics:
-    """The camera that takes the pictures: known, not estimated."""
+    """Return the camera that takes the pictures; it is known, not estimated."""
     return Intrinsics.from_field_of_view(ESTIMATED_FIELD_OF_VIEW, settings.width, settings.height)
 
 
 class World:
-    """Gives the picture and the truth at any time, in any order; the same for the same settings."""
+    """A world gives the picture and the truth at any time, in any order; they are the same for the same settings."""
 
     def __init__(self, settings: SyntheticSettings) -> None:
         self.model = load_generic_hand()
@@ -61,7 +61,7 @@ class World:
         self._flesh = self._flesh_before_joints(betas)
 
     def picture(self, time: float) -> Image:
-        """The picture (height, width, 3) RGB at `time` seconds."""
+        """Return the picture (height, width, 3) RGB at `time` seconds."""
         states = self._choreography.states(time)
         surfaces = self._surfaces(states, self._posed(states))
         later = self._choreography.states(time + EXPOSURE)
@@ -69,7 +69,7 @@ class World:
         return self._renderer.render(surfaces, motions, (self._seed, round(time * 1e6)))
 
     def truth(self, time: float) -> tuple[HandTruth, ...]:
-        """Every hand at `time` seconds, those out of the picture too."""
+        """Return every hand at `time` seconds, also those out of the picture."""
         states = self._choreography.states(time)
         posed = self._posed(states)
         surfaces = self._surfaces(states, posed)
@@ -87,7 +87,7 @@ class World:
         return [m.pose(p.vertices, s) for m, p, s in zip(self._meshes, posed, states, strict=True)]
 
     def _middle(self, state: HandState) -> Array:
-        """Pixel (2,) of the wrist, which stands for the whole hand's motion."""
+        """Return the pixel (2,) of the wrist, which stands for the whole hand's motion."""
         return self.camera.project(state.wrist)
 
     def _in_picture(self, points: Array) -> NDArray[np.bool_]:
@@ -112,10 +112,10 @@ class World:
         )  # fmt: skip
 
     def _flesh_before_joints(self, betas: Array) -> Array:
-        """How far (21,) each joint may lie behind its own skin, metres.
+        """Return how far (21,) each joint may lie behind its own skin, metres.
 
-        It is what the resting hand has of it towards the palm or the back, and a margin for slanting views;
-        for a tip, which lies on the skin, its finger's.
+        It is the resting hand's flesh there, towards the palm or the back, and a margin for slanting views. A tip lies
+        on the skin and gets the thickness of its finger.
         """
         rest = self.model.rest_joints_21(betas)
         shaped = self.model.v_template + self.model.shapedirs @ betas
@@ -127,13 +127,13 @@ class World:
 
 
 def _thickness(vertices: Array, faces: NDArray[np.int64], points: Array, directions: Array) -> Array:
-    """Metres (N,) from inner points to the surface in unit directions; 0 where there is none."""
+    """Return the metres (N,) from inner points to the surface in unit directions; 0 if there is none that way."""
     distance = RayScene([(vertices, faces)]).cast(directions, points).distance
     return np.where(np.isfinite(distance), distance, 0.0).astype(np.float64)
 
 
 def _before(scene: RayScene, points: Array) -> tuple[Array, NDArray[np.int64]]:
-    """How far before each point (N, 3) the first surface stands, metres, 0 if none does; and which mesh it is."""
+    """Return how far before each point (N, 3) the first surface stands, metres, 0 if none, and which mesh it is."""
     hits = scene.cast(points)
     share = np.minimum(hits.distance.astype(np.float64), 1.0)
     return (1 - share) * np.linalg.norm(points, axis=1), hits.mesh

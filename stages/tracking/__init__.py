@@ -1,4 +1,4 @@
-"""Track: which hand is which from frame to frame, its side, and where it is while it is not seen.
+"""The track stage tells which hand is which from frame to frame, its side, and where it is while it is not seen.
 
 `tracking` is the stage, `track` one hand over time, `sides` what is known of a person's hands, `picture` what the whole
 picture does.

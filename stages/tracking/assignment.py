@@ -1,7 +1,7 @@
-"""Which detection is whose hand: assignment by least total cost (Kuhn 1955, in SciPy).
+"""This module decides which detection is which tracked hand: the assignment of least total cost (Kuhn 1955, in SciPy).
 
-It costs the distance from where its motion would have taken the hand, the overlap that the boxes lack, and a side that
-does not agree.
+The cost of a pair grows with the distance from where the hand's motion would have taken it, with the overlap that the
+boxes lack, and with a side that does not agree.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ _SIDE_WEIGHT: Final = 0.5
 _REACH_AT_ONCE: Final = 0.5
 _REACH_PER_SECOND: Final = 4.0
 _LONGEST_REACH: Final = 1.5
-# Nearer, in hand sizes, or overlapping more, a new hand on one that is followed is rather the same one seen twice.
+# A new hand that is nearer than this to one that is followed, in hand sizes, or overlaps it more, is the same hand
+# seen twice.
 _ON_TOP: Final = 0.5
 _COVERED: Final = 0.4
 
@@ -30,9 +31,10 @@ _COVERED: Final = 0.4
 def assigned(
     tracks: Sequence[Track], boxes: Sequence[HandBox], now: float, previous: float, max_gap: float
 ) -> dict[int, Track]:
-    """The tracks that have a detection, by its place among `boxes`.
+    """Return the tracks that get a detection, by the detection's place among `boxes`.
 
-    `previous` s is when the frame before was; a hand not seen for longer than `max_gap` s is not one of the other side.
+    `previous`, s, is the time of the frame before. A hand that was not seen for longer than `max_gap` s gets no
+    detection of the other side.
     """
     if not tracks or not boxes:
         return {}
@@ -40,18 +42,18 @@ def assigned(
 
     costs = np.array([[_cost(track, box, tracks, now, previous, max_gap) for box in boxes] for track in tracks])
     reachable = np.isfinite(costs)
-    # A finite price for the impossible, so that an optimum exists; it never pays.
+    # The impossible gets a finite cost, so that an optimum exists; such pairs are thrown out below.
     rows, columns = linear_sum_assignment(np.where(reachable, costs, 1e6))
     return {int(c): tracks[int(r)] for r, c in zip(rows, columns, strict=True) if reachable[r, c]}
 
 
 def is_on(joints: AnyFloats, box: AnyFloats, other_joints: AnyFloats, other_box: AnyFloats) -> bool:
-    """Whether a hand lies on another, or covers it: joints (21, 2) and boxes (4,) px."""
+    """Return whether a hand lies on another, or covers it: joints (21, 2) and boxes (4,) px."""
     return joint_distance(joints, other_joints) < _ON_TOP or box_overlap(box, other_box) > _COVERED
 
 
 def _cost(track: Track, box: HandBox, tracks: Sequence[Track], now: float, previous: float, max_gap: float) -> float:
-    """What it costs to take this detection for this track's hand, in hand sizes; infinite where it cannot be."""
+    """Return the cost of taking this detection for this track's hand, in hand sizes; infinite if it cannot be."""
     unseen = now - track.seen_at
     doubt = certainty(box) if box.side != track.side else 0.0
     if doubt and track.seen_at < previous and unseen > max_gap:

@@ -1,4 +1,4 @@
-"""What the picture as a whole does from one frame to the next: it moves, or it is cut.
+"""This module tells what the picture as a whole does from one frame to the next: it moves, or it is cut.
 
 A small grey copy of each frame is compared with the one before, outside the hands, which move by themselves. A cut is
 a picture that is neither like the one before nor the same moved.
@@ -52,12 +52,12 @@ class PictureWatch:
         self._measured = False
 
     def forget(self) -> None:
-        """The next frame has nothing to do with this one."""
+        """Forget the frame before: the next one has nothing to do with it."""
         self._last = self._now = self._size = None
 
     @property
     def is_cut(self) -> bool:
-        """Whether this frame shows another scene than the one before; false where there was none."""
+        """Whether this frame shows another scene than the one before; false if there was no frame before."""
         if self._last is None or self._now is None or self._outside.mean() < _LEAST_OUTSIDE:
             return False
         if self._difference() < _DIFFERENT or self._likeness() > _ALIKE or self._unchanged() > _UNCHANGED_AT_A_CUT:
@@ -65,7 +65,7 @@ class PictureWatch:
         return self._corners_motion(self._last, self._now) is None
 
     def motion(self) -> Array | None:
-        """How the picture moved since the frame before, (2, 3): matrix and shift, px; none where nobody can say."""
+        """Return how the picture moved since the frame before, (2, 3): matrix and shift, px; None if not known."""
         if self._last is None:
             return None
         if not self._measured:
@@ -73,7 +73,7 @@ class PictureWatch:
         return self._motion
 
     def shift_before(self, point: Array) -> Array:
-        """How far the picture moved at this point (2,) between the two frames before this one, px; 0 if unknown."""
+        """Return how far the picture moved here, at (2,), between the two frames before this one, px; 0 if unknown."""
         moved = self._corners_motion(self._before, self._last)
         return np.zeros(2) if moved is None else moved[:, :2] @ point + moved[:, 2] - point
 
@@ -82,12 +82,12 @@ class PictureWatch:
             return STILL
         moved = self._corners_motion(self._last, self._now)
         if moved is None:
-            # Nothing to hold on to: a plain wall, say, in another light.
+            # There is nothing to hold on to: a plain wall, say, in another light.
             return STILL if self._likeness() > _ALIKE else None
         return moved
 
     def _corners_motion(self, last: Image | None, now: Image | None) -> Array | None:
-        """What most corners outside the hands agree on."""
+        """Return the motion that most corners outside the hands agree on."""
         import cv2
 
         if last is None or now is None:
@@ -109,7 +109,7 @@ class PictureWatch:
         return moved
 
     def _difference(self) -> float:
-        """Mean difference outside the hands, grey levels."""
+        """Return the mean difference outside the hands, grey levels."""
         import cv2
 
         if self._last is None or self._now is None:
@@ -118,7 +118,7 @@ class PictureWatch:
         return float(difference) / max(int(np.count_nonzero(self._outside)), 1)
 
     def _unchanged(self) -> float:
-        """Which share of the picture outside the hands is as before."""
+        """Return the share of the picture outside the hands that is as before."""
         import cv2
 
         if self._last is None or self._now is None:
@@ -129,7 +129,7 @@ class PictureWatch:
         return float((apart[outside] < _DIFFERENT / 2).mean()) if outside.any() else 1.0
 
     def _likeness(self) -> float:
-        """Correlation of the two pictures outside the hands, -1 to 1; 1 of two plain ones, 0 where one is plain."""
+        """Return the correlation of the pictures outside the hands, -1 to 1; 1 if both are plain, 0 if one is."""
         if self._last is None or self._now is None:
             return 1.0
         where = self._outside.astype(bool)
@@ -144,7 +144,7 @@ class PictureWatch:
 
 
 def _small(image: Image, step: int) -> Image:
-    """A small grey copy: every pixel a mean of two neighbours' green, `step` pixels from the next."""
+    """Return a small grey copy; each of its pixels is the mean green of two neighbours, `step` pixels from the next."""
     rows = image[::step, :, 1]
     first, second = rows[:, ::step], rows[:, step // 2 :: step]
     columns = second.shape[1]
@@ -152,7 +152,7 @@ def _small(image: Image, step: int) -> Image:
 
 
 def _outside(shape: tuple[int, ...], hands: Boxes, step: int) -> Image:
-    """1 where no hand is, 0 else, in the small copy."""
+    """Return a mask of the small copy: 1 where no hand is, 0 elsewhere."""
     outside = np.ones(shape, np.uint8)
     for box in hands:
         left, top, right, bottom = (int(min(max(side / step, 0), 1e4)) for side in box.tolist())

@@ -1,4 +1,4 @@
-"""One hand over time: where it is, how it moves, and what speaks for its side."""
+"""A track is one hand over time: where it is, how it moves, and what speaks for its side."""
 
 from copy import copy
 from dataclasses import replace
@@ -43,28 +43,28 @@ class Track:
 
     @property
     def score(self) -> float:
-        """The detector's, when last seen."""
+        """The detector's score when the hand was last seen."""
         return self.box.score
 
     @property
     def contrary(self) -> float:
-        """Certain sight, s, of late, for the other side than `side`; negative where it speaks for it."""
+        """The recent evidence for the side that is not `side`, s of certain sight; negative if it is for `side`."""
         return -self._right if self.side == "right" else self._right
 
     @property
     def firm(self) -> float:
-        """How much of `contrary` is more than chance, s: less where there is not much that it contradicts."""
+        """How much of `contrary` is more than chance, s; it is less where there is little evidence to contradict."""
         return min(_FIRM * self._side_memory, self._sight / 2)
 
     def expected(self, now: float) -> Array:
-        """Joints (21, 2) px where the hand's fading motion has taken it since it was seen."""
+        """Return the joints (21, 2) px where the hand's fading motion has taken it since it was seen."""
         travel = _COASTING * (1 - exp(-(now - self.seen_at) / _COASTING))
         return self.joints + travel * self._velocity
 
     def see(self, box: HandBox, now: float, previous: float, *, known: bool = True) -> None:
-        """Take this detection for the hand; `previous` s is when the frame before was.
+        """Take this detection for the hand; `previous`, s, is the time of the frame before.
 
-        `known` is false where it was away for so long, or so far, that what was known of its side counts by half.
+        `known` is false if the hand was away for so long, or so far, that the evidence for its side counts by half.
         """
         unseen = now - self.seen_at
         after_gap = self.seen_at < previous
@@ -82,27 +82,27 @@ class Track:
         self.box, self.joints, self.seen_at, self.lost = box, joints, now, False
 
     def jump(self, box: HandBox, now: float, previous: float) -> None:
-        """Take this detection for the hand, though nothing but its side says so."""
+        """Take this detection for the hand, though only its side says that it is the same."""
         before = self.seen_at
         self.see(box, now, previous, known=False)
         self.doubtful_since = before
         self._velocity[:] = 0
 
     def take_over(self, other: "Track", *, evidence: bool) -> None:
-        """Be the other one, which was not seen since: its id and, by half, the `evidence` for its side."""
+        """Take the id and side of a track that was not seen since; with `evidence`, also half of that for its side."""
         self.track_id, self.side, self.doubtful_since = other.track_id, other.side, other.seen_at
         if evidence:
             self._right += other._right / 2
             self._sight += other._sight
 
     def swap_with(self, other: "Track") -> None:
-        """Two that had been taken for each other: ids and sides change places, what is seen of each side stays."""
+        """Exchange ids and sides with a track that was taken for this one; the evidence for each side stays."""
         self.track_id, other.track_id = other.track_id, self.track_id
         self.side, other.side = other.side, self.side
         self.doubtful_since = other.doubtful_since = None
 
     def left_behind(self, seen_at: float) -> "Track":
-        """The hand that this was until then, and is not."""
+        """Return a lost track for the hand that this one was until `seen_at`, since now it is another hand."""
         other = copy(self)
         other.joints, other.seen_at, other.lost, other._velocity = self.joints.copy(), seen_at, True, np.zeros(2)
         return other
@@ -116,10 +116,10 @@ class Track:
         self._velocity -= velocity
 
     def hand(self, now: float, looked_at: float) -> HandBox:
-        """The hand as seen now, or as expected; its score falls where the detector looked and did not see it.
+        """Return the hand as seen now, or as expected; its score falls where the detector looked and did not see it.
 
-        A detector that takes a hand for one of the other side sees its depth inside out: pictures of a right hand and
-        of a left one are alike where they are mirrored in depth. So it is turned back.
+        A detector that takes a hand for one of the other side sees its depth inside out: a right hand and a left one
+        give the same picture if one is the other mirrored in depth. So the depth is turned back.
         """
         world = self.box.joints_world
         if self.box.side != self.side:
@@ -152,17 +152,17 @@ class Track:
 
 
 def certainty(box: HandBox) -> float:
-    """How certain a detection is of its side: 0 where it guesses, 1 where it knows."""
+    """Return how certain a detection is of its side: 0 if it guesses, 1 if it knows."""
     return max(2 * box.score - 1, 0.0)
 
 
 def is_certain(box: HandBox) -> bool:
-    """Whether a detection rather knows its side than guesses."""
+    """Return whether a detection is more certain of its side than a guess is."""
     return certainty(box) > 0.5
 
 
 def other_side(side: Side) -> Side:
-    """Left for right, right for left."""
+    """Return the other side: left for right, right for left."""
     return "left" if side == "right" else "right"
 
 

@@ -1,4 +1,4 @@
-"""Follow hands from frame to frame: which hand it is, and which side.
+"""The tracker follows hands from frame to frame and tells which hand each is, and which side.
 
 A person has one hand of each side, so that the only hand of its side is known again wherever it appears. All rules are
 in seconds of the source's time stamps, so that they hold at any frame rate.
@@ -51,16 +51,16 @@ class TrackingSettings(StageSettings):
 
 
 class HandTracking(Stage[Detections, Detections]):
-    """Detections to detections with track ids, steady sides and short gaps bridged, ordered by id.
+    """A stage that gives detections track ids and steady sides and bridges short gaps; its hands are ordered by id.
 
     Ids count up from 1 and are not given to two hands. The only hand of its side keeps its id however far it moves, and
     when it comes back within `settings.memory` seconds. A hand that is not seen is shown for `settings.max_gap` seconds
-    where its motion and the picture's would have taken it, unless a hand is seen there or nobody can say where the
-    picture went; its score halves every tenth of a second. Where the picture is cut everything is forgotten.
+    where its motion and the picture's would have taken it, unless another hand is seen there or the picture's motion is
+    not known; its score halves every tenth of a second. Where the picture is cut everything is forgotten.
 
-    With `max_hands` of two at most, hands are one person's: never two of one side, until two have been seen so, both
-    for certain, for two seconds. `stills` says that the pictures have nothing to do with one another: every hand is new
-    in each of them.
+    With `max_hands` of two at most, hands are one person's: there are never two of one side, until two have been seen
+    so, both for certain, for two seconds. `stills` says that the pictures have nothing to do with one another: every
+    hand is new in each of them.
     """
 
     name = "track"
@@ -103,7 +103,7 @@ class HandTracking(Stage[Detections, Detections]):
         return replace(packet, boxes=tuple(sorted(shown, key=lambda hand: hand.track_id or 0)))
 
     def choices(self) -> tuple[Choice, ...]:
-        """How often the picture was cut, if it was."""
+        """Return how often the picture was cut, if it was."""
         return (Choice("cuts", str(self._cuts), "every hand is a new one after them"),) if self._cuts else ()
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class HandTracking(Stage[Detections, Detections]):
         self._carry([track for track in self._known() if track.seen_at < self._previous])
 
     def _match(self, boxes: Sequence[HandBox]) -> list[HandBox]:
-        """Give every track its detection, if there is one; what no track takes comes back."""
+        """Give every track its detection, if there is one; return the detections that no track takes."""
         taken = assigned(self._tracks, boxes, self._now, self._previous, self._settings.max_gap)
         for column, track in taken.items():
             known = self._now - track.seen_at <= max(self._settings.max_gap, self._now - self._previous)
@@ -136,7 +136,7 @@ class HandTracking(Stage[Detections, Detections]):
         return self._found_again(left)
 
     def _found_again(self, boxes: Sequence[HandBox]) -> list[HandBox]:
-        """Give certain hands, out of reach of their tracks, to the only hand of their side; the others come back."""
+        """Give certain hands, out of reach of their tracks, to the only track of their side; return the other hands."""
         left = list(boxes)
         for box in sorted(boxes, key=lambda box: -box.score):
             track = self._only_one(box.side)
@@ -174,7 +174,7 @@ class HandTracking(Stage[Detections, Detections]):
         self._tracks.append(Track(box, self._now, self._settings.side_time))
 
     def _confirm(self, track: Track, meta: FrameMeta) -> None:
-        """Give a new hand its id, once its side is agreed or would not be.
+        """Give a new hand its id, once its side is agreed on or longer waiting would not settle it.
 
         What a detector says first of a hand that enters the picture is often wrong.
         """
@@ -193,14 +193,14 @@ class HandTracking(Stage[Detections, Detections]):
             self._identify(track)
 
     def _identify(self, track: Track) -> None:
-        """Give it the id of the hand that it must be, or a new one."""
+        """Give the track the id of the hand that it must be, or a new one."""
         if self._sees(track.side) and (self._is_one_person or not is_certain(track.box)):
             if self._sees(other_side(track.side)):
                 if self._is_one_person:
                     return  # both of the person's hands are there already
             else:
                 track.side = other_side(track.side)  # the label is mistaken
-        # What was known of a hand's side does not speak for one that has this side for want of another.
+        # The evidence for a hand's side is not passed on to one that has this side only because no other was free.
         known, evidence = self._only_one(track.side), track.box.side == track.side
         if known is None or self._is_seen(known):
             known, evidence = self._beneath(track), True
@@ -227,7 +227,7 @@ class HandTracking(Stage[Detections, Detections]):
                 self._change_side(track)
 
     def _change_side(self, track: Track) -> None:
-        """Make it a hand of the other side: the same that was taken for the wrong one, or another in its place."""
+        """Make the track a hand of the other side: the same hand seen wrongly before, or another in its place."""
         if track.doubtful_since is not None:
             self._tracks.append(track.left_behind(track.doubtful_since))
             track.track_id, track.doubtful_since = self._new_id(), None
@@ -268,22 +268,22 @@ class HandTracking(Stage[Detections, Detections]):
         return self._last_id
 
     def _sees(self, side: Side) -> bool:
-        """Whether a known hand of this side is seen."""
+        """Return whether a known hand of this side is seen."""
         return any(self._is_seen(track) for track in self._known(side))
 
     def _is_seen(self, track: Track) -> bool:
         return track.seen_at == self._now
 
     def _known(self, side: Side | None = None) -> list[Track]:
-        """Tracks that have an id, of this side or both."""
+        """Return the tracks that have an id, of this side or of both."""
         return [track for track in self._tracks if track.track_id is not None and side in (None, track.side)]
 
     def _misses(self, side: Side) -> bool:
-        """Whether a hand of this side was seen a moment ago, and is not."""
+        """Return whether a hand of this side was seen a moment ago and is not seen now."""
         return any(0 < self._now - track.seen_at <= self._settings.max_gap for track in self._known(side))
 
     def _beneath(self, track: Track) -> Track | None:
-        """The hand that was seen a moment ago where this one is."""
+        """Return the hand that was seen a moment ago where this one is; None if there was none."""
         for other in self._known():
             if 0 < self._now - other.seen_at <= self._settings.max_gap:
                 expected = other.expected(self._now)
@@ -292,12 +292,12 @@ class HandTracking(Stage[Detections, Detections]):
         return None
 
     def _only_one(self, side: Side) -> Track | None:
-        """The hand of this side, if there is one and no other."""
+        """Return the hand of this side if there is exactly one, else None."""
         known = self._known(side)
         return known[0] if len(known) == 1 else None
 
     def _is_on_top(self, box: HandBox, own: Track | None = None) -> bool:
-        """Whether it lies on another hand that is seen and known."""
+        """Return whether a box lies on another hand that is seen and known."""
         return any(
             is_on(box.joints_2d, box.box, other.joints, other.box.box)
             for other in self._known()

@@ -1,4 +1,4 @@
-"""Tracked boxes to hands, by the Hamba network."""
+"""The `hamba` estimator turns tracked boxes into hands with the Hamba network."""
 
 import logging
 from collections import Counter, deque
@@ -102,12 +102,13 @@ class HambaEstimator(Estimator):
         return (*of_model, *left_out_choices(self.left_out))
 
     def reconstruct(self, detections: Sequence[Detections]) -> list[tuple[Hand, ...]]:
-        """The hands of each frame; frames in order of time. Hands of several frames go through the network together."""
+        """Return the hands of each frame, in order of time. Hands of several frames go through the network together."""
         return self.begin(detections)()
 
     def begin(self, detections: Sequence[Detections]) -> Callable[[], list[tuple[Hand, ...]]]:
-        """Start on these frames; what it gives waits for the hands of each. Frames in order of time, also over calls.
+        """Start on these frames, and return a function that waits for the hands of each.
 
+        Frames come in order of time, also from call to call.
         Raises DeviceError, and so does the waiting.
         """
         hands: list[list[Hand]] = [[] for _ in detections]
@@ -120,7 +121,7 @@ class HambaEstimator(Estimator):
                 runs.append(self._start(waiting, hands))
                 waiting = []
             if any(view.track_id in guessed for run in self._under_way for view in run.views):
-                # Where this hand is now, the network says from a frame that is still under way.
+                # The place of this hand comes from a frame that is still under way in the network.
                 self._settle(self._under_way[-1])
             waiting += [
                 self._view(place, packet.frame, box, box.track_id) for box in packet.boxes if box.track_id is not None
@@ -139,14 +140,14 @@ class HambaEstimator(Estimator):
         return finish
 
     def _view(self, place: int, frame: Frame, box: HandBox, track_id: int) -> View:
-        """Where to look for a hand."""
+        """Return where to look for a hand."""
         last = self._places.get(track_id)
         if last is not None and not box.seen:
             box = replace(box, box=last.box)
         return View(place, self._frames, frame, box, track_id, square_around(box.box, self._settings.rescale))
 
     def _start(self, views: Sequence[View], hands: list[list[Hand]]) -> "_Run":
-        """Put these on their way; their hands will be put with those of their frames."""
+        """Put these views on their way; `_settle` adds their hands to those of their frames."""
         from stages.reconstruction.hamba.engine import Crop
 
         if self._model is None:

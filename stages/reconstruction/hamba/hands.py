@@ -1,4 +1,4 @@
-"""From the network's answer for a crop to the real hand in the picture's camera."""
+"""This module turns the network's answer for a crop into the real hand in the picture's camera."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -28,13 +28,13 @@ class View:
 
     @property
     def can_be_cut(self) -> bool:
-        """Its crop is no more than some times as large as the picture."""
+        """Whether the crop is at most a few times as large as the picture."""
         meta = self.frame.meta
         return self.square.side <= _LARGEST_CROP * max(meta.width, meta.height)
 
 
 def hand_in_picture(view: View, seen: CropOutput) -> Hand | None:
-    """The real hand in the picture's camera; none where a part of it would not be in front of it."""
+    """Return the real hand in the picture's camera; None if a part of it would not be in front of the camera."""
     camera, side = view.frame.meta.camera, view.box.side
     translation = translation_in_picture(seen.camera, view.square, side, camera)
     joints, vertices = (mirrored_points(points, side) + translation for points in (seen.joints, seen.vertices))

@@ -1,4 +1,4 @@
-"""From settings to a network that is ready on its devices."""
+"""This module makes the network that settings ask for ready on its devices."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def open_model(
         if kind == "cpu":
             engine = DeviceEngine(network, Cpu(), _CPU_SIZES, slots=1)
         else:
-            # Weights were copied by the default stream, which is not one of the engine's.
+            # Wait: weights were copied on the default stream, which is not one of the engine's.
             torch.cuda.synchronize(device)
             sizes = _sizes_up_to(live_hands or _CUDA_SIZES[-1])
             cuda = Cuda(device, spin=live_hands is not None)
@@ -84,7 +84,7 @@ def open_model(
 
 
 def _choose_devices(wanted: str) -> tuple[list[torch.device], str]:
-    """Devices, all of one kind, and why these. Raises DeviceError."""
+    """Return the devices, all of one kind, and why these were chosen. Raises DeviceError."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
         return [torch.device("cuda:0" if count else "cpu")], "torch finds a GPU" if count else "torch finds no GPU"
@@ -102,7 +102,7 @@ def _choose_devices(wanted: str) -> tuple[list[torch.device], str]:
 
 
 def _choose_precision(settings: NetworkSettings, devices: list[torch.device]) -> PrecisionChoice:
-    """One that all of them have."""
+    """Choose a precision that all devices have."""
     if settings.precision != "auto":
         return PrecisionChoice(getattr(torch, settings.precision), "reconstruct.precision")
     choices = [choose_precision(device) for device in devices]
@@ -110,7 +110,7 @@ def _choose_precision(settings: NetworkSettings, devices: list[torch.device]) ->
 
 
 def _sizes_up_to(hands: int) -> tuple[int, ...]:
-    """The batch sizes that so many hands need."""
+    """Return the batch sizes that so many hands need."""
     enough = next((size for size in _CUDA_SIZES if size >= hands), _CUDA_SIZES[-1])
     return tuple(size for size in _CUDA_SIZES if size <= enough)
 

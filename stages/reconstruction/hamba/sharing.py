@@ -1,4 +1,4 @@
-"""One network for several estimators of a process: hands that wait, of whichever, go through it together.
+"""Several estimators of a process share one network: the hands that wait, of all of them, go through it together.
 
 The engine is driven by a thread of its own, since it belongs to no stage. While it is busy requests gather, a queue for
 each estimator; the next batch takes one request of every queue in turn until it is full, so that a busy camera does not
@@ -35,7 +35,7 @@ class SharedModel:
         self._dispatcher: Dispatcher | None = None
 
     def join(self) -> "Model":
-        """The model as one estimator uses it; closing its engine is leaving. Raises what opening raises."""
+        """Return the model as one estimator uses it; closing its engine is leaving. Raises what opening raises."""
         with self._lock:
             if self._model is None or self._dispatcher is None:
                 self._model = self._open_model()
@@ -49,7 +49,7 @@ class SharedModel:
 
 
 class Dispatcher:
-    """Drives an engine in a thread of its own, for its members."""
+    """A dispatcher drives an engine in a thread of its own, for its members."""
 
     def __init__(self, engine: "Engine") -> None:
         self.engine = engine
@@ -60,7 +60,7 @@ class Dispatcher:
         self._thread.start()
 
     def join(self, on_leave: Callable[[], None] = lambda: None) -> "Member":
-        """An engine for one more; `on_leave` is called once it has left."""
+        """Return the engine as one more member uses it; `on_leave` is called once that member has left."""
         member = Member(self, on_leave)
         with self._changed:
             self._members.append(member)
@@ -68,11 +68,11 @@ class Dispatcher:
 
     @property
     def members(self) -> "tuple[Member, ...]":
-        """Those that have joined and not left."""
+        """The members that have joined and not left."""
         return tuple(self._members)
 
     def put(self, member: "Member", request: "_Request") -> None:
-        """Have this done when its turn comes. Raises PipelineError once the member has left."""
+        """Queue a request, to be done when its turn comes. Raises PipelineError once the member has left."""
         with self._changed:
             if member not in self._members:
                 raise PipelineError("a shared hamba engine: expected one that was not closed; join again")
@@ -80,13 +80,13 @@ class Dispatcher:
             self._changed.notify()
 
     def leave(self, member: "Member") -> None:
-        """Forget this one, and what it waits for."""
+        """Forget a member, and what it waits for."""
         with self._changed:
             if member in self._members:
                 self._members.remove(member)
 
     def close_if_deserted(self) -> bool:
-        """Once the last one has left, finish what is under way and close the engine; whether that is so."""
+        """Finish what is under way and close the engine if the last member has left; return whether it has."""
         with self._changed:
             if self._members or self._closing:
                 return self._closing
@@ -97,7 +97,7 @@ class Dispatcher:
         return True
 
     def _serve(self) -> None:
-        """What waits is begun while the engine has room for it; else the oldest batch is finished."""
+        """Begin the requests that wait while the engine has room for them; else finish the oldest batch."""
         under_way: deque[tuple[list[_Request], Answer]] = deque()
         while True:
             room = len(under_way) < self.engine.in_flight
@@ -114,7 +114,7 @@ class Dispatcher:
                 return
 
     def _take(self, *, wait: bool) -> "list[_Request]":
-        """Requests of all members in turn, as many as fill a batch; the first is taken whatever its size."""
+        """Return requests of all members in turn, as many as fill a batch; the first is taken whatever its size."""
         taken: list[_Request] = []
         hands = 0
         with self._changed:
@@ -126,11 +126,11 @@ class Dispatcher:
                     break  # it is the first of the next batch
                 taken.append(member.waiting.popleft())
                 self._members.rotate(-1)
-        # A batch has pictures of one shape: cameras that have the same stand together.
+        # A batch has pictures of one shape: requests of cameras that share a shape are put next to one another.
         return sorted(taken, key=lambda request: request.shape)
 
     def _next_waiting(self) -> "Member | None":
-        """With the lock held: whose turn it is of those that wait, brought to the front."""
+        """Bring the waiting member whose turn it is to the front, and return it. The lock is held."""
         for _ in range(len(self._members)):
             if self._members[0].waiting:
                 return self._members[0]
@@ -147,29 +147,32 @@ class Member:
 
     @property
     def in_flight(self) -> int:
-        """The calls that the shared engine gains from at once."""
+        """The number of calls at once that the shared engine gains from."""
         return self._dispatcher.engine.in_flight
 
     @property
     def largest(self) -> int:
-        """Most hands in a batch of the shared engine."""
+        """The most hands in a batch of the shared engine."""
         return self._dispatcher.engine.largest
 
     def begin(self, crops: "Sequence[Crop]") -> "Answer":
-        """Have them done together with those of others. Raises PipelineError; the answer what the engine raises."""
+        """Queue crops, to be done together with those of others. Raises PipelineError.
+
+        The answer raises what the engine raises.
+        """
         request = _Request(crops)
         self._dispatcher.put(self, request)
         return request
 
     def choices(self) -> tuple[Choice, ...]:
-        """Those of the engine, and that it is shared."""
+        """Return the engine's choices, and that it is shared."""
         together = Choice(
             "network shared by", str(len(self._dispatcher.members)), "hands of all go through it together"
         )
         return (*self._dispatcher.engine.choices(), together)
 
     def close(self) -> None:
-        """Leave; the others go on."""
+        """Leave the shared engine; the other members go on."""
         self._dispatcher.leave(self)
         self._on_leave()
 
@@ -185,7 +188,7 @@ class _Request:
         self._error: Exception | None = None
 
     def settle(self, rows: "Float32Array | None", error: Exception | None = None) -> None:
-        """Give it its rows, or what to raise in their place."""
+        """Give the request its rows, or what to raise in their place."""
         self._rows, self._error = rows, error
         self._done.set()
 

@@ -1,4 +1,4 @@
-"""Tracked boxes to hands, by fitting a hand model to the detector's joints."""
+"""The `landmarks` estimator turns tracked boxes into hands by fitting a hand model to the detector's joints."""
 
 import logging
 from collections import Counter
@@ -22,7 +22,7 @@ from stages.reconstruction.quality import quality_of, translation_std
 FORGET_AFTER = 60
 """Frames without a hand after which its track's shape is forgotten."""
 
-# What no hand in a picture goes beyond; landmarks and fits that do are left out.
+# No hand in a picture goes beyond these limits; landmarks and fits that do are left out.
 SCALE = (1 / 3, 3.0)  # 3D landmarks relative to the model
 LEAST_VIEW = 1e-3  # rays that the hand spans: under a pixel in a picture of 640
 WIDEST_VIEW = 10.0  # rays: 84 degrees off the optical axis
@@ -71,7 +71,7 @@ class LandmarksEstimator(Estimator):
         return len(self._tracks)
 
     def open(self) -> None:
-        """Nothing to load: the model was given."""
+        """Do nothing: the model was given, so there is nothing to load."""
 
     def close(self) -> None:
         """Forget the tracks."""
@@ -79,12 +79,12 @@ class LandmarksEstimator(Estimator):
         self._last.clear()
 
     def choices(self) -> tuple[Choice, ...]:
-        """What is assumed of the hands' size, and how many hands were left out and why."""
+        """Return what is assumed of the hands' size, and how many hands were left out and why."""
         size = Choice("hand size", "near the model's mean", "one camera cannot measure it; distances scale with it")
         return (size, *left_out_choices(self.left_out))
 
     def reconstruct(self, detections: Sequence[Detections]) -> list[tuple[Hand, ...]]:
-        """The hands of each frame; frames in order of time. Many at once cost less than one after another."""
+        """Return the hands of each frame; frames come in order of time. Many at once cost less than one by one."""
         views = [view for place, frame in enumerate(detections) for view in self._views(place, frame)]
         hands: list[list[Hand]] = [[] for _ in detections]
         for view, hand in zip(views, self._fitted(views) if views else (), strict=True):
@@ -95,12 +95,12 @@ class LandmarksEstimator(Estimator):
         return [tuple(of_frame) for of_frame in hands]
 
     def begin(self, detections: Sequence[Detections]) -> Callable[[], list[tuple[Hand, ...]]]:
-        """`reconstruct`, at once."""
+        """Reconstruct these frames at once, and return a function that gives their hands."""
         hands = self.reconstruct(detections)
         return lambda: hands
 
     def _views(self, place: int, detections: Detections) -> "list[_View]":
-        """The hands of one frame that look sane, their tracks' shapes brought up to date."""
+        """Return the hands of one frame that look sane, and bring their tracks' shapes up to date."""
         self._frames += 1
         views = []
         for box in detections.boxes:
@@ -134,7 +134,7 @@ class LandmarksEstimator(Estimator):
         return views
 
     def _fitted(self, views: "list[_View]") -> list[Hand | str]:
-        """A hand for each view, or why it is left out."""
+        """Return for each view the hand, or the cause why it is left out."""
         rest = np.stack([view.rest for view in views])
         landmarks = Landmarks(np.stack([view.rays for view in views]), np.stack([view.points for view in views]))
         tracks = [(view.box.track_id, view.box.side) for view in views]
@@ -156,7 +156,7 @@ class LandmarksEstimator(Estimator):
     def _hand(
         self, view: "_View", global_orient: Array, hand_pose: Array, translation: Array, joints: Array, error: float
     ) -> Hand | str:
-        """The packet, without a mesh, from a right hand; or why it is left out."""
+        """Return the packet, without a mesh, of a hand fitted as a right one; or the cause why it is left out."""
         box, betas = view.box, view.betas
         if joints[:, 2].min() < NEAR:
             mesh = self._model.pose(global_orient, hand_pose, betas, translation).vertices
@@ -213,7 +213,7 @@ class _View(NamedTuple):
 
 
 def _as_right_hand(box: HandBox, camera: Intrinsics) -> tuple[Array, Array]:
-    """Rays (21, 2) and 3D landmarks (21, 3) along the camera's axes; mirrored if it is a left hand.
+    """Return rays (21, 2) and 3D landmarks (21, 3) along the camera's axes; those of a left hand are mirrored.
 
     The detector sees a cut-out of the picture as if it looked straight at it, so its axes are those of a camera turned
     towards the hand: they are turned back here.

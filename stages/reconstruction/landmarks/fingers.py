@@ -1,4 +1,4 @@
-"""The five fingers as chains of three joints, each turned by angles within limits.
+"""The five fingers are chains of three joints, each turned by angles within limits.
 
 Everything here is in the *wrist frame*: origin at the wrist, axes those of the model's rest pose, a right hand. A
 joint's rotation is R_flexion(a) · R_abduction(b) · R_twist(c) about the three orthogonal axes of
@@ -54,19 +54,19 @@ class Fingers:
         self._cross_squared = self._cross @ self._cross
 
     def within_limits(self, angles: Array, joints: slice = ALL) -> Array:
-        """The nearest angles (B, 5, joints, 3) that the limits allow, going round the circle where that is nearer."""
+        """Return the nearest angles (B, 5, joints, 3) within limits, going round the circle where that is nearer."""
         middle = self._middle[:, joints]
         unwound = middle + np.remainder(angles - middle + np.pi, 2 * np.pi) - np.pi
         limited: Array = np.clip(unwound, self.least[:, joints], self.most[:, joints])
         return limited
 
     def local_rotations(self, angles: Array, joints: slice = ALL) -> Array:
-        """Angles (B, 5, joints, 3) -> rotation of each joint (B, 5, joints, 3, 3)."""
+        """Return the rotation of each joint (B, 5, joints, 3, 3) for angles (B, 5, joints, 3)."""
         parts = self._axis_rotations(angles, joints)
         return parts[..., 0, :, :] @ parts[..., 1, :, :] @ parts[..., 2, :, :]
 
     def hand_pose(self, angles: Array) -> Array:
-        """Angles (B, 5, 3, 3) -> `hand_pose` (B, 15, 3, 3), model order."""
+        """Return the `hand_pose` (B, 15, 3, 3), model order, for angles (B, 5, 3, 3)."""
         pose = np.empty((len(angles), 15, 3, 3))
         pose[:, FINGER_JOINTS - 1] = self.local_rotations(angles)
         return pose
@@ -100,7 +100,10 @@ class Fingers:
 
     @staticmethod
     def jacobian(posed: PosedFingers) -> Array:
-        """Derivative by the angles of the landmarks after the first: (B, 5, 3 landmarks, 3 xyz, 9 = joint x axis)."""
+        """Return the derivative by the angles, (B, 5, 3 landmarks, 3 xyz, 9 = joint x axis).
+
+        It is that of each finger's landmarks after the first, which does not move.
+        """
         arms = posed.landmarks[:, :, None, 1:] - posed.joints[:, :, :, None]  # (B, 5, joint, landmark, xyz)
         arms[:, :, 1, 0] = arms[:, :, 2, :2] = 0  # a joint does not move the landmarks before it
         # w x arm = hat(arm)ᵀ w, for the three axes w of a joint at once.
@@ -109,10 +112,10 @@ class Fingers:
         return derivative
 
     def closed_form(self, directions: Array) -> Array:
-        """Angles (B, 5, 3, 3) within limits, twist 0, that swing each bone towards `directions` (B, 5, 3 bones, 3).
+        """Return angles (B, 5, 3, 3) within limits, twist 0, that swing bones towards `directions` (B, 5, 3 bones, 3).
 
-        Directions are unit vectors from landmark to landmark in the wrist frame. Joint after joint, each in the frame
-        that the one before it really got.
+        Directions are unit vectors from landmark to landmark in the wrist frame. Joints are taken one after the other,
+        each in the frame that the one before it really got.
         """
         angles = np.zeros((len(directions), 5, 3, 3))
         frame = np.broadcast_to(np.eye(3), (len(directions), 5, 3, 3))
@@ -127,11 +130,11 @@ class Fingers:
 
     @staticmethod
     def _swing(along: Array) -> Array:
-        """Flexion and abduction (..., 2) that lead the twist axis to unit vectors (..., 3), given on the axes."""
+        """Return flexion and abduction (..., 2) that lead the twist axis to unit vectors (..., 3) on the axes."""
         return np.stack([np.arctan2(-along[..., 1], along[..., 2]), np.arcsin(np.clip(along[..., 0], -1, 1))], -1)
 
     def _axis_rotations(self, angles: Array, joints: slice = ALL) -> Array:
-        """(B, 5, joints, 3) -> (B, 5, joints, 3, 3, 3): a rotation matrix for each single angle."""
+        """Return a rotation matrix (B, 5, joints, 3, 3, 3) for each single angle (B, 5, joints, 3)."""
         sine, versine = np.sin(angles)[..., None, None], (1 - np.cos(angles))[..., None, None]
         rotations: Array = sine * self._cross[:, joints]
         rotations += versine * self._cross_squared[:, joints]
@@ -150,6 +153,6 @@ def _unit(vectors: Array) -> Array:
 
 
 def _turn(matrices: Array, vectors: Array) -> Array:
-    """(..., 3, 3) and (..., 3) -> (..., 3)."""
+    """Turn vectors (..., 3) by matrices (..., 3, 3)."""
     result: Array = (matrices @ vectors[..., None])[..., 0]
     return result

@@ -120,7 +120,7 @@ class LandmarkFit:
         while not done.all():
             ready = ~done
             if unsure.any():
-                # An unsure hand waits for the one before it.
+                # An unsure hand waits for the track's hand before it.
                 ready &= ~unsure | (before < 0) | done[before]
                 hints = {
                     i: _pose(state, before[i]) if before[i] >= 0 else last[tracks[i]]
@@ -143,7 +143,7 @@ class LandmarkFit:
     def _with_hints(
         self, problem: _Problem, state: _State, landmarks: Landmarks, rest: Array, hints: dict[int, Pose]
     ) -> tuple[_Problem, _State]:
-        """Start hands, by their places, from these poses, where that is the better start."""
+        """Start hands from the poses in `hints`, which go by the hands' places, where that is the better start."""
         places = np.array(list(hints))
         orient, angles = (np.stack(field) for field in zip(*hints.values(), strict=True))
         hinted = self._begin(Landmarks(*(field[places] for field in landmarks)), rest[places], orient, angles)
@@ -153,7 +153,7 @@ class LandmarkFit:
         return put(which, take(better, hinted[0]), problem), put(which, take(better, hinted[1]), state)
 
     def _go_on(self, astray: BoolArray, fresh: BoolArray, problem: _Problem, state: _State) -> _State:
-        """Step hands that are not found yet; `fresh` ones, which have no frame before, until they are."""
+        """Step hands that are astray: once, but `fresh` ones, which have no frame before, until they are near."""
         for _ in range(0, self.MORE_STEPS, self.STEPS):
             state = put(astray, self._descend(take(astray, problem), take(astray, state)), state)
             errors = self._ray_errors(problem, state)
@@ -163,7 +163,7 @@ class LandmarkFit:
         return state
 
     def _closed_form(self, landmarks: Landmarks, rest: Array) -> tuple[Array, Array]:
-        """The wrist's rotations (B, 3, 3) and finger angles (B, 5, 3, 3) of the 3D landmarks: palm, then fingers."""
+        """Return the wrist's rotations (B, 3, 3) and finger angles (B, 5, 3, 3) of the 3D landmarks, palm first."""
         palm, seen = rest[:, PALM] + self._offsets[PALM, :], landmarks.points[:, PALM]
         centred = palm - palm.mean(1, keepdims=True)
         orient = nearest_rotation(seen.swapaxes(1, 2) @ centred)
@@ -200,7 +200,7 @@ class LandmarkFit:
         return state
 
     def _ray_errors(self, problem: _Problem, state: _State) -> Array:
-        """(B, 21) distances of rays from those seen, as shares of the hand's size."""
+        """Return the distances (B, 21) of rays from those seen, as shares of the hand's size."""
         errors: Array = state.distance[..., 1] * (self.RAY_SCATTER / (problem.depth * problem.size))[:, None]
         return errors
 
@@ -221,7 +221,7 @@ class LandmarkFit:
         return _State(fingers, orient, angles, wrist, offset, turned, residual, distance, cost)
 
     def _step(self, state: _State, depth: Array, damping: Array) -> tuple[Array, Array, Array, Array]:
-        """One damped Gauss-Newton step: turn (B, 3), wrist (B, 3), offset (B, 3) and angles (B, 5, 3, 3)."""
+        """Return one damped Gauss-Newton step: turn (B, 3), wrist (B, 3), offset (B, 3) and angles (B, 5, 3, 3)."""
         count = len(depth)
         weight = np.sqrt(np.minimum(1, self.HUBER / np.maximum(state.distance, 1e-9)))
         by_point = self._slopes(state, depth, weight)
@@ -263,7 +263,7 @@ class LandmarkFit:
         return wrist_step[:, :3], wrist_step[:, 3:6], wrist_step[:, 6:], (free * angle_step).reshape(count, 5, 3, 3)
 
     def _slopes(self, state: _State, depth: Array, weight: Array) -> Array:
-        """Derivative (B, 21, 5, 3) of the weighted residuals by the landmarks' positions."""
+        """Return the derivative (B, 21, 5, 3) of the weighted residuals by the landmarks' positions."""
         points = state.turned + state.wrist[:, None]
         slopes = np.zeros((len(depth), 21, 5, 3))
         slopes[..., 0, 0] = slopes[..., 1, 1] = slopes[..., 2, 2] = weight[..., 0] / self._point_scatter
@@ -274,7 +274,7 @@ class LandmarkFit:
         return slopes
 
     def _landmarks(self, fingers: PosedFingers) -> Array:
-        """All 21 landmarks (B, 21, 3), wrist frame."""
+        """Return all 21 landmarks (B, 21, 3), wrist frame."""
         landmarks = np.empty((len(fingers.landmarks), 21, 3))
         landmarks[:, 0] = self._offsets[0]
         landmarks[:, 1:] = fingers.landmarks.reshape(-1, 20, 3)
@@ -282,13 +282,13 @@ class LandmarkFit:
 
 
 def _chains(rest: Array) -> tuple[Array, Array]:
-    """Rest joints (B, 21, 3) -> first joints (B, 5, 3) and bones (B, 5, 3, 3) of the fingers."""
+    """Return the fingers' first joints (B, 5, 3) and bones (B, 5, 3, 3) for rest joints (B, 21, 3)."""
     chains = rest[:, 1:].reshape(-1, 5, 4, 3)
     return chains[:, :, 0], np.diff(chains, axis=2)
 
 
 def _places_before(tracks: Iterable[Hashable]) -> Int64Array:
-    """For each of these, the place of the last one before it that is the same; -1 where there is none."""
+    """Return, for each of these, the place of the last one before it that is the same; -1 if there is none."""
     seen: dict[Hashable, int] = {}
     places = []
     for i, track in enumerate(tracks):

@@ -1,4 +1,4 @@
-"""Where MediaPipe sees a joint, relative to where the hand model has it.
+"""MediaPipe does not see a joint where the hand model has it: offsets lead from one to the other.
 
 A detector's landmarks lie where people point in pictures: the wrist in its crease, a knuckle near the skin, a tip in
 the nail. A model's joints are the centres that bones turn about, and its tips lie on the skin. The difference was
@@ -16,9 +16,9 @@ OFFSETS_FILE = "generic_offsets.txt"
 
 
 def landmark_offsets(model: HandModel) -> Array:
-    """Offsets (21, 3), metres, rest pose axes, from joints to landmarks; each turns with the bone that ends there.
+    """Return offsets (21, 3), metres, rest pose axes, from joints to landmarks; each turns with the bone ending there.
 
-    The shipped ones of the generic hand, none for another model.
+    They are those shipped for the generic hand, and zero for any other model.
     """
     if model.name != "generic":
         return np.zeros((21, 3))

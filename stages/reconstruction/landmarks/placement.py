@@ -1,4 +1,4 @@
-"""Where in front of the camera a hand of known form is."""
+"""Placement finds where in front of the camera a hand of known form is."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ NEAREST = 0.02
 
 
 def translation_from_rays(points: Array, rays: Array) -> Array:
-    """t (B, 3) that brings points (B, N, 3) of known form onto rays (B, N, 2), by linear least squares.
+    """Return t (B, 3) that brings points (B, N, 3) of known form onto rays (B, N, 2), by linear least squares.
 
-    (x + t_x) - u (z + t_z) = 0 and its like in y, for every point.
+    For every point, (x + t_x) - u (z + t_z) = 0, and the same in y.
     """
     u, v = rays[..., 0], rays[..., 1]
     normal = np.zeros((len(points), 3, 3))
@@ -26,11 +26,11 @@ def translation_from_rays(points: Array, rays: Array) -> Array:
 
 
 def placement(points: Array, rays: Array, size: Array) -> Array:
-    """t (B, 3) that puts points (B, N, 3) of known form where rays (B, N, 2) see them, by what can be trusted.
+    """Return t (B, 3) that puts points (B, N, 3) of known form where rays (B, N, 2) see them, by what can be trusted.
 
     `size` (B,) is the diagonal of the rays' box. Perspective tells the distance of a near hand better than its size
-    does, but where the form is not what was seen it misleads by any amount. The size is off by no more than the hand is
-    deep; so beyond that, the size is believed.
+    does, but if the form is not the one that was seen it misleads by any amount. The size misleads by no more than the
+    hand is deep; so if the two differ by more than that, the size is believed.
     """
     linear = translation_from_rays(points, rays)
     across, up, deep = np.ptp(points, axis=1).T

@@ -1,4 +1,4 @@
-"""Some of the hands that named tuples of arrays hold together: first dimension, the hands; arrays may be nested."""
+"""These functions select hands from named tuples of arrays; the first dimension counts hands; tuples may be nested."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,12 +12,12 @@ Which = BoolArray  # (B,)
 
 
 def take(which: Which, hands: Hands) -> Hands:
-    """The hands of `which` alone."""
+    """Return the hands of `which` alone."""
     return hands if which.all() else _each(lambda every: every[which], hands)
 
 
 def put(which: Which, those: Hands, hands: Hands) -> Hands:
-    """All `hands`, but those of `which` as in `those`, which has them alone."""
+    """Return all `hands`, with those of `which` replaced by `those`, which holds nothing else."""
 
     def with_those(some: AnyArray, every: AnyArray) -> AnyArray:
         every = every.copy()
@@ -28,7 +28,7 @@ def put(which: Which, those: Hands, hands: Hands) -> Hands:
 
 
 def choose(which: Which, first: Hands, second: Hands) -> Hands:
-    """The hands of `which` as in `first`, the others as in `second`."""
+    """Return the hands of `which` as in `first`, the others as in `second`."""
 
     def merged(one: AnyArray, other: AnyArray) -> AnyArray:
         return np.where(which.reshape(-1, *[1] * (one.ndim - 1)), one, other)
@@ -37,6 +37,6 @@ def choose(which: Which, first: Hands, second: Hands) -> Hands:
 
 
 def _each(of_arrays: Callable[..., AnyArray], *hands: Hands) -> Hands:
-    """Do this with the arrays that stand in the same place."""
+    """Call `of_arrays` with the arrays that stand in the same place of each tuple."""
     fields = zip(*hands, strict=True)
     return type(hands[0])(*(_each(of_arrays, *f) if isinstance(f[0], tuple) else of_arrays(*f) for f in fields))

@@ -20,7 +20,7 @@ _STARTS, _ENDS = np.array(SPANS).T
 
 
 def span_lengths(joints: Array) -> Array:
-    """Joints (..., 21, 3), metres -> lengths of `SPANS` (..., 24), metres."""
+    """Return the lengths (..., 24), metres, of `SPANS` for joints (..., 21, 3), metres."""
     steps = joints[..., _ENDS, :] - joints[..., _STARTS, :]
     lengths: Array = np.sqrt((steps * steps).sum(-1))
     return lengths
@@ -74,7 +74,7 @@ class ShapeFromLengths:
         self._normal = self._slopes.T @ self._slopes
 
     def betas(self, running: RunningLengths) -> Array:
-        """The most probable betas (10,), at most `MOST`."""
+        """Return the most probable betas (10,), at most `MOST`."""
         variance = self.BIAS**2 + self.NOISE**2 / running.frames
         solved = np.linalg.solve(
             self._normal + variance * np.eye(11), self._slopes.T @ (running.lengths - self.mean_lengths)

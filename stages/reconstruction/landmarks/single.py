@@ -36,7 +36,7 @@ class SingleFit:
         self._shape = ShapeFromLengths(model, self._offsets)
 
     def to_landmarks(self, rays: Array, points: Array) -> SingleHands:
-        """Hands whose landmarks were seen at rays (B, 21, 2) and, with any origin and scale, at points (B, 21, 3)."""
+        """Fit hands to landmarks seen at rays (B, 21, 2) and, with any origin and scale, at points (B, 21, 3)."""
         lengths = [span_lengths(of_hand) for of_hand in points]
         betas = np.stack([self._shape.betas(RunningLengths(of_hand)) for of_hand in lengths])
         rest = self._rest(betas)
@@ -45,7 +45,7 @@ class SingleFit:
         return self._fitted(self._fit, rays, points * scales[:, None, None], betas, rest)
 
     def to_pose(self, rays: Array, rotations: Array, joints: Array, betas: Array) -> SingleHands:
-        """Hands as near to these, joints (B, 21, 3) m from any origin, as landmarks seen at rays (B, 21, 2) allow."""
+        """Fit hands to joints (B, 21, 3), m from any origin, as nearly as landmarks at rays (B, 21, 2) allow."""
         points = joints + self._turned_offsets(rotations)
         return self._fitted(self._close_fit, rays, points, betas, self._rest(betas))
 
@@ -59,7 +59,7 @@ class SingleFit:
         return SingleHands(rotations, betas, fit.wrist, fit.ray_error)
 
     def _turned_offsets(self, rotations: Array) -> Array:
-        """From each joint to its landmark (B, 21, 3), turned with the bone that ends there."""
+        """Return the offsets (B, 21, 3) from joints to landmarks, each turned with the bone that ends there."""
         turned = np.tile(rotations[:, :1], (1, 21, 1, 1))
         for finger, joints in enumerate(FINGER_JOINTS):
             for place, joint in enumerate(joints):

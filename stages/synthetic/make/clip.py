@@ -1,4 +1,4 @@
-"""Makes the clip that ships, `stages/assets/two_hands.mp4`, and its truth, `two_hands_truth.npz`.
+"""This script makes the clip that ships, `stages/assets/two_hands.mp4`, and its truth, `two_hands_truth.npz`.
 
 python -m stages.synthetic.make.clip [folder]
 """

@@ -32,11 +32,10 @@ BEND = 0.05
 
 
 class Arm:
-    """Rings around a line that starts at the wrist."""
+    """An arm is rings around a line that starts at the wrist."""
 
     def __init__(self, rim: Array, rim_vertices: Int64Array, first: int, rng: np.random.Generator) -> None:
-        """From the rim of a hand's mesh (n, 3), in palm coordinates, a closed ring in its faces' direction.
-
+        """Start from the rim of a hand's mesh (n, 3), in palm coordinates: a closed ring in its faces' direction.
         `rim_vertices` (n,) are its vertices' numbers; the arm's own are counted from `first`.
         """
         across, start = rim[:, [0, 2]], -rim[:, 1]
@@ -66,7 +65,7 @@ class Arm:
         self.sleeve_faces = np.concatenate([_tube(a, b) for a, b in pairwise(sleeve)])
 
     def pose(self, state: HandState, palm: Array) -> Array:
-        """The vertices (A, 3) in the camera frame.
+        """Return the vertices (A, 3) in the camera frame.
 
         `palm` (3, 3) has the palm's axes at rest as columns: towards the thumb's side, the fingers, out of the palm.
         """
@@ -76,7 +75,7 @@ class Arm:
         turn = Rotation.align_vectors(elbow[None], backwards[None])[0].as_rotvec()
 
         def turned(behind: Array) -> Rotation:
-            """From the hand's direction to the forearm's, by the distance behind the wrist."""
+            """Return the turn from the hand's direction towards the forearm's, by the distance behind the wrist."""
             return Rotation.from_rotvec(turn * np.clip(behind / BEND, 0, 1)[:, None])
 
         stops = np.concatenate([np.linspace(0, BEND, 12), [SLEEVE_RINGS[-1][0]]])
@@ -89,13 +88,13 @@ class Arm:
 
 
 def _ellipse(half: Array, behind: float, angles: Array) -> Array:
-    """A ring (n, 2) of the forearm, which grows and becomes rounder from a wrist of these half axes (2,)."""
+    """Return a ring (n, 2) of the forearm, which grows and becomes rounder from a wrist of these half axes (2,)."""
     growth = np.interp(behind, [0, 0.03, 0.12, 0.25], [1.0, 1.02, 1.22, 1.42])
     rounder = np.array([1.0, np.interp(behind, [0, 0.25], [1.0, 1.2])])
     return np.asarray(np.stack([np.cos(angles), np.sin(angles)], 1) * half * growth * rounder)
 
 
 def _tube(first: Int64Array, second: Int64Array) -> Int64Array:
-    """Triangles (2 n, 3) between two closed rings of n vertices."""
+    """Return the triangles (2 n, 3) between two closed rings of n vertices."""
     a, b, c, d = first, np.roll(first, -1), second, np.roll(second, -1)
     return np.concatenate([np.stack([b, a, c], 1), np.stack([b, c, d], 1)])

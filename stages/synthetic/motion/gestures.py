@@ -1,4 +1,4 @@
-"""What fingers do: gestures as joint angles, read about the axes of `hamba_core.hand.anatomy`."""
+"""Gestures are what fingers do, as joint angles about the axes of `hamba_core.hand.anatomy`."""
 
 from functools import lru_cache
 
@@ -23,7 +23,7 @@ THUMB_IN: Thumb = (22, 17, -8, 62, 55)
 
 
 def angles(*, thumb: Thumb = THUMB_OUT, spread: float = 0.6, **fingers: Bend) -> Array:
-    """Joint angles (15, 3) radians, model order, of a gesture; fingers not named are straight.
+    """Return the joint angles (15, 3) radians, model order, of a gesture; fingers that are not named are straight.
 
     `spread` fans the fingers that are straight: 0 for parallel, 1 for wide open.
     """
@@ -40,7 +40,7 @@ def angles(*, thumb: Thumb = THUMB_OUT, spread: float = 0.6, **fingers: Bend) ->
 
 
 def make_gestures(model: HandModel, betas: Array) -> dict[str, Array]:
-    """Joint angles (15, 3) radians of each gesture, for a hand of this shape (10,)."""
+    """Return the joint angles (15, 3) radians of each gesture, for a hand of this shape (10,)."""
     curled = {"index": CURLED, "middle": CURLED, "ring": CURLED, "little": CURLED}
 
     def raised(*names: str, spread: float = 1.0, thumb: Thumb = THUMB_IN) -> Array:
@@ -64,7 +64,7 @@ def make_gestures(model: HandModel, betas: Array) -> dict[str, Array]:
 
 
 def _pad(model: HandModel, finger: str) -> int:
-    """The vertex in the middle of a fingertip's pad."""
+    """Return the vertex in the middle of a fingertip's pad."""
     rest, joint = model.rest_joints_21(np.zeros(10)), MODEL_JOINT_NAMES.index(f"{finger}_3")
     flexion, dorsal, along = _axes(model)[joint - 1]
     last, tip = (rest[JOINT_NAMES.index(f"{finger}_{i}")] for i in (3, 4))
@@ -75,7 +75,7 @@ def _pad(model: HandModel, finger: str) -> int:
 
 
 def _with_pads_together(model: HandModel, betas: Array, start: Array) -> Array:
-    """The angles next to `start` (15, 3) where the pads of thumb and index finger touch."""
+    """Return the angles next to `start` (15, 3) where the pads of thumb and index finger touch."""
     pads = [_pad(model, "thumb"), _pad(model, "index")]
     moved = [(row, 0) for row in (0, 1, 2, 12, 13, 14)] + [(0, 1), (12, 1), (12, 2)]
     rows, columns = np.array(moved).T
@@ -101,7 +101,7 @@ def _axes(model: HandModel) -> Array:
 
 
 def hand_pose(model: HandModel, joint_angles: Array) -> Array:
-    """Rotations (15, 3, 3) of these angles (15, 3), held within the model's limits."""
+    """Return the rotations (15, 3, 3) of these angles (15, 3), held within the model's limits."""
     axes = _axes(model)
     held = np.clip(joint_angles, model.joint_limits[..., 0], model.joint_limits[..., 1])
     flexion, abduction, twist = (Rotation.from_rotvec(axes[:, i] * held[:, i, None]) for i in range(3))

@@ -1,4 +1,4 @@
-"""How the hands move: a choreography of acts, any length, the same for the same seed.
+"""The hands move by a choreography of acts, of any length, which is the same for the same seed.
 
 Each hand is moved as a right hand in its own *mirror frame*: the camera frame for a right hand, the camera frame
 with x flipped for a left one. So both hands share every path, and the rotations are at once the MANO parameters of
@@ -53,7 +53,7 @@ class HandState:
 
 
 def palm_basis(joints: Array) -> Array:
-    """Columns: towards the thumb's side, towards the fingers, out of the palm; of a right hand's joints (21, 3)."""
+    """Return a right hand's basis, as columns, from joints (21, 3): to the thumb's side, to fingers, out of the palm."""
     fingers = joints[MIDDLE_KNUCKLE] - joints[0]
     fingers = fingers / np.linalg.norm(fingers)
     across = joints[INDEX_KNUCKLE] - joints[LITTLE_KNUCKLE]
@@ -63,25 +63,27 @@ def palm_basis(joints: Array) -> Array:
 
 
 def ease(x: float) -> float:
-    """0 to 1 with neither speed nor acceleration at the ends: human reaching, by its minimum-jerk profile
-    (Flash and Hogan, "The coordination of arm movements", J. Neuroscience 1985)."""
+    """Go from 0 to 1 with neither speed nor acceleration at the ends, as human reaching does.
+
+    It is the minimum-jerk profile (Flash and Hogan, "The coordination of arm movements", J. Neuroscience 1985).
+    """
     x = min(max(x, 0.0), 1.0)
     return x * x * x * (10 + x * (6 * x - 15))
 
 
 class Track:
-    """The keys of one channel; between two of them the value eases over."""
+    """The keys of one channel; between two of them the value passes smoothly."""
 
     def __init__(self, start: Array) -> None:
         self._times, self._values = [0.0], [start]
 
     def add(self, time: float, value: Array) -> None:
-        """Reach `value` at `time`, which is not before the last key's."""
+        """Add a key: reach `value` at `time`, which is not before the last key's."""
         self._times.append(time)
         self._values.append(value)
 
     def at(self, time: float) -> Array:
-        """The value at a time."""
+        """Return the value at a time."""
         i = int(np.searchsorted(self._times, time, "right"))
         if i == len(self._times):
             return self._values[-1]
@@ -95,7 +97,7 @@ Offset = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Key:
-    """What a hand reaches at a time, seconds from its act's start; what is none stays free."""
+    """What a hand reaches at a time, seconds from its act's start; channels that are None stay free."""
 
     time: float
     place: Offset | None = None  # m from home: outwards, down, away
@@ -178,7 +180,7 @@ def _leave(drop: float) -> list[Key]:
 
 
 def stage_distance(camera: Intrinsics, size: tuple[int, int]) -> float:
-    """Metres from the camera to the middle of the stage, such that the stage fits a picture of (width, height)."""
+    """Return metres from the camera to the stage's middle, such that the stage fits a picture of (width, height)."""
     return max(STAGE[0] * camera.fx / size[0], STAGE[1] * camera.fy / size[1])
 
 
@@ -189,7 +191,7 @@ class Choreography:
         self, model: HandModel, seed: int, sides: tuple[Side, ...], camera: Intrinsics, size: tuple[int, int],
         view: View, betas: Array,
     ) -> None:  # fmt: skip
-        """`size` is the picture's (width, height), `betas` (hands, 10)."""
+        """Take the picture's `size` (width, height) and `betas` (hands, 10)."""
         self._model, self._seed, self._sides, self._betas = model, seed, sides, betas
         self.distance = stage_distance(camera, size)
         self._drop = size[1] / 2 / camera.fy * self.distance - HOME[1] + REACH
@@ -201,7 +203,7 @@ class Choreography:
         self._sway = rng.uniform(0, 2 * np.pi, (len(sides), 7, 2)), rng.uniform(0.25, 0.8, (len(sides), 7, 2))
 
     def _make_tracks(self, cycle: int) -> list[dict[str, Track]]:
-        """The channels of each hand through one cycle."""
+        """Return the channels of each hand through one cycle."""
         rng = np.random.default_rng([self._seed, 11, cycle])
         tracks = [self._empty_tracks(gestures) for gestures in self._gestures]
         busy, calm = rng.permutation(2)
@@ -225,7 +227,7 @@ class Choreography:
 
     @staticmethod
     def _add(hand: dict[str, Track], gestures: dict[str, Array], start: float, keys: list[Key]) -> float:
-        """Put an act on a hand's tracks; the time when it is over."""
+        """Put an act on a hand's tracks, and return the time when it is over."""
         for key in keys:
             time = start + key.time
             for name, offset in (("place", key.place), ("lane", key.lane)):
@@ -239,7 +241,7 @@ class Choreography:
         return start + keys[-1].time
 
     def states(self, time: float) -> tuple[HandState, ...]:
-        """Every hand at `time` seconds."""
+        """Return the state of every hand at `time` seconds."""
         cycle, within = divmod(time, CYCLE)
         return tuple(self._state(i, hand, time, within) for i, hand in enumerate(self._tracks(int(cycle))))
 
@@ -249,7 +251,7 @@ class Choreography:
         offset = hand["place"].at(within) + hand["lane"].at(within)
         place = (np.array(HOME) + offset) * (self._outwards, 1, 1)
         wrist = place + 0.006 * sway[:3] + (0, 0, self.distance)
-        # The elbow follows the wrist in part, as shoulders allow; behind the hand, seen by the camera, if facing it.
+        # The elbow follows the wrist in part, as shoulders allow; a person who faces the camera has it behind the hand.
         far = 0.09 if self._outwards < 0 else -0.06
         rest = np.array([self._outwards * 0.17, HOME[1] + 0.26, far])
         elbow = rest + (place - np.array(HOME) * (self._outwards, 1, 1)) * (0.45, 0.8, 0.8) + (0, 0, self.distance)
@@ -268,7 +270,7 @@ class Choreography:
         )  # fmt: skip
 
     def _orientation(self, along: Array, wrist: Array, turn: float, bend: float, tilt: float) -> Array:
-        """Rotation (3, 3) of the rest hand: along the forearm, palm to the camera, then turned, bent and tilted."""
+        """Return the rest hand's rotation (3, 3): along the forearm, palm to the camera, then turned, bent, tilted."""
         to_camera = -wrist / np.linalg.norm(wrist)
         palm = to_camera - (to_camera @ along) * along
         palm /= np.linalg.norm(palm)

@@ -1,4 +1,4 @@
-"""Where the hands of the test pattern are: a desk in a room."""
+"""The scene is where the hands of the test pattern are: at a desk, or before a webcam in a room."""
 
 import lazy_loader
 

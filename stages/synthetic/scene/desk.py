@@ -1,4 +1,4 @@
-"""A desk, seen by who sits at it: planks, a sheet of paper, a pen, a cup."""
+"""A desk as seen by the person who sits at it: planks, a sheet of paper, a pen, a cup."""
 
 from dataclasses import dataclass
 
@@ -21,24 +21,24 @@ BELOW_HANDS = 0.19
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """The points x, metres, camera frame, with normal . x = offset; the normal points to the camera's side."""
+    """A plane has the points x, m, camera frame, with normal . x = offset; the normal points to the camera's side."""
 
     normal: Array  # (3,) unit
     offset: float  # negative
 
     def depth(self, rays: NDArray[np.floating]) -> Array:
-        """How far along rays (..., 3) from the camera the plane lies, in lengths of the ray."""
+        """Return how far along rays (..., 3) from the camera the plane lies, in lengths of the ray."""
         return np.asarray(self.offset / np.minimum(rays @ self.normal, -1e-3))
 
 
 def desk_plane(rng: np.random.Generator, distance: float) -> Plane:
-    """A desk below hands at this distance, under a camera that looks down at it."""
+    """Return a desk below hands at this distance, under a camera that looks down at it."""
     pitch = np.radians(rng.uniform(56, 64))
     return Plane(np.array([0, -np.cos(pitch), -np.sin(pitch)]), -(distance + BELOW_HANDS) * float(np.sin(pitch)))
 
 
 def desk_lights(plane: Plane, side: float) -> Lights:
-    """A lamp above the desk, to the left (-1) or right (1)."""
+    """Return a lamp above the desk, to the left (-1) or right (1)."""
     away = np.array([0, plane.normal[2], -plane.normal[1]])
     towards = plane.normal + side * np.array([0.75, 0, 0]) + 0.3 * away
     return Lights(
@@ -49,7 +49,7 @@ def desk_lights(plane: Plane, side: float) -> Lights:
 
 
 def desk_picture(rng: np.random.Generator, camera: Intrinsics, size: tuple[int, int], plane: Plane) -> Float32Array:
-    """Linear colours (height, width, 3) of the desk in a picture of this (width, height)."""
+    """Return the linear colours (height, width, 3) of the desk in a picture of this (width, height)."""
     width, height = size
     away = np.array([0, plane.normal[2], -plane.normal[1]])  # on the desk, from the viewer
 
@@ -69,7 +69,7 @@ def desk_picture(rng: np.random.Generator, camera: Intrinsics, size: tuple[int, 
 
 
 def _planks(rng: np.random.Generator, at: Array) -> Float32Array:
-    """Colours (N, 3) of a desk of planks at these places (N, 2), metres."""
+    """Return the colours (N, 3) of a desk of planks at these places (N, 2), metres."""
     noise, wood = Noise(rng), linear(WOODS[rng.integers(len(WOODS))])
     breadth = rng.uniform(0.11, 0.16)
     plank = np.floor(at[:, 1] / breadth)
@@ -100,7 +100,7 @@ def _place(picture: Float32Array, middle: tuple[float, float], long: float, angl
 
 
 def _things(rng: np.random.Generator, middle: float) -> list[Thing]:
-    """A notebook, a pen and a cup, about a desk whose middle in the picture is that far from the viewer."""
+    """Return a notebook, a pen and a cup on a desk whose middle in the picture is that far from the viewer."""
     side = rng.choice([-1, 1])
     angle = rng.uniform(-0.25, 0.25)
     x = side * rng.uniform(0.02, 0.10)
@@ -140,7 +140,7 @@ def _pen(rng: np.random.Generator) -> Float32Array:
 
 
 def _cup(rng: np.random.Generator) -> Float32Array:
-    """A cup of coffee seen from above."""
+    """Return a cup of coffee seen from above."""
     picture = np.zeros((480, 480, 4), np.float32)
     glaze = linear(GLAZES[rng.integers(len(GLAZES))])
 

@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 640, 480
 
 
 def room_lights(side: float) -> Lights:
-    """A window behind the camera's left (-1) or right (1) shoulder, and a warm lamp opposite."""
+    """Return a window behind the camera's left (-1) or right (1) shoulder, and a warm lamp opposite."""
     towards = np.array([side * 0.62, -0.55, -0.62])
     return Lights(
         direction=towards / np.linalg.norm(towards), colour=np.array([1.02, 1.00, 0.96], np.float32), width=0.2,
@@ -26,7 +26,7 @@ def room_lights(side: float) -> Lights:
 
 
 def room_picture(rng: np.random.Generator, size: tuple[int, int], side: float) -> Float32Array:
-    """Linear colours (height, width, 3) of a picture of this (width, height); the window is on the given side."""
+    """Return the linear colours (height, width, 3) of a picture of this (width, height), the window on this side."""
     room = _Room(linear(WALLS[rng.integers(len(WALLS))]) * 0.62)
     room.window()
     room.shelves(rng)
@@ -56,7 +56,7 @@ class _Room:
         cv2.rectangle(self.picture, corners[0], corners[1], colour.tolist(), -1, cv2.LINE_AA, 4)
 
     def window(self) -> None:
-        """A window with sky and a hedge behind it, and a curtain."""
+        """Paint a window with sky and a hedge behind it, and a curtain."""
         self._box(-20, 20, 128, 330, linear((236, 234, 228)))
         for left in (-12, 58):
             self._box(left, 30, left + 62, 170, linear((226, 238, 250)) * 1.15)
@@ -67,7 +67,7 @@ class _Room:
             self._box(118 + 8 * fold, 0, 127 + 8 * fold, 360, linear((196, 178, 150)) * shade)
 
     def shelves(self, rng: np.random.Generator) -> None:
-        """Shelves of books, with gaps."""
+        """Paint shelves of books, with gaps."""
         wood = linear((124, 88, 58)) * 0.45
         self._box(418, 60, WIDTH + 10, HEIGHT, wood * 0.4)
         for base in (152.0, 248.0, 344.0, 440.0):
@@ -82,7 +82,7 @@ class _Room:
             self._box(418, base, WIDTH + 10, base + 9, wood)
 
     def landscape(self, rng: np.random.Generator) -> None:
-        """A framed picture of hills."""
+        """Paint a framed picture of hills."""
         self._box(232, 70, 352, 170, linear((52, 46, 42)))
         self._box(240, 78, 344, 162, linear((226, 220, 206)) * 0.7)
         heights = np.interp(np.arange(26) / 25 * 4, range(5), rng.uniform(112, 136, 5))
@@ -90,7 +90,7 @@ class _Room:
             self._box(252 + 3.23 * k, top, 256 + 3.23 * k, 154, linear((96, 128, 132)) * (0.5 + 0.2 * np.sin(k)))
 
     def plant(self, rng: np.random.Generator) -> None:
-        """Long leaves that fan out of a pot, by the curtain."""
+        """Paint long leaves that fan out of a pot, by the curtain."""
         along = np.linspace(0, 1, 14)
         for _ in range(34):
             angle, long = rng.normal(0, 0.75), rng.uniform(70, 150)
@@ -102,7 +102,7 @@ class _Room:
         self._box(186, 392, 246, 500, linear((176, 108, 76)) * 0.6)
 
     def lamp(self) -> None:
-        """A small lamp and its glow on the wall."""
+        """Paint a small lamp and its glow on the wall."""
         glow = np.exp(-(((self._x - 384) / 90) ** 2) - ((self._y - 260) / 110) ** 2)
         self.picture += glow[..., None] * np.array([0.30, 0.19, 0.08], np.float32)
         self._box(372, 232, 402, 268, np.array([1.1, 0.85, 0.5], np.float32))

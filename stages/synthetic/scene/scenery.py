@@ -1,4 +1,4 @@
-"""Where the hands are: lights and a background, made up from a seed."""
+"""The scenery is where the hands are: lights and a background, made up from a seed."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Scenery:
 
 
 def make_scenery(rng: np.random.Generator, camera: Intrinsics, size: tuple[int, int], distance: float) -> Scenery:
-    """A desk seen by who sits at it, or a room behind somebody before a webcam.
+    """Return a desk as seen by the person who sits at it, or a room behind somebody before a webcam.
 
     `size` is the picture's (width, height), `distance` metres to the hands.
     """

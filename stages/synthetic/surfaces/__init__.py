@@ -1,4 +1,4 @@
-"""What the hands of the test pattern look like: meshes, skin, light."""
+"""The surfaces of the test pattern's hands: meshes, skin, light."""
 
 import lazy_loader
 

@@ -37,7 +37,7 @@ class Lights:
 
 
 class Lighting:
-    """Gathers the light on the surfaces of several meshes, whose vertices come in a row."""
+    """It gathers the light on the surfaces of several meshes, whose vertices come one mesh after another."""
 
     def __init__(self, meshes: list[HandMesh], lights: Lights, rng: np.random.Generator) -> None:
         self._lights = lights
@@ -53,7 +53,7 @@ class Lighting:
         self._aside = (-level / np.linalg.norm(level)).astype(np.float32)
 
     def gather(self, scene: RayScene, vertices: Float32Array, normals: Float32Array) -> Float32Array:
-        """Light that white skin gives back at each vertex, and what it mirrors: (V, 4)."""
+        """Return the light that white skin gives back at each vertex, and what it mirrors: (V, 4)."""
         to_eye = -vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
         facing = np.einsum("ij,ij->i", normals, to_eye)
         # Light from around changes slowly: it is gathered at the coarse mesh's vertices alone.
@@ -86,9 +86,9 @@ class Lighting:
     def _from_around(
         self, scene: RayScene, vertices: Float32Array, normals: Float32Array, index: Int64Array
     ) -> Float32Array:
-        """Light from around at each vertex, and the share of it that hands do not hide (V, 4).
+        """Return the light from around at each vertex, and the share of it that hands do not hide (V, 4).
 
-        At the vertices in `index`; the others, which nobody sees, get a plain guess.
+        It is gathered at the vertices in `index`; the others, which are not visible, get a plain guess.
         """
         lights = self._lights
         light = np.empty((len(vertices), 4), np.float32)
@@ -110,12 +110,12 @@ class Lighting:
         return light
 
     def shadow(self, scene: RayScene, points: Float32Array) -> Float32Array:
-        """Share (N,) of the main light that reaches these places (N, 3) off the hands."""
+        """Return the share (N,) of the main light that reaches these places (N, 3) off the hands."""
         return np.asarray(scene.free(points, self._main[np.arange(len(points)) % SETS]).mean(1), np.float32)
 
 
 def _axes_about(n: Float32Array) -> Float32Array:
-    """Right-handed axes (N, 3, 3), as rows, the third along the unit vectors n (N, 3).
+    """Return right-handed axes (N, 3, 3), as rows, the third along the unit vectors n (N, 3).
 
     Duff et al., "Building an orthonormal basis, revisited", JCGT 2017.
     """
@@ -128,7 +128,7 @@ def _axes_about(n: Float32Array) -> Float32Array:
 
 
 def _spreading(faces: Int64Array) -> csr_array:
-    """Sparse (V, V) matrix that mixes a vertex's light half and half with its neighbours' mean."""
+    """Return a sparse (V, V) matrix that mixes a vertex's light half and half with its neighbours' mean."""
     count = int(faces.max()) + 1
     ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     ends = np.unique(np.concatenate([ends, ends[:, ::-1], np.repeat(np.arange(count)[:, None], 2, 1)]), axis=0)

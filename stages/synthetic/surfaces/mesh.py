@@ -58,7 +58,7 @@ class HandMesh:
         """(V, 16) skinning weights; the arm's are the wrist's."""
 
     def pose(self, hand_vertices: Array, state: HandState) -> Surface:
-        """The surface, in the camera frame, for the model's posed vertices (V, 3) of this state."""
+        """Return the surface, in the camera frame, for the model's posed vertices (V, 3) of this state."""
         coarse = np.concatenate([hand_vertices, self._arm.pose(state, self._palm)])
         return self._rounded(coarse, -1.0 if state.side == "left" else 1.0)
 

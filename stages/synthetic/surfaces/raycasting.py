@@ -1,4 +1,4 @@
-"""Casting rays at triangle meshes, with Open3D's Embree."""
+"""Rays are cast at triangle meshes with Open3D's Embree."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from hamba_core.arrays import Float32Array, Int64Array
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """What N rays met first."""
+    """The first thing that each of N rays met."""
 
     mesh: Int64Array  # (N,), -1 where a ray met nothing
     face: Int64Array  # (N,) of that mesh
@@ -56,7 +56,7 @@ def _tensor(array: NDArray[np.generic], dtype: type[np.generic]) -> "o3d.core.Te
 
 
 def cosine_directions(count: int, sets: int, rng: np.random.Generator) -> Float32Array:
-    """`sets` sets of unit directions (sets, count, 3) about +z, as dense as their cosine with it."""
+    """Return `sets` sets of unit directions (sets, count, 3) about +z, as dense as their cosine with it."""
     radius, angle = _sunflower(count, sets, rng)
     z = np.broadcast_to(np.sqrt(1 - radius**2), angle.shape)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), z], -1).astype(np.float32)
@@ -65,7 +65,7 @@ def cosine_directions(count: int, sets: int, rng: np.random.Generator) -> Float3
 def cone_directions(
     axis: NDArray[np.float64], width: float, count: int, sets: int, rng: np.random.Generator
 ) -> Float32Array:
-    """`sets` sets of unit directions (sets, count, 3) towards a disc of this radius, one unit off along `axis` (3,)."""
+    """Return sets of unit directions (sets, count, 3) towards a disc of this radius, one unit off along `axis` (3,)."""
     radius, angle = _sunflower(count, sets, rng)
     across = np.cross(axis, (0.0, 0.0, 1.0) if abs(axis[2]) < 0.9 else (0.0, 1.0, 0.0))
     across /= np.linalg.norm(across)
@@ -75,6 +75,6 @@ def cone_directions(
 
 
 def _sunflower(count: int, sets: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Radii (count,) and angles (sets, count) spread evenly over the unit disc, each set turned at random."""
+    """Return radii (count,) and angles (sets, count) spread evenly over the unit disc, each set turned at random."""
     i = np.arange(count) + 0.5
     return np.sqrt(i / count), i * np.pi * (3 - np.sqrt(5)) + rng.uniform(0, 2 * np.pi, (sets, 1))

@@ -23,7 +23,7 @@ TONES: tuple[tuple[int, int, int], ...] = (
 
 
 def linear(srgb: NDArray[np.generic] | tuple[int, ...]) -> Float32Array:
-    """sRGB 0..255 to linear light 0..1."""
+    """Turn sRGB 0..255 into linear light 0..1."""
     stored: Float32Array = np.asarray(srgb, np.float32) / np.float32(255)
     return to_linear(stored)
 
@@ -38,7 +38,7 @@ class Spots:
 
 
 def _smooth(low: float, high: float, x: Float32Array) -> Float32Array:
-    """0 below `low`, 1 above `high`, smooth between; falling if low > high."""
+    """Return 0 below `low`, 1 above `high`, smooth between; it falls if low > high."""
     s = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(s * s * (3 - 2 * s), np.float32)
 
@@ -48,14 +48,14 @@ def _bump(x: Float32Array, width: float) -> Float32Array:
 
 
 def _curve(points: list[tuple[float, float]]) -> Array:
-    """A quadratic Bézier curve (60, 2) through its control points."""
+    """Return a quadratic Bézier curve (60, 2) through its control points."""
     t = np.linspace(0, 1, 60)[:, None]
     a, b, c = np.array(points)
     return np.asarray((1 - t) ** 2 * a + 2 * t * (1 - t) * b + t * t * c)
 
 
 class Skin:
-    """Paints one person's hands."""
+    """It paints one person's hands."""
 
     def __init__(self, model: HandModel, betas: Array, tone: int, rng: np.random.Generator) -> None:
         self._noise = Noise(rng)
@@ -75,7 +75,7 @@ class Skin:
         self._curves = self._palm_creases()
 
     def _finger_half_widths(self, vertices: Array, weights: Array) -> dict[str, float]:
-        """Half the width of each finger's last segment, metres."""
+        """Return half the width of each finger's last segment, metres."""
         result = {}
         for finger in FINGERS:
             last = MODEL_JOINT_NAMES.index(f"{finger}_3")
@@ -84,7 +84,7 @@ class Skin:
         return result
 
     def _palm_creases(self) -> Array:
-        """Points (N, 2) along the three lines of the palm, in the palm's plane."""
+        """Return points (N, 2) along the three lines of the palm, in the palm's plane."""
         at = {name: self._joints[i, :2] for i, name in enumerate(JOINT_NAMES)}
         index, middle, little, ring = at["index_1"], at["middle_1"], at["little_1"], at["ring_1"]
         start = index + np.array([0.008, -0.022])
@@ -95,7 +95,7 @@ class Skin:
         return np.concatenate([_curve(line) for line in (heart, head, life)])
 
     def paint(self, spots: Spots) -> Float32Array:
-        """Linear colours and gloss (N, 4) of these places."""
+        """Return the linear colours and gloss (N, 4) of these places."""
         noise, p = self._noise, spots.points
         palmar = _smooth(-0.35, 0.45, spots.normals[:, 2] + 0.15 * noise(p, 0.006))
         palmar *= 0.35 + 0.65 * _smooth(-0.03, 0.004, p[:, 1])  # a forearm's inside is nearly as dark as its outside

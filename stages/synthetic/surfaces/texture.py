@@ -1,4 +1,4 @@
-"""Colour on a mesh without a map of it: a small grid of texels on each face."""
+"""A texture colours a mesh without a map of it, by a small grid of texels on each face."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ class Texture:
     """Colour and gloss on the faces of one topology."""
 
     def __init__(self, mesh: HandMesh, skin: Skin, sleeve: Float32Array, noise: Noise, texels: int) -> None:
-        """`texels` is their number along the side of a hand's face."""
+        """Take the number of `texels` along the side of a hand's face."""
         model_faces, skin_faces = mesh.skin_faces
         on_arm = max(1, round(ARM_SHARE * texels))
         sides = np.where(mesh.coarse_of_face < model_faces, texels, on_arm)
@@ -25,7 +25,7 @@ class Texture:
         self._first = np.concatenate([[0], np.cumsum(sides**2)[:-1]])
         face = np.repeat(np.arange(len(sides)), sides**2)
         row, column = np.divmod(np.arange(len(face)) - self._first[face], sides[face])
-        # A cell's centre; those beyond the face's long side stand for the halves of cells that lie on it.
+        # These are cells' centres; those beyond the face's long side stand for the halves of cells that lie on it.
         u, v = (column + 0.4) / sides[face], (row + 0.4) / sides[face]
         bary = np.stack([1 - u - v, u, v], 1).astype(np.float32)
         corners = mesh.faces[face]
@@ -46,7 +46,7 @@ class Texture:
         self._texels[~is_skin, 3] = CLOTH_GLOSS
 
     def at(self, face: Int64Array, uv: Float32Array) -> Float32Array:
-        """Colour and gloss (N, 4) at places on faces (N,), given as Hits give them."""
+        """Return colour and gloss (N, 4) at places on faces (N,), in the form in which `Hits` has them."""
         side = self._sides.take(face)
         column, row = (np.minimum((uv[:, k] * side).astype(np.int64), side - 1) for k in (0, 1))
         return np.asarray(self._texels.take(self._first.take(face) + row * side + column, 0))

@@ -1,4 +1,4 @@
-"""A CUDA device: three streams, pinned buffers, events, graphs."""
+"""A CUDA device has three streams, pinned buffers, events and graphs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,11 +34,11 @@ class Cuda:
         self._pool = torch.cuda.graph_pool_handle()
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A tensor on the device. Not cleared: that would be work on a stream that no event orders."""
+        """Return a tensor on the device. It is not cleared, which would be work on a stream that no event orders."""
         return torch.empty(shape, dtype=dtype, device=self.torch_device)
 
     def buffer(self, shape: tuple[int, ...], dtype: torch.dtype) -> Buffer:
-        """Pinned memory and a tensor on the device."""
+        """Return a buffer of pinned memory and a tensor on the device."""
         return Buffer(torch.empty(shape, dtype=dtype, pin_memory=True), self.empty(shape, dtype))
 
     def run(self, stream: Stream, work: Work, after: Event | None = None) -> Event:
@@ -53,10 +53,10 @@ class Cuda:
         return end
 
     def capture(self, work: Work) -> Work:
-        """A CUDA graph.
+        """Capture the work as a CUDA graph, and return what replays it.
 
-        All share one pool of memory for what is between input and output, which is safe since they run one after the
-        other, on one stream, and what they give is copied out of it by themselves.
+        All graphs share one pool of memory for what is between input and output. This is safe since they run one after
+        the other, on one stream, and copy their results out of the pool themselves.
         """
         queue = self._streams["compute"]
         with _ONE_CAPTURE, torch.cuda.device(self.torch_device):
@@ -64,7 +64,7 @@ class Cuda:
                 for _ in range(_WARM_UPS):
                     work()
             graph = torch.cuda.CUDAGraph()
-            # Thread-local: what other threads ask of their own devices meanwhile does not end the capture.
+            # The capture is thread-local: what other threads ask of their own devices meanwhile does not end it.
             capture = torch.cuda.graph(graph, pool=self._pool, stream=queue, capture_error_mode="thread_local")
             with self._put_right_after_failure(), capture:
                 work()

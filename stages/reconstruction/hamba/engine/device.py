@@ -1,4 +1,4 @@
-"""What the engine needs of a device, and the simplest one, the CPU.
+"""This module says what the engine needs of a device, and has the simplest device, the CPU.
 
 Work is put onto one of three streams and done there in order, while the caller goes on. The streams run beside one
 another; an event tells when a piece of work is done, and another stream, or the caller, can wait for it. Nothing else
@@ -18,7 +18,7 @@ Work = Callable[[], object]
 
 
 class Buffer(NamedTuple):
-    """The same numbers on both sides: where the host writes and reads, and where the device does."""
+    """A buffer holds the same numbers twice: where the host writes and reads, and where the device does."""
 
     host: Tensor  # pinned, so that copies need no help of the host
     device: Tensor  # the very same tensor on a CPU
@@ -38,7 +38,7 @@ class Event(Protocol):
     """The end of a piece of work."""
 
     def synchronize(self) -> None:
-        """Wait until it is there."""
+        """Wait until the work is done."""
 
 
 class Device(Protocol):
@@ -53,22 +53,22 @@ class Device(Protocol):
         """Whether `capture` gains anything."""
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A tensor on the device, its numbers not set. Raises torch.OutOfMemoryError."""
+        """Return a tensor on the device, its numbers not set. Raises torch.OutOfMemoryError."""
 
     def buffer(self, shape: tuple[int, ...], dtype: torch.dtype) -> Buffer:
-        """One on both sides, its numbers not set. Raises torch.OutOfMemoryError."""
+        """Return a buffer, its numbers not set. Raises torch.OutOfMemoryError."""
 
     def run(self, stream: Stream, work: Work, after: Event | None = None) -> Event:
-        """Put work onto a stream, to be done once `after` is there; the event of its end."""
+        """Put work onto a stream, to be done once `after` has come; return the event of its end."""
 
     def capture(self, work: Work) -> Work:
-        """The same work as one call that is cheap to put onto the compute stream, with the same tensors every time.
+        """Return the same work as one cheap call for the compute stream, with the same tensors every time.
 
-        Does the work some times over. Waits for the device. Raises RuntimeError if the work cannot be captured.
+        Capturing does the work several times and waits for the device. Raises RuntimeError if it cannot be captured.
         """
 
     def clear(self) -> None:
-        """Wait for everything, and give memory that nobody uses back."""
+        """Wait for everything, and give unused memory back."""
 
     def is_lost(self) -> bool:
         """Ask the device itself whether it still answers. Waits for what is under way."""
@@ -81,29 +81,29 @@ class Cpu:
     graphs = False
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A tensor."""
+        """Return a tensor."""
         return torch.empty(shape, dtype=dtype)
 
     def buffer(self, shape: tuple[int, ...], dtype: torch.dtype) -> Buffer:
-        """A tensor that is on both sides."""
+        """Return a buffer whose two sides are one tensor."""
         tensor = torch.empty(shape, dtype=dtype)
         return Buffer(tensor, tensor)
 
     def run(self, stream: Stream, work: Work, after: Event | None = None) -> Event:
-        """Do it."""
+        """Do the work at once."""
         with record_function(f"hamba {stream}"):
             work()
         return _Done()
 
     def capture(self, work: Work) -> Work:
-        """The work itself."""
+        """Return the work itself."""
         return work
 
     def clear(self) -> None:
         """Do nothing, since nothing is under way."""
 
     def is_lost(self) -> bool:
-        """Return False: without the processor nobody would ask."""
+        """Return False: if the processor were lost, nothing could ask."""
         return False
 
 

@@ -1,4 +1,4 @@
-"""Crops through the network on one device, in batches of a few fixed sizes, several of them under way at once.
+"""The engine takes crops through the network on one device, in batches of a few fixed sizes, several at once.
 
 What happens to a batch: its pictures and squares are written to a slot's pinned buffers and uploaded; the crops are cut
 on the device, go through the network, and the answers are put into one buffer; that is read back. Each step waits for
@@ -43,32 +43,32 @@ errors, a device that is gone. (`cudaError_t` in CUDA's runtime API.)"""
 
 
 class Engine(Protocol):
-    """Whatever takes crops to rows: one device, several, or one that is shared."""
+    """An engine turns crops into rows, on one device, on several, or on one that is shared."""
 
     @property
     def in_flight(self) -> int:
-        """Calls of `begin` that gain from being under way at once."""
+        """The number of calls of `begin` that gain from being under way at once."""
 
     @property
     def largest(self) -> int:
-        """Most hands that go through the network at once."""
+        """The most hands that go through the network at once."""
 
     def begin(self, crops: Sequence[Crop]) -> Answer:
         """Start on any number of crops. Raises DeviceError, and so does the answer."""
 
     def choices(self) -> tuple[Choice, ...]:
-        """How it works, and what became of it."""
+        """Return how the engine works, and what had to be changed since it was opened."""
 
     def close(self) -> None:
-        """Free it, with whatever is under way."""
+        """Free the engine, with whatever is under way."""
 
 
 class DeviceEngine:
-    """One network on one device. Used from one thread at a time.
+    """One network on one device. It is used from one thread at a time.
 
     `sizes` are those of its batches, ascending: a batch is filled up to the next one. `slots` batches can be under way.
-    `crop_dtype` is that of the products that cut crops on a GPU. Out of memory, it goes on with smaller batches, said
-    in the log and in `choices`.
+    `crop_dtype` is the type of the matrix products that cut crops on a GPU. Out of memory, the engine goes on with
+    smaller batches, and says so in the log and in `choices`.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class DeviceEngine:
 
     @property
     def largest(self) -> int:
-        """Most hands in a batch."""
+        """The most hands in a batch."""
         return self._sizes[-1]
 
     def open(self, on_step: Callable[[str], None] = lambda step: None) -> None:
@@ -120,7 +120,7 @@ class DeviceEngine:
         return lambda: np.concatenate([np.empty((0, self._width), np.float32), *(answer() for answer in answers)])
 
     def choices(self) -> tuple[Choice, ...]:
-        """Batches and graphs."""
+        """Return how batches and graphs are used."""
         place = self._device.torch_device
         if self.largest < self._wanted:
             reason = f"the memory of {place} did not suffice for {self._wanted}"
@@ -142,7 +142,7 @@ class DeviceEngine:
         self._slots = []
 
     def _build(self, on_step: Callable[[str], None]) -> str | None:
-        """Make the slots and try each size, the largest first; what was missing, if memory did not suffice."""
+        """Make the slots and try each size, the largest first; return the error's text if memory did not suffice."""
         try:
             for _ in range(self._count):
                 slot = Slot(self._device, self.largest, self._width)
@@ -228,7 +228,7 @@ class DeviceEngine:
         if not slot.cuts and often and self._device.graphs:
             height, width = shape[:2]
             log.info("capturing how crops are cut from pictures of %d x %d", width, height)
-            # What an earlier batch left may point to pictures that are no longer there.
+            # The places that an earlier batch left may point to pictures that are no longer there.
             self._device.run("compute", slot.clear).synchronize()
             slot.cuts = {size: self._captured(partial(self._cut, slot, size)) for size in self._sizes}
         return slot.cuts.get(size) or partial(self._cut, slot, size)
@@ -246,7 +246,7 @@ class DeviceEngine:
             write_rows(self._network(slot.crops[:size]), slot.rows.device[:size])
 
     def _captured(self, work: Work) -> Work:
-        """Captured where that is possible; said once where it is not."""
+        """Return the work captured if that is possible; if not, log so once and return the work itself."""
         if self._not_captured:
             return work
         try:
@@ -272,7 +272,7 @@ class DeviceEngine:
 
     @contextmanager
     def _device_errors(self) -> Iterator[None]:
-        """A lost device is a DeviceError, from now on without asking it again."""
+        """Raise DeviceError for a lost device; once it is lost, raise it again without asking the device."""
         if self._lost is not None:
             raise self._lost
         try:

@@ -1,4 +1,4 @@
-"""The network on several devices: what is begun goes to one after the other."""
+"""Replicas are the network on several devices: each call of `begin` goes to the next of them."""
 
 from collections.abc import Sequence
 from itertools import chain, cycle
@@ -9,7 +9,7 @@ from stages.reconstruction.hamba.engine.slots import Answer, Crop
 
 
 class Replicas:
-    """An engine of several engines. Answers are the caller's to wait for, in the order that it began them in."""
+    """An engine made of several engines. The caller waits for answers in the order in which it began them."""
 
     def __init__(self, engines: Sequence[Engine]) -> None:
         self._engines = engines
@@ -17,12 +17,12 @@ class Replicas:
 
     @property
     def in_flight(self) -> int:
-        """The calls that may be under way at once, on all devices together."""
+        """The number of calls that may be under way at once, on all devices together."""
         return sum(engine.in_flight for engine in self._engines)
 
     @property
     def largest(self) -> int:
-        """Most hands in a batch that any of them takes."""
+        """The most hands in a batch that any of the devices takes."""
         return min(engine.largest for engine in self._engines)
 
     def begin(self, crops: Sequence[Crop]) -> Answer:

@@ -1,4 +1,4 @@
-"""The network's answer as one row of numbers a hand, so that it comes back from the device in one copy."""
+"""The network's answer is one row of numbers for each hand, so that it comes back from the device in one copy."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,7 +28,7 @@ _ENDS = np.cumsum([np.prod(shape) for shape in _SHAPES[:-1]])
 
 
 def row_width(vertices: int) -> int:
-    """Numbers in a row, for a hand model of so many vertices."""
+    """Return how many numbers a row has, for a hand model of so many vertices."""
     return int(_ENDS[-1]) + 3 * vertices
 
 
@@ -40,5 +40,5 @@ def write_rows(output: "HambaOutput", rows: "Tensor") -> None:
 
 
 def read_row(row: Float32Array) -> CropOutput:
-    """The answer in one row; views of it."""
+    """Return the answer in one row, as views of it."""
     return CropOutput(*(part.reshape(shape) for part, shape in zip(np.split(row, _ENDS), _SHAPES, strict=True)))

@@ -30,7 +30,7 @@ class Crop(NamedTuple):
 
 
 def in_batches(crops: Sequence[Crop], largest: int) -> Iterator[list[Crop]]:
-    """Runs of crops of at most so many, from pictures of one shape that are not too much together."""
+    """Yield runs of at most `largest` crops, from pictures of one shape that together are not too large."""
     batch: list[Crop] = []
     pictures: set[int] = set()
     for crop in crops:
@@ -67,7 +67,7 @@ class Slot:
         self.places.device[:, 2] = 1  # a side
 
     def fill(self, device: Device, crops: Sequence[Crop], size: int) -> int:
-        """Write a batch of up to `size` crops into the host's side; how many pictures it has."""
+        """Write a batch of up to `size` crops into the host's side, and return how many pictures it has."""
         pictures = {id(crop.picture): crop.picture for crop in crops}
         which = {key: number for number, key in enumerate(pictures)}
         shape = crops[0].picture.shape
@@ -84,7 +84,7 @@ class Slot:
         return len(pictures)
 
     def upload(self, pictures: int, size: int) -> None:
-        """Copy that to the device."""
+        """Copy what `fill` wrote to the device."""
         self.pictures.upload(pictures)
         self.places.upload(size)
 

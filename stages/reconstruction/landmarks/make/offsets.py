@@ -31,7 +31,7 @@ PULL = 0.01
 
 
 def observations(seed: int) -> Iterator[tuple[HandBox, HandTruth, Intrinsics]]:
-    """Each hand that the detector found in ten seconds of synthetic video, and the truth about it."""
+    """Yield each hand that the detector found in ten seconds of synthetic video, and the truth about it."""
     source = SyntheticSource(SyntheticSettings(seed=seed, fps=FPS, seconds=10))
     detection = HandDetection(DetectionSettings())
     try:
@@ -55,7 +55,7 @@ def observations(seed: int) -> Iterator[tuple[HandBox, HandTruth, Intrinsics]]:
 
 
 def bone_rotations(truth: HandTruth) -> Array:
-    """World rotation (21, 3, 3), of the mirrored right hand, of the bone that ends at each joint."""
+    """Return the world rotation (21, 3, 3), of the mirrored right hand, of the bone that ends at each joint."""
     rotations = np.tile(truth.global_orient, (21, 1, 1))
     for finger, joints in enumerate(FINGER_JOINTS):
         for place, joint in enumerate(joints):
@@ -65,7 +65,7 @@ def bone_rotations(truth: HandTruth) -> Array:
 
 
 def equations(box: HandBox, truth: HandTruth, camera: Intrinsics) -> tuple[Array, Array]:
-    """A (21, 2, 3) and b (21, 2), metres: A @ offset = b brings each joint onto its landmark's ray, to first order."""
+    """Return A (21, 2, 3), b (21, 2), metres: A @ offset = b puts joints onto their landmarks' rays, to first order."""
     mirror = np.array([-1.0 if truth.side == "left" else 1.0, 1.0, 1.0])
     joints = truth.joints * mirror
     rays = camera.rays(box.joints_2d)[:, :2] * mirror[:2]
@@ -77,7 +77,7 @@ def equations(box: HandBox, truth: HandTruth, camera: Intrinsics) -> tuple[Array
 
 
 def solve(a: Array, b: Array) -> Array:
-    """Offset (3,) of one joint from all frames, (N, 2, 3) and (N, 2), by iteratively reweighted least squares."""
+    """Return one joint's offset (3,) from all frames, (N, 2, 3), (N, 2), by iteratively reweighted least squares."""
     offset = np.zeros(3)
     for _ in range(20):
         distance = np.linalg.norm(a @ offset - b, axis=1)
