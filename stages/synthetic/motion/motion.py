@@ -53,7 +53,7 @@ class HandState:
 
 
 def palm_basis(joints: Array) -> Array:
-    """Return a right hand's basis, as columns, from joints (21, 3): to the thumb's side, to fingers, out of the palm."""
+    """Return a right hand's basis, as columns, from joints (21, 3): towards thumb's side, fingers, out of the palm."""
     fingers = joints[MIDDLE_KNUCKLE] - joints[0]
     fingers = fingers / np.linalg.norm(fingers)
     across = joints[INDEX_KNUCKLE] - joints[LITTLE_KNUCKLE]
