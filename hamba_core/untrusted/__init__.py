@@ -1,4 +1,4 @@
-"""Files that a stranger may have made, read without trusting them: nothing is executed, and memory has a bound."""
+"""Files that a stranger may have made are read without trust: nothing is executed, and memory has a bound."""
 
 import lazy_loader
 

@@ -23,7 +23,7 @@ from hamba_core.weights.weights_file import BFLOAT16, HAND, ConvertedFile, Entry
 
 
 class Conversion(NamedTuple):
-    """What was written."""
+    """What a conversion wrote."""
 
     path: Path
     size: int  # bytes

@@ -1,4 +1,4 @@
-"""One recording, any number of forms: what `hamba export` does."""
+"""Export one recording in any number of forms, as `hamba export` does."""
 
 import shutil
 from collections.abc import Callable, Mapping, Set

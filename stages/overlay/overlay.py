@@ -52,7 +52,7 @@ class Overlay(Sink):
         self._video: VideoFile | None = None
         self._choices: tuple[Choice, ...] = ()
         self._colours = HandColours()
-        self._names: set[str] = set()  # of pictures
+        self._names: set[str] = set()  # the names of pictures that are taken
 
     def open(self, run: RunInfo) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Record: everything into one MCAP file, and read it back (`stages.recording.reader`)."""
+"""Record everything into one MCAP file, and read it back (`stages.recording.reader`)."""
 
 import lazy_loader
 

@@ -199,7 +199,7 @@ def _read(opcode: int, content: bytes) -> list[McapRecord]:
     match opcode:
         case Opcode.ATTACHMENT:
             (expected,) = struct.unpack("<I", content[-4:])
-            if expected not in (0, zlib.crc32(content[:-4])):  # 0: the chunk has no checksum
+            if expected not in (0, zlib.crc32(content[:-4])):  # 0: it has no checksum
                 raise ValueError("an attachment does not have its checksum")
             return [Attachment.read(stream)]
         case Opcode.CHANNEL:

@@ -1,4 +1,4 @@
-"""Record: everything into one MCAP file that Foxglove opens and `stages.recording.reader` reads back.
+"""Record everything into one MCAP file that Foxglove opens and `stages.recording.reader` reads back.
 
 Channels: `hands/<stream>`, `model/<stream>` and `status/<stream>` hold the maps of the wire protocol; `scene/<stream>`,
 `camera/<stream>` and `transform/<stream>` show the same to Foxglove. A message's time is when its frame was captured,

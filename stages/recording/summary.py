@@ -1,4 +1,4 @@
-"""Summary: what happened in a run, as `summary.json`, for programs and people who do not want the recording."""
+"""The summary says what happened in a run, as `summary.json`, for programs and people who do not want the recording."""
 
 import json
 import math

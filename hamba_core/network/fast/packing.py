@@ -1,4 +1,4 @@
-"""Linear layers for a CPU: weights copied once into the order that oneDNN's kernels read them in.
+"""Linear layers for a CPU: their weights are copied once into the order in which oneDNN's kernels read them.
 
 Torch's own product of few tokens and a large matrix orders the weights anew at every call. Here that is done once,
 through the operators that torch.compile uses; the copy also stays in memory, where a mapped file's pages may go. A

@@ -20,7 +20,7 @@ from stages.export.tracks import HAND_FIELDS, ROW, Selection, Track
 RENAMED: Final = {"frame": "frames"}
 """Fields of a row that have another name in the file."""
 
-_BLOCK: Final = 256  # rows
+_BLOCK: Final = 256  # rows that are written at once
 
 
 def export_npz(
