@@ -8,6 +8,7 @@ from .loading import (
     weights_of as weights_of,
 )
 from .random_release import write_random_release as write_random_release
+from .saving import save_release as save_release
 from .small_weights import (
     fill_small as fill_small,
     load_small as load_small,
