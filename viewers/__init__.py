@@ -1,4 +1,4 @@
-"""Programs that take what a pipeline gives."""
+"""Viewers are programs that show, record or play what a pipeline gives."""
 
 from importlib.util import find_spec as _find_spec
 from pathlib import Path as _Path

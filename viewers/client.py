@@ -1,12 +1,12 @@
-"""Subscribe to the hands that a pipeline publishes.
+"""A client subscribes to the hands that a pipeline publishes.
 
     with HandClient() as hands:
         message = hands.latest(timeout=1.0)      # the newest, for a robot or a viewer
         for message in hands.stream():           # every one, in order, for a recorder
             ...
 
-Needs pyzmq, msgspec and NumPy only. Not for several threads at once. Nothing runs in the background: whatever has come
-is read when `latest`, `stream` or one of the properties is asked.
+It needs pyzmq, msgspec and NumPy only. Use it from one thread at a time. Nothing runs in the background: whatever has
+come is read when `latest`, `stream` or one of the properties is asked.
 """
 
 import struct
@@ -49,7 +49,7 @@ _POLL = 0.1  # seconds between looks at the clock while waiting
 class HandClient:
     """A subscriber. It connects, and re-connects, by itself: the publisher may come later, go, and come back.
 
-    `stream` names one stream, or none for all that the address has (a viewer of one camera needs no name).
+    `stream` names one stream; None takes all that the address has (a viewer of one camera needs no name).
     `images` also subscribes to the pictures. `server_key` (the publisher's public key file) and `client_key` (this
     client's secret key file) turn CURVE on.
     """
@@ -94,7 +94,7 @@ class HandClient:
         self._socket.ipv6 = True
         self._socket.reconnect_ivl = 100
         self._socket.reconnect_ivl_max = 1000
-        # A publisher that was unplugged rather than closed leaves a dead connection; heartbeats find it out.
+        # A publisher that was unplugged rather than closed leaves a dead connection; heartbeats notice it.
         self._socket.heartbeat_ivl = 1000
         self._socket.heartbeat_timeout = 3000
         self._handshakes = self._socket.get_monitor_socket(_HANDSHAKES)
@@ -135,7 +135,7 @@ class HandClient:
         self._socket.curve_publickey, self._socket.curve_secretkey = public, secret
 
     def latest(self, timeout: float = 0.0) -> HandsMessage | None:
-        """The newest hands, or None when nothing new has come within `timeout` seconds. Older ones are thrown away."""
+        """Return the newest hands, or None if nothing new came within `timeout` seconds. Older ones are thrown away."""
         deadline = time.monotonic() + timeout
         while True:
             self._read()
@@ -149,7 +149,7 @@ class HandClient:
             self._socket.poll(int(min(remaining, _POLL) * 1000) + 1)
 
     def stream(self, timeout: float | None = None) -> Iterator[HandsMessage]:
-        """Every hands message, in order; ends when none has come for `timeout` seconds (None: never)."""
+        """Yield every hands message, in order; ends when none has come for `timeout` seconds (None: never)."""
         heard = time.monotonic()
         while True:
             if not self._waiting:
@@ -166,9 +166,9 @@ class HandClient:
     def state(self) -> State:
         """What is known of the publisher.
 
-        waiting: none has been heard yet. refused: it does not let us in; `refusal` says why. running: heard in the last
-        three seconds. gone: it fell silent without a word. ended (its source did), stopped (somebody asked), failed:
-        what it said last; `status.reason` says why.
+        waiting: none has been heard yet. refused: it does not let us in; `refusal` says why. running: it was heard in
+        the last three seconds. gone: it fell silent without saying why. ended (its source did), stopped (somebody
+        asked), failed: this is what it said last; `status.reason` says why.
         """
         self._read()
         if self._heard is not None and time.monotonic() - self._heard <= SILENCE:
@@ -192,7 +192,7 @@ class HandClient:
 
     @property
     def age(self) -> float | None:
-        """Seconds since the newest hands were captured; none on another host, whose clock tells nothing here."""
+        """Seconds since the newest hands were captured; None if on another host, since its clock tells nothing here."""
         self._read()
         return None if self.newest is None else age_of(self.newest)
 
@@ -277,7 +277,7 @@ class HandClient:
 
 
 def age_of(message: HandsMessage) -> float | None:
-    """Seconds since these hands were captured; none where that was on another host."""
+    """Return the seconds since these hands were captured; None if that was on another host."""
     now, clock = time.monotonic_ns(), message.clock
     if abs((time.time_ns() - now) - (clock.unix_ns - clock.monotonic_ns)) > _SAME_HOST_NS:
         return None

@@ -1,4 +1,4 @@
-"""Publishes a recording again, at its own pace, so that everything that takes live hands can be tried with it."""
+"""The player publishes a recording again, at its own pace, so that all that takes live hands can be tried with it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -50,20 +50,23 @@ class Player:
         self._place = 0.0  # s of the recording, of what was played last
 
     def pause(self) -> bool:
-        """Stand still, or go on; gives whether it stands still now."""
+        """Pause, or go on; return whether it is paused now."""
         self._paused = not self._paused
         return self._paused
 
     def jump(self, seconds: float) -> None:
-        """Go on from so many seconds later or, below 0, earlier."""
+        """Go on from so many seconds later, or earlier if they are below 0."""
         self._target = max(0.0, self._place + seconds)
 
     def stop(self) -> None:
-        """Have `run` end."""
+        """Make `run` end."""
         self._stopped = True
 
     def run(self) -> Status:
-        """Play to the end, or for ever; gives the last status. Ctrl-C ends it in order. Raises what the sink raises."""
+        """Play to the end, or for ever, and return the last status. Ctrl-C ends it in order.
+
+        Raises what the sink raises.
+        """
         clock = ClockAnchor(self._now_ns(), time.time_ns())
         try:
             self._sink.open(replace(self._recording.run_info(), clock=clock))
@@ -82,7 +85,7 @@ class Player:
             self._sink.close()
 
     def _play(self) -> bool:
-        """Play on, from the beginning or from where somebody wants to be; gives whether that was all."""
+        """Play one round, from the beginning or from where a jump leads; return whether it reached the end."""
         self._place = 0.0
         for due, place, result in self._timed():
             if (goal := self._goal()) is not None:
@@ -105,11 +108,11 @@ class Player:
         return True
 
     def _goal(self) -> float | None:
-        """Where somebody wants to be."""
+        """Return where a jump leads, s of the recording; None if nobody jumped."""
         return self._target
 
     def _timed(self) -> Iterator[tuple[int, float, FrameResult]]:
-        """Results, when they are due, nanoseconds, and where they are in the recording, seconds."""
+        """Yield when a result is due, ns, where it is in the recording, s, and the result."""
         start, index, pts = self._begin, 0, 0.0  # of this round
         while True:
             first = last = None

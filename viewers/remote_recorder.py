@@ -1,4 +1,4 @@
-"""The recorder as a subscriber: records what another process, or another machine, publishes."""
+"""The remote recorder is a subscriber that records what another process, or another machine, publishes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,14 +17,14 @@ _TICK = 0.1  # seconds without a message after which the state is looked at
 
 @dataclass(frozen=True)
 class RemoteRecording:
-    """One recorded run: the file, and the report, in which what never came is a drop of the stage "receive"."""
+    """One recorded run: the file, and the report, which counts what never came as drops of the stage "receive"."""
 
     path: Path
     status: Status
 
 
 class RemoteRecorder:
-    """Records into `folder` what `client` hears, a file for each run: hands.mcap, hands-2.mcap...
+    """It records into `folder` what `client` hears, a file for each run: hands.mcap, hands-2.mcap...
 
     `go_on` is asked several times a second; once it says no, the recording is finished.
     """
@@ -39,13 +39,13 @@ class RemoteRecorder:
 
     @property
     def frames(self) -> int:
-        """Frames in the file that is being written."""
+        """The number of frames in the file that is being written."""
         return 0 if self._open is None else self._open.frames
 
     def run(self) -> Iterator[RemoteRecording]:
-        """Record; gives each file when it is complete. Ends when the run says that it has, or nobody wants it to go on.
+        """Record, and yield each file when it is complete. Ends when the run says that it has, or `go_on` says no.
 
-        A run that falls silent without a word is waited for; one that comes in its place gets a file of its own.
+        A run that falls silent without saying why is waited for; one that comes in its place gets a file of its own.
         Raises OutputError.
         """
         try:
@@ -95,7 +95,7 @@ class RemoteRecorder:
         return path
 
     def _pass_status_on(self, recording: "_OpenRecording") -> None:
-        """What the publisher says of itself is recorded too; its last word becomes part of our own."""
+        """Record also what the publisher says of itself; its last word becomes part of our own."""
         heard = self._client.status
         if heard is None or heard is recording.heard or heard.clock != recording.clock:
             return

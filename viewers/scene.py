@@ -1,4 +1,4 @@
-"""What every 3D viewer shows besides the meshes: colours, bones, ground and camera, as NumPy arrays.
+"""The scene is what every 3D viewer shows besides the meshes: colours, bones, ground and camera, as NumPy arrays.
 
 Everything is in the camera frame: x right, y down, z forward, metres.
 """
@@ -44,7 +44,7 @@ FREE_VIEW_EYE = (0.45, -0.31, -0.14)
 
 
 def other_camera(before: FrameMeta | None, now: FrameMeta) -> bool:
-    """Whether pictures of another size or camera have begun."""
+    """Return whether pictures of another size or camera have begun."""
     return before is None or (before.width, before.height, before.camera) != (now.width, now.height, now.camera)
 
 
@@ -55,7 +55,7 @@ _SIDES = 6
 
 
 def bone_tubes(joints: NDArray[np.floating]) -> Array:
-    """Vertices (V, 3) of a tube along each bone of a hand with these joints (21, 3); `BONE_FACES` joins them."""
+    """Return the vertices (V, 3), joined by `BONE_FACES`, of a tube along each bone of a hand with joints (21, 3)."""
     start, end = np.asarray(joints, np.float64)[BONE_PAIRS].transpose(1, 0, 2)
     along = end - start
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
@@ -79,7 +79,7 @@ BONE_FACES = _tube_faces()
 
 
 def ground_grid(step: float = 0.1, reach: float = PICTURE_DEPTH / 2) -> tuple[Array, Int64Array]:
-    """Lines (N, 3), (L, 2) of a square grid on the ground before the camera."""
+    """Return lines (N, 3), (L, 2) of a square grid on the ground before the camera."""
     ticks = np.arange(-reach, reach + step / 2, step)
     ends = np.array([-reach, reach])
     across = np.stack(np.broadcast_arrays(ends[None, :], GROUND_HEIGHT, ticks[:, None]), -1)
@@ -89,7 +89,7 @@ def ground_grid(step: float = 0.1, reach: float = PICTURE_DEPTH / 2) -> tuple[Ar
 
 
 def picture_corners(camera: Intrinsics, width: int, height: int, depth: float) -> Array:
-    """Corners (4, 3) of the picture hung `depth` before the camera: left top, right top, right bottom, left bottom."""
+    """Return the corners (4, 3) of the picture hung `depth` before the camera, clockwise from the top left."""
     pixels = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
     return camera.rays(pixels) * depth
 
@@ -97,13 +97,13 @@ def picture_corners(camera: Intrinsics, width: int, height: int, depth: float) -
 def camera_frustum(
     camera: Intrinsics, width: int, height: int, depth: float = FRUSTUM_DEPTH
 ) -> tuple[Array, Int64Array]:
-    """Lines (5, 3), (8, 2) of the camera: its centre joined to the picture's corners."""
+    """Return lines (5, 3), (8, 2) of the camera: its centre joined to the picture's corners."""
     points = np.concatenate([np.zeros((1, 3)), picture_corners(camera, width, height, depth)])
     return points, np.array([[0, 1], [0, 2], [0, 3], [0, 4], [1, 2], [2, 3], [3, 4], [4, 1]])
 
 
 def look_at(eye: tuple[float, float, float], target: tuple[float, float, float]) -> Array:
-    """T_eye_camera (4, 4): from the camera's frame to one at `eye` that looks at `target`, the ground level."""
+    """Return T_eye_camera (4, 4), from the camera's frame to one at `eye` that looks at `target`, the ground level."""
     forward = np.subtract(target, eye) / np.linalg.norm(np.subtract(target, eye))
     right = np.cross([0.0, 1.0, 0.0], forward)
     right /= np.linalg.norm(right)

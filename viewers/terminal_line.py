@@ -1,4 +1,4 @@
-"""The line that a viewer keeps at the terminal it was started from."""
+"""A viewer keeps one line at the terminal that it was started from."""
 
 import time
 from types import TracebackType
@@ -13,7 +13,7 @@ _EVERY = 0.25  # seconds
 
 
 class TerminalLine:
-    """A line on standard error with the newest numbers; where that is no terminal, one line for each new state."""
+    """A line on standard error with the newest numbers; if that is no terminal, one line for each new state."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Terminal(stderr=True)
@@ -38,7 +38,7 @@ class TerminalLine:
         return time.monotonic() >= self._next
 
     def show(self, state: str, line: str) -> None:
-        """Show this line, or, where that is no terminal, the state if it is a new one."""
+        """Show this line; if standard error is no terminal, print the state if it is a new one."""
         self._next = time.monotonic() + _EVERY
         if self._status is not None:
             self._status.start()

@@ -1,4 +1,4 @@
-"""What a viewer shows next, and what it tells in words and numbers: who publishes, how fast, how late."""
+"""This module decides what a viewer shows next, and what it tells: who publishes, how fast, how late."""
 
 import math
 import time
@@ -18,14 +18,14 @@ _PICTURES_FLOW = 0.5  # seconds without a picture after which none is waited for
 
 
 class Next(NamedTuple):
-    """What is to be shown now; none where that stays as it is."""
+    """What is to be shown now; None stands for what stays as it is."""
 
     hands: HandsMessage | None
     picture: ImageMessage | None
 
 
 class Following:
-    """What to show: the newest hands; where pictures come too, the newest picture and the hands of its own frame."""
+    """It follows the newest hands or, if pictures come too, the newest picture and the hands of its own frame."""
 
     def __init__(self, client: HandClient) -> None:
         self._client = client
@@ -50,7 +50,7 @@ class Following:
 
 @dataclass(frozen=True)
 class Numbers:
-    """A moment of a viewer."""
+    """The numbers of one moment of a viewer."""
 
     state: State
     words: str  # the state in a few words
@@ -69,7 +69,7 @@ class Numbers:
 
 
 class Watch:
-    """Keeps the numbers of a viewer. `now` gives seconds."""
+    """It keeps the numbers of a viewer. `now` gives seconds."""
 
     def __init__(self, client: HandClient, *, now: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -82,7 +82,7 @@ class Watch:
         self._shown.append((self._now(), age_of(message)))
 
     def numbers(self) -> Numbers:
-        """The numbers of the last second."""
+        """Return the numbers of the last second."""
         now, client = self._now(), self._client
         while self._shown and self._shown[0][0] < now - _SPAN:
             self._shown.popleft()
@@ -98,7 +98,7 @@ class Watch:
         )
 
     def _about_pictures(self) -> str:
-        """How to get the pictures, where they are wanted and none has come for a while."""
+        """Return how to get pictures if they are wanted and none has come for a while, else an empty text."""
         client, now = self._client, self._now()
         if not client.wants_images or client.image is not None:
             return ""

@@ -1,1 +1,1 @@
-"""Measurements of speed: ratios between things timed in one run on one machine."""
+"""The benchmarks measure speed, as ratios between things timed in one run on one machine."""

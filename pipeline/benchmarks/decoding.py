@@ -1,4 +1,4 @@
-"""What reading a video costs beyond decoding it: the video source against a bare loop of PyAV."""
+"""This benchmark tells what reading a video costs beyond decoding it: the video source against a bare loop of PyAV."""
 
 import time
 from collections.abc import Callable

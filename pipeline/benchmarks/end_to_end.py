@@ -1,7 +1,7 @@
-"""The whole pipeline with the Hamba network on the test pattern: frames/s of files, latency of a camera.
+"""This benchmark runs the whole pipeline with the Hamba network on the test pattern: frames/s and latency.
 
-The pattern's two hands come as a file does, every frame in order, and then as a camera's, 30 times a second, the newest
-frame first, and are published on a socket that nobody listens to.
+The pattern's two hands come first as a file does, every frame in order, and then as a camera's, 30 times a second, the
+newest frame first. They are published on a socket without listeners.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _SIZE = "width=1280&height=720"
 
 @dataclass(frozen=True)
 class EndToEndBenchmark:
-    """One run of each kind. Latency is from capture until a result is given to the publisher."""
+    """The results of one run of each kind. Latency is from capture until a result is given to the publisher."""
 
     offline_frames_per_s: float
     live_frames_per_s: float

@@ -16,12 +16,12 @@ STAGES = 4
 
 
 def measure_runtime_overhead(frames: int = 1000, repeats: int = 12) -> float:
-    """Microseconds that the runtime spends on a frame for each stage and sink that it passes.
+    """Return the microseconds that the runtime spends on a frame for each stage and sink that it passes.
 
-    Processor time of all threads, waking them included: frames offline through four stages and a sink that do nothing.
-    Two ways of flowing are measured, because they cost different things, and the dearer one is given: as fast as the
-    channels take them, and one at a time, where each part has to be woken for each frame. Of each way the best of
-    `repeats` runs counts, since whatever else the machine does can only add.
+    It is the processor time of all threads, waking them included: frames go offline through four stages and a sink that
+    do nothing. They flow in two ways, which cost different things: as fast as the channels take them, and one at a
+    time, where each part has to be woken for each frame. The dearer way is returned. Of each way the best of `repeats`
+    runs counts, since other work on the machine can only add.
     """
     return max(min(_run(frames, one_at_a_time) for _ in range(repeats)) for one_at_a_time in (False, True))
 

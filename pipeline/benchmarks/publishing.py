@@ -1,4 +1,6 @@
-"""What publishing costs and how soon clients have the hands: real processes and sockets on the loopback interface.
+"""This benchmark tells what publishing costs and how soon clients have the hands.
+
+It uses real processes and sockets on the loopback interface.
 
 One process publishes two hands of MANO's size (778 vertices) at a fixed rate; clients of several kinds follow it.
 """
@@ -55,7 +57,7 @@ def measure_publishing(
     clients: int = 20,
     on_phase: Callable[[str], None] = lambda phase: None,
 ) -> PublishingBenchmark:
-    """Measure all of it: each phase takes `seconds`, the one with a stalled client `stalled_seconds`."""
+    """Measure all phases: each takes `seconds`, the one with a stalled client `stalled_seconds`."""
     with _publishing("tcp://127.0.0.1:*", rate) as publisher:
         on_phase("latency")
         _latencies(publisher.address, 1.0)  # warm
@@ -117,7 +119,7 @@ class _PublishingProcess:
         self.address, self.bound_ns = self._pipe.recv()
 
     def ask(self) -> _Report:
-        """What happened since it was asked last."""
+        """Return what happened since the last call."""
         self._pipe.send("report")
         report: _Report = self._pipe.recv()
         return report
@@ -177,7 +179,7 @@ def _run() -> RunInfo:
 
 
 def _result(index: int) -> FrameResult:
-    """Two hands of random numbers: what they look like makes no difference to a socket."""
+    """Return two hands of random numbers: what they look like makes no difference to a socket."""
     random = np.random.default_rng(index)
 
     def numbers(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -208,7 +210,7 @@ def _result(index: int) -> FrameResult:
 
 
 def _latencies(address: str, seconds: float) -> list[float]:
-    """Publish to receive of every message for so long, ms."""
+    """Return the time from publishing to receiving, ms, of every message for so long."""
     latencies: list[float] = []
     with HandClient(address) as client:
         end = time.monotonic() + seconds
@@ -221,7 +223,7 @@ def _latencies(address: str, seconds: float) -> list[float]:
 
 
 def _slow_reader(address: str, seconds: float) -> list[float]:
-    """How old `latest` is, ten times a second, ms."""
+    """Return how old `latest` is, ms, asked ten times a second."""
     behind = []
     with HandClient(address) as client:
         client.latest(timeout=5)
@@ -236,7 +238,7 @@ def _slow_reader(address: str, seconds: float) -> list[float]:
 
 @contextmanager
 def _stalled_client(address: str) -> Iterator[None]:
-    """A client that connects and never reads."""
+    """Keep a client connected that never reads."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = context.socket(zmq.SUB)
     socket.rcvhwm = 1
@@ -250,7 +252,7 @@ def _stalled_client(address: str) -> Iterator[None]:
 
 
 def _many_clients(address: str, count: int, seconds: float) -> list[float]:
-    """Latencies of all of so many clients at once."""
+    """Return the latencies of so many clients at once."""
     latencies: list[list[float]] = [[] for _ in range(count)]
 
     def follow(number: int) -> None:
@@ -265,7 +267,7 @@ def _many_clients(address: str, count: int, seconds: float) -> list[float]:
 
 
 def _resume(publisher: _PublishingProcess, rate: float) -> float:
-    """Kill the publisher, start another at its address: seconds from its bind to hands at a client that was there."""
+    """Kill the publisher, start another in its place, and return the seconds from its bind to an old client's hands."""
     with HandClient(publisher.address) as client:
         if client.latest(timeout=5) is None:
             return float("inf")

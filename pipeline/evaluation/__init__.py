@@ -1,4 +1,4 @@
-"""How accurate and how steady hands are: data sets, protocols, scores and report pages."""
+"""The evaluation tells how accurate and how steady hands are: data sets, protocols, scores and report pages."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""Test-time augmentation: one hand looked at many times, turned and scaled, and the answers fused.
+"""Test-time augmentation looks at one hand many times, turned and scaled, and fuses the answers.
 
-As the Hamba release evaluates: crops of 0.7 to 1.1 times the size, turned by 0 and by 10 to 90 degrees either way; each
-answer is aligned to the one of the plain crop and the mean of all is taken.
+This is how the Hamba release evaluates: crops of 0.7 to 1.1 times the size are turned by 0 and by 10 to 90 degrees
+either way; each answer is aligned to the one of the plain crop, and the mean of all is taken.
 """
 
 from collections.abc import Sequence
@@ -57,9 +57,9 @@ def _turned(sample: Sample, scale: float, angle: int, rescale: float) -> Sample:
 
 
 def fused(answers: Sequence[Answer | None]) -> Answer | None:
-    """The mean of the answers, each aligned to the plain one (`PLAIN`) by its mesh, without reflection.
+    """Return the mean of the answers, each aligned to the plain one (`PLAIN`) by its mesh, without reflection.
 
-    Answers that are none are left out; there is no mean without the plain one.
+    Answers that are None are left out; without the plain one there is no mean.
     """
     plain = answers[PLAIN]
     if plain is None:

@@ -1,4 +1,4 @@
-"""The stages of a pipeline called one after another, frame by frame, so that what each gave can be measured."""
+"""A chain calls the stages of a pipeline one after another, frame by frame, so that what each gave can be measured."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ class Answers:
 
 
 class Chain:
-    """A run's usual line of stages. Made by `opened_chain`.
+    """A run's usual line of stages. `opened_chain` makes it.
 
     `cut` begins a new video: the detector forgets the last one. Track ids are never given twice.
     """
@@ -51,17 +51,17 @@ class Chain:
             stage.close()
 
     def cut(self) -> None:
-        """Another video begins."""
+        """Begin another video."""
         self._line[0].close()
         self._line[0] = self._stages()[0]
         self._line[0].open()
 
     def choices(self) -> tuple[Choice, ...]:
-        """What is in use and why."""
+        """Return what is in use and why."""
         return tuple(choice for stage in self._line for choice in stage.choices())
 
     def answer(self, frame: Frame) -> Answers:
-        """All stages on one frame; frames of a video in order."""
+        """Run all stages on one frame. Frames of a video come in order."""
         tracked, results = Detections(frame, ()), []
         packet: Any = frame
         for stage in self._line:
@@ -77,7 +77,7 @@ class Chain:
 
 @contextmanager
 def opened_chain(settings: Settings) -> Iterator[Chain]:
-    """A chain that is open, and closed afterwards. Raises HambaError."""
+    """Open a chain, and close it afterwards. Raises HambaError."""
     chain = Chain(settings)
     try:
         chain.open()
@@ -88,7 +88,7 @@ def opened_chain(settings: Settings) -> Iterator[Chain]:
 
 @contextmanager
 def opened_estimator(settings: Settings) -> Iterator[Reconstruction]:
-    """The estimator alone, open, and closed afterwards. Raises HambaError."""
+    """Open the estimator alone, and close it afterwards. Raises HambaError."""
     reconstruction = Reconstruction(settings.reconstruct, load_hand_model(settings.reconstruct), meshes=False)
     try:
         reconstruction.open()
@@ -98,6 +98,6 @@ def opened_estimator(settings: Settings) -> Iterator[Reconstruction]:
 
 
 def with_camera(detections: Detections, camera: Intrinsics) -> Detections:
-    """The same hands in a picture that another camera is said to have taken."""
+    """Return the same hands in a picture that another camera is said to have taken."""
     frame = detections.frame
     return replace(detections, frame=Frame(replace(frame.meta, camera=camera), frame.image))

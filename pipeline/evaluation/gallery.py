@@ -1,4 +1,4 @@
-"""Pictures for a report: the worst hands, and some that stand for all."""
+"""The gallery has pictures for a report: the worst hands, and some that stand for all."""
 
 import heapq
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Picture:
 
 
 class Gallery:
-    """Keeps the worst hands of `method`, and a sample drawn at random, the same each time."""
+    """It keeps the worst hands of `method`, and a random sample, which is the same each time."""
 
     def __init__(self) -> None:
         self.method = ""
@@ -48,7 +48,7 @@ class Gallery:
 
     @property
     def worst(self) -> list[Picture]:
-        """The largest errors first."""
+        """The worst hands, the largest error first."""
         return sorted(self._worst, reverse=True)
 
     @property
@@ -57,7 +57,7 @@ class Gallery:
         return sorted(self._sample)
 
     def offer(self, image: Image, observations: Sequence[Observation], truth: Sequence[HandTruth]) -> None:
-        """A frame that has been measured."""
+        """Offer a frame that has been measured."""
         for observation in observations:
             errors = observation.errors.get(self.method)
             if errors is None or observation.visibility < _LEAST_VISIBLE:

@@ -1,4 +1,4 @@
-"""In what situation a hand is: the groups that tell why an estimator is good or bad."""
+"""Groups tell in what situation a hand is, and so why an estimator is good or bad."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -67,7 +67,7 @@ def groups_of(
 
 
 def finger_bends(joints: Array) -> Array:
-    """How far (4,) each finger but the thumb is bent in all: radians between the palm's bone and the last one."""
+    """Return how far (4,) each finger but the thumb is bent: radians between the palm's bone and the last one."""
     palm, last = joints[_KNUCKLES] - joints[0], joints[_TIPS[1:]] - joints[_LASTS]
     cosine = (palm * last).sum(1) / (np.linalg.norm(palm, axis=1) * np.linalg.norm(last, axis=1))
     bends: Array = np.arccos(np.clip(cosine, -1, 1))
@@ -75,7 +75,7 @@ def finger_bends(joints: Array) -> Array:
 
 
 def palm_facing(hand: HandTruth) -> float:
-    """Cosine between the palm's normal and the direction to the camera: 1 shows the palm, -1 the back."""
+    """Return the cosine between the palm's normal and the direction to the camera: 1 shows the palm, -1 the back."""
     across = hand.joints[_INDEX_KNUCKLE] - hand.joints[_LITTLE_KNUCKLE]
     along = hand.joints[_KNUCKLES[1]] - hand.joints[0]
     normal = np.cross(across, along) * (1 if hand.side == "right" else -1)

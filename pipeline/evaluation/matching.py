@@ -1,4 +1,4 @@
-"""Which found hand is which true one."""
+"""Matching decides which found hand is which true one."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,7 +13,7 @@ _FARTHEST: Final = 0.5
 
 
 def matched(found: Sequence[AnyFloats], true: Sequence[AnyFloats], farthest: float = _FARTHEST) -> dict[int, int]:
-    """For each true hand that was found, which of the found ones it is: at most one each, nearest in sum.
+    """Return, for each true hand that was found, which of the found ones it is: at most one each, nearest in sum.
 
     Both are joints (21, 2) px. Whether the sides agree does not count here.
     """

@@ -1,4 +1,4 @@
-"""How steady a hand is over time, and how late: of one method's hands, over all stretches in which it kept them."""
+"""Motion measures tell how steady and how late one method's hands are, over all stretches in which it kept them."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Motion:
 
 
 def measure_motion(stretches: Sequence[Stretch], masks: Sequence[BoolArray] | None = None) -> Motion:
-    """Steadiness over these stretches, or over those of their frames that `masks` (F,) choose."""
+    """Measure steadiness over these stretches, or over those of their frames that `masks` (F,) choose."""
     if masks is None:
         masks = [np.ones(len(stretch.joints), bool) for stretch in stretches]
     kinds: dict[str, list[Array]] = {name: [] for name in Motion.__dataclass_fields__}
@@ -77,10 +77,10 @@ def measure_motion(stretches: Sequence[Stretch], masks: Sequence[BoolArray] | No
 
 
 def _delay_terms(stretch: Stretch, mask: BoolArray) -> tuple[float, float]:
-    """Two sums whose quotient is the delay, s: error against speed, by least squares.
+    """Return two sums whose quotient is the delay, s: error against speed, by least squares.
 
-    What comes a time d late has the error -d v on the true path of velocity v. Errors that stay (a wrong shape, a wrong
-    depth) are no delay: the mean over each run of frames is taken off both.
+    A hand that comes a time d late has the error -d v on the true path of velocity v. Errors that stay (a wrong shape,
+    a wrong depth) are no delay: the mean over each run of frames is subtracted from both.
     """
     truth = stretch.truth
     if truth is None:
@@ -99,7 +99,7 @@ def _delay_terms(stretch: Stretch, mask: BoolArray) -> tuple[float, float]:
 
 
 def added_lag(late: Sequence[Stretch], reference: Sequence[Stretch]) -> float:
-    """Milliseconds that the same stretches come after their references, by cross-correlation; NaN if still.
+    """Return the milliseconds that the same stretches come after their references, by cross-correlation; NaN if still.
 
     Each stretch counts by its frames.
     """
@@ -113,7 +113,7 @@ def added_lag(late: Sequence[Stretch], reference: Sequence[Stretch]) -> float:
 
 
 def _runs(mask: BoolArray, shortest: int = 5) -> Iterable[slice]:
-    """The stretches where a mask is true, those that are not shorter."""
+    """Yield the stretches where a mask is true, unless they are too short."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return [slice(a, b) for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True) if b - a >= shortest]
 

@@ -1,4 +1,4 @@
-"""What was true and what was found of each hand in each frame, measured and kept as plain numbers."""
+"""An observation is what was true and what was found of a hand in a frame, measured and kept as plain numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,7 +59,7 @@ class Observation:
 
 
 def found_boxes(boxes: Sequence[HandBox]) -> list[Found]:
-    """The detector's own hands of a frame: those that it saw."""
+    """Return the detector's own hands of a frame: those that it saw."""
     return [
         Found(box.side, box.track_id or 0, box.seen, box.joints_world, box.joints_2d, placed=False)
         for box in boxes
@@ -68,7 +68,7 @@ def found_boxes(boxes: Sequence[HandBox]) -> list[Found]:
 
 
 def found_hands(hands: Sequence[Hand], seen: frozenset[int]) -> list[Found]:
-    """An estimator's hands of a frame; `seen` are the tracks that the detector saw in it."""
+    """Return an estimator's hands of a frame; `seen` are the tracks that the detector saw in it."""
     return [
         Found(
             hand.side, hand.track_id, hand.track_id in seen, hand.joints, hand.joints_2d, placed=True,
@@ -79,7 +79,7 @@ def found_hands(hands: Sequence[Hand], seen: frozenset[int]) -> list[Found]:
 
 
 def errors_of(found: Found, truth: HandTruth, *, with_f_scores: bool) -> Errors:
-    """Every measure of a hand that can be taken, in mm, px or shares.
+    """Return every measure that can be taken of a hand, in mm, px or shares.
 
     Before alignment hands are compared wrist on wrist. Alignment never mirrors: a hand of the wrong side is wrong.
     """
@@ -121,7 +121,7 @@ def _mesh_errors(vertices: Float32Array, joints: Array, truth: HandTruth, *, wit
 
 
 def joint_errors(observations: Sequence[Observation], method: str, *, aligned: bool) -> Array:
-    """Errors (n, 21) m by joint of the hands that a method found, wrist on wrist or after Procrustes alignment."""
+    """Return errors (n, 21) m by joint of the hands that a method found, wrist on wrist or Procrustes-aligned."""
     pairs = [(o.found[method].joints, o.joints) for o in observations if method in o.errors]
     if not pairs:
         return np.empty((0, 21))

@@ -1,4 +1,4 @@
-"""Plots of one look, as PNG."""
+"""All plots have one look. They are PNG files."""
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -21,7 +21,7 @@ _STYLE: Final[dict[Any, Any]] = {
 
 
 def plot(title: str, note: str, size: tuple[float, float], panels: int, draw: Callable[[Sequence[Any]], None]) -> Plot:
-    """A plot of `panels` side by side, `size` inches, which `draw` fills: it is given their axes."""
+    """Return a plot of `panels` side by side, `size` inches; `draw` is given their axes and fills them."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

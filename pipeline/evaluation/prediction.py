@@ -1,4 +1,7 @@
-"""An estimator over a published evaluation set, into the zip that the set's server takes; it can be resumed."""
+"""A prediction runs an estimator over a published evaluation set and writes the zip that the set's server takes.
+
+It can be resumed.
+"""
 
 import json
 import zipfile
@@ -33,7 +36,7 @@ _FAR: Final = 0.6  # m
 
 
 class Predictor:
-    """Answers for samples, from the estimator that settings ask for. A context manager.
+    """A context manager that gives answers for samples, from the estimator that settings ask for.
 
     The network takes the samples' own boxes. Other estimators need joints: the detector looks for them in each picture,
     and there is no answer where it finds none; the side is the sample's.
@@ -62,20 +65,20 @@ class Predictor:
 
     @property
     def estimator(self) -> str:
-        """Name of the estimator in use."""
+        """The name of the estimator in use."""
         return self._reconstruction.estimator
 
     @property
     def in_flight(self) -> int:
-        """Calls of `begin` that may be under way at once."""
+        """The number of calls of `begin` that may be under way at once."""
         return self._reconstruction.in_flight
 
     def choices(self) -> tuple[Choice, ...]:
-        """What is in use and why."""
+        """Return what is in use and why."""
         return self._reconstruction.choices()
 
     def begin(self, samples: Sequence[Sample]) -> Callable[[], list[Answer | None]]:
-        """Start on these samples; what it gives waits for their answers, none where no hand was found."""
+        """Start on these samples, and return a function that waits for their answers: None if no hand was found."""
         finish = self._reconstruction.begin([self._seen(sample) for sample in samples])
 
         def answers() -> list[Answer | None]:
@@ -89,7 +92,7 @@ class Predictor:
         return answers
 
     def resting(self, sample: Sample) -> Answer:
-        """A resting hand in the middle of the box, for where there is no answer."""
+        """Return a resting hand in the middle of the box, to stand in for a missing answer."""
         left, top, right, bottom = sample.box.tolist()
         place = _FAR * sample.camera.rays(np.array([(left + right) / 2, (top + bottom) / 2]))
         flat = np.tile(np.eye(3), (15, 1, 1))
@@ -97,7 +100,7 @@ class Predictor:
         return Answer(posed.joints, posed.vertices)
 
     def _seen(self, sample: Sample) -> Detections:
-        """The sample as what tracking gives: every one a hand of its own."""
+        """Return the sample in the form that tracking gives; every sample is a hand of its own."""
         self._asked += 1
         height, width = sample.image.shape[:2]
         meta = FrameMeta(sample.name, self._asked, float(self._asked), self._asked, width, height, sample.camera)
@@ -122,8 +125,8 @@ def predict(
 ) -> "Prediction":
     """Answer the first `limit` samples, all if none is given, and write pred.zip into `folder`, as the server takes it.
 
-    What an earlier call with the same settings left there is kept and gone on with. `augment` fuses 95 looks at each
-    hand. Raises HambaError.
+    Answers that an earlier call with the same settings left there are kept, and it goes on from them. `augment` fuses
+    95 looks at each hand. Raises HambaError.
     """
     count = len(data) if limit is None else min(limit, len(data))
     with Predictor(settings) as predictor:
@@ -143,7 +146,7 @@ def predict(
 
 
 def _identity(settings: Settings, predictor: Predictor, *, augment: bool) -> dict[str, object]:
-    """What has to be the same for one run to go on with another's answers."""
+    """Return what has to be the same if one run is to go on with another's answers."""
     return {
         "estimator": predictor.estimator,
         "augmented": augment,
@@ -154,7 +157,7 @@ def _identity(settings: Settings, predictor: Predictor, *, augment: bool) -> dic
 def _answers(
     data: PublishedData, predictor: Predictor, numbers: Sequence[int], settings: Settings, *, augment: bool
 ) -> Iterator[tuple[int, Sample, Answer | None]]:
-    """Each sample and its answer, in order, with as much under way at once as the estimator gains from."""
+    """Yield each sample and its answer, in order, with as many under way at once as the estimator gains from."""
     together = 1 if augment else _TOGETHER
     waiting: deque[tuple[list[int], list[Sample], Callable[[], list[Answer | None]]]] = deque()
     for start in range(0, len(numbers), together):
@@ -184,7 +187,7 @@ class Prediction:
         self._identity: dict[str, object] = json.loads(json.dumps({"data": data, "count": count, **identity}))
 
     def open(self, vertices: int) -> None:
-        """Begin, or go on with what is there. Raises OutputError where that is something else's."""
+        """Begin, or go on with what is there. Raises OutputError if that belongs to another prediction."""
         state = self.folder / _STATE
         shapes = {"joints": (self.count, 21, 3), "vertices": (self.count, vertices, 3), "found": (self.count,)}
         try:
@@ -218,13 +221,13 @@ class Prediction:
         return self.folder / f"{name}.npy"
 
     def missing(self) -> list[int]:
-        """The samples without an answer yet."""
+        """Return the samples without an answer yet."""
         result: list[int] = np.flatnonzero(np.isnan(self._found)).tolist()
         return result
 
     @property
     def not_found(self) -> int:
-        """In how many pictures no hand was found."""
+        """The number of pictures in which no hand was found."""
         return int((self._found == 0).sum())
 
     def put(self, number: int, answer: Answer, *, found: bool) -> None:
@@ -258,5 +261,5 @@ class Prediction:
 
 
 def _as_json(points: Array) -> str:
-    """Points (N, 3), metres, to a micrometre."""
+    """Return points (N, 3), metres, rounded to a micrometre."""
     return "[" + ",".join(f"[{x:.6f},{y:.6f},{z:.6f}]" for x, y, z in points.tolist()) + "]"

@@ -1,6 +1,6 @@
-"""Published evaluation sets as their archives lay them out: pictures, cameras and boxes in, answers in their form out.
+"""Published evaluation sets are read as their archives lay them out, and answers are written in the sets' own form.
 
-To add one, write a class as those below: how many samples there are, what a sample is, and how an answer is written.
+To add one, write a class like those below: how many samples there are, what a sample is, and how an answer is written.
 """
 
 from abc import ABC, abstractmethod
@@ -53,15 +53,15 @@ class PublishedData(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many samples it has."""
+        """Return how many samples the set has."""
 
     @abstractmethod
     def sample(self, number: int) -> Sample:
-        """One of them. Raises SourceError."""
+        """Return one sample. Raises SourceError."""
 
     @abstractmethod
     def published(self, answer: Answer, sample: Sample) -> Answer:
-        """The answer in the set's own joint order, axes and origin, as its server takes it."""
+        """Return the answer in the set's own joint order, axes and origin, as its server takes it."""
 
 
 class FreiHand(PublishedData):
@@ -130,7 +130,7 @@ class Ho3d(PublishedData):
 
 
 def read_list(path: Path) -> list[Any]:
-    """A JSON file that holds a list. Raises SourceError."""
+    """Read the list in a JSON file. Raises SourceError."""
     import msgspec
 
     try:
@@ -143,7 +143,7 @@ def read_list(path: Path) -> list[Any]:
 
 
 def read_image(path: Path) -> Image:
-    """A picture (H, W, 3) RGB. Raises SourceError."""
+    """Read a picture (H, W, 3) RGB. Raises SourceError."""
     import cv2
 
     try:

@@ -27,7 +27,7 @@ _WORST: Final = 12
 
 
 def score_tables(tree: Tree, *, ho3d: bool) -> list[Table]:
-    """All scores, and on FreiHAND the paper's."""
+    """Return tables of all scores, and for FreiHAND also of the paper's."""
     errors, auc = tree["errors"], tree["auc"]
     names = {"joints": "MPJPE", "joints_aligned": "PA-MPJPE", "joints_scale_and_root": "MPJPE, scale and root",
              "mesh": "MPVPE", "mesh_aligned": "PA-MPVPE"}  # fmt: skip
@@ -54,7 +54,7 @@ def score_tables(tree: Tree, *, ho3d: bool) -> list[Table]:
 
 
 def score_page(tree: Tree, own: Submission, truth: Submission, folder: Path, *, ho3d: bool) -> Page:
-    """The whole report; pictures where the data set's are in `folder`."""
+    """Return the whole report; it has pictures if the data set's are in `folder`."""
     facts = (("pictures", f"{tree['pictures']} of {tree['of']}"), ("mesh", f"{tree['vertices']} vertices"))
     parts: list[Table | Plot | Tiles] = [*score_tables(tree, ho3d=ho3d), _curves(tree), _joints(tree, ho3d=ho3d)]
     worst = [] if ho3d else _worst(tree, own, truth, folder)

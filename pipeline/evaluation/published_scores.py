@@ -37,7 +37,7 @@ class Submission:
 
 
 def read_submission(path: Path) -> Submission:
-    """A zip with `pred.json` in it, or that file. Raises SourceError."""
+    """Read a zip with `pred.json` in it, or that file. Raises SourceError."""
     try:
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:
@@ -64,7 +64,7 @@ _NAMES: Final = ("joints", "vertices")
 
 
 def read_truth(folder: Path) -> Submission:
-    """`evaluation_xyz.json` and `evaluation_verts.json` of a data set. Raises SourceError."""
+    """Read `evaluation_xyz.json` and `evaluation_verts.json` of a data set. Raises SourceError."""
     files = (folder / "evaluation_xyz.json", folder / "evaluation_verts.json")
     joints, vertices = (_points(read_list(file), str(file)) for file in files)
     return Submission(joints, vertices)
@@ -83,12 +83,12 @@ def _points(content: Any, name: str) -> Array:
 def score_submission(
     own: Submission, truth: Submission, *, ho3d: bool = False, on_progress: Callable[[float], None] = lambda share: None
 ) -> Tree:
-    """All scores, millimetres and shares; where there are fewer answers than pictures, of those.
+    """Return all scores, millimetres and shares; if there are fewer answers than pictures, those of the answers.
 
     As published: joints and mesh are aligned each for itself, by a similarity that may mirror; errors are means over
-    all points and pictures; F-scores and curves as `hamba_core.metrics` has them. What the published evaluations cannot
-    see stands beside: how many answers are mirrored. A mesh that has not the truth's vertices is aligned by the joints.
-    `ho3d` adds that set's second alignment. Raises SourceError where there is nothing to compare.
+    all points and pictures; F-scores and curves are those of `hamba_core.metrics`. Beside them stands what the
+    published evaluations cannot see: how many answers are mirrored. A mesh that does not have the truth's vertices is
+    aligned by the joints. `ho3d` adds that set's second alignment. Raises SourceError if there is nothing to compare.
     """
     count = len(own.joints)
     if not 0 < count <= len(truth.joints):

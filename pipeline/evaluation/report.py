@@ -1,4 +1,4 @@
-"""A report's parts and how they are shown: tables in the terminal, and one HTML file that needs nothing else."""
+"""A report has parts that are shown as tables in the terminal and as one HTML file that needs nothing else."""
 
 from base64 import b64encode
 from dataclasses import dataclass, field
@@ -91,7 +91,7 @@ img.plot{background:#fff}th,dt,p.note,figcaption{color:#98a1b1}}
 
 
 def write_page(path: Path, page: Page) -> None:
-    """Write the page as one HTML file, in the place of an older one. Raises OutputError."""
+    """Write the page as one HTML file, replacing an older one. Raises OutputError."""
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in page.facts)
     parts = "".join(_part(part) for part in page.parts)
     text = (
@@ -129,7 +129,7 @@ def _html_tile(tile: Tile) -> str:
 
 
 def drawn(tile: Tile) -> Image:
-    """The tile's picture with its joints: the true ones white, the found ones in the fingers' colours."""
+    """Return the tile's picture with its joints: the true ones white, the found ones in the fingers' colours."""
     import cv2
     import numpy as np
 
@@ -158,5 +158,5 @@ def _uri(kind: str, content: bytes) -> str:
 
 
 def number(value: float | None, digits: int = 1) -> str:
-    """A number for a table, a dash where there is none."""
+    """Return a number as text for a table, or a dash if there is none."""
     return "–" if value is None else f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""What an evaluation leaves in its folder: `numbers.json` for programs, `report.html` for people."""
+"""The results of an evaluation are files in a folder: `numbers.json` for programs, `report.html` for people."""
 
 import json
 from importlib.metadata import PackageNotFoundError, version
@@ -16,9 +16,9 @@ REPORT: Final = "report.html"
 
 
 def results_folder(out: Path | None, name: str) -> Path:
-    """Where results go: `out`, or the first of out/eval-<name>, out/eval-<name>-2, ... that holds none yet.
+    """Return where results go: `out`, or the first of out/eval-<name>, out/eval-<name>-2, ... that holds none yet.
 
-    Raises OutputError where `out` holds some.
+    Raises OutputError if `out` holds results already.
     """
     if out is not None:
         if (out / NUMBERS).exists() or (out / REPORT).exists():
@@ -31,7 +31,7 @@ def results_folder(out: Path | None, name: str) -> Path:
 
 
 def write_results(folder: Path, page: Page, tree: Tree) -> list[Path]:
-    """Write both files; what was written. Raises OutputError."""
+    """Write both files, and return what was written. Raises OutputError."""
     numbers, report = folder / NUMBERS, folder / REPORT
     write_whole(numbers, json.dumps(tree, indent=1, allow_nan=False).encode() + b"\n")
     write_page(report, page)
@@ -39,7 +39,7 @@ def write_results(folder: Path, page: Page, tree: Tree) -> list[Path]:
 
 
 def read_numbers(path: Path, kind: str) -> Tree:
-    """The numbers of an earlier run, from its folder or its file. Raises SourceError."""
+    """Return the numbers of an earlier run, from its folder or its file. Raises SourceError."""
     file = path / NUMBERS if path.is_dir() else path
     try:
         tree = json.loads(file.read_text())
@@ -52,7 +52,7 @@ def read_numbers(path: Path, kind: str) -> Tree:
 
 
 def origin(settings: Settings) -> Tree:
-    """With what a run was made: settings that are not the default's, and the version."""
+    """Return what a run was made with: settings that are not the default's, and the version."""
     changed = ", ".join(flat_settings(settings.model_dump(mode="json", exclude_defaults=True))) or "defaults"
     try:
         own = version("hamba-stream")

@@ -1,4 +1,4 @@
-"""The held-out scenes that estimators are measured on: the synthetic source's, as it draws them and made harder.
+"""Estimators are measured on held-out scenes of the synthetic source, as it draws them and made harder.
 
 A scene is a seed of `HELD_OUT_SEEDS` and a *view* of it. Whatever a view does to the pictures, it does to the camera
 and to the truth too, so that truth stays exact.
@@ -32,7 +32,7 @@ _CYCLE: Final = 10.0  # s, in which the synthetic hands do everything once
 
 @dataclass(frozen=True)
 class Scene:
-    """One stretch of video with its truth. Made by `held_out_scenes`."""
+    """One stretch of video with its truth. `held_out_scenes` makes it."""
 
     seed: int
     view: View
@@ -43,12 +43,12 @@ class Scene:
 
     @property
     def name(self) -> str:
-        """Seed and view, in a word."""
+        """The seed and the view, in one word."""
         return f"{self.seed}-{self.view}"
 
     @property
     def frames_expected(self) -> int:
-        """How many frames it has."""
+        """How many frames the scene has."""
         return self._settings.frames or 0
 
     @property
@@ -63,7 +63,7 @@ class Scene:
         )  # fmt: skip
 
     def frames(self) -> Iterator[tuple[Frame, tuple[HandTruth, ...]]]:
-        """Each frame and the hands in it, those out of the picture too.
+        """Yield each frame and its hands, also those out of the picture.
 
         Indices and times go on from scene to scene, with a pause between two.
         """
@@ -85,9 +85,9 @@ class Scene:
 def held_out_scenes(
     seeds: int, seconds: float = _CYCLE, views: Sequence[View] = VIEWS, size: tuple[int, int] = (640, 480)
 ) -> list[Scene]:
-    """Scenes of `seconds` each: `seeds` plain ones, and of every other view a third as many, at least one.
+    """Return scenes of `seconds` each: `seeds` plain ones, and of every other view a third as many, at least one.
 
-    `size` is the picture's (width, height) before it is cut. Raises ConfigurationError where there are not so many
+    `size` is the picture's (width, height) before it is cut. Raises ConfigurationError if there are not so many
     held-out seeds.
     """
     others = max(1, seeds // 3)
@@ -110,7 +110,7 @@ def held_out_scenes(
 
 
 def views_in(text: str | None) -> tuple[View, ...]:
-    """Views as they are typed, with commas; all of them where none are named. Raises ConfigurationError."""
+    """Return the views in a text with commas between them, or all if it names none. Raises ConfigurationError."""
     if text is None:
         return VIEWS
     known = {str(view): view for view in VIEWS}
@@ -143,7 +143,7 @@ def _viewed(
 def _cropped(
     image: Image, camera: Intrinsics, truth: tuple[HandTruth, ...], left: int, top: int
 ) -> tuple[Image, Intrinsics, tuple[HandTruth, ...]]:
-    """The picture without `left` columns on either side and `top` rows at either end."""
+    """Return the picture without `left` columns on either side and `top` rows at either end."""
     height, width = image.shape[:2]
     inner = np.ascontiguousarray(image[top : height - top, left : width - left])
     moved = replace(camera, cx=camera.cx - left, cy=camera.cy - top)
@@ -158,7 +158,7 @@ def _seen_by(hand: HandTruth, camera: Intrinsics) -> HandTruth:
 def _cut_off(
     hand: HandTruth, camera: Intrinsics, size: tuple[int, int], inner: Intrinsics, inner_size: tuple[int, int]
 ) -> HandTruth:
-    """The hand as the inner picture shows it: what is outside is not visible."""
+    """Return the hand as the inner picture shows it: what is outside is not visible."""
     shown = _share_inside(camera, hand, size)
     left = _share_inside(inner, hand, inner_size) / shown if shown > 0 else 0.0
     joints_2d = inner.project(hand.joints)
@@ -169,13 +169,13 @@ def _cut_off(
 
 
 def _share_inside(camera: Intrinsics, hand: HandTruth, size: tuple[int, int]) -> float:
-    """Which share of its vertices lie in the picture."""
+    """Return the share of a hand's vertices that lies in the picture."""
     pixels = camera.project(hand.vertices)
     return float(((pixels >= 0) & (pixels < size)).all(-1).mean())
 
 
 def _shrunk(image: Image, camera: Intrinsics) -> tuple[Image, Intrinsics]:
-    """The picture made small, in the middle of one of its old size that goes on as its border does, out of focus."""
+    """Return the picture made small, in the middle of one of its old size whose rest continues its border, blurred."""
     import cv2
 
     height, width = image.shape[:2]
@@ -190,7 +190,7 @@ def _shrunk(image: Image, camera: Intrinsics) -> tuple[Image, Intrinsics]:
 
 
 def _darkened(image: Image, random: np.random.Generator) -> Image:
-    """The picture of a tenth of the light: in linear light, with the noise of few photons and of the sensor."""
+    """Return the picture of a tenth of the light: in linear light, with the noise of few photons and of the sensor."""
     light = _LIGHT * (image / np.float32(255)) ** np.float32(2.2)
     noise = random.standard_normal(image.shape, np.float32) * np.sqrt(light * np.float32(0.0004) + np.float32(4e-7))
     return np.asarray(255 * np.clip(light + noise, 0, 1) ** np.float32(1 / 2.2), np.uint8)

@@ -1,4 +1,4 @@
-"""From observations to numbers: by method, by group, at rest and moving; a tree of plain types that JSON takes."""
+"""Scores are a tree of numbers from observations: by method, by group, at rest and moving, in types that JSON takes."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ REST, MOVING = 0.06, 0.25  # m/s, mean over joints
 
 
 def score(measured: Measured, scenes: Sequence[Scene]) -> Tree:
-    """All numbers of a run, in mm, px, ms and percent; null where nothing was measured."""
+    """Return all numbers of a run, in mm, px, ms and percent; null where nothing was measured."""
     methods = measured.methods
     stretches = {method: list(_stretches(measured.observations, method)) for method in methods}
     tree = {
@@ -51,7 +51,7 @@ def score(measured: Measured, scenes: Sequence[Scene]) -> Tree:
 
 
 def plain(value: Any) -> Any:
-    """The same in JSON's types; null for what is not a finite number."""
+    """Return the same in JSON's types, with null for what is not a finite number."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -62,7 +62,7 @@ def plain(value: Any) -> Any:
 
 
 def _by_group(observations: Sequence[Observation], method: str) -> Tree:
-    """Each group's measures."""
+    """Return each group's measures."""
     switches = _identity_switches(observations, method)
     tree: Tree = {}
     for group in GROUPS:
@@ -100,7 +100,7 @@ def _percent(part: int, whole: int) -> float | None:
 
 
 def _identity_switches(observations: Sequence[Observation], method: str) -> list[bool]:
-    """Of each observation, whether a hand has another track id there than when it was last found."""
+    """Return for each observation whether its hand has another track id there than when it was last found."""
     last: dict[tuple[str, int], int] = {}
     switches = []
     for o in observations:
@@ -112,7 +112,7 @@ def _identity_switches(observations: Sequence[Observation], method: str) -> list
 
 
 def _stretches(observations: Sequence[Observation], method: str) -> Iterator[Stretch]:
-    """Where a method kept a hand without a gap, and long enough."""
+    """Yield the stretches in which a method kept a hand without a gap, and long enough."""
 
     def key(o: Observation) -> tuple[str, int]:
         return o.scene, o.hand
@@ -160,7 +160,7 @@ def _motion(stretches: Sequence[Stretch]) -> Tree:
 
 
 def _common(own: Sequence[Stretch], reference: Sequence[Stretch]) -> tuple[list[Stretch], list[Stretch]]:
-    """The stretches that two methods share frame by frame."""
+    """Return the stretches that two methods share frame by frame."""
     references = {stretch.name: stretch for stretch in reference}
     shared = [stretch for stretch in own if stretch.name in references]
     return shared, [references[stretch.name] for stretch in shared]
@@ -175,7 +175,7 @@ def _by_joint(observations: Sequence[Observation], method: str) -> Tree:
 
 
 def _pck(observations: Sequence[Observation], method: str) -> Tree:
-    """Curves of correct joints from 0 to 50 mm, wrist on wrist and aligned."""
+    """Return curves of correct joints from 0 to 50 mm, wrist on wrist and aligned."""
     result = {}
     for name, aligned in (("rooted", False), ("aligned", True)):
         errors = joint_errors(observations, method, aligned=aligned)

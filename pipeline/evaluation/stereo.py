@@ -1,4 +1,4 @@
-"""Real truth without a data set: two calibrated views of a hand, the detector's joints in both, triangulated."""
+"""Two calibrated views of a hand give real truth without a data set: the detector's joints in both, triangulated."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -30,7 +30,7 @@ _NEAREST, _FARTHEST = 0.05, 5.0  # m, of a hand from the camera
 
 @dataclass(frozen=True, eq=False)
 class Lens:
-    """A view's camera: `matrix` (3, 3) and `distortion` (N,) as OpenCV has them, pixels' centres at whole numbers."""
+    """A view's camera: OpenCV's `matrix` (3, 3) and `distortion` (N,), with pixels' centres at whole numbers."""
 
     matrix: Array
     distortion: Array
@@ -42,7 +42,7 @@ class Lens:
         return Intrinsics(float(m[0, 0]), float(m[1, 1]), float(m[0, 2]) + 0.5, float(m[1, 2]) + 0.5)
 
     def undistorted(self, image: Image) -> Image:
-        """The picture as a pinhole would have taken it."""
+        """Return the picture as a pinhole would have taken it."""
         import cv2
 
         if not self.distortion.any():
@@ -61,7 +61,7 @@ class StereoRig:
 
 
 def read_rig(path: Path, unit: float = 1.0) -> StereoRig:
-    """M1, D1, M2, D2, R and T as OpenCV's stereo calibration writes them; K1 and K2 serve too. YAML, JSON or XML.
+    """Read M1, D1, M2, D2, R and T as OpenCV's stereo calibration writes them, in YAML, JSON or XML; or K1 and K2.
 
     `unit` is metres in one of T's units. Raises ConfigurationError.
     """
@@ -93,10 +93,10 @@ def _numbers(tree: dict[str, Any], names: tuple[str, ...], shape: tuple[int, ...
 
 
 def triangulated(rig: StereoRig, left: Array, right: Array) -> tuple[Array, float]:
-    """Points (N, 3), metres in the left camera's frame, of pixels (N, 2) in both views; and how well they fit, px.
+    """Return points (N, 3), metres, left camera's frame, of pixels (N, 2) in both views; and how well they fit, px.
 
-    The direct linear transform (Hartley and Zisserman, "Multiple view geometry", 12.2) on normalised coordinates; how
-    well: the mean distance of their projections from the pixels.
+    The method is the direct linear transform (Hartley and Zisserman, "Multiple view geometry", 12.2) on normalised
+    coordinates. How well they fit is the mean distance of their projections from the pixels.
     """
     rays = [lens.camera.rays(pixels)[:, :2] for lens, pixels in ((rig.left, left), (rig.right, right))]
     projections = [np.eye(3, 4), np.column_stack([rig.R, rig.T])]
@@ -195,12 +195,12 @@ def _frames(source: Source) -> Iterator[Frame]:
 
 
 def _through(lens: Lens, frame: Frame) -> Frame:
-    """The frame without its lens's distortion, with its camera."""
+    """Return the frame without its lens's distortion, with its camera."""
     return Frame(replace(frame.meta, camera=lens.camera), lens.undistorted(frame.image))
 
 
 def stereo_table(tree: Tree) -> Table:
-    """Each method's errors against the triangulated joints."""
+    """Return a table of each method's errors against the triangulated joints."""
     rows = []
     for method, label in (("mediapipe", "MediaPipe"), ("raw", f"{tree['estimator']} raw"),
                           ("smoothed", f"{tree['estimator']} smoothed")):  # fmt: skip

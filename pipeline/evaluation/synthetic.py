@@ -1,4 +1,4 @@
-"""Run an estimator over the held-out scenes and measure every hand of every frame against the truth."""
+"""This evaluation runs an estimator over the held-out scenes and measures every hand against the truth."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ _AHEAD: Final = 8
 
 @dataclass
 class Measured:
-    """What a run over the scenes gave. Made by `measure_synthetic`."""
+    """What a run over the scenes gave. `measure_synthetic` makes it."""
 
     estimator: str
     methods: tuple[str, ...]
@@ -58,8 +58,7 @@ def measure_synthetic(
     """Measure the estimator that settings ask for on these scenes. Raises HambaError.
 
     `on_progress` is told the share that is done, 0 to 1. The detector's own joints are measured beside it, on the same
-    hands. Where a scene's camera is not the one that would be assumed, its hands are placed a second time, as if it had
-    been.
+    hands. If a scene's camera is not the one that would be assumed, its hands are placed a second time, as if it were.
     """
     total, done = sum(scene.frames_expected for scene in scenes), 0
     with opened_chain(settings) as chain, opened_estimator(settings) as guessing:
@@ -136,7 +135,7 @@ def _found(answers: Answers, methods: Sequence[str]) -> dict[str, list[Found]]:
 
 
 def _guessed(answers: Answers, guessing: Reconstruction) -> dict[int, Array]:
-    """Wrists (3,) by track as the assumed camera has them; nothing where that is the camera."""
+    """Return wrists (3,) by track, as the assumed camera places them; it is empty if that is the true camera."""
     meta = answers.tracked.frame.meta
     assumed = Intrinsics.estimate(meta.width, meta.height)
     if abs(assumed.fx / meta.camera.fx - 1) < 0.01:

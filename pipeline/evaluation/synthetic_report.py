@@ -16,7 +16,7 @@ _KINDS: Final = (
 
 
 def method_table(tree: Tree) -> Table:
-    """All hands together: the baseline, the estimator, and its hands when they are smoothed."""
+    """Return a table of all hands: the baseline, the estimator, and its hands when they are smoothed."""
     kinds = (*_KINDS, ("translation_guessed", "place, f guessed", 0))
     rows, values = [], []
     for method in _methods(tree):
@@ -37,7 +37,7 @@ def method_table(tree: Tree) -> Table:
 
 
 def group_table(tree: Tree) -> Table:
-    """The hands as they come out, by group, beside the baseline."""
+    """Return a table of the hands as they come out, by group, beside the baseline."""
     base, own = _methods(tree)[0], _last(tree)
     pairs = [(name, title, digits) for name, title, digits in _KINDS if _has(tree, base, name)]
     alone = [(name, title, digits) for name, title, digits in _KINDS if not _has(tree, base, name)]
@@ -56,7 +56,7 @@ def group_table(tree: Tree) -> Table:
 
 
 def motion_table(tree: Tree) -> Table:
-    """Steadiness and lag, for all hands, at rest and moving."""
+    """Return a table of steadiness and lag, for all hands, at rest and moving."""
     kinds = (
         ("acceleration_error", "acceleration error mm/s²", 0), ("jitter", "jitter mm/s³", 0),
         ("shape_jitter", "jitter of shape", 0), ("jitter_2d", "jitter px/frame³", 2), ("tremble", "tremble mm", 2),
@@ -81,12 +81,12 @@ def motion_table(tree: Tree) -> Table:
 
 
 def tables_of(tree: Tree) -> list[Table]:
-    """All tables of a run."""
+    """Return all tables of a run."""
     return [method_table(tree), group_table(tree), motion_table(tree)]
 
 
 def page_of(tree: Tree, gallery: Gallery) -> Page:
-    """The whole report."""
+    """Return the whole report."""
     views = sorted({scene["view"] for scene in tree["scenes"]})
     facts = [
         ("estimator", tree["estimator"]),
@@ -104,7 +104,7 @@ def page_of(tree: Tree, gallery: Gallery) -> Page:
 
 
 def comparison(first: Tree, second: Tree, names: tuple[str, str]) -> list[Table]:
-    """Two runs side by side: of each the hands as they come out, and the change in percent."""
+    """Return a table of two runs side by side: of each the hands as they come out, and the change in percent."""
     tables = []
     for kind, title, digits in _KINDS:
         columns = ("group", *names, "change %")
@@ -131,7 +131,7 @@ def comparison(first: Tree, second: Tree, names: tuple[str, str]) -> list[Table]
 
 
 def comparison_page(first: Tree, second: Tree, names: tuple[str, str]) -> Page:
-    """Two runs side by side, with plots."""
+    """Return a report of two runs side by side, with plots."""
     runs = {names[0]: first, names[1]: second}
     facts = tuple((name, f"{tree['estimator']}, {tree['frames']} frames") for name, tree in runs.items())
     plots = (_pck_plot(runs), _joint_plot(runs), _motion_plot(runs))
@@ -147,12 +147,12 @@ def _methods(tree: Tree) -> list[str]:
 
 
 def _last(tree: Tree) -> str:
-    """The method whose hands come out at the end."""
+    """Return the method whose hands come out at the end."""
     return _methods(tree)[-1]
 
 
 def _label(tree: Tree, method: str) -> str:
-    """A method's name in a table."""
+    """Return a method's name in a table."""
     return method if method == _methods(tree)[0] else f"{tree['estimator']} {method}"
 
 
@@ -165,7 +165,7 @@ def _tile(picture: Picture) -> Tile:
 
 
 def _series(runs: dict[str, Tree]) -> list[tuple[str, Tree, str]]:
-    """What to draw: (label, tree, method), the baseline once."""
+    """Return what to draw: (label, tree, method), the baseline once."""
     series: list[tuple[str, Tree, str]] = []
     for name, tree in runs.items():
         for method in _methods(tree):

@@ -1,4 +1,4 @@
-"""How steady the hands of a recording are, with or without truth."""
+"""This evaluation tells how steady the hands of a recording are, with or without truth."""
 
 import zipfile
 from collections import defaultdict
@@ -30,7 +30,7 @@ def measure_video(
     raw: Path | None = None,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Tree:
-    """Steadiness of a recording's hands; how late they come where `raw` is the same video's without smoothing.
+    """Measure how steady a recording's hands are, and how late if `raw` is the same video's without smoothing.
 
     Raises SourceError, WireError.
     """
@@ -63,7 +63,7 @@ def measure_video(
 
 
 def read_clip_truth(path: Path) -> ClipTruth:
-    """The truth of a synthetic clip, as `stages.synthetic` writes it. Raises SourceError."""
+    """Return the truth of a synthetic clip, as `stages.synthetic` writes it. Raises SourceError."""
     try:
         return load_truth(path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
@@ -71,7 +71,7 @@ def read_clip_truth(path: Path) -> ClipTruth:
 
 
 def video_table(tree: Tree) -> Table:
-    """All measures with their units."""
+    """Return all measures with their units."""
     motion, tracks, rates = tree["motion"], tree["tracks"], tree["per_minute"]
     rows = [
         ("acceleration error", number(motion["acceleration_error"], 0), "mm/s²"),
@@ -112,7 +112,7 @@ def _rate(results: Sequence[FrameResult]) -> float:
 
 
 def stretches_of(results: Sequence[FrameResult], rate: float, truth: ClipTruth | None) -> Iterator[Stretch]:
-    """Every track's frames without a gap, of one side, long enough; beside the true hand it is where truth is given."""
+    """Yield each track's stretches without a gap, of one side, long enough; with the true hand if truth is given."""
     open_runs: defaultdict[tuple[int, Side], list[tuple[FrameResult, Hand, int | None]]] = defaultdict(list)
     previous: float | None = None
     for result in results:
@@ -130,7 +130,7 @@ def stretches_of(results: Sequence[FrameResult], rate: float, truth: ClipTruth |
 
 
 def _true_hands(result: FrameResult, truth: ClipTruth | None) -> dict[int, int]:
-    """Which true hand each of the frame's hands is."""
+    """Return which true hand each of the frame's hands is."""
     if truth is None or result.frame.index >= len(truth.joints_2d):
         return {}
     true = list(truth.joints_2d[result.frame.index])
@@ -157,8 +157,8 @@ def _finished(
 
 
 def _lag_against(own: Sequence[Stretch], raw: Sequence[Stretch]) -> float:
-    """By how much the same stretches come later, ms."""
+    """Return by how much the same stretches come later, ms."""
     references = {stretch.name: stretch for stretch in raw}
-    # A track's number may differ from run to run; where and how long it was does not, but where two hands have both.
+    # A track's number may differ from run to run; its side and its time do not, unless two hands share both.
     shared = [stretch for stretch in own if stretch.name in references]
     return added_lag(shared, [references[stretch.name] for stretch in shared])

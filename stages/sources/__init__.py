@@ -28,7 +28,7 @@ _DEVICE = re.compile(r"/dev/video\d+|/dev/v4l/.+")
 
 
 def source_for(text: str | Sequence[str], settings: SourceSettings | None = None, *, stream: str = "hands") -> Source:
-    """The source that a string names, not yet open; several strings name picture files, which are one source.
+    """Return the source that a string names, not yet open; several strings name picture files, which are one source.
 
     `stream` is the name its frames carry. Raises SourceError where the string names nothing, or names a kind that is
     not known; DependencyError where PyAV is missing.
@@ -112,7 +112,7 @@ def _listed(names: Sequence[str], settings: SourceSettings, stream: str) -> Sour
 
 
 def are_pictures(names: Sequence[str]) -> bool:
-    """Whether all of these are the names of picture files."""
+    """Return whether all of these are the names of picture files."""
     from stages.sources import paths
 
     return all(paths.is_picture(name) for name in names)

@@ -51,19 +51,19 @@ class SecretAddress(str):
 
 
 def source_name(text: str) -> str:
-    """The same name of a source, unless it is an address with something secret in it: then a `SecretAddress`."""
+    """Return the same name of a source, unless it is an address with something secret in it: then a `SecretAddress`."""
     if isinstance(text, SecretAddress) or redacted(text) == text or _exists(text):
         return text
     return SecretAddress(text)
 
 
 def revealed(name: str) -> str:
-    """The address, to open it with."""
+    """Return the address, to open it with."""
     return name._secret if isinstance(name, SecretAddress) else name
 
 
 def redacted(text: str) -> str:
-    """The text with stars for what may be secret in it, if it is an address.
+    """Return the text with stars for what may be secret in it, if it is an address.
 
     That is whatever stands before the last @, since in a password that is not percent-encoded anything may stand; the
     values of a query but for some that are known to be harmless; and what is called a password or the like anywhere.
@@ -91,7 +91,7 @@ def _parameter(text: str) -> str:
 
 
 def hint(address: str) -> str:
-    """What to say where an address could not be opened that has signs in its password which end it there."""
+    """Return what to say where an address could not be opened that has signs in its password which end it there."""
     rest = _SCHEME.sub("", address, count=1)
     login = rest.rpartition("@")[0]
     if not re.search(r"[/?#@\[\]\s]", login):

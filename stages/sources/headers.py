@@ -46,7 +46,7 @@ class StillHeader:
 
 
 def still_kind(head: bytes) -> str | None:
-    """The kind of still picture that begins with these `HEAD_BYTES` bytes; none if it is none."""
+    """Return the kind of still picture that begins with these `HEAD_BYTES` bytes; none if it is none."""
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -73,7 +73,7 @@ def still_kind(head: bytes) -> str | None:
 
 
 def still_header(data: bytes) -> StillHeader | None:
-    """What the bytes of a picture file say; none if they are not of a still picture. Never raises."""
+    """Return what the bytes of a picture file say; none if they are not of a still picture. Never raises."""
     kind = still_kind(data[:HEAD_BYTES])
     if kind is None:
         return None
@@ -104,7 +104,7 @@ def without_packed_texts(data: bytes) -> bytes:
 
 
 def gif_pixels(data: bytes) -> int:
-    """All pixels of a GIF: those of its canvas, as often as it has pictures. 0 where it is none."""
+    """Return all pixels of a GIF: those of its canvas, as often as it has pictures. 0 where it is none."""
     size = gif_size(data)
     if size is None:
         return 0
@@ -160,7 +160,7 @@ def pillow_image(kind: str, data: bytes) -> "ImageFile | None":
 
 
 def _exif(kind: str, image: "ImageFile", data: bytes) -> tuple[Orientation, float | None]:
-    """Which way up, and the focal length in terms of 35 mm film."""
+    """Return which way up, and the focal length in terms of 35 mm film."""
     from PIL.Image import Exif
 
     tags = image.getexif() if kind != "PNG" else Exif()
@@ -174,7 +174,7 @@ def _exif(kind: str, image: "ImageFile", data: bytes) -> tuple[Orientation, floa
 
 
 def _png_exif(image: "ImageFile", data: bytes) -> bytes:
-    """A PNG's EXIF, which may stand before the picture or behind it."""
+    """Return a PNG's EXIF, which may stand before the picture or behind it."""
     exif: bytes = image.info.get("exif", b"")
     at = data.find(b"eXIf", data.rfind(b"IDAT"))
     if exif or at < 4:

@@ -25,7 +25,7 @@ VIDEO_SUFFIXES = frozenset(
 
 
 def exists(name: str) -> bool:
-    """Whether something of this name is there, even if it cannot be read."""
+    """Return whether something of this name is there, even if it cannot be read."""
     try:
         return os.path.lexists(name)
     except ValueError:  # a NUL inside
@@ -33,7 +33,7 @@ def exists(name: str) -> bool:
 
 
 def readable_file(name: str) -> Path:
-    """The path of a regular file that can be read and is not empty. Raises SourceError."""
+    """Return the path of a regular file that can be read and is not empty. Raises SourceError."""
     path = expanded(name)
     try:
         status = path.stat()
@@ -65,7 +65,7 @@ def readable_file(name: str) -> Path:
 
 
 def pictures_in_folder(name: str) -> list[Path]:
-    """The picture files of a folder, in natural order (2 before 10). Raises SourceError where there are none."""
+    """Return the picture files of a folder, in natural order (2 before 10). Raises SourceError where there are none."""
     folder = expanded(name)
     try:
         names = sorted(entry.name for entry in os.scandir(folder))
@@ -90,7 +90,7 @@ def pictures_in_folder(name: str) -> list[Path]:
 
 
 def pictures_of_glob(name: str) -> list[Path]:
-    """The picture files that a pattern with *, ? or [...] matches, in natural order. Raises SourceError."""
+    """Return the picture files that a pattern with *, ? or [...] matches, in natural order. Raises SourceError."""
     pattern = str(expanded(name))
     try:
         matches = [Path(match) for match in glob(pattern, recursive=True)]  # noqa: PTH207 - takes absolute ones too
@@ -106,7 +106,7 @@ def pictures_of_glob(name: str) -> list[Path]:
 
 
 def videos_of(name: str) -> list[Path]:
-    """The video files of a folder, or those that a pattern matches, in natural order.
+    """Return the video files of a folder, or those that a pattern matches, in natural order.
 
     None where there are pictures among the files: those are one source, whatever lies beside them. None, too, where the
     name is that of a single file, a camera or an address.
@@ -125,7 +125,7 @@ def videos_of(name: str) -> list[Path]:
 
 
 def is_folder(name: str) -> bool:
-    """Whether a name is that of a folder."""
+    """Return whether a name is that of a folder."""
     try:
         return expanded(name).is_dir()
     except (OSError, ValueError):
@@ -133,7 +133,7 @@ def is_folder(name: str) -> bool:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a name is that of a file, and ends as those of pictures do."""
+    """Return whether a name is that of a file, and ends as those of pictures do."""
     try:
         path = expanded(name)
         return path.suffix.lower() in SUFFIXES and path.is_file()
@@ -142,7 +142,7 @@ def is_picture(name: str) -> bool:
 
 
 def is_pattern(name: str) -> bool:
-    """Whether a name has one of glob's signs in it."""
+    """Return whether a name has one of glob's signs in it."""
     return has_magic(name)
 
 
@@ -152,7 +152,7 @@ def _of_kind(paths: Iterable[Path], suffixes: Collection[str]) -> list[Path]:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    """A key that sorts the numbers in names by their value."""
+    """Return a key that sorts the numbers in names by their value."""
     return [
         (0, int(part), part) if part.isdecimal() else (1, 0, part.casefold())
         for part in re.split(r"([0-9]+)", name)

@@ -31,7 +31,7 @@ class Timeline:
         self._restart_at = at
 
     def place(self, stamp: float | None) -> float:
-        """Seconds from the first picture for the picture with this stamp in seconds, or with none."""
+        """Return seconds from the first picture for the picture with this stamp in seconds, or with none."""
         if stamp is not None and not isfinite(stamp):
             stamp = None
         expected = 0.0 if self.last is None else self.last + self._step

@@ -89,7 +89,7 @@ class VideoSource(Source):
         )
 
     def frames(self) -> Iterator[Frame]:
-        """Every frame. Raises BrokenSourceError at the end where some were missing."""
+        """Yield every frame. Raises BrokenSourceError at the end where some were missing."""
         if self._decoder is None or self._decoded is None or self._first is None:
             raise SourceError(f"{self._text}: expected an open source, found it closed; call open first")
         image, pts = self._first

@@ -1,4 +1,4 @@
-"""The page in a browser."""
+"""The web viewer is a page in a browser."""
 
 import lazy_loader
 

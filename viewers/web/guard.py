@@ -1,9 +1,9 @@
-"""Who may see the page: its own visitors, and no other page that they have open.
+"""The guard decides who may see the page: its own visitors, and no other page that they have open.
 
 A browser lets every page open a WebSocket to this machine, and says in `Origin` whose page that is. It also follows a
-name that its owner points to this machine ("DNS rebinding"), and says in `Host` what that name was. Both are looked at
-with every request, and beyond this machine a token as well: it stands in the address that is printed, and is kept by
-the browser as a cookie.
+name that its owner points to this machine ("DNS rebinding"), and says in `Host` what that name was. The guard looks at
+both with every request. If the page can be reached from other machines it also asks for a token, which stands in the
+address that is printed, and which the browser keeps as a cookie.
 """
 
 import hmac
@@ -31,7 +31,7 @@ class Guard:
 
     `allow_origins` are pages, as "https://example.org", that may show what is served here, and names of this machine
     that a proxy before it uses. `token` has to be in the address, or in the cookie that its answer sets; None asks for
-    none. Raises ConfigurationError for an origin that is none.
+    none. Raises ConfigurationError for an invalid origin.
     """
 
     def __init__(self, host: str, allow_origins: Sequence[str] = (), token: str | None = None) -> None:
@@ -51,7 +51,7 @@ class Guard:
         self._names = frozenset(names)
 
     def refusal(self, path: str, headers: Headers) -> str | None:
-        """Why a request is refused, in words; None where it is not. `headers` are looked up in any case."""
+        """Return why a request is refused, in words, or None. The case of names in `headers` does not matter."""
         host = headers.get("Host", "")
         if not self._is_ours(host):
             return f"expected this page's own address, found {host[:100]!r}; name it with --allow-origin"
@@ -63,7 +63,7 @@ class Guard:
         return None
 
     def cookie(self, path: str) -> str | None:
-        """What to set where a request brings the token in its address."""
+        """Return the cookie to set if a request brings the token in its address."""
         if self.token is None or not self._is_token(_token_in(path)):
             return None
         return f"{COOKIE}={self.token}; HttpOnly; SameSite=Strict; Path=/"
@@ -96,7 +96,7 @@ class Guard:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether this address is reached from this machine alone."""
+    """Return whether this address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -106,7 +106,7 @@ def is_loopback(host: str) -> bool:
 
 
 def new_token() -> str:
-    """A token that nobody guesses."""
+    """Return a token that cannot be guessed."""
     return secrets.token_urlsafe(16)
 
 
@@ -116,9 +116,9 @@ def _token_in(path: str) -> str:
 
 @contextmanager
 def guarding(guard: Guard) -> Iterator[None]:
-    """A viser server that is made in this block asks the guard about every request. Raises DependencyError.
+    """Have a viser server that is made in this block ask the guard about every request. Raises DependencyError.
 
-    viser has no such setting, so the function with which it begins to serve is wrapped meanwhile.
+    viser has no such setting, so the function with which it begins to serve is wrapped inside the block.
     """
     import websockets.asyncio.server as server
 

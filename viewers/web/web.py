@@ -1,6 +1,6 @@
-"""The live viewer in a browser: a page with the hands that a pipeline publishes, in 3D (viser).
+"""The web viewer shows the hands that a pipeline publishes on a page in a browser, in 3D (viser).
 
-The page has the camera frame for its world, with the camera's -y up. Whoever opens it later sees the whole scene.
+The page's world is the camera frame, with the camera's -y up. A browser that opens it later sees the whole scene.
 """
 
 import io
@@ -55,9 +55,8 @@ _NUMBERS_EVERY = 0.25  # seconds
 class HandPage:
     """Serves a page that follows a `HandClient`. Call `step` in a loop; `close` at the end.
 
-    `player` is what plays the recording that is shown, if it is one. `allow_origins` and `token` are those of
-    `viewers.web.guard.Guard`, which see. Raises OutputError where the port is
-    taken, ConfigurationError for an origin that is none.
+    `player` is what plays the recording that is shown, if it is one. `allow_origins` and `token` are explained at
+    `viewers.web.guard.Guard`. Raises OutputError if the port is taken, ConfigurationError for an invalid origin.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class HandPage:
         self._picture: Any = None
         self._next_show = self._next_numbers = 0.0
         try:
-            # viser would take the next free port without a word, and wait for ever for an address of another machine.
+            # viser would silently take the next free port, and wait for ever for an address of another machine.
             socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
         except OSError as error:
             raise OutputError(
@@ -146,7 +145,7 @@ class HandPage:
             camera.fov = np.radians(50)
 
     def step(self) -> None:
-        """Show what is newest. Waits 50 ms for news at most."""
+        """Show what is newest. It waits at most 50 ms for news."""
         early = self._next_show - time.monotonic()
         if early > 0:
             time.sleep(early)
@@ -174,7 +173,7 @@ class HandPage:
             self._server.stop()
 
     def _line(self) -> str:
-        """What matters while one looks: frames a second, how late, which hands."""
+        """Return the line of numbers that matter to a person who looks: frames a second, how late, which hands."""
         numbers = self.watch.numbers()
         if numbers.state != "running":
             return f"<div style='margin: 0.3em 0.8em'>{escape(numbers.words)}</div>"
@@ -260,7 +259,7 @@ class _HandShapes:
         )  # fmt: skip
 
     def fits(self, hand: Hand, color: Colour) -> bool:
-        """Whether `update` can take this hand."""
+        """Return whether `update` can take this hand."""
         return self._fits == (hand.side, len(hand.vertices), color)
 
     def update(self, hand: Hand, look: Look) -> None:
@@ -284,10 +283,10 @@ class _HandShapes:
 
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:
-    """Return False for what spare connections of browsers leave in the log: they hang up without a word."""
+    """Return False for the log records of spare connections of browsers, which hang up without asking anything."""
     return record.msg != "opening handshake failed"
 
 
 def _silence() -> AbstractContextManager[object]:
-    """Keep viser from printing what only its own users want to know."""
+    """Keep viser from printing what only programmers who use it want to know."""
     return redirect_stdout(io.StringIO())

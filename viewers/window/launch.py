@@ -1,4 +1,4 @@
-"""The window as a process of its own, beside a run."""
+"""The window runs as a process of its own, beside a run."""
 
 import logging
 import subprocess
@@ -18,13 +18,13 @@ def viewer_process(
 ) -> Iterator[subprocess.Popen[str]]:
     """Open a window on what is, or will be, published at `address` (as bound), and close it at the end.
 
-    The person may close it earlier; a window that fails is warned about and never disturbs what runs beside it. It
-    also closes if this process is killed. Raises OSError where no process can be started.
+    The person may close it earlier; if the window fails a warning is logged, and the run beside it is not disturbed. It
+    also closes if this process is killed. Raises OSError if no process can be started.
     """
     keys = [str(key) for key in (server_key, client_key) if key is not None]
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "viewers.window", connectable(address), *keys],  # -P: no folder here shadows ours
-        # Closed with this process, whatever ends it: that is how the window learns of it.
+        # The pipe closes with this process, whatever ends it: that is how the window learns of it.
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Text in the window: Open3D draws none, so it is a picture that hangs just before the eye, in the left top corner."""
+"""Text in the window is a picture that hangs just before the eye, in the top left corner: Open3D draws no text."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -33,7 +33,7 @@ class TextPanel:
         self._place = np.zeros((4, 3))
 
     def update(self, lines: Sequence[str], parameters: Any) -> bool:
-        """Show these lines in the view of Open3D's camera `parameters`; gives whether anything has changed."""
+        """Show these lines in the view of Open3D's camera `parameters`; return whether anything has changed."""
         changed = tuple(lines) != self._lines
         if changed:
             self._lines = tuple(lines)
@@ -48,7 +48,7 @@ class TextPanel:
         return False
 
     def _corners(self, parameters: Any) -> Array:
-        """Where the panel's corners (4, 3) are in the scene."""
+        """Return where the panel's corners (4, 3) are in the scene."""
         width, height = self._size
         pixels = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]], np.float64)
         pixels[:, :2] -= 0.5

@@ -21,7 +21,7 @@ def screen() -> Iterator[bool]:
     x11.XOpenDisplay.restype = ctypes.c_void_p
     display = x11.XOpenDisplay(None)
     try:
-        # Held meanwhile: some X servers start anew, and refuse everybody for a moment, when the last client leaves.
+        # The screen is held meanwhile: some X servers restart when the last client leaves, and refuse all for a moment.
         yield bool(display)
     finally:
         if display:

@@ -1,4 +1,4 @@
-"""What stands in the window, as Open3D has it: a hand, lines, the camera's picture."""
+"""The shapes in the window, in Open3D's form: a hand, lines, the camera's picture."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ class HandShapes:
             self._mesh.compute_vertex_normals()
 
     def _set_up(self, hand: Hand, model: HandTopology | None, color: Array) -> None:
-        """What stays from frame to frame: who is joined to whom, and the colours."""
+        """Set what stays from frame to frame: which points are joined, and the colours."""
         self._joints.points = points(hand.joints)
         self._joints.colors = points(JOINT_COLOR_ROWS)
         self._bones.vertices = points(bone_tubes(hand.joints))
@@ -59,7 +59,7 @@ class HandShapes:
             self._edges.paint_uniform_color(color)
 
     def parts(self, look: Look) -> tuple[Any, ...]:
-        """The geometries to show. A hand that came without vertices is a skeleton in every look."""
+        """Return the geometries to show. A hand that came without vertices is shown as a skeleton in every look."""
         if look == "skeleton" or not self._has_mesh:
             return self._bones, self._joints
         return (self._edges,) if look == "wireframe" else (self._mesh,)
@@ -82,12 +82,12 @@ class HungPicture:
 
 
 def points(array: NDArray[np.floating]) -> Any:
-    """(N, 3) as Open3D takes it."""
+    """Return points (N, 3) in the form that Open3D takes."""
     return o3d.utility.Vector3dVector(np.array(array, np.float64))
 
 
 def lines(ends: Array, pairs: Int64Array, color: Colour) -> Any:
-    """Lines of one colour."""
+    """Return lines of one colour."""
     shape = o3d.geometry.LineSet(points(ends), _pairs(pairs))
     shape.paint_uniform_color(np.array(color) / 255)
     return shape
@@ -102,7 +102,7 @@ def _triples(faces: NDArray[np.integer]) -> Any:
 
 
 def _edges_of(faces: NDArray[np.integer]) -> NDArray[np.integer]:
-    """(E, 2), each edge once."""
+    """Return the edges (E, 2) of faces, each once."""
     sides = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     edges: NDArray[np.integer] = np.unique(np.sort(sides, 1), axis=0)
     return edges

@@ -1,4 +1,4 @@
-"""The live viewer: a window with the hands that a pipeline publishes, in 3D (Open3D).
+"""The live viewer is a window with the hands that a pipeline publishes, in 3D (Open3D).
 
 Two views: through the camera, over its picture where pictures are published, and from anywhere. A person at the window
 presses H for help.
@@ -61,10 +61,10 @@ _WORDS_EVERY = 0.25  # s
 class HandWindow:
     """A window that follows a `HandClient`. Call `step` in a loop from the thread that made it; `close` at the end.
 
-    `say` is given what the person asked to be told (help, a screenshot's path); screenshots go to that folder.
-    `words` is whether numbers stand in the corner, and the keys once H was pressed. `player` is what plays the
+    `say` is called with what the person asked to be told (help, a screenshot's path); screenshots go to that folder.
+    `words` says whether numbers stand in the corner, and the keys once H was pressed. `player` is what plays the
     recording that is shown, if it is one: keys pause it and go back and on.
-    Raises DeviceError where no window can be opened.
+    Raises DeviceError if no window can be opened.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class HandWindow:
         o3d.utility.set_verbosity_level(o3d.utility.VerbosityLevel.Error)
         self._visualizer = o3d.visualization.VisualizerWithKeyCallback()
         with screen() as found:
-            # Without a screen Open3D would draw where nobody sees it.
+            # Without a screen Open3D would draw a window that cannot be seen.
             if not found or not self._visualizer.create_window("Hamba", width, height):
                 raise DeviceError(
                     "cannot open a window: expected a screen with OpenGL, found none. On a machine without a screen, "
@@ -140,7 +140,7 @@ class HandWindow:
         }
 
     def _player_actions(self) -> dict[int, Callable[[], None]]:
-        """Keys for a recording that is played."""
+        """Return the actions of the keys for a recording that is played."""
         if (player := self._player) is None:
             return {}
         return {
@@ -150,13 +150,13 @@ class HandWindow:
         }
 
     def _help(self) -> None:
-        """Show the keys, in the window too; or no longer."""
+        """Show the keys, also in the window, or hide them again."""
         self._helping, self._next_words = not self._helping, 0.0
         if self._helping:
             self._say(HELP)
 
     def _show_words(self) -> None:
-        """Numbers and, where asked for, help, in the corner of the window."""
+        """Show numbers and, if asked for, help in the corner of the window."""
         if time.monotonic() >= self._next_words:
             self._next_words = time.monotonic() + _WORDS_EVERY
             numbers = self.watch.numbers()
@@ -171,7 +171,7 @@ class HandWindow:
             self._visualizer.update_geometry(self._panel.mesh)
 
     def step(self) -> bool:
-        """Show what is newest and let the window work; False once it was closed. Waits 10 ms for news at most."""
+        """Show what is newest and let the window work; return False once it is closed. Waits at most 10 ms for news."""
         # Messages are left to wait while it is too early to show them, so that the one that is shown is the newest.
         early = self._next_show - time.monotonic()
         if early > 0:
@@ -242,7 +242,7 @@ class HandWindow:
         self._say(f"wrote {path}")
 
     def _follow_size(self) -> None:
-        """The view through the camera fills the window, whatever size the person gives it."""
+        """Fit the view through the camera to the window, whatever size the person gives it."""
         seen = self._visualizer.get_view_control().convert_to_pinhole_camera_parameters().intrinsic
         if (seen.width, seen.height) != self._size:
             self._size = (seen.width, seen.height)
@@ -250,7 +250,7 @@ class HandWindow:
                 self.reset_view()
 
     def _window_camera(self) -> Any:
-        """Through the camera, what fills the window as far as the picture's shape allows."""
+        """Return the camera whose picture fills the window as far as its shape allows."""
         window_width, window_height = self._size
         frame = self._frame if self.view == "camera" else None
         camera = frame.camera if frame else Intrinsics.estimate(window_width, window_height)

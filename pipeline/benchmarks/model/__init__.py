@@ -1,6 +1,6 @@
-"""How fast the network runs and loads, each beside the plain way, in one run.
+"""This benchmark tells how fast the network runs and loads, each beside the plain way, in one run.
 
-Every way to run it has a process of its own, and they run in turns, so that whatever else the machine does touches all.
+Every way to run it has a process of its own, and they run in turns, so that other work on the machine slows all alike.
 Weights are the user's, or random ones of the released size; the hand model is the generic one: neither changes what is
 measured. Loading is measured on the CPU, where it happens.
 """
@@ -25,7 +25,7 @@ _SECONDS = 0.5
 
 @dataclass(frozen=True)
 class BatchSpeed:
-    """A batch of some hands, run one way. Times are ms, from pictures to meshes in the host's memory."""
+    """The speed of a batch of some hands, run one way. Times are ms, from pictures to meshes in the host's memory."""
 
     hands: int
     way: str

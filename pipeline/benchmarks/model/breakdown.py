@@ -13,7 +13,7 @@ _REPETITIONS = 10
 
 
 def measure_parts(size: int, rounds: int) -> dict[str, float]:
-    """Seconds of each part for a batch of so many hands: of the fastest of some rounds."""
+    """Return the seconds that each part takes for a batch of so many hands, in the fastest of some rounds."""
     contestant = prepared()
     device, network = contestant.device, contestant.network
     with torch.inference_mode():

@@ -1,8 +1,8 @@
-"""The ways to run the network that are compared, each in a process of its own, on the same pictures.
+"""The contestants are the ways to run the network, each in a process of its own, on the same pictures.
 
-`reference` is torch's own float32 layers with the sequential scan, one call after the other; `eager` the same with the
-associative scan; `default` what a run does: the device's precision, packed and folded weights, its scan, and on CUDA
-pinned buffers, three streams and graphs. Each takes pictures from the host's memory to rows of meshes in it.
+`reference` is torch's own float32 layers with the sequential scan, one call after the other; `eager` is the same with
+the associative scan; `default` is what a run does: the device's precision, packed and folded weights, its scan, and on
+CUDA pinned buffers, three streams and graphs. Each takes pictures from the host's memory to rows of meshes in it.
 """
 
 import time
@@ -30,7 +30,7 @@ _SQUARES = ((Square(200, 240, 300), False), (Square(440, 220, 280), True))
 
 
 class Setup(NamedTuple):
-    """How a process runs its network."""
+    """The setup says how a process runs its network."""
 
     precision: str
     precision_reason: str
@@ -85,12 +85,12 @@ def prepare(path: Path, way: Way, device: torch.device, sizes: tuple[int, ...]) 
 
 
 def setup_of_worker() -> Setup:
-    """How this process runs its network."""
+    """Return how this process runs its network."""
     return _prepared[0].setup
 
 
 def latencies(size: int, seconds: float) -> list[float]:
-    """Seconds of batches of so many hands, one after the other, for about as long as said; at least one."""
+    """Return the seconds of batches of so many hands, run one by one for about as long as asked; at least one."""
     run = _prepared[0].batches[size]
     times: list[float] = []
     with torch.inference_mode():
@@ -117,7 +117,7 @@ def hands_per_s(size: int, seconds: float) -> float | None:
 
 
 def write_trace(size: int, path: Path) -> None:
-    """A trace of a dozen batches of so many hands, as Chrome's, which Perfetto opens."""
+    """Write a trace of a dozen batches of so many hands, in Chrome's format, which Perfetto opens."""
     from torch.profiler import ProfilerActivity, profile
 
     contestant = _prepared[0]
@@ -136,14 +136,14 @@ def prepared() -> Contestant:
 
 
 def hands_to_see(count: int) -> list[Crop]:
-    """So many crops: a left and a right hand of each picture, of noise."""
+    """Return so many crops: a left and a right hand of each picture, of noise."""
     random = np.random.default_rng(0)
     pictures = [random.integers(0, 256, PICTURE, np.uint8) for _ in range((count + 1) // 2)]
     return [Crop(pictures[number // 2], *_SQUARES[number % 2]) for number in range(count)]
 
 
 def filled_slot(contestant: Contestant, size: int) -> tuple[Slot, Work, Work]:
-    """A slot with a batch in it, and what cuts its crops and takes them through the network."""
+    """Return a slot with a batch in it, and what cuts its crops and takes them through the network."""
     device, network = contestant.device, contestant.network
     slot = Slot(device, size, row_width(len(network.hand.v_template)))
     pictures = slot.fill(device, hands_to_see(size), size)
@@ -163,7 +163,7 @@ def filled_slot(contestant: Contestant, size: int) -> tuple[Slot, Work, Work]:
 
 
 def _pinned(contestant: Contestant, size: int) -> Work:
-    """Take pictures in pinned memory to rows in pinned memory, as the engine does it, and wait for them."""
+    """Turn pictures in pinned memory into rows in pinned memory, as the engine does, and wait for them."""
     device = contestant.device
     with torch.inference_mode():
         slot, cut, run = filled_slot(contestant, size)
@@ -183,7 +183,7 @@ def _pinned(contestant: Contestant, size: int) -> Work:
 
 
 def _plain(network: Hamba, device: torch.device, size: int) -> Work:
-    """Take pictures to rows as a plain program would."""
+    """Turn pictures into rows as a plain program would."""
     slot = Slot(Cpu(), size, 1)
     slot.fill(Cpu(), hands_to_see(size), size)
     pictures, places = slot.pictures.host, slot.places.host

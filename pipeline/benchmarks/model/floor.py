@@ -1,8 +1,8 @@
-"""The time that no implementation of this network can beat on this machine.
+"""The floor is the time that no implementation of this network can beat on this machine.
 
 Every weight is read once for a batch, at the bandwidth of the device's memory, and every multiplication is done once
-for a hand, at the rate of its matrix units: whichever takes longer. Both are measured, by a copy and by a product of
-large matrices.
+for a hand, at the rate of its matrix units. The floor is the longer of these two times. Both rates are measured, by a
+copy and by a product of large matrices.
 """
 
 import time
@@ -20,7 +20,7 @@ _TRIALS = 5
 
 
 class Floor(NamedTuple):
-    """What the machine gives and what the network needs of it."""
+    """What the machine can do and what the network needs of it."""
 
     copied_bytes_per_s: float  # read and written
     flop_per_s: float  # in the dtype of the large matrix products
@@ -58,7 +58,7 @@ def weights_bytes(configuration: HambaConfiguration, dtype: torch.dtype) -> int:
 
 
 def flop_per_hand(configuration: HambaConfiguration) -> int:
-    """Return operations of matrix products, convolutions and attention; a multiplication and its addition are two."""
+    """Return the operations of matrix products, convolutions and attention; one multiply-add counts as two."""
     network = _laid_out(configuration).eval()
     with torch.device("meta"), torch.inference_mode(), FlopCounterMode(display=False) as counter:
         features = network.downsample(network.backbone(torch.empty(1, 3, CROP_SIZE, CROP_SIZE)))
@@ -74,7 +74,7 @@ def _laid_out(configuration: HambaConfiguration) -> Hamba:
 
 
 def _fastest(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds of the fastest of some trials after one that does not count."""
+    """Return the seconds of the fastest of some trials, after one that does not count."""
     times = []
     for _ in range(_TRIALS + 1):
         begin = time.perf_counter()

@@ -1,4 +1,7 @@
-"""How fast weights load, each way in a process of its own: the checkpoint as it comes, and the converted file."""
+"""This benchmark tells how fast weights load, from the released checkpoint and from the converted file.
+
+Each way has a process of its own.
+"""
 
 import time
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from pipeline.benchmarks.model.workers import worker
 
 
 class Probe(NamedTuple):
-    """One loading in a fresh process."""
+    """A probe is one loading in a fresh process."""
 
     seconds: float
     first_hand_s: float
@@ -68,7 +71,7 @@ def _forget_memory_peak() -> None:
 
 
 def _memory(key: str) -> int:
-    """Bytes, from Linux's account of this process."""
+    """Return bytes of memory, from Linux's account of this process."""
     for line in Path("/proc/self/status").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == key:

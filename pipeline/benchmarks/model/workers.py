@@ -1,4 +1,4 @@
-"""Processes that are measured: fresh ones, so that none inherits what another has loaded."""
+"""Workers are the processes that are measured; each is fresh, so that none inherits what another has loaded."""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -7,5 +7,5 @@ from typing import Any
 
 
 def worker(initializer: Callable[..., object] | None = None, *arguments: Any) -> ProcessPoolExecutor:
-    """One process, started by `initializer(*arguments)`."""
+    """Return a pool of one process, started by `initializer(*arguments)`."""
     return ProcessPoolExecutor(1, get_context("spawn"), initializer, initargs=arguments)

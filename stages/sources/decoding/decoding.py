@@ -68,7 +68,7 @@ class VideoDecoder:
         self._no_presentation_times = container.format.name in _DECODING_TIMES_ALONE
 
     def time_of(self, frame: av.VideoFrame) -> float | None:
-        """Seconds at which a frame is to be shown, by the container; none where it does not say.
+        """Return seconds at which a frame is to be shown, by the container; none where it does not say.
 
         A container that keeps the order of decoding alone, as AVI does, has no time for a frame out of that order: what
         FFmpeg calls its presentation time there is that of another. Its frames come out at the times packets go in.
@@ -113,7 +113,7 @@ class VideoDecoder:
                 yield frame
 
     def missing(self, reached: float) -> str | None:
-        """What is missing of the video when it ended `reached` seconds after its start; none if it is whole."""
+        """Return what is missing of the video when it ended `reached` seconds after its start; none if it is whole."""
         promised = self.duration or 0.0
         if self.cut or promised - reached > max(_MISSING_SECONDS, _MISSING_SHARE * promised):
             return f"it breaks off at {reached:.2f} s" + (
@@ -124,7 +124,7 @@ class VideoDecoder:
         return None
 
     def damage(self) -> Choice | None:
-        """What was passed over, for the report; none where nothing was."""
+        """Return what was passed over, for the report; none where nothing was."""
         if not (self.lost or self.concealed):
             return None
         return Choice(
@@ -177,7 +177,7 @@ def open_container(
 
 
 def open_decoder(container: InputContainer, settings: SourceSettings, *, live: bool = False) -> VideoDecoder:
-    """A decoder for the container's video; one for what is live holds no picture back.
+    """Return a decoder for the container's video; one for what is live holds no picture back.
 
     Raises SourceError where there is no video that can be decoded.
     """
@@ -204,7 +204,7 @@ def open_decoder(container: InputContainer, settings: SourceSettings, *, live: b
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong, for people, from an error of FFmpeg's or of the system's."""
+    """Return what went wrong, for people, from an error of FFmpeg's or of the system's."""
     if isinstance(error, av.error.ExitError):
         return "nothing came in time"
     if isinstance(error, av.error.InvalidDataError):
@@ -296,7 +296,7 @@ def _cores() -> int:
 
 
 def _tag_seconds(text: str) -> float | None:
-    """Seconds of a tag such as 00:00:03.000000000, as Matroska has it for each stream."""
+    """Return seconds of a tag such as 00:00:03.000000000, as Matroska has it for each stream."""
     try:
         hours, minutes, seconds = text.split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)

@@ -36,12 +36,12 @@ _FOLLOW: Final = frozenset(
 
 
 def formats_of_file(name: str) -> str:
-    """What FFmpeg may take the file of this name for, as its option `format_whitelist`."""
+    """Return what FFmpeg may take the file of this name for, as its option `format_whitelist`."""
     return _whitelist(_PLAYLISTS.get(PurePath(name).suffix.lower(), ()))
 
 
 def formats_of_address() -> str:
-    """What FFmpeg may take something at an address for."""
+    """Return what FFmpeg may take something at an address for."""
     return _whitelist(_OF_ADDRESSES)
 
 

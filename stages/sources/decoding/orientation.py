@@ -35,7 +35,7 @@ class Orientation:
         return _EXIF.get(value, UPRIGHT)
 
     def apply(self, image: Image) -> Image:
-        """The upright picture."""
+        """Return the upright picture."""
         if self == UPRIGHT:
             return image
         import cv2

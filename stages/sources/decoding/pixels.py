@@ -39,7 +39,7 @@ class PixelConverter:
     def picture(
         self, frame: av.VideoFrame, pixel_aspect: Fraction | None = None, orientation: Orientation | None = None
     ) -> Image:
-        """The upright picture with square pixels, (height, width, 3) RGB.
+        """Return the upright picture with square pixels, (height, width, 3) RGB.
 
         Colours follow the frame's matrix and range; where it names no matrix, that of BT.709 from 720 lines on and
         BT.601 below, as players do. HDR and BT.2020 become ordinary RGB. What is transparent shows black. `orientation`
@@ -112,7 +112,7 @@ class PixelConverter:
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """Which way up a frame is by its display matrix, as phones write it."""
+    """Return which way up a frame is by its display matrix, as phones write it."""
     try:
         # PyAV's stubs call it a mapping by name; iterating gives the data themselves.
         side_data = cast("Iterable[SideData]", frame.side_data)

@@ -26,7 +26,7 @@ _BT709_FROM_BT2020 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.
 
 
 def ordinary(image: Image, transfer: int, primaries: int) -> Image:
-    """The picture as ordinary RGB; unchanged where these two of FFmpeg's numbers say that it is that already."""
+    """Return the picture as ordinary RGB; unchanged where these two of FFmpeg's numbers say that it is that already."""
     if transfer not in (PQ, HLG) and primaries != BT2020:
         return image
     import cv2
@@ -40,7 +40,7 @@ def ordinary(image: Image, transfer: int, primaries: int) -> Image:
 
 @cache
 def tone_curve(transfer: int) -> Image:
-    """A table of 256 from a channel's signal to its value on an ordinary screen."""
+    """Return a table of 256 from a channel's signal to its value on an ordinary screen."""
     light = _light_of_pq() if transfer == PQ else _light_of_hlg()
     share = light / _WHITE
     room, excess = 1 - _KNEE, _PEAK / _WHITE - _KNEE

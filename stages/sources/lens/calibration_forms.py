@@ -52,7 +52,7 @@ class Lens(NamedTuple):
 
 
 def lens_of_colmap(text: str) -> Lens | None:
-    """The camera in COLMAP's cameras.txt, or a line of it; none where the text has no such line."""
+    """Return the camera in COLMAP's cameras.txt, or a line of it; none where the text has no such line."""
     lines = _COLMAP_LINE.findall(text)
     if not lines:
         return None
@@ -74,7 +74,7 @@ def lens_of_colmap(text: str) -> Lens | None:
 
 
 def lens_of_tree(tree: Mapping[str, Any]) -> Lens:
-    """The camera in a document of names and values. Raises DocumentError."""
+    """Return the camera in a document of names and values. Raises DocumentError."""
     cameras = [value for key, value in tree.items() if re.fullmatch(r"cam\d+", str(key)) and isinstance(value, dict)]
     if len(cameras) > 1:
         raise DocumentError(f"expected one camera, found {len(cameras)} of Kalibr's; leave the one that is meant")
@@ -94,7 +94,7 @@ def lens_of_tree(tree: Mapping[str, Any]) -> Lens:
 
 
 def _matrix(known: Mapping[str, Any]) -> Array:
-    """The camera matrix: itself, or the four numbers in it."""
+    """Return the camera matrix: itself, or the four numbers in it."""
     matrix = _first_array(known, _MATRIX)
     if matrix is not None:
         if matrix.size != 9:
@@ -148,7 +148,7 @@ def _numbers(value: Any) -> Array:
 
 
 def _side(value: Any) -> int:
-    """A whole number; 0 where there is none."""
+    """Return a whole number; 0 where there is none."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -36,7 +36,7 @@ class FrameMaker:
     def frame(
         self, image: Image, pts: float, captured_ns: int, focal_35mm: float | None = None, name: str = ""
     ) -> Frame:
-        """The next frame; `name` is that of the picture's file."""
+        """Return the next frame; `name` is that of the picture's file."""
         height, width = image.shape[:2]
         if self._size is not None and self._size != (width, height):
             logger.info("frame %d: pictures are %dx%d from here on, not %dx%d", self.given, width, height, *self._size)
@@ -48,5 +48,5 @@ class FrameMaker:
         return Frame(meta, image)
 
     def choice(self) -> Choice:
-        """How the camera came to be known."""
+        """Return how the camera came to be known."""
         return self._cameras.choice()

@@ -53,7 +53,7 @@ class CameraModel:
         return camera
 
     def undistorted(self, image: Image) -> Image:
-        """The picture as a pinhole would have taken it."""
+        """Return the picture as a pinhole would have taken it."""
         if self._calibration is None or not self._calibration.bends:
             return image
         import cv2
@@ -69,7 +69,7 @@ class CameraModel:
         return np.asarray(cv2.remap(image, *self._maps[width, height], cv2.INTER_LINEAR), np.uint8)
 
     def choice(self) -> Choice:
-        """How the camera came to be known, for the report."""
+        """Return how the camera came to be known, for the report."""
         subject = "camera intrinsics"
         settings = self._settings
         if self._foreign is not None:
@@ -176,7 +176,7 @@ def _undistortion(
 
 
 def folded_share(calibration: Calibration, size: tuple[int, int]) -> float:
-    """The share of the undistorted picture whose place in the distorted one goes back as one goes outwards."""
+    """Return the share of the undistorted picture whose place in the distorted one goes back as one goes outwards."""
     import cv2
 
     if not calibration.bends:

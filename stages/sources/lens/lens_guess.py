@@ -18,7 +18,7 @@ class LensGuess(NamedTuple):
     reason: str
 
     def camera(self, width: int, height: int) -> Intrinsics:
-        """The camera of a picture of this size, px."""
+        """Return the camera of a picture of this size, px."""
         focal = self.focal_35mm / FILM_DIAGONAL * hypot(width, height)
         return Intrinsics(focal, focal, width / 2, height / 2, estimated=True, focal_std=self.focal_std)
 
@@ -38,12 +38,12 @@ _PHONE_TAGS: Final = (
 
 
 def guess_of_kind(kind: str) -> LensGuess:
-    """The guess for a source of this kind, as in `SourceInfo.kind`."""
+    """Return the guess for a source of this kind, as in `SourceInfo.kind`."""
     return {"camera": WEBCAM, "network": NETWORK}.get(kind, PICTURES)
 
 
 def guess_of_tags(tags: Mapping[str, str]) -> LensGuess | None:
-    """What a video's tags say of its lens; none where they say nothing."""
+    """Return what a video's tags say of its lens; none where they say nothing."""
     for name, value in tags.items():
         focal = _number(value) if name.endswith(_TOLD) else None
         if focal is not None:
@@ -52,7 +52,7 @@ def guess_of_tags(tags: Mapping[str, str]) -> LensGuess | None:
 
 
 def _number(text: str) -> float | None:
-    """A focal length that a lens can have, mm."""
+    """Return a focal length that a lens can have, mm."""
     try:
         value = float(text)
     except ValueError:

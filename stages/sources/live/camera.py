@@ -29,7 +29,7 @@ _RETRIES = 5  # pictures OpenCV may fail to get in a row
 
 
 def camera_source(text: str, settings: SourceSettings, stream: str) -> LiveSource:
-    """Frames of the camera with this number ("0") or device ("/dev/video0")."""
+    """Return frames of the camera with this number ("0") or device ("/dev/video0")."""
     return LiveSource(f"camera {text}", "camera", lambda: connect(text, settings), settings, stream)
 
 
@@ -52,7 +52,7 @@ def connect(text: str, settings: SourceSettings) -> Session:
 
 
 def known_cameras() -> str:
-    """The video devices of this machine in words."""
+    """Return the video devices of this machine in words."""
     devices = sorted(DEVICES.glob("video[0-9]*"), key=lambda path: (len(path.name), path.name))
     if not devices:
         return "there is no camera on this machine"
@@ -98,7 +98,7 @@ class V4L2Session(Session):
         self._device = device
 
     def pictures(self) -> Generator[Picture]:
-        """Pictures as they are taken."""
+        """Yield pictures as they are taken."""
         try:
             for frame in self._decoder.frames():
                 image = self._pixels.picture(frame, self._decoder.pixel_aspect)
@@ -111,7 +111,7 @@ class V4L2Session(Session):
         self._container.close()
 
     def choices(self) -> tuple[Choice, ...]:
-        """The back-end and the camera's format."""
+        """Return the back-end and the camera's format."""
         return (Choice("camera", f"FFmpeg Video4Linux, {self._decoder.codec}", f"{self._device} opened"),)
 
 
@@ -149,7 +149,7 @@ class OpenCVSession(Session):
         self._why, self._backend = why, self._capture.getBackendName()
 
     def pictures(self) -> Generator[Picture]:
-        """Pictures as they are taken."""
+        """Yield pictures as they are taken."""
         import cv2
 
         failures = 0
@@ -168,7 +168,7 @@ class OpenCVSession(Session):
         self._capture.release()
 
     def choices(self) -> tuple[Choice, ...]:
-        """The back-end."""
+        """Return the back-end."""
         return (Choice("camera", f"OpenCV {self._backend}", self._why, fallback=True),)
 
 

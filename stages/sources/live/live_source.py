@@ -49,7 +49,7 @@ class Session(ABC):
 
     @abstractmethod
     def pictures(self) -> Generator[Picture]:
-        """Pictures until the stream ends. Raises SourceError when it drops."""
+        """Yield pictures until the stream ends. Raises SourceError when it drops."""
 
     @abstractmethod
     def close(self) -> None:
@@ -128,7 +128,7 @@ class LiveSource(Source):
         )
 
     def frames(self) -> Iterator[Frame | None]:
-        """Every picture that is read, None while there is none.
+        """Yield every picture that is read, None while there is none.
 
         Raises BrokenSourceError when it dropped and did not come back in `source.live.reconnect_timeout`.
         """
@@ -186,7 +186,7 @@ class LiveSource(Source):
         return tuple(chosen)
 
     def _first_item(self, patience: float) -> _Item | None:
-        """What the reader hands over first; none where nothing comes. Raises EndOfStream once interrupted."""
+        """Return what the reader hands over first; none where nothing comes. Raises EndOfStream once interrupted."""
         give_up = time.monotonic() + patience
         while time.monotonic() < give_up:
             if self._stop.is_set():
@@ -202,7 +202,7 @@ class LiveSource(Source):
         return self._maker.frame(picture.image, self._timeline.place(picture.stamp), self._newest_ns)
 
     def _patience(self) -> float:
-        """Seconds without a picture after which it is given up, whatever the reader is at."""
+        """Return seconds without a picture after which it is given up, whatever the reader is at."""
         comes_back = self._settings.live.reconnect_timeout if self._settings.live.reconnect else 0.0
         return comes_back + self._settings.live.open_timeout + 2 * self._settings.live.read_timeout
 

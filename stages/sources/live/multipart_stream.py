@@ -33,7 +33,7 @@ class MultipartSession(Session):
         self._parts = Parts()
 
     def pictures(self) -> Generator[Picture]:
-        """Pictures as they arrive."""
+        """Yield pictures as they arrive."""
         undecoded = 0
         for data in self._data():
             arrived_ns = time.monotonic_ns()
@@ -69,7 +69,7 @@ class MultipartSession(Session):
 def multipart_session(
     address: str, settings: SourceSettings, options: dict[str, str], timeout: tuple[float, float]
 ) -> MultipartSession | None:
-    """A connection to what sends pictures in parts; none where something else is at the address.
+    """Return a connection to what sends pictures in parts; none where something else is at the address.
 
     Raises what FFmpeg raises where it cannot be opened, SourceError where nothing comes.
     """

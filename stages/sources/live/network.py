@@ -38,13 +38,13 @@ _OPTIONS = {
 
 
 def scheme_of(text: str) -> str | None:
-    """The scheme of an address, in small letters; none if it is none."""
+    """Return the scheme of an address, in small letters; none if it is none."""
     match = _ADDRESS.match(text)
     return match.group(1).lower() if match else None
 
 
 def network_source(text: str, settings: SourceSettings, stream: str) -> LiveSource:
-    """Frames from an address. What has no end is live, and opened again when it drops; a file is read once.
+    """Return frames from an address. What has no end is live, and opened again when it drops; a file is read once.
 
     What is secret in an address (`stages.sources.address`) is not shown anywhere.
     """
@@ -70,7 +70,7 @@ def _connected(address: str, shown: str, settings: SourceSettings) -> Session:
 
 
 def _not_opened(error: Exception, address: str, shown: str, started: float, settings: SourceSettings) -> SourceError:
-    """What to say where the connection that was begun at `started` (s) could not be made."""
+    """Return what to say where the connection that was begun at `started` (s) could not be made."""
     reason = reason_of(error)
     if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.live.open_timeout:
         reason = f"that nothing came within {settings.live.open_timeout:g} s"
@@ -124,7 +124,7 @@ class NetworkSession(Session):
         self.expected = None if self.live else decoder.frame_count
 
     def pictures(self) -> Generator[Picture]:
-        """Pictures as they arrive."""
+        """Yield pictures as they arrive."""
         decoder = self._decoder
         first = reached = None
         try:
@@ -156,7 +156,7 @@ class NetworkSession(Session):
 
 
 def _has_end(container: InputContainer) -> bool:
-    """Whether what is at an address of the web is a file, of known length, rather than a stream."""
+    """Return whether what is at an address of the web is a file, of known length, rather than a stream."""
     if container.duration:
         return True
     # The length of a playlist says nothing of the stream, and some cameras claim one.

@@ -25,7 +25,7 @@ _NAMED_AT_MOST = 3
 
 
 def is_still(path: Path) -> bool:
-    """Whether a file begins as a still picture does, whatever its name."""
+    """Return whether a file begins as a still picture does, whatever its name."""
     with path.open("rb") as file:
         return still_kind(file.read(HEAD_BYTES)) is not None
 
@@ -86,7 +86,7 @@ class ImagesSource(Source):
         )
 
     def frames(self) -> Iterator[Frame]:
-        """A frame a picture. Raises BrokenSourceError at the end where some could not be read."""
+        """Yield a frame a picture. Raises BrokenSourceError at the end where some could not be read."""
         if self._first is None:
             raise SourceError(f"{self._text}: expected an open source, found it closed; call open first")
         first, image, focal = self._first
@@ -119,7 +119,7 @@ class ImagesSource(Source):
         return (Choice("decoder", " and ".join(sorted(self._readers)), f"pictures read: {kinds}"), self._maker.choice())
 
     def _read(self, position: int) -> tuple[Image, float | None] | None:
-        """A picture and its focal length; none, noted in `_unread`, where it cannot be read."""
+        """Return a picture and its focal length; none, noted in `_unread`, where it cannot be read."""
         path = self._paths[position]
         try:
             image, header = self._decode(readable_file(str(path)))
@@ -145,7 +145,7 @@ class ImagesSource(Source):
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """What each file is called; with the folders in which they differ where some are called the same."""
+    """Return what each file is called; with the folders in which they differ where some are called the same."""
     names = [path.name for path in paths]
     if len(set(names)) == len(names):
         return names

@@ -19,7 +19,7 @@ _END_OF_JPEG: Final = b"\xff\xd9"
 
 
 def begins_multipart(head: bytes) -> bool:
-    """Whether data begin as a multipart answer of pictures does, with or without a boundary in front."""
+    """Return whether data begin as a multipart answer of pictures does, with or without a boundary in front."""
     match = _HEADERS.match(head)
     if match is None:
         return False
@@ -43,7 +43,7 @@ class Parts:
         """Parts that were no pictures."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The pictures that are whole now."""
+        """Return the pictures that are whole now."""
         self._buffer += data
         pictures: list[bytes] = []
         while True:
@@ -58,12 +58,12 @@ class Parts:
                 self.passed_over += 1
 
     def rest(self) -> bytes | None:
-        """The picture that was being read when the data ended; none where none was."""
+        """Return the picture that was being read when the data ended; none where none was."""
         whole = self._length is None or still_kind(bytes(self._buffer[:HEAD_BYTES])) is None
         return None if whole else bytes(self._buffer)
 
     def _headers(self) -> bool:
-        """Whether the headers of a part were there; the buffer begins with its body then."""
+        """Return whether the headers of a part were there; the buffer begins with its body then."""
         buffer = self._buffer
         if still_kind(bytes(buffer[:HEAD_BYTES])) is not None:  # a part without headers
             self._length, self._searched = -1, 0
@@ -86,7 +86,7 @@ class Parts:
         return True
 
     def _body(self) -> bytes | None:
-        """The part's body, taken from the buffer; none where it is not whole yet."""
+        """Return the part's body, taken from the buffer; none where it is not whole yet."""
         buffer, length = self._buffer, self._length
         if length is None:
             return None

@@ -47,7 +47,7 @@ def form_of(path: Path) -> str | None:
 
 
 def _has_few_pages(path: Path) -> bool:
-    """Whether it is a TIFF of too few pages to be a scene."""
+    """Return whether it is a TIFF of too few pages to be a scene."""
     data = path.read_bytes()
     return still_kind(data[:HEAD_BYTES]) == "TIFF" and page_count("TIFF", data) < _SCENE
 
@@ -105,7 +105,7 @@ class PictureFileSource(Source):
         )
 
     def frames(self) -> Iterator[Frame]:
-        """A frame a picture. Raises BrokenSourceError at the end where some could not be read."""
+        """Yield a frame a picture. Raises BrokenSourceError at the end where some could not be read."""
         if self._first is None:
             raise SourceError(f"{self._text}: expected an open source, found it closed; call open first")
         following: tuple[Image, float] | None = self._first
@@ -133,7 +133,7 @@ class PictureFileSource(Source):
         return (Choice("decoder", chosen, f"pictures read: {self._kind}, {forms[self._form]}"), self._maker.choice())
 
     def _next(self) -> tuple[Image, float] | None:
-        """The next picture that can be read and its time; none at the end."""
+        """Return the next picture that can be read and its time; none at the end."""
         for shown in self._shown or ():
             at = self._time
             seconds = shown.seconds if shown is not None else None
@@ -149,7 +149,7 @@ class PictureFileSource(Source):
             return page_count(self._kind, data[:])
 
     def _pictures(self) -> Generator[_Shown | None]:
-        """What each picture shows; none where it cannot be read."""
+        """Yield what each picture shows; none where it cannot be read."""
         if self._form == "pages":
             data = self._path.read_bytes()
             self._kind = still_kind(data[:HEAD_BYTES]) or self._kind

@@ -27,7 +27,7 @@ def pictures_in(data: mmap | bytes) -> Iterator[tuple[int, int]]:
 
 
 def is_run(data: mmap | bytes) -> bool:
-    """Whether there is more than one picture."""
+    """Return whether there is more than one picture."""
     pieces = pictures_in(data)
     return next(pieces, None) is not None and next(pieces, None) is not None
 

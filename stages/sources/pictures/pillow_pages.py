@@ -40,7 +40,7 @@ class Page:
 
 
 def page_count(kind: str, data: bytes) -> int:
-    """How many pictures Pillow finds in a file that can hold several; 1 where it does not read it."""
+    """Return how many pictures Pillow finds in a file that can hold several; 1 where it does not read it."""
     if kind not in ("TIFF", "PNG", "WebP"):
         return 1
     try:
@@ -51,7 +51,7 @@ def page_count(kind: str, data: bytes) -> int:
 
 
 def pages(kind: str, data: bytes, check_size: CheckSize) -> Iterator[Page]:
-    """The pictures of a file. Raises SourceError where one cannot be read, saying what it is.
+    """Yield the pictures of a file. Raises SourceError where one cannot be read, saying what it is.
 
     Thumbnails and pages of another size than the first are passed over.
     """
@@ -137,7 +137,7 @@ def _rgb(image: "PillowImage", inverted: bool) -> Image:
 
 
 def bytes_of(values: NDArray[Any]) -> Image:
-    """The numbers of a picture as bytes.
+    """Return the numbers of a picture as bytes.
 
     Bytes and 16 bits without a sign fill their range. Others do not say what white is: taken is the least of 1 (for
     fractions), 255, 65,535 and the largest number of their kind that is not below the largest value.

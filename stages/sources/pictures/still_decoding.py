@@ -22,7 +22,7 @@ from stages.sources.settings import SourceSettings
 def decoded(
     data: bytes, pixels: PixelConverter, settings: SourceSettings, path: str | None = None
 ) -> tuple[Image, StillHeader | None]:
-    """The picture, and what its header says. `path` is for what only a file's name tells. Raises SourceError."""
+    """Return the picture, and what its header says. `path` is for what only a file's name tells. Raises SourceError."""
     header = still_header(data)
     if header is not None:
         _check(header, pixels)
@@ -65,7 +65,7 @@ def _check(header: StillHeader, pixels: PixelConverter) -> None:
 
 
 def _is_for_pillow(header: StillHeader, data: bytes) -> bool:
-    """Whether FFmpeg does not read this picture, or reads it as something else without a word."""
+    """Return whether FFmpeg does not read this picture, or reads it as something else without a word."""
     if header.kind == "TIFF":  # tiles and JPEG inside are black, more than 16 bits and fractions are noise
         return True
     if header.kind == "WebP":
@@ -80,7 +80,7 @@ def _is_for_pillow(header: StillHeader, data: bytes) -> bool:
 
 
 def _coding(data: bytes) -> int:
-    """The marker of a JPEG's frame, which tells how it is coded; 0 where there is none."""
+    """Return the marker of a JPEG's frame, which tells how it is coded; 0 where there is none."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
