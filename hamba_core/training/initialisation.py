@@ -70,7 +70,5 @@ def _readouts(network: nn.Module) -> list[nn.Linear]:
 
 
 def _normal(parameter: Tensor, deviation: float, random: torch.Generator) -> None:
-    """Normal numbers, none beyond two deviations."""
-    values = torch.empty(parameter.shape)
-    nn.init.trunc_normal_(values, 0, deviation, -2 * deviation, 2 * deviation, generator=random)
-    parameter.copy_(values)
+    """Normal numbers, those beyond two deviations at two."""
+    parameter.copy_(torch.randn(parameter.shape, generator=random).clamp_(-2, 2).mul_(deviation))
