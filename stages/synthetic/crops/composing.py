@@ -5,17 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand import load_generic_hand
 from hamba_core.view import Intrinsics
 from stages.synthetic.crops.cameras import View, any_view
 from stages.synthetic.crops.companions import second_hand, things_before
 from stages.synthetic.crops.draws import Draws, chance
 from stages.synthetic.crops.figure import (
     Figure,
+    MeshName,
     Stance,
     any_outfit,
     any_tone,
-    generic_surface,
+    hand_model,
+    hand_surface,
     make_figure,
     mirrored,
     part_of_thing,
@@ -51,11 +52,12 @@ class Scene:
     kind: str  # of pose
     scene: str
     view: str
+    mesh: MeshName
 
 
-def compose(draws: Draws) -> Scene:
-    """The scene of one seed."""
-    model, surface = load_generic_hand(), generic_surface()
+def compose(draws: Draws, mesh: MeshName = "generic") -> Scene:
+    """The scene of one seed, with hands of this mesh."""
+    model, surface = hand_model(mesh), hand_surface(mesh)
     rng = draws("person")
     betas = np.clip(rng.normal(0, 1, 10), -2.3, 2.3)
     kinematics = Kinematics(model, betas)
@@ -88,7 +90,7 @@ def compose(draws: Draws) -> Scene:
             clothes, skin = own if other_person else (outfit, tone)
             second = make_figure(model, surface, kinematics, betas, other, clothes, skin, "other", draws("second"))
             parts += [mirrored(part) for part in second.parts] if left else second.parts
-    return Scene(figure, parts, any_lights(draws("lights")), camera, width, height, kind, scene, view.kind)
+    return Scene(figure, parts, any_lights(draws("lights")), camera, width, height, kind, scene, view.kind, mesh)
 
 
 def _in_view(palm_joints: Array, angles: Array, view: View, rng: np.random.Generator) -> Stance:

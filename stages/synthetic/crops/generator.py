@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from hamba_core.hand import load_generic_hand
 from stages.synthetic.crops.composing import Scene, compose
 from stages.synthetic.crops.draws import Draws, chance, log_uniform
+from stages.synthetic.crops.figure import generic_betas
 from stages.synthetic.crops.framing import Square, jittered, square_around
 from stages.synthetic.crops.noise import FloatArray
 from stages.synthetic.crops.rendering import Canvas, any_background, developed, draw, moved, solid_scene
@@ -34,7 +35,7 @@ def render_crop(seed: int, settings: CropSettings | None = None) -> TrainingCrop
     settings = settings or CropSettings()
     for attempt in range(TRIES):
         draws = Draws(seed if attempt == 0 else seed + attempt * 10**12)
-        scene = compose(draws)
+        scene = compose(draws, settings.mesh)
         joints_2d = scene.camera.project(scene.figure.posed.joints)
         square = jittered(square_around(joints_2d), settings.jitter, draws("jitter"))
         rays = solid_scene(scene.parts)
@@ -137,15 +138,18 @@ def _truth(seed: int, scene: Scene, square: Square, sight: NDArray[np.uint8], si
     T = square.transform(size)
     c, s = np.cos(square.turn), np.sin(square.turn)
     turn = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
-    rest_wrist = load_generic_hand().rest_joints(figure.betas)[0]
-    joints = figure.posed.joints @ turn.T
+    generic, betas = load_generic_hand(), generic_betas(scene.mesh, figure.betas)
+    R, joints = turn @ figure.global_orient, figure.posed.joints @ turn.T
+    translation = joints[0] - generic.rest_joints(betas)[0]
+    if scene.mesh != "generic":
+        translation += (joints - generic.pose(R, figure.hand_pose, betas, translation).joints).mean(0)
     centre = T[:, :2] @ np.array([camera.cx, camera.cy]) + T[:, 2]
     focal = camera.fx * size / square.side
     return CropTruth(
-        seed=seed, global_orient=turn @ figure.global_orient, hand_pose=figure.hand_pose, betas=figure.betas,
-        translation=joints[0] - rest_wrist, joints=joints, joints_2d=joints[:, :2] / joints[:, 2:] * focal + centre,
+        seed=seed, global_orient=R, hand_pose=figure.hand_pose, betas=betas,
+        translation=translation, joints=joints, joints_2d=joints[:, :2] / joints[:, 2:] * focal + centre,
         sight=sight, camera=np.array([focal, focal, *centre]),
         picture_camera=np.array([camera.fx, camera.fy, camera.cx, camera.cy]),
         picture_size=np.array([scene.width, scene.height], np.int32), T_crop_picture=T, kind=scene.kind,
-        scene=scene.scene, view=scene.view,
+        scene=scene.scene, view=scene.view, mesh=scene.mesh,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from stages.synthetic.crops.figure import MeshName
 from stages.synthetic.crops.framing import Jitter
 
 DATA_VERSION = "crops-2"
@@ -17,5 +18,7 @@ class CropSettings:
     """Pixels along a crop's side."""
     jitter: Jitter = field(default_factory=Jitter)
     """How far the first look that frames the hand is off."""
+    mesh: MeshName = "generic"
+    """Which hand is drawn: the generic one, or the second, of another mesh, so that no network learns one by heart."""
     border: Literal["black", "edge"] = "black"
     """What a crop shows beyond its picture."""

@@ -88,6 +88,7 @@ def read_shard(path: Path, *, version: str = DATA_VERSION) -> Shard:
         found = str(arrays["version"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path}: expected a shard of training crops, found none: {error}; render it anew") from error
+    arrays.setdefault("mesh", np.full(len(arrays["seed"]), "generic"))  # the first shards knew no other
     if found != version:
         raise SourceError(f"{path}: expected crops of version {version}, found {found}; render them anew")
     return Shard(path, arrays)

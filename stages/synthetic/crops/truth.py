@@ -22,6 +22,10 @@ class Sight(IntEnum):
 class CropTruth:
     """What is true of a crop's right hand; the picture of a left one is mirrored before it is cropped.
 
+    Joints are exact. So are the parameters where the hand that is drawn is the generic one. Where `mesh` is another,
+    they are those of the generic hand that holds its joints the same way: rotations are exact, betas and translation
+    are fitted, and the vertices that they give are some millimetres off.
+
     Its frame is the *crop's camera*: the picture's camera turned about its optical axis as the crop is turned, so that
     `camera` takes points of this frame straight to pixels of the crop (origin at its left top corner).
     """
@@ -41,6 +45,7 @@ class CropTruth:
     kind: str  # of pose
     scene: str  # "alone", "holding", "hands" or "covered"
     view: str  # kind of camera
+    mesh: str  # the hand that is drawn: "generic" or "second"
 
     @property
     def visible(self) -> NDArray[np.bool_]:

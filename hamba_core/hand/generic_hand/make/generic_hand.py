@@ -42,6 +42,9 @@ REFINED_FROM = 1.15
 REGRESSED_FROM = 100
 """How many vertices around a joint may take part in its regression."""
 
+ALLOWED = 1e-4
+"""Metres that a regressed joint may be off."""
+
 
 def make(path: Path) -> dict[str, Any]:
     """Return the model's arrays, by the names of `HandModel`'s fields. Raises HandModelError."""
@@ -55,6 +58,23 @@ def make(path: Path) -> dict[str, Any]:
     shift = WRIST - joints_21[0]
     vertices, joints_21 = vertices + shift, joints_21 + shift
     vertices, faces, weights = refined(vertices, hand.faces, weights, fingertip_faces(hand.faces, vertices, joints_21))
+    return model_arrays(vertices, faces, weights, joints_21)
+
+
+def model_arrays(
+    vertices: Array,
+    faces: Int64Array,
+    weights: Array,
+    joints_21: Array,
+    regressed_from: int = REGRESSED_FROM,
+    allowed: float = ALLOWED,
+) -> dict[str, Any]:
+    """Return a flat open right hand (V, 3), (F, 3), (V, 16), (21, 3) in MANO's axes as the arrays of a `HandModel`.
+
+    The tips are moved to the skin; `regressed_from` vertices around a joint give it, `allowed` metres off.
+    Raises HandModelError.
+    """
+    joints_21 = joints_21.copy()
     tips = tip_vertices(vertices, weights, joints_21)
     joints_21[4::4] = vertices[tips]
     shapedirs = shape_directions(vertices, weights, joints_21)
@@ -65,7 +85,9 @@ def make(path: Path) -> dict[str, Any]:
     return {
         "v_template": vertices.astype(np.float32),
         "shapedirs": shapedirs.astype(np.float32),
-        "j_regressor": regressor(vertices, shapedirs, joints, shape_directions(joints, joint_weights, joints_21)),
+        "j_regressor": regressor(
+            vertices, shapedirs, joints, shape_directions(joints, joint_weights, joints_21), regressed_from, allowed
+        ),
         "weights": weights.astype(np.float32),
         "faces": faces.astype(np.int16),
         "tips": tips.astype(np.int16),
@@ -150,16 +172,18 @@ def tip_vertices(vertices: Array, weights: Array, joints_21: Array) -> Int64Arra
     return np.array(tips)
 
 
-def regressor(vertices: Array, shapedirs: Array, joints: Array, joint_shapedirs: Array) -> Array:
+def regressor(
+    vertices: Array, shapedirs: Array, joints: Array, joint_shapedirs: Array, regressed_from: int, allowed: float
+) -> Array:
     """Return weights (16, V), not negative, that give the joints from near vertices, for every shape.
 
     For each joint they are the most even ones among those that meet the template's joint and its ten displacements.
-    Raises HandModelError where they miss one by more than a tenth of a millimetre.
+    Raises HandModelError where they miss one by more than `allowed` metres.
     """
     result = np.zeros((16, len(vertices)))
     for j, joint in enumerate(joints):
         distance = np.linalg.norm(vertices - joint, axis=1)
-        near = np.argsort(distance)[:REGRESSED_FROM]
+        near = np.argsort(distance)[:regressed_from]
         # Rows of metres count as micrometres against the wish for even weights, so that they are met.
         exact = np.vstack([(vertices[near] - joint).T, (shapedirs[near] - joint_shapedirs[j]).reshape(len(near), -1).T])
         rows = np.vstack([1e6 * exact, np.full(len(near), 1e4), np.diag(distance[near] / distance[near].mean())])
@@ -168,10 +192,11 @@ def regressor(vertices: Array, shapedirs: Array, joints: Array, joint_shapedirs:
         weights, _ = nnls(rows, wanted, maxiter=100 * len(near))
         weights /= weights.sum()
         missed = np.abs(exact @ weights).max()
-        if missed > 1e-4:
+        if missed > allowed:
             raise HandModelError(
-                f"joint {MODEL_JOINT_NAMES[j]}: expected vertices around it that give it within 0.1 mm for every "
-                f"shape, missed it by {1e3 * missed:.2f} mm; change the shape directions so that skin and joint agree"
+                f"joint {MODEL_JOINT_NAMES[j]}: expected vertices around it that give it within {1e3 * allowed:.1f} mm "
+                f"for every shape, missed it by {1e3 * missed:.2f} mm; change the shape directions so that skin and "
+                "joint agree"
             )
         result[j, near] = weights
     return result.astype(np.float32)

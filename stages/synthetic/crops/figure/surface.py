@@ -4,13 +4,12 @@ The model's own vertices stay where the model puts them. Between them the surfac
 triangles (Vlachos et al., "Curved PN triangles", I3D 2001), sampled once along each edge.
 """
 
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.hand import HandModel, load_generic_hand
+from hamba_core.hand import HandModel
 from stages.synthetic.crops.figure.forearm import RINGS, Forearm, skin_rings
 from stages.synthetic.crops.meshing import incidence, longest_border, tube_faces, vertex_normals
 from stages.synthetic.motion import palm_basis
@@ -77,9 +76,3 @@ class HandSurface:
         rise = (along_a[:, None] * at_a - along_b[:, None] * at_b) / 8
         vertices = np.concatenate([coarse, (coarse[a] + coarse[b]) / 2 - rise])
         return vertices, vertex_normals(vertices, self.faces, self.incidence)
-
-
-@cache
-def generic_surface() -> HandSurface:
-    """The generic hand's."""
-    return HandSurface(load_generic_hand())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from hamba_core.hand import load_generic_hand
-from stages.synthetic.crops.figure import Stance, any_outfit, any_tone, generic_surface, make_figure, mirrored
+from stages.synthetic.crops.figure import Stance, any_outfit, any_tone, hand_surface, make_figure, mirrored
 from stages.synthetic.crops.figure.clothing import Outfit
 from stages.synthetic.crops.figure.forearm import Forearm, skin_rings
 from stages.synthetic.crops.posing import Kinematics
@@ -21,7 +21,7 @@ def figure(outfit: Outfit, stance: Stance = STANCE, betas: np.ndarray | None = N
     betas = np.zeros(10) if betas is None else betas
     rng = np.random.default_rng(0)
     kinematics = Kinematics(MODEL, betas)
-    return make_figure(MODEL, generic_surface(), kinematics, betas, stance, outfit, any_tone(rng), "hand", rng)
+    return make_figure(MODEL, hand_surface("generic"), kinematics, betas, stance, outfit, any_tone(rng), "hand", rng)
 
 
 def test_the_models_own_vertices_stay_where_the_model_puts_them() -> None:
@@ -33,11 +33,11 @@ def test_the_models_own_vertices_stay_where_the_model_puts_them() -> None:
 
 
 def test_the_surface_has_no_hole_but_at_the_elbow() -> None:
-    faces = generic_surface().faces
+    faces = hand_surface("generic").faces
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1)
     once = np.unique(edges, axis=0, return_counts=True)
     open_edges = once[0][once[1] == 1]
-    rest, rim = generic_surface().rest(np.zeros(10))
+    rest, rim = hand_surface("generic").rest(np.zeros(10))
     assert len(open_edges) == 2 * len(rim)  # each edge of the last ring is halved
     assert (rest[open_edges][..., 1] < -0.3).all()
 
@@ -69,7 +69,7 @@ def test_a_bent_forearm_keeps_its_length_and_thickness(seed: int) -> None:
 
 
 def test_the_forearm_goes_on_from_the_rim_and_grows() -> None:
-    rim = generic_surface().rest(np.zeros(10))[1]
+    rim = hand_surface("generic").rest(np.zeros(10))[1]
     rings = skin_rings(rim)
     assert np.linalg.norm(rings[0] - rim, axis=1).max() < 0.012
     widths = np.ptp(rings[..., 0], axis=1)

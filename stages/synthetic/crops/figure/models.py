@@ -1,0 +1,58 @@
+"""The meshes that hands are drawn with: the generic hand, and a second one, so that no network learns one mesh.
+
+The second hand is MakeHuman's (CC0), brought into MANO's structure and the generic hand's flat pose by
+`make.second_hand`: the same joint rotations bend both alike, and a beta changes the same proportion of both.
+"""
+
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+import numpy as np
+
+from hamba_core.arrays import Array
+from hamba_core.hand import HandModel, load_generic_hand
+from stages.synthetic.crops.figure.surface import HandSurface
+
+MeshName = Literal["generic", "second"]
+
+RIDGE = 0.005
+"""Metres for a beta of one: keeps fitted betas among people's."""
+
+
+@cache
+def hand_model(name: MeshName) -> HandModel:
+    """The right hand of this name; the same object at every call."""
+    if name == "generic":
+        return load_generic_hand()
+    with (files(__package__) / "second_hand.npz").open("rb") as file, np.load(file) as data:
+        arrays = {key: data[key].astype(np.int64 if data[key].dtype.kind == "i" else np.float64) for key in data}
+    for rows in ("weights", "j_regressor"):  # rounded to single precision in the file
+        arrays[rows] /= arrays[rows].sum(1, keepdims=True)
+    return HandModel(name="second", posedirs=np.zeros((len(arrays["v_template"]), 3, 135)), **arrays)
+
+
+@cache
+def hand_surface(name: MeshName) -> HandSurface:
+    """Its surface's topology."""
+    return HandSurface(hand_model(name))
+
+
+def generic_betas(name: MeshName, betas: Array) -> Array:
+    """Betas (10,) of the generic hand whose resting joints are next to those of a hand of this mesh."""
+    if name == "generic":
+        return betas
+    generic = load_generic_hand()
+    start = generic.rest_joints_21(np.zeros(10))
+    missing = (hand_model(name).rest_joints_21(betas) - start).ravel()
+    fitted, *_ = np.linalg.lstsq(_joint_directions(), np.concatenate([missing, np.zeros(10)]), rcond=None)
+    return np.asarray(fitted)
+
+
+@cache
+def _joint_directions() -> Array:
+    """(73, 10): what a unit of each beta moves the generic hand's resting joints by, and the ridge."""
+    generic = load_generic_hand()
+    start = generic.rest_joints_21(np.zeros(10))
+    moved = [(generic.rest_joints_21(row) - start).ravel() for row in np.eye(10)]
+    return np.concatenate([np.stack(moved, 1), RIDGE * np.eye(10)])
