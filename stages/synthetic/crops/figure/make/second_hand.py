@@ -112,9 +112,11 @@ def weights_of_generic_hand(vertices: Array, weights: Array, joints_21: Array) -
     for finger in range(6):
         faces = generic.faces[(finger_of_face == finger) | (finger_of_face == 0)] if finger else generic.faces
         scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-        scene.add_triangles(o3d.core.Tensor(surface.astype(np.float32)), o3d.core.Tensor(faces.astype(np.uint32)))
+        scene.add_triangles(
+            o3d.core.Tensor.from_numpy(surface.astype(np.float32)), o3d.core.Tensor.from_numpy(faces.astype(np.uint32))
+        )
         mine = np.flatnonzero(finger_of_vertex == finger)
-        found = scene.compute_closest_points(o3d.core.Tensor(vertices[mine].astype(np.float32)))
+        found = scene.compute_closest_points(o3d.core.Tensor.from_numpy(vertices[mine].astype(np.float32)))
         face, uv = found["primitive_ids"].numpy(), found["primitive_uvs"].numpy().astype(float)
         corners = generic.weights[faces[face.astype(int)]]
         result[mine] = np.einsum("nk,nkw->nw", np.stack([1 - uv.sum(1), uv[:, 0], uv[:, 1]], 1), corners)
