@@ -76,7 +76,7 @@ def _pipeline(clip: Path, settings: Settings) -> Status:
 
 
 def _bare_loop(clip: Path) -> float:
-    """Frames/s of decode and detect alone, without starting up."""
+    """Return the frames/s of decode and detect alone, without starting up."""
     import av
     import mediapipe
     from mediapipe.tasks.python import BaseOptions, vision

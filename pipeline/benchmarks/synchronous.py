@@ -68,7 +68,7 @@ def _one_core() -> Iterator[None]:
 
 
 def _loop(clip: Path, settings: Settings) -> tuple[int, float]:
-    """Frames, and frames/s, of a loop that decodes with PyAV and asks for each frame's hands."""
+    """Return the frames, and frames/s, of a loop that decodes with PyAV and asks for each frame's hands."""
     import av
 
     with HandPipeline(settings) as hands, av.open(str(clip)) as container:
@@ -79,7 +79,7 @@ def _loop(clip: Path, settings: Settings) -> tuple[int, float]:
 
 
 def _run(clip: Path, settings: Settings) -> float:
-    """Frames/s of a run."""
+    """Return the frames/s of a run."""
     with TemporaryDirectory() as folder:
         status = assemble(source_for(str(clip), settings.source), settings, out=Path(folder)).run()
         return status.frames / status.elapsed

@@ -92,7 +92,7 @@ def _joints(tree: Tree, *, ho3d: bool) -> Plot:
 
 
 def _worst(tree: Tree, own: Submission, truth: Submission, folder: Path) -> list[Tile]:
-    """FreiHAND's pictures with the largest aligned errors, as far as they are there."""
+    """Return FreiHAND's pictures with the largest aligned errors, as far as they are there."""
     tiles = []
     try:
         data = FreiHand(folder)

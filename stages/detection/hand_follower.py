@@ -73,7 +73,7 @@ class HandFollower:
 
     @property
     def name(self) -> str:
-        """What runs the networks, and how."""
+        """The runtime that runs the networks, and how hands are found."""
         import onnxruntime
 
         how = "hands followed" if self._follow else "each picture searched"

@@ -83,7 +83,7 @@ class MediaPipeLandmarker:
         ]
 
     def close(self) -> None:
-        """Free it, and end its threads."""
+        """Free the landmarker, and end its threads."""
         self._landmarker.close()
 
 

@@ -1,4 +1,4 @@
-"""Where frames come from: one string names any source.
+"""The sources are where frames come from: one string names any source.
 
     clip.mp4                     a video file, any that FFmpeg decodes
     hand.jpg                     a picture
@@ -30,8 +30,8 @@ _DEVICE = re.compile(r"/dev/video\d+|/dev/v4l/.+")
 def source_for(text: str | Sequence[str], settings: SourceSettings | None = None, *, stream: str = "hands") -> Source:
     """Return the source that a string names, not yet open; several strings name picture files, which are one source.
 
-    `stream` is the name its frames carry. Raises SourceError where the string names nothing, or names a kind that is
-    not known; DependencyError where PyAV is missing.
+    `stream` is the name that its frames carry. Raises SourceError if the string names nothing, or a kind that is not
+    known; DependencyError if PyAV is missing.
     """
     settings = settings or SourceSettings()
     text = source_name(text) if isinstance(text, str) else text

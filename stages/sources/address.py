@@ -1,8 +1,8 @@
-"""Addresses with something secret in them, which can only be printed without it.
+"""An address with something secret in it can only be printed without its secret.
 
-`source_name` is the door: what a person or a program names as a source goes through it once. Where it is an address
-with a user, a password or a token, what comes back is a text that reads, prints, formats, compares and is written with
-stars in their place. Only `revealed` gives the address itself, to what opens it.
+Every name of a source that a person or a program gives goes through `source_name` once. If it is an address with a
+user, a password or a token, what comes back is a text that reads, prints, formats, compares and is written with stars
+in their place. Only `revealed` gives the address itself, to the code that opens it.
 """
 
 import re
@@ -27,12 +27,12 @@ STARS: Final = "***"
 
 
 class SecretAddress(str):
-    """An address as it may be shown; the address itself is for `revealed`."""
+    """An address as it may be shown; only `revealed` gives the address itself."""
 
     _secret: str
 
     def __new__(cls, secret: str) -> "SecretAddress":
-        """Of the address as it was given."""
+        """Make it from the address as it was given."""
         self = super().__new__(cls, redacted(secret))
         self._secret = secret
         return self
@@ -65,7 +65,7 @@ def revealed(name: str) -> str:
 def redacted(text: str) -> str:
     """Return the text with stars for what may be secret in it, if it is an address.
 
-    That is whatever stands before the last @, since in a password that is not percent-encoded anything may stand; the
+    Secret is all that stands before the last @, since a password that is not percent-encoded may contain anything; the
     values of a query but for some that are known to be harmless; and what is called a password or the like anywhere.
     """
     scheme = _SCHEME.match(text)
@@ -91,7 +91,7 @@ def _parameter(text: str) -> str:
 
 
 def hint(address: str) -> str:
-    """Return what to say where an address could not be opened that has signs in its password which end it there."""
+    """Return advice for an address that could not be opened because characters of its password end it too early."""
     rest = _SCHEME.sub("", address, count=1)
     login = rest.rpartition("@")[0]
     if not re.search(r"[/?#@\[\]\s]", login):
@@ -100,7 +100,7 @@ def hint(address: str) -> str:
 
 
 def read_source_file(path: str) -> list[str]:
-    """The sources that stand in a file, or for "-" on standard input, a line each. Raises OSError, ValueError."""
+    """Return the sources in a file, or for "-" on standard input, one a line. Raises OSError, ValueError."""
     import sys
 
     text = sys.stdin.read() if path == "-" else Path(path).expanduser().read_text()

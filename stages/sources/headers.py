@@ -1,4 +1,4 @@
-"""What the header of a still picture says, read without decoding it: size, which way up, focal length.
+"""The header of a still picture tells, without decoding it, its size, which way up it is, and its focal length.
 
 Pillow reads it; the picture itself is decoded by FFmpeg, as videos are.
 """
@@ -28,7 +28,7 @@ HEAD_BYTES = 64
 
 _ORIENTATION, _EXIF_IFD, _FOCAL_35MM = 0x0112, 0x8769, 0xA405
 
-# Damage that Pillow warns of is told as an error where it matters: when the picture is decoded.
+# Pillow warns of damage in headers. It is reported as an error where it matters: when the picture is decoded.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -46,7 +46,7 @@ class StillHeader:
 
 
 def still_kind(head: bytes) -> str | None:
-    """Return the kind of still picture that begins with these `HEAD_BYTES` bytes; none if it is none."""
+    """Return the kind of still picture that begins with these `HEAD_BYTES` bytes; None if it is not a still picture."""
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -73,7 +73,7 @@ def still_kind(head: bytes) -> str | None:
 
 
 def still_header(data: bytes) -> StillHeader | None:
-    """Return what the bytes of a picture file say; none if they are not of a still picture. Never raises."""
+    """Return what the bytes of a picture file say; None if they are not a still picture. Never raises."""
     kind = still_kind(data[:HEAD_BYTES])
     if kind is None:
         return None
@@ -90,7 +90,7 @@ def still_header(data: bytes) -> StillHeader | None:
 
 
 def without_packed_texts(data: bytes) -> bytes:
-    """A PNG without texts and colour profile, which are packed and may unpack to gigabytes; other data as it is."""
+    """Return a PNG without texts and colour profile, which may unpack to gigabytes, and other data as it is."""
     if still_kind(data[:HEAD_BYTES]) != "PNG":
         return data
     kept, at = [data[:8]], 8
@@ -104,7 +104,7 @@ def without_packed_texts(data: bytes) -> bytes:
 
 
 def gif_pixels(data: bytes) -> int:
-    """Return all pixels of a GIF: those of its canvas, as often as it has pictures. 0 where it is none."""
+    """Return the pixels of a GIF's canvas times the number of its pictures; 0 if it is not a GIF."""
     size = gif_size(data)
     if size is None:
         return 0
@@ -127,7 +127,7 @@ def gif_pixels(data: bytes) -> int:
 
 
 def gif_size(head: bytes) -> tuple[int, int] | None:
-    """Width and height of a GIF, which is a video here; none if it is none."""
+    """Return width and height of a GIF, which is a video here; None if it is not a GIF."""
     if head[:6] not in (b"GIF87a", b"GIF89a") or len(head) < 10:
         return None
     width, height = unpack_from("<HH", head, 6)
@@ -135,7 +135,7 @@ def gif_size(head: bytes) -> tuple[int, int] | None:
 
 
 def pillow_image(kind: str, data: bytes) -> "ImageFile | None":
-    """Pillow's reader of this kind, at the picture's header; none where the kind is left to FFmpeg."""
+    """Return Pillow's reader of this kind, at the picture's header; None if the kind is left to FFmpeg."""
     from PIL import (
         AvifImagePlugin,
         BmpImagePlugin,
@@ -146,7 +146,7 @@ def pillow_image(kind: str, data: bytes) -> "ImageFile | None":
         WebPImagePlugin,
     )
 
-    # By the kind's own reader, since `Image.open` has a limit of its own to the size.
+    # It is opened by the kind's own reader, since `Image.open` has a limit of its own to the size.
     readers: dict[str, Callable[[BytesIO], ImageFile]] = {
         "AVIF": AvifImagePlugin.AvifImageFile,
         "BMP": BmpImagePlugin.BmpImageFile,
@@ -160,7 +160,7 @@ def pillow_image(kind: str, data: bytes) -> "ImageFile | None":
 
 
 def _exif(kind: str, image: "ImageFile", data: bytes) -> tuple[Orientation, float | None]:
-    """Return which way up, and the focal length in terms of 35 mm film."""
+    """Return which way up the picture is, and its focal length in terms of 35 mm film."""
     from PIL.Image import Exif
 
     tags = image.getexif() if kind != "PNG" else Exif()

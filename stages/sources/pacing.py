@@ -1,4 +1,4 @@
-"""Plays a file at its own rate, as a camera would give it."""
+"""A paced source plays a file at its own rate, as a camera would give it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +12,11 @@ _POLL = 0.1  # s, within which a run that waits for a frame can be stopped
 
 
 class PacedSource(Source):
-    """Gives each frame of a source when its time has come, counted from the first; None while it waits.
+    """It gives each frame of a source when its time has come, counted from the first, and None while it waits.
 
-    A frame is stamped as captured when its time came. One that is late is given at once; after `SLACK` seconds of
-    delay the rest is put off by as much, so a file that decodes slower than its rate plays slower, and its frames are
-    not old before they are born. What is live already passes as it comes.
+    A frame is stamped as captured at its time. A frame that is late is given at once. After `SLACK` seconds of delay
+    all later frames are put off by as much: a file that decodes slower than its rate plays slower, and its frames do
+    not count as old when they are given. Frames of a live source pass as they come.
     """
 
     name = "source"
@@ -40,7 +40,7 @@ class PacedSource(Source):
         return info
 
     def frames(self) -> Iterator[Frame | None]:
-        """Yield the source's frames, each in its time."""
+        """Yield the source's frames, each at its time."""
         frames = self._source.frames()
         if self._live:
             yield from frames
@@ -61,7 +61,7 @@ class PacedSource(Source):
             yield Frame(replace(frame.meta, captured_ns=due), frame.image)
 
     def interrupt(self) -> None:
-        """Tell the source itself."""
+        """Interrupt the source itself."""
         self._source.interrupt()
 
     def close(self) -> None:

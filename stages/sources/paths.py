@@ -1,4 +1,4 @@
-"""Which files a name means, and clear words for those that cannot be read."""
+"""This module finds the files that a name means, and says clearly which of them cannot be read."""
 
 import logging
 import os
@@ -108,8 +108,8 @@ def pictures_of_glob(name: str) -> list[Path]:
 def videos_of(name: str) -> list[Path]:
     """Return the video files of a folder, or those that a pattern matches, in natural order.
 
-    None where there are pictures among the files: those are one source, whatever lies beside them. None, too, where the
-    name is that of a single file, a camera or an address.
+    The answer is None if there are pictures among the files: those are one source, whatever lies beside them. It is
+    also None if the name is that of a single file, a camera or an address.
     """
     try:
         path = expanded(name)
@@ -142,7 +142,7 @@ def is_picture(name: str) -> bool:
 
 
 def is_pattern(name: str) -> bool:
-    """Return whether a name has one of glob's signs in it."""
+    """Return whether a name contains one of glob's special characters."""
     return has_magic(name)
 
 

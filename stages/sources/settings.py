@@ -1,4 +1,4 @@
-"""What can be set about where frames come from: a group for each kind of source, and what they share."""
+"""The settings of sources: a group for each kind of source, and what they share."""
 
 import logging
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 class LensSettings(StageSettings):
-    """The camera's intrinsics, estimated where they are not given.
+    """The camera's intrinsics, which are estimated if they are not given.
 
-    They are given by `fx, fy, cx, cy`, or by `field_of_view`, or by a `calibration` file; always those of the upright
-    picture as it is shown, after its rotation.
+    They are given by `fx, fy, cx, cy`, or by `field_of_view`, or by a `calibration` file. They are always those of the
+    upright picture as it is shown, after its rotation.
     """
 
     fx: float | None = Field(None, ge=1e-3, le=1e9, description="focal length in x, px; with fy, cx and cy")
@@ -68,7 +68,7 @@ class PictureSettings(StageSettings):
 
 
 class CameraSettings(StageSettings):
-    """What a camera is asked for; it gives the nearest it can. What is left out is the camera's own choice."""
+    """What a camera is asked for; it gives the nearest it can, and chooses itself what is left out."""
 
     width: int | None = Field(None, ge=16, description="px, together with height")
     height: int | None = Field(None, ge=16, description="px, together with width")
@@ -107,7 +107,7 @@ _said: set[str] = set()
 
 
 class SourceSettings(StageSettings):
-    """Settings of every kind of source; each uses what concerns it."""
+    """The settings of every kind of source; each uses what concerns it."""
 
     realtime: bool = Field(
         False, description="play files at their own rate, as a camera would give them, not as fast as they are read"

@@ -1,4 +1,4 @@
-"""Presentation times that only rise, from whatever a container or a stream says."""
+"""A timeline makes presentation times that only rise from whatever a container or a stream says."""
 
 from math import isfinite
 
@@ -10,11 +10,11 @@ _DEFAULT_STEP = 1 / 30
 
 
 class Timeline:
-    """Turns a source's time stamps into seconds from its first picture, each later than the one before.
+    """It turns a source's time stamps into seconds from its first picture, each later than the one before.
 
     A stamp that is missing, or the same as the one before, is filled in from the rate. One that slips back is put just
     after its predecessor; one that jumps back by more than `JUMP` seconds begins anew where the pictures before it
-    ended, and what follows it keeps its distances. Missing stamps are counted in `filled`, the others in `repaired`.
+    ended, and those after it keep their distances. Missing stamps are counted in `filled`, the others in `repaired`.
     """
 
     def __init__(self, rate: float | None = None) -> None:

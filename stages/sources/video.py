@@ -1,7 +1,7 @@
-"""A video file, or anything else on the disk that FFmpeg decodes.
+"""The video source reads a video file, or anything else on the disk that FFmpeg decodes.
 
 Every frame is given, in order, at the time the file says. Damage is passed over: what can be decoded is given, and
-at the end BrokenSourceError says how much was not. A file that cannot be read at all fails in `open`.
+at the end BrokenSourceError says how much could not. A file that cannot be read at all fails in `open`.
 """
 
 import codecs
@@ -89,7 +89,7 @@ class VideoSource(Source):
         )
 
     def frames(self) -> Iterator[Frame]:
-        """Yield every frame. Raises BrokenSourceError at the end where some were missing."""
+        """Yield every frame. Raises BrokenSourceError at the end if some were missing."""
         if self._decoder is None or self._decoded is None or self._first is None:
             raise SourceError(f"{self._text}: expected an open source, found it closed; call open first")
         image, pts = self._first
@@ -121,7 +121,7 @@ class VideoSource(Source):
         self._decoded = None
 
     def choices(self) -> tuple[Choice, ...]:
-        """Decoder, camera, and what was mended in the file."""
+        """Return the choices of decoder and camera, and what was mended in the file."""
         decoder = self._decoder
         if decoder is None:
             return ()
@@ -148,7 +148,7 @@ class VideoSource(Source):
         return pts
 
     def _check_head(self, path: Path) -> None:
-        """Refuse what FFmpeg would take for a video of another kind or size than it is."""
+        """Refuse a file that FFmpeg would take for a video of another kind or size than it is."""
         size = gif_size(_head(path))
         if size is None:
             return
@@ -171,7 +171,7 @@ class VideoSource(Source):
 
 
 def _unreadable(path: Path, found: str) -> str:
-    """Why FFmpeg finds no video in a file: by its first bytes where they tell, else as `found` says."""
+    """Return why FFmpeg finds no video in a file: from its first bytes if they tell, else what `found` says."""
     head = _head(path)
     if head.startswith(b"#EXTM3U"):
         return "expected a video or a picture, found a playlist (M3U); give what it names"

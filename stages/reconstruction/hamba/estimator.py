@@ -96,7 +96,7 @@ class HambaEstimator(Estimator):
         self._places.clear()
 
     def choices(self) -> tuple[Choice, ...]:
-        """Weights, device, precision, kernels, batches and graphs; empty before `open`."""
+        """Return weights, device, precision, kernels, batches and graphs; it is empty before `open`."""
         model = self._model
         of_model = self._choices if model is None else (*model.choices, *model.engine.choices())
         return (*of_model, *left_out_choices(self.left_out))

@@ -1,4 +1,4 @@
-"""From encoded packets to RGB pictures: decoders, pixel formats, orientation, wide colour."""
+"""Decoding turns encoded packets into RGB pictures: decoders, pixel formats, orientation, wide colour."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Opening a container with FFmpeg and decoding its video, past what is damaged in it."""
+"""This module opens a container with FFmpeg and decodes its video, past what is damaged in it."""
 
 import errno
 import logging
@@ -38,8 +38,8 @@ class VideoDecoder:
     """The video stream of an open container: its pictures in order, and counts of what was damaged.
 
     A packet that cannot be decoded is skipped and counted in `lost`; a picture whose damage the decoder covered up is
-    given, and counted in `concealed`. Packets before the first picture are not: a recording may begin between two key
-    frames. `cut` is true once the container ended within a packet.
+    given, and counted in `concealed`. Packets before the first picture are not counted: a recording may begin between
+    two key frames. `cut` is true once the container has ended within a packet.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream, *, live: bool = False) -> None:
@@ -68,20 +68,20 @@ class VideoDecoder:
         self._no_presentation_times = container.format.name in _DECODING_TIMES_ALONE
 
     def time_of(self, frame: av.VideoFrame) -> float | None:
-        """Return seconds at which a frame is to be shown, by the container; none where it does not say.
+        """Return the time, s, at which the container shows a frame; None if it does not say.
 
-        A container that keeps the order of decoding alone, as AVI does, has no time for a frame out of that order: what
-        FFmpeg calls its presentation time there is that of another. Its frames come out at the times packets go in.
+        A container that only keeps the order of decoding, as AVI does, has no time for a frame out of that order: what
+        FFmpeg calls its presentation time there belongs to another. Its frames come out at the times packets go in.
         """
         if self._no_presentation_times and frame.time_base:
             return None if frame.dts is None else float(frame.dts * frame.time_base)
         return frame.time
 
     def frames(self) -> Generator[av.VideoFrame]:
-        """Decoded frames in order of presentation, until the container ends.
+        """Yield decoded frames in order of presentation, until the container ends.
 
-        Raises SourceError where the first of many packets cannot be decoded, or FFmpegError where a read fails for
-        another reason than bad data.
+        Raises SourceError if the first of many packets cannot be decoded, or FFmpegError if a read fails for another
+        reason than bad data.
         """
         undecoded = 0
         decoded = False
@@ -113,7 +113,7 @@ class VideoDecoder:
                 yield frame
 
     def missing(self, reached: float) -> str | None:
-        """Return what is missing of the video when it ended `reached` seconds after its start; none if it is whole."""
+        """Return what is missing of the video if it ended `reached` seconds after its start; None if it is whole."""
         promised = self.duration or 0.0
         if self.cut or promised - reached > max(_MISSING_SECONDS, _MISSING_SHARE * promised):
             return f"it breaks off at {reached:.2f} s" + (
@@ -124,7 +124,7 @@ class VideoDecoder:
         return None
 
     def damage(self) -> Choice | None:
-        """Return what was passed over, for the report; none where nothing was."""
+        """Return what was passed over, for the report; None if nothing was."""
         if not (self.lost or self.concealed):
             return None
         return Choice(
@@ -135,7 +135,7 @@ class VideoDecoder:
         )
 
     def _packets(self) -> Iterator["av.Packet[VideoStream]"]:
-        """Packets of the stream, then the empty one that makes the decoder give what it holds back."""
+        """Yield packets of the stream, then the empty one that makes the decoder give what it holds back."""
         failures = 0
         while True:
             try:
@@ -146,7 +146,7 @@ class VideoDecoder:
                     yield packet
                 return
             except IndexError:
-                # PyAV, at the very end: the container gained a stream on the way that it has no object for.
+                # PyAV does this at the very end if the container gained a stream that PyAV has no object for.
                 return
             except (av.error.InvalidDataError, av.error.ArgumentError):
                 self.cut = True
@@ -165,7 +165,7 @@ def open_container(
 ) -> InputContainer:
     """Open what FFmpeg calls a URL, or a file object; larger pictures than set are refused. Raises FFmpegError.
 
-    It is taken for media alone (`demuxers`), unless `format` says what it is.
+    It is only ever taken for media (`demuxers`), unless `format` says what it is.
     """
     limit = {"max_pixels": str(settings.decoding.max_side**2), "pattern_type": "none"}
     if format is None:
@@ -177,9 +177,9 @@ def open_container(
 
 
 def open_decoder(container: InputContainer, settings: SourceSettings, *, live: bool = False) -> VideoDecoder:
-    """Return a decoder for the container's video; one for what is live holds no picture back.
+    """Return a decoder for the container's video; a decoder for a live source holds no picture back.
 
-    Raises SourceError where there is no video that can be decoded.
+    Raises SourceError if there is no video that can be decoded.
     """
     if container.format.name in _TEXT_FORMATS:
         raise SourceError("expected a video, found text")
@@ -204,7 +204,7 @@ def open_decoder(container: InputContainer, settings: SourceSettings, *, live: b
 
 
 def reason_of(error: Exception) -> str:
-    """Return what went wrong, for people, from an error of FFmpeg's or of the system's."""
+    """Return in plain words what went wrong, from an error of FFmpeg's or of the system's."""
     if isinstance(error, av.error.ExitError):
         return "nothing came in time"
     if isinstance(error, av.error.InvalidDataError):
@@ -218,7 +218,7 @@ def reason_of(error: Exception) -> str:
 
 def _rate(stream: VideoStream) -> float | None:
     rates = (stream.average_rate, stream.guessed_rate)
-    # Without time stamps there is no average to speak of.
+    # Without time stamps there is no average rate.
     for rate in rates if stream.start_time is not None else reversed(rates):
         if rate and 0.01 <= rate <= 1000:
             return float(rate)
@@ -226,7 +226,7 @@ def _rate(stream: VideoStream) -> float | None:
 
 
 def _chosen(streams: Sequence[VideoStream], track: int | None) -> tuple[VideoStream, Choice | None]:
-    """The stream that is wanted, else the one that the ffmpeg program takes, and how it was chosen among several."""
+    """Return the wanted stream, else the one that the ffmpeg program takes, and how it was chosen among several."""
     if track is not None:
         if track >= len(streams):
             raise SourceError(
@@ -291,12 +291,12 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _cores() -> int:
-    """Cores this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _tag_seconds(text: str) -> float | None:
-    """Return seconds of a tag such as 00:00:03.000000000, as Matroska has it for each stream."""
+    """Return the seconds of a tag such as 00:00:03.000000000, as Matroska has it for each stream."""
     try:
         hours, minutes, seconds = text.split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)

@@ -1,7 +1,7 @@
-"""What FFmpeg may take a file or an address for.
+"""This module limits what FFmpeg may take a file or an address for.
 
-A text of a few lines, whatever its name, can be a list of other files that FFmpeg would read in its place. So what is
-opened is opened as media alone; a playlist is one where that was asked for, by its name or by an address.
+A text of a few lines, whatever its name, can be a list of other files that FFmpeg would read in its place. So
+everything is opened as media only; it may be a playlist only if that was asked for, by its name or by an address.
 """
 
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ def formats_of_file(name: str) -> str:
 
 
 def formats_of_address() -> str:
-    """Return what FFmpeg may take something at an address for."""
+    """Return what FFmpeg may take the thing at an address for."""
     return _whitelist(_OF_ADDRESSES)
 
 

@@ -1,4 +1,4 @@
-"""Which way up a picture is: display matrices of videos and EXIF orientations of photographs."""
+"""The orientation tells which way up a picture is: display matrices of videos, EXIF orientations of photographs."""
 
 from dataclasses import dataclass
 from struct import unpack
@@ -10,7 +10,7 @@ from stages.packets import Image
 
 @dataclass(frozen=True)
 class Orientation:
-    """How a stored picture becomes the upright one: transposed first if it has to be, then mirrored."""
+    """It turns a stored picture into the upright one: transposed first if it has to be, then mirrored."""
 
     transpose: bool = False
     mirror_x: bool = False

@@ -1,4 +1,4 @@
-"""From a decoded frame of FFmpeg's to an upright RGB picture."""
+"""The pixels of a decoded frame of FFmpeg's become an upright RGB picture."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -26,12 +26,12 @@ _LARGEST_BLOCK = 31 * 2**20  # bytes; just below the most that glibc learns from
 
 
 class PixelConverter:
-    """Converts the frames of one stream. Keeps FFmpeg's converter between frames, which halves the time."""
+    """It converts the frames of one stream, and keeps FFmpeg's converter between frames, which halves the time."""
 
     def __init__(self, max_side: int) -> None:
         self._max_side = max_side
         # glibc gives freed memory back to the system above a threshold that grows with the largest block ever freed.
-        # To ask for it anew costs a page fault for every 4 KiB of every frame: a tenth of the time and more.
+        # Getting it again costs a page fault for every 4 KiB of every frame: a tenth of the time and more.
         np.empty(_LARGEST_BLOCK, np.uint8)
         self._reformatter = VideoReformatter()
         self._turned: tuple[int, Orientation] | None = None
@@ -41,9 +41,9 @@ class PixelConverter:
     ) -> Image:
         """Return the upright picture with square pixels, (height, width, 3) RGB.
 
-        Colours follow the frame's matrix and range; where it names no matrix, that of BT.709 from 720 lines on and
-        BT.601 below, as players do. HDR and BT.2020 become ordinary RGB. What is transparent shows black. `orientation`
-        is taken from the frame where none is given. Raises SourceError.
+        Colours follow the frame's matrix and range; if it names no matrix, it is BT.709 from 720 lines on and BT.601
+        below, as in players. HDR and BT.2020 become ordinary RGB. Transparent parts are black. `orientation` is taken
+        from the frame if none is given. Raises SourceError.
         """
         self.check_size(frame.width, frame.height)
         name = frame.format.name
@@ -61,7 +61,7 @@ class PixelConverter:
         return np.ascontiguousarray((orientation or self._orientation(frame)).apply(image))
 
     def check_size(self, width: int, height: int) -> None:
-        """Raises SourceError for pictures that are too small to show a hand, or too large to be meant."""
+        """Raise SourceError for pictures that are too small to show a hand, or unreasonably large."""
         if min(width, height) < MIN_SIDE:
             raise SourceError(
                 f"expected pictures of at least {MIN_SIDE}x{MIN_SIDE} pixels, found {width}x{height}: "
@@ -118,7 +118,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
         side_data = cast("Iterable[SideData]", frame.side_data)
         matrix = next((bytes(data) for data in side_data if data.type is SideDataType.DISPLAYMATRIX), None)
     except ValueError:
-        # PyAV lists no side data where there is a kind among it that it does not know; the angle it still tells.
+        # PyAV lists no side data if there is a kind among it that it does not know; but it still tells the angle.
         turns = round(frame.rotation / 90) % 4
         return (Orientation(), _LEFT, _DOWN, _RIGHT)[turns]
     return Orientation.from_display_matrix(matrix) if matrix is not None else Orientation()

@@ -1,8 +1,8 @@
-"""Pictures of more brightness and colour than screens had: HDR and BT.2020, made ordinary RGB.
+"""Pictures with more brightness and colour than ordinary screens have, HDR and BT.2020, become ordinary RGB.
 
-Phones film so by themselves. Shown as they are, such pictures are grey and flat. The way here is the quick one, on
-eight bits: a curve for each channel, then BT.2020's primaries to BT.709's on the coded values; against doing the latter
-on linear light it is no farther from the original, and takes a fifth of the time.
+Phones film so unasked. Shown as they are, such pictures are grey and flat. The way here is the quick one, on eight
+bits: a curve for each channel, then BT.2020's primaries to BT.709's on the coded values. Compared with doing the latter
+on linear light, it is no farther from the original and takes a fifth of the time.
 """
 
 from functools import cache
@@ -26,7 +26,7 @@ _BT709_FROM_BT2020 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.
 
 
 def ordinary(image: Image, transfer: int, primaries: int) -> Image:
-    """Return the picture as ordinary RGB; unchanged where these two of FFmpeg's numbers say that it is that already."""
+    """Return the picture as ordinary RGB; unchanged if these two of FFmpeg's numbers say that it already is that."""
     if transfer not in (PQ, HLG) and primaries != BT2020:
         return image
     import cv2
@@ -40,7 +40,7 @@ def ordinary(image: Image, transfer: int, primaries: int) -> Image:
 
 @cache
 def tone_curve(transfer: int) -> Image:
-    """Return a table of 256 from a channel's signal to its value on an ordinary screen."""
+    """Return a table of 256 values on an ordinary screen, one for each signal of a channel."""
     light = _light_of_pq() if transfer == PQ else _light_of_hlg()
     share = light / _WHITE
     room, excess = 1 - _KNEE, _PEAK / _WHITE - _KNEE
@@ -52,14 +52,14 @@ def tone_curve(transfer: int) -> Image:
 
 
 def _light_of_pq() -> NDArray[np.float64]:
-    """cd/m2 of each signal, SMPTE ST 2084."""
+    """Return the cd/m2 of each signal, SMPTE ST 2084."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     root = np.linspace(0, 1, 256) ** (1 / m2)
     return np.asarray(10000 * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1))
 
 
 def _light_of_hlg() -> NDArray[np.float64]:
-    """cd/m2 of each signal on a screen of the peak, ITU-R BT.2100: the inverse of its curve, then its system gamma."""
+    """Return the cd/m2 of signals on a screen of this peak, ITU-R BT.2100: its inverse curve, then its system gamma."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     signal = np.linspace(0, 1, 256)
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)

@@ -1,6 +1,6 @@
-"""A camera's calibration out of a file: OpenCV's, ROS's, Kalibr's, COLMAP's, or written by hand (docs/calibration.md).
+"""A camera's calibration is read from a file of OpenCV, ROS, Kalibr or COLMAP, or by hand (docs/calibration.md).
 
-OpenCV's own reader is not asked: a file can be so nested that the process dies of it.
+OpenCV's own reader is not used: a file can be so nested that the process dies of it.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Calibration:
 
     @property
     def bends(self) -> bool:
-        """Whether its pictures are not those of a pinhole."""
+        """Whether the lens distorts: its pictures are not those of a pinhole."""
         return self.fisheye or bool(self.distortion.any())
 
 

@@ -1,4 +1,4 @@
-"""Calibrations as other programs write them: OpenCV, ROS, Kalibr, COLMAP, and what people write by hand.
+"""Other programs write calibrations in many forms: OpenCV, ROS, Kalibr, COLMAP, and people by hand.
 
 Each becomes the same few numbers, in OpenCV's terms: pixels are counted from the centre of the first; distortion is k1,
 k2, p1, p2, k3... or, of a fisheye lens, the four numbers of the equidistant model, which is Kalibr's and ROS's too.
@@ -43,7 +43,7 @@ _COLMAP: Final[dict[str, tuple[str, bool]]] = {
 
 
 class Lens(NamedTuple):
-    """What a calibration says."""
+    """What a calibration says of a lens."""
 
     size: tuple[int, int] | None  # px; none where the file does not tell
     matrix: Array  # (3, 3)
@@ -52,7 +52,7 @@ class Lens(NamedTuple):
 
 
 def lens_of_colmap(text: str) -> Lens | None:
-    """Return the camera in COLMAP's cameras.txt, or a line of it; none where the text has no such line."""
+    """Return the camera in COLMAP's cameras.txt, or a line of it; None if the text has no such line."""
     lines = _COLMAP_LINE.findall(text)
     if not lines:
         return None
@@ -94,7 +94,7 @@ def lens_of_tree(tree: Mapping[str, Any]) -> Lens:
 
 
 def _matrix(known: Mapping[str, Any]) -> Array:
-    """Return the camera matrix: itself, or the four numbers in it."""
+    """Return the camera matrix, which is given as such or by the four numbers in it."""
     matrix = _first_array(known, _MATRIX)
     if matrix is not None:
         if matrix.size != 9:
@@ -115,7 +115,7 @@ def _matrix_of(fx: float | None, fy: float | None, cx: float, cy: float) -> Arra
 
 
 def _size(known: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Width and height, px; none where they are not told."""
+    """Return width and height, px; None if they are not told."""
     for name in _SIZE:
         if name in known:
             sides = [_side(side) for side in _array(name, known[name]).reshape(-1)]
@@ -133,7 +133,7 @@ def _first_array(known: Mapping[str, Any], names: tuple[str, ...]) -> Array | No
 
 
 def _array(name: str, node: Any) -> Array:
-    """Numbers: as OpenCV and ROS write a matrix, in rows, in a row, or in a text as XML has them."""
+    """Return the numbers of a matrix as OpenCV and ROS write it, in rows, in one row, or in a text as in XML."""
     try:
         if isinstance(node, dict):
             sizes = _numbers(node["sizes"] if "sizes" in node else [node["rows"], node["cols"]])
@@ -148,7 +148,7 @@ def _numbers(value: Any) -> Array:
 
 
 def _side(value: Any) -> int:
-    """Return a whole number; 0 where there is none."""
+    """Return a side's length, a whole number; 0 if there is none."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

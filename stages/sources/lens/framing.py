@@ -1,4 +1,4 @@
-"""From a picture and its time to the packet that flows on."""
+"""A frame maker turns a picture and its time into the packet that flows on."""
 
 import logging
 
@@ -25,12 +25,12 @@ class FrameMaker:
         self.given = 0
 
     def assume(self, guess: LensGuess | None) -> None:
-        """Take this lens, if there is one, where none is given."""
+        """Take this lens, if there is one, unless a lens is given."""
         if guess is not None:
             self._cameras.assume(guess)
 
     def camera_of(self, image: Image, focal_35mm: float | None = None) -> Intrinsics:
-        """The camera of a picture, without counting it. Raises ConfigurationError where a given one does not fit."""
+        """Return a picture's camera, without counting it. Raises ConfigurationError if a given one does not fit."""
         return self._cameras.of(image.shape[1], image.shape[0], focal_35mm)
 
     def frame(

@@ -1,7 +1,7 @@
-"""The pinhole camera of a picture: given, from a calibration file, or estimated.
+"""The pinhole camera of a picture is given, read from a calibration file, or estimated.
 
-A given camera is that of the upright picture as shown. It is scaled to a picture of another size and the same shape;
-for a picture of another shape nobody can say what was cut off, so there it is estimated anew, and that is said.
+A given camera is that of the upright picture as shown. It is scaled to a picture of another size and the same shape.
+For a picture of another shape it is not known what was cut off, so the camera is estimated anew, and the log says so.
 """
 
 import logging
@@ -25,7 +25,7 @@ _PHOTOGRAPHED = 0.03  # relative standard deviation of a focal length in EXIF, w
 
 
 class CameraModel:
-    """Gives every picture its camera, and takes the lens's distortion out of it where a calibration knows it."""
+    """It gives every picture its camera, and takes the lens's distortion out of it if a calibration knows it."""
 
     def __init__(self, settings: LensSettings, guess: LensGuess = PICTURES) -> None:
         self._settings = settings
@@ -39,11 +39,11 @@ class CameraModel:
         self._folded = 0.0  # the share of the picture in which the distortion folds back
 
     def assume(self, guess: LensGuess) -> None:
-        """Take this lens where none is given; before the first picture."""
+        """Take this lens unless one is given. Call it before the first picture."""
         self._guess = guess
 
     def of(self, width: int, height: int, focal_35mm: float | None = None) -> Intrinsics:
-        """The camera of a picture of this size. Raises ConfigurationError for the first, where it does not fit."""
+        """Return the camera of a picture of this size. Raises ConfigurationError if none fits the first picture."""
         key = (width, height, focal_35mm)
         camera = self._known.get(key)
         if camera is None:
@@ -137,7 +137,7 @@ class CameraModel:
         return self._guess.camera(width, height)
 
     def _check_reach(self, calibration: Calibration, size: tuple[int, int]) -> None:
-        """Say where it cannot be right: beyond what was seen of the board a polynomial does as it likes."""
+        """Warn if the distortion folds back: beyond the places where the board was seen it may take any value."""
         share = folded_share(calibration, size)
         if share > _FOLDED:
             self._folded = share
@@ -161,7 +161,7 @@ class CameraModel:
 def _undistortion(
     calibration: Calibration, calibrated: tuple[int, int], width: int, height: int
 ) -> tuple[Image, Image]:
-    """Maps for cv2.remap that keep the focal lengths and the principal point of the calibration."""
+    """Return maps for cv2.remap that keep the focal lengths and the principal point of the calibration."""
     import cv2
 
     sx, sy = width / calibrated[0], height / calibrated[1]

@@ -1,6 +1,6 @@
-"""What the lens probably is where nobody tells: by what the source is, and by what a video's tags say of it.
+"""The lens is guessed if it is not told: from the kind of source, and from what a video's tags say of it.
 
-Focal lengths are in terms of 35 mm film: that which spans the same diagonal on it (CIPA DCG-001).
+Focal lengths are in terms of 35 mm film: the one that spans the same diagonal on it (CIPA DCG-001).
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from hamba_core.view import FILM_DIAGONAL, Intrinsics
 
 
 class LensGuess(NamedTuple):
-    """A lens, how uncertain it is, and where that is from."""
+    """A guess is a lens, how uncertain it is, and where it comes from."""
 
     focal_35mm: float  # mm
     focal_std: float  # relative
@@ -43,7 +43,7 @@ def guess_of_kind(kind: str) -> LensGuess:
 
 
 def guess_of_tags(tags: Mapping[str, str]) -> LensGuess | None:
-    """Return what a video's tags say of its lens; none where they say nothing."""
+    """Return what a video's tags say of its lens; None if they say nothing."""
     for name, value in tags.items():
         focal = _number(value) if name.endswith(_TOLD) else None
         if focal is not None:
@@ -52,7 +52,7 @@ def guess_of_tags(tags: Mapping[str, str]) -> LensGuess | None:
 
 
 def _number(text: str) -> float | None:
-    """Return a focal length that a lens can have, mm."""
+    """Return a tag's focal length, mm, if a lens can have it."""
     try:
         value = float(text)
     except ValueError:

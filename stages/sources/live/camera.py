@@ -1,7 +1,7 @@
-"""A camera on this machine, by number or device.
+"""A camera on this machine is named by number or device.
 
-On Linux FFmpeg reads it (Video4Linux), which keeps the driver's time stamps; where that fails, and elsewhere, OpenCV
-does. Compressed pictures (MJPEG) are asked for, since raw ones do not fit through USB 2 at full rate.
+On Linux FFmpeg reads it (Video4Linux), which keeps the driver's time stamps; if that fails, and on other systems,
+OpenCV does. Compressed pictures (MJPEG) are asked for, since raw ones do not fit through USB 2 at full rate.
 """
 
 import logging
@@ -29,7 +29,7 @@ _RETRIES = 5  # pictures OpenCV may fail to get in a row
 
 
 def camera_source(text: str, settings: SourceSettings, stream: str) -> LiveSource:
-    """Return frames of the camera with this number ("0") or device ("/dev/video0")."""
+    """Return the source for the camera with this number ("0") or device ("/dev/video0")."""
     return LiveSource(f"camera {text}", "camera", lambda: connect(text, settings), settings, stream)
 
 
@@ -67,7 +67,7 @@ def _label(device: Path) -> str:
 
 
 class V4L2Session(Session):
-    """A camera through FFmpeg. Raises FFmpegError or SourceError where it does not open."""
+    """A camera read by FFmpeg. Raises FFmpegError or SourceError if it does not open."""
 
     format = "v4l2"
 
@@ -116,7 +116,7 @@ class V4L2Session(Session):
 
 
 class OpenCVSession(Session):
-    """A camera through OpenCV. Raises SourceError where it does not open."""
+    """A camera read by OpenCV. Raises SourceError if it does not open."""
 
     def __init__(self, device: str, settings: SourceSettings, why: str) -> None:
         import cv2
@@ -173,7 +173,7 @@ class OpenCVSession(Session):
 
 
 def capture_time(stamp: float | None, now_ns: int) -> int:
-    """When a picture was taken: the driver's stamp if it is of the monotonic clock, else now."""
+    """Return when a picture was taken: the driver's stamp if it is of the monotonic clock, else now."""
     if stamp is None:
         return now_ns
     taken_ns = round(stamp * 1e9)

@@ -1,4 +1,4 @@
-"""What cameras and network streams have in common: a reader that waits in foreign code, and comes back when it drops.
+"""Cameras and network streams have in common a reader that waits in foreign code, and opens again when it drops.
 
 FFmpeg and OpenCV wait for data in calls that nothing can end early. So one thread reads, and `frames` takes from it
 what is there: a run can be stopped at any moment. The thread ends with `close`, or when its call comes back, which
@@ -53,11 +53,11 @@ class Session(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of it."""
+        """Let the camera or the stream go."""
 
     @abstractmethod
     def choices(self) -> tuple[Choice, ...]:
-        """Decoder or back-end, and what of this connection was damaged. Asked from another thread."""
+        """Return decoder or back-end, and what was damaged in this connection. Another thread asks for it."""
 
 
 class _Again:
@@ -72,7 +72,7 @@ _Item = Picture | _Again | _End | BaseException
 
 
 class LiveSource(Source):
-    """Frames of a camera or a stream, as they come."""
+    """A source of a camera's or a stream's frames, as they come."""
 
     name = "source"
     live = True
@@ -96,7 +96,7 @@ class LiveSource(Source):
         self._reconnections = 0
 
     def open(self) -> SourceInfo:
-        """Connect and wait for the first picture. Raises SourceError where none comes in time."""
+        """Connect and wait for the first picture. Raises SourceError if none comes in time."""
         self._reader.start()
         patience = self._settings.live.open_timeout + self._settings.live.read_timeout
         first = self._first_item(patience)
@@ -130,7 +130,7 @@ class LiveSource(Source):
     def frames(self) -> Iterator[Frame | None]:
         """Yield every picture that is read, None while there is none.
 
-        Raises BrokenSourceError when it dropped and did not come back in `source.live.reconnect_timeout`.
+        Raises BrokenSourceError if it dropped and did not come back within `source.live.reconnect_timeout`.
         """
         if self._first is None:
             raise SourceError(f"{self._name}: expected an open source, found it closed; call open first")
@@ -174,7 +174,7 @@ class LiveSource(Source):
                 logger.debug("%s: the reader is still in a foreign call and ends with it", self._name)
 
     def choices(self) -> tuple[Choice, ...]:
-        """Back-end or decoder, camera, and how often it had to be opened again."""
+        """Return back-end or decoder, camera, and how often it had to be opened again."""
         session = self._session
         if session is None:
             return ()
@@ -186,7 +186,7 @@ class LiveSource(Source):
         return tuple(chosen)
 
     def _first_item(self, patience: float) -> _Item | None:
-        """Return what the reader hands over first; none where nothing comes. Raises EndOfStream once interrupted."""
+        """Return what the reader hands over first; None if nothing comes. Raises EndOfStream once interrupted."""
         give_up = time.monotonic() + patience
         while time.monotonic() < give_up:
             if self._stop.is_set():
@@ -202,7 +202,7 @@ class LiveSource(Source):
         return self._maker.frame(picture.image, self._timeline.place(picture.stamp), self._newest_ns)
 
     def _patience(self) -> float:
-        """Return seconds without a picture after which it is given up, whatever the reader is at."""
+        """Return the seconds without a picture after which it is given up, whatever the reader is doing."""
         comes_back = self._settings.live.reconnect_timeout if self._settings.live.reconnect else 0.0
         return comes_back + self._settings.live.open_timeout + 2 * self._settings.live.read_timeout
 
@@ -212,7 +212,7 @@ class LiveSource(Source):
             f"{self._maker.given} frames, up to {self._timeline.last or 0.0:.2f} s, were read"
         )
 
-    # From here on: the reader's thread.
+    # What follows runs in the reader's thread.
 
     def _read(self) -> None:
         try:
@@ -231,7 +231,7 @@ class LiveSource(Source):
             self._hand_over(error)
 
     def _drain(self, session: Session) -> SourceError | None:
-        """Hand over everything a session reads; the error with which it dropped, or none at its end."""
+        """Hand over everything a session reads; return the error with which it dropped, or None at its end."""
         try:
             with closing(session.pictures()) as pictures:
                 for picture in pictures:
@@ -268,7 +268,7 @@ class LiveSource(Source):
         raise SourceError("it was closed")
 
     def _hand_over(self, item: _Item) -> bool:
-        """False when the source was closed meanwhile."""
+        """Hand over one item, and return False if the source was closed meanwhile."""
         while not self._stop.is_set():
             try:
                 self._handover.put(item, timeout=_POLL)

@@ -1,4 +1,4 @@
-"""Pictures that a camera sends over HTTP one after another, as parts of one answer (MJPEG).
+"""This session reads pictures that a camera sends over HTTP one after another, as parts of one answer (MJPEG).
 
 FFmpeg makes the connection and gives the bytes as they come; `stages.sources.pictures.multipart`, which takes what
 browsers take, tells the parts apart. Each picture is due when it arrived: such a stream has no times of its own.
@@ -54,7 +54,7 @@ class MultipartSession(Session):
         self._chunks.close()
 
     def choices(self) -> tuple[Choice, ...]:
-        """Decoder, and how many pictures were damaged."""
+        """Return the decoder, and how many pictures were damaged."""
         chosen = Choice("decoder", "mjpeg, FFmpeg software", "pictures in parts over HTTP, timed as they arrive")
         if not self._lost:
             return (chosen,)
@@ -69,9 +69,9 @@ class MultipartSession(Session):
 def multipart_session(
     address: str, settings: SourceSettings, options: dict[str, str], timeout: tuple[float, float]
 ) -> MultipartSession | None:
-    """Return a connection to what sends pictures in parts; none where something else is at the address.
+    """Return a connection to a sender of pictures in parts; None if something else is at the address.
 
-    Raises what FFmpeg raises where it cannot be opened, SourceError where nothing comes.
+    Raises what FFmpeg raises if it cannot be opened, SourceError if nothing comes.
     """
     chunks = _Chunks(address, settings, options, timeout)
     try:
@@ -90,7 +90,7 @@ def multipart_session(
 
 
 class _Chunks:
-    """The bytes at an address as they come. Raises SourceError where none come in time."""
+    """The bytes at an address as they come. Raises SourceError if none come in time."""
 
     def __init__(
         self, address: str, settings: SourceSettings, options: dict[str, str], timeout: tuple[float, float]

@@ -1,4 +1,4 @@
-"""A stream, or a file, at an address on the network."""
+"""The network source is a stream, or a file, at an address on the network."""
 
 import errno
 import logging
@@ -44,7 +44,7 @@ def scheme_of(text: str) -> str | None:
 
 
 def network_source(text: str, settings: SourceSettings, stream: str) -> LiveSource:
-    """Return frames from an address. What has no end is live, and opened again when it drops; a file is read once.
+    """Return the source for an address. A stream is live, and opened again when it drops; a file is read once.
 
     What is secret in an address (`stages.sources.address`) is not shown anywhere.
     """
@@ -57,7 +57,7 @@ def _connected(address: str, shown: str, settings: SourceSettings) -> Session:
         timeout = (settings.live.open_timeout, settings.live.read_timeout)
         started = time.monotonic()
         try:
-            # Without its option to ask for the rest: what a camera sends has none.
+            # The option that asks for the rest is left out: what a camera sends has no rest.
             session = multipart_session(_with_small_scheme(address), settings, {}, timeout)
         except SourceError as error:
             raise SourceError(f"{shown}: expected a video stream, found that {error}") from error
@@ -70,7 +70,7 @@ def _connected(address: str, shown: str, settings: SourceSettings) -> Session:
 
 
 def _not_opened(error: Exception, address: str, shown: str, started: float, settings: SourceSettings) -> SourceError:
-    """Return what to say where the connection that was begun at `started` (s) could not be made."""
+    """Return the error for a connection that was begun at `started` (s) and could not be made."""
     reason = reason_of(error)
     if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.live.open_timeout:
         reason = f"that nothing came within {settings.live.open_timeout:g} s"
@@ -82,7 +82,7 @@ def _not_opened(error: Exception, address: str, shown: str, started: float, sett
 
 
 def _without_ranges(error: Exception, address: str) -> str | None:
-    """What FFmpeg means by an input/output error at an address of the web; none for other errors and addresses."""
+    """Return what FFmpeg means by an input/output error at an address of the web; None for all other cases."""
     if scheme_of(address) not in ("http", "https") or getattr(error, "errno", None) != errno.EIO:
         return None
     return (
@@ -97,7 +97,7 @@ def _with_small_scheme(address: str) -> str:
 
 
 class NetworkSession(Session):
-    """One connection. Raises SourceError where it cannot be made."""
+    """One connection. Raises SourceError if it cannot be made."""
 
     def __init__(self, address: str, shown: str, settings: SourceSettings) -> None:
         self._shown = shown
@@ -150,13 +150,13 @@ class NetworkSession(Session):
         self._container.close()
 
     def choices(self) -> tuple[Choice, ...]:
-        """Decoder, and what of this connection was damaged."""
+        """Return the decoder, and what was damaged in this connection."""
         decoder = Choice("decoder", self._decoder.description, "the stream's codec")
         return tuple(choice for choice in (decoder, self._decoder.track, self._decoder.damage()) if choice is not None)
 
 
 def _has_end(container: InputContainer) -> bool:
-    """Return whether what is at an address of the web is a file, of known length, rather than a stream."""
+    """Return whether an address of the web leads to a file, of known length, rather than to a stream."""
     if container.duration:
         return True
     # The length of a playlist says nothing of the stream, and some cameras claim one.

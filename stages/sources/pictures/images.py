@@ -1,4 +1,4 @@
-"""A picture, or several: a folder or a glob of image files, in natural order."""
+"""Image files are a source: one picture, or the files of a folder or a glob, in natural order."""
 
 import logging
 import os
@@ -47,11 +47,11 @@ class ImagesSource(Source):
     def __init__(
         self, text: str, paths: Sequence[Path], settings: SourceSettings, stream: str, *, listed: bool = False
     ) -> None:
-        """`listed`: someone has given the paths in this order."""
+        """`listed` says that somebody gave the paths in this order."""
         kind = settings.pictures.kind
         self.stills = kind == "stills" or (kind == "auto" and not _is_numbered(paths))
         self._text = text
-        # Frames of a scene go by their numbers, single pictures as shells and `sorted` have them.
+        # Frames of a scene are ordered by their numbers, single pictures as shells and `sorted` order them.
         self._paths = sorted(paths, key=str) if self.stills and not listed else paths
         self._names = _names(self._paths)
         self._settings = settings
@@ -86,7 +86,7 @@ class ImagesSource(Source):
         )
 
     def frames(self) -> Iterator[Frame]:
-        """Yield a frame a picture. Raises BrokenSourceError at the end where some could not be read."""
+        """Yield a frame for each picture. Raises BrokenSourceError at the end if some could not be read."""
         if self._first is None:
             raise SourceError(f"{self._text}: expected an open source, found it closed; call open first")
         first, image, focal = self._first
@@ -108,18 +108,18 @@ class ImagesSource(Source):
             )
 
     def close(self) -> None:
-        """Nothing stays open between pictures."""
+        """Do nothing: no file stays open between pictures."""
         self._first = None
 
     def choices(self) -> tuple[Choice, ...]:
-        """Decoder and camera."""
+        """Return the choices of decoder and camera."""
         if not self._kinds:
             return ()
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self._kinds.items()))
         return (Choice("decoder", " and ".join(sorted(self._readers)), f"pictures read: {kinds}"), self._maker.choice())
 
     def _read(self, position: int) -> tuple[Image, float | None] | None:
-        """Return a picture and its focal length; none, noted in `_unread`, where it cannot be read."""
+        """Return a picture and its focal length; None, noted in `_unread`, if it cannot be read."""
         path = self._paths[position]
         try:
             image, header = self._decode(readable_file(str(path)))
@@ -145,7 +145,7 @@ class ImagesSource(Source):
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Return what each file is called; with the folders in which they differ where some are called the same."""
+    """Return what each file is called, with the folders in which they differ if some are called the same."""
     names = [path.name for path in paths]
     if len(set(names)) == len(names):
         return names
@@ -154,7 +154,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _is_numbered(paths: Sequence[Path]) -> bool:
-    """Whether the names differ by a last number alone, that rises by one: frames of one scene, not single pictures."""
+    """Return whether names differ only by a last number that rises by one: frames of a scene, not single pictures."""
     names = [_LAST_NUMBER.fullmatch(path.name) for path in paths]
     if len(paths) < _SEQUENCE or not all(names):
         return False

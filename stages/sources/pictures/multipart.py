@@ -1,7 +1,7 @@
-"""Pictures sent one after another as parts of a multipart answer, as network cameras do and as such a stream is saved.
+"""Network cameras send pictures one after another as parts of a multipart answer; a saved stream looks the same.
 
-It is read as browsers and VLC do, whatever a camera makes of the standard: the boundary may be missing before the first
-part, a part may have no type or length, or a wrong type, and parts of text may stand between.
+It is read as browsers and VLC read it, however a camera bends the standard: the boundary may be missing before the
+first part, a part may have no type or length, or a wrong type, and parts of text may stand between.
 """
 
 import re
@@ -32,7 +32,7 @@ def begins_multipart(head: bytes) -> bool:
 
 
 class Parts:
-    """Takes the bytes of such an answer as they come and gives the pictures in them."""
+    """It takes the bytes of such an answer as they come and gives the pictures in them."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -43,7 +43,7 @@ class Parts:
         """Parts that were no pictures."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the pictures that are whole now."""
+        """Take more bytes, and return the pictures that are whole now."""
         self._buffer += data
         pictures: list[bytes] = []
         while True:
@@ -58,12 +58,12 @@ class Parts:
                 self.passed_over += 1
 
     def rest(self) -> bytes | None:
-        """Return the picture that was being read when the data ended; none where none was."""
+        """Return the picture that was being read when the data ended; None if there was none."""
         whole = self._length is None or still_kind(bytes(self._buffer[:HEAD_BYTES])) is None
         return None if whole else bytes(self._buffer)
 
     def _headers(self) -> bool:
-        """Return whether the headers of a part were there; the buffer begins with its body then."""
+        """Return whether the headers of a part were there; if so, the buffer now begins with its body."""
         buffer = self._buffer
         if still_kind(bytes(buffer[:HEAD_BYTES])) is not None:  # a part without headers
             self._length, self._searched = -1, 0
@@ -86,7 +86,7 @@ class Parts:
         return True
 
     def _body(self) -> bytes | None:
-        """Return the part's body, taken from the buffer; none where it is not whole yet."""
+        """Return the part's body, taken from the buffer; None if it is not whole yet."""
         buffer, length = self._buffer, self._length
         if length is None:
             return None

@@ -1,6 +1,6 @@
-"""One file that holds several pictures.
+"""A picture file is one file that holds several pictures.
 
-They stand one after another, are parts of a multipart stream that was saved, the pages of a TIFF, or the frames of an
+They stand one after another, or are parts of a saved multipart stream, the pages of a TIFF, or the frames of an
 animated PNG or WebP.
 """
 
@@ -32,7 +32,7 @@ _SCENE = 10
 
 
 def form_of(path: Path) -> str | None:
-    """In which form a file holds several pictures; none where it does not."""
+    """Return in which form a file holds several pictures; None if it does not."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
         if begins_multipart(head):
@@ -47,7 +47,7 @@ def form_of(path: Path) -> str | None:
 
 
 def _has_few_pages(path: Path) -> bool:
-    """Return whether it is a TIFF of too few pages to be a scene."""
+    """Return whether a file is a TIFF of too few pages to be a scene."""
     data = path.read_bytes()
     return still_kind(data[:HEAD_BYTES]) == "TIFF" and page_count("TIFF", data) < _SCENE
 
@@ -105,7 +105,7 @@ class PictureFileSource(Source):
         )
 
     def frames(self) -> Iterator[Frame]:
-        """Yield a frame a picture. Raises BrokenSourceError at the end where some could not be read."""
+        """Yield a frame for each picture. Raises BrokenSourceError at the end if some could not be read."""
         if self._first is None:
             raise SourceError(f"{self._text}: expected an open source, found it closed; call open first")
         following: tuple[Image, float] | None = self._first
@@ -127,13 +127,13 @@ class PictureFileSource(Source):
         self._shown = None
 
     def choices(self) -> tuple[Choice, ...]:
-        """Decoder and camera."""
+        """Return the choices of decoder and camera."""
         forms = {"multipart": "parts of a saved stream", "run": "one after another", "pages": "pages of one file"}
         chosen = "Pillow" if self._form == "pages" else "FFmpeg software"
         return (Choice("decoder", chosen, f"pictures read: {self._kind}, {forms[self._form]}"), self._maker.choice())
 
     def _next(self) -> tuple[Image, float] | None:
-        """Return the next picture that can be read and its time; none at the end."""
+        """Return the next picture that can be read and its time; None at the end."""
         for shown in self._shown or ():
             at = self._time
             seconds = shown.seconds if shown is not None else None
@@ -149,7 +149,7 @@ class PictureFileSource(Source):
             return page_count(self._kind, data[:])
 
     def _pictures(self) -> Generator[_Shown | None]:
-        """Yield what each picture shows; none where it cannot be read."""
+        """Yield what each picture shows, or None if it cannot be read."""
         if self._form == "pages":
             data = self._path.read_bytes()
             self._kind = still_kind(data[:HEAD_BYTES]) or self._kind

@@ -1,4 +1,4 @@
-"""Pictures one after another in one file, as `rpicam-vid --codec mjpeg` and `ffmpeg -f image2pipe` write them."""
+"""A run is pictures one after another in a file, as `rpicam-vid --codec mjpeg` or `ffmpeg -f image2pipe` write them."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _PNM_BITMAP: Final = re.compile(rb"P4" + 2 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"\s"
 
 
 def pictures_in(data: mmap | bytes) -> Iterator[tuple[int, int]]:
-    """Where each picture begins and ends; one where what follows the first is not another of its kind and size."""
+    """Yield where each picture begins and ends; all data are one if no other of its kind and size follows the first."""
     start, end = 0, _end_of(data, 0)
     following = _next_start(data, end)
     if following is None or not _is_run(data, end, following):
@@ -33,7 +33,7 @@ def is_run(data: mmap | bytes) -> bool:
 
 
 def _is_run(data: mmap | bytes, end: int, following: int) -> bool:
-    """Whether the second is another frame, rather than the gain map or the preview that phones put behind the first."""
+    """Return whether the second is another frame, not the gain map or preview that phones put behind the first."""
     first, second = data[:end], data[following : _end_of(data, following)]
     if b"MPF\0" in first[: 64 * 1024]:  # CIPA's multi-picture format: one photograph, with what belongs to it
         return False
@@ -52,7 +52,7 @@ def _next_start(data: mmap | bytes, end: int) -> int | None:
 
 
 def _end_of(data: mmap | bytes, start: int) -> int:
-    """Where the picture ends that begins there: at the data's end where it does not tell."""
+    """Return where the picture that begins there ends: at the data's end if it does not tell."""
     kind, total = still_kind(data[start : start + HEAD_BYTES]), len(data)
     if kind == "JPEG":
         return _jpeg_end(data, start)

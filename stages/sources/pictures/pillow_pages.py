@@ -1,6 +1,6 @@
-"""The pictures that FFmpeg does not read, or not as they are meant: by Pillow, and what is no RGB of bytes by tifffile.
+"""Pillow reads the pictures that FFmpeg does not read, or reads wrongly; tifffile reads what is not RGB in bytes.
 
-TIFF in all its forms, AVIF in tiles or with transparency, animated PNG and WebP, arithmetic JPEG.
+These are TIFF in all its forms, AVIF in tiles or with transparency, animated PNG and WebP, arithmetic JPEG.
 """
 
 import ctypes
@@ -33,7 +33,7 @@ CheckSize = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """One picture of a file: upright RGB, and for how many seconds it is shown where it is of an animation."""
+    """One picture of a file: upright RGB, and for how many seconds it is shown if it is part of an animation."""
 
     image: Image
     seconds: float | None = None
@@ -51,7 +51,7 @@ def page_count(kind: str, data: bytes) -> int:
 
 
 def pages(kind: str, data: bytes, check_size: CheckSize) -> Iterator[Page]:
-    """Yield the pictures of a file. Raises SourceError where one cannot be read, saying what it is.
+    """Yield the pictures of a file. Raises SourceError if one cannot be read, saying what it is.
 
     Thumbnails and pages of another size than the first are passed over.
     """
@@ -107,7 +107,7 @@ def pages(kind: str, data: bytes, check_size: CheckSize) -> Iterator[Page]:
 def _quiet_libtiff() -> None:
     """Keep libtiff from writing what it finds damaged to the terminal; Pillow raises it too.
 
-    Where Pillow was not installed with a libtiff of its own beside it, it goes on writing.
+    If Pillow was not installed with a libtiff of its own beside it, libtiff goes on writing.
     """
     import PIL
 
@@ -139,8 +139,8 @@ def _rgb(image: "PillowImage", inverted: bool) -> Image:
 def bytes_of(values: NDArray[Any]) -> Image:
     """Return the numbers of a picture as bytes.
 
-    Bytes and 16 bits without a sign fill their range. Others do not say what white is: taken is the least of 1 (for
-    fractions), 255, 65,535 and the largest number of their kind that is not below the largest value.
+    Bytes and 16 bits without a sign fill their range. Others do not say what white is: it is taken to be the least of
+    1 (for fractions), 255, 65,535 and the largest number of their kind that is not below the largest value.
     """
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * 255

@@ -1,8 +1,8 @@
-"""One still picture, from the bytes of its file to upright RGB.
+"""One still picture is decoded from the bytes of its file to upright RGB.
 
 FFmpeg decodes it, as it does videos: it is quiet about damage, converts CMYK, palettes and 16 bits, and has the same
-limits. What it leaves out is read from the header: EXIF's mirrored orientations, the focal length, a missing end. What
-it does not read, or reads wrongly, is for `pillow_pages`.
+limits. What it leaves out is read from the header: EXIF's mirrored orientations, the focal length, a missing end. A
+picture that it does not read, or reads wrongly, is left to `pillow_pages`.
 """
 
 import io
@@ -32,7 +32,7 @@ def decoded(
                 raise SourceError(f"expected a {header.kind} with a picture in it, found none")
             return page.image, replace(header, reader="Pillow")
     try:
-        # By its content where that tells its kind, so that no sign in its name means anything.
+        # It is opened by its content if that tells its kind, so that no character of its name has a meaning.
         url: IO[bytes] | str = io.BytesIO(data) if header or path is None else f"file:{path}"
         with open_container(url, settings) as container:
             decoder = open_decoder(container, settings)
@@ -65,7 +65,7 @@ def _check(header: StillHeader, pixels: PixelConverter) -> None:
 
 
 def _is_for_pillow(header: StillHeader, data: bytes) -> bool:
-    """Return whether FFmpeg does not read this picture, or reads it as something else without a word."""
+    """Return whether FFmpeg does not read this picture, or silently reads it as something else."""
     if header.kind == "TIFF":  # tiles and JPEG inside are black, more than 16 bits and fractions are noise
         return True
     if header.kind == "WebP":
@@ -80,7 +80,7 @@ def _is_for_pillow(header: StillHeader, data: bytes) -> bool:
 
 
 def _coding(data: bytes) -> int:
-    """Return the marker of a JPEG's frame, which tells how it is coded; 0 where there is none."""
+    """Return the marker of a JPEG's frame, which tells how it is coded; 0 if there is none."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]

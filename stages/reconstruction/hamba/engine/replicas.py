@@ -34,6 +34,6 @@ class Replicas:
         return tuple(chain.from_iterable(engine.choices() for engine in self._engines))
 
     def close(self) -> None:
-        """Free all of them."""
+        """Free all engines."""
         for engine in self._engines:
             engine.close()
