@@ -218,7 +218,7 @@ class HandClient:
             case HandsMessage():
                 self._count(message)
                 self.newest = message
-                self.lost += len(self._waiting) == _QUEUE  # the oldest makes room: nobody has asked for it in time
+                self.lost += len(self._waiting) == _QUEUE  # the oldest makes room: it was not asked for in time
                 self._waiting.append(message)
             case ModelMessage():
                 self.model = message

@@ -10,7 +10,7 @@ from stages.sources.settings import DecodingSettings
 
 
 def measure_decoding(clip: Path, *, rounds: int = 5) -> float:
-    """The bare loop's processor time as a share of the source's, one decoder thread each: the median over the rounds.
+    """Return the bare loop's processor time as a share of the source's, one decoder thread each: the rounds' median.
 
     1 says that the source costs nothing beyond decoding, though it also looks for the way up, the colours and the time
     stamps of each frame. Both run in turns.

@@ -22,7 +22,7 @@ PLAIN: Final = SCALES.index(1.0) * len(ROTATIONS) + ROTATIONS.index(0)
 
 
 def augmented(sample: Sample, rescale: float) -> list[Sample]:
-    """The hand in 95 pictures, all scales of one rotation after the other; `rescale` is the crop's size in boxes.
+    """Return the hand in 95 pictures, all scales of one rotation at a time; `rescale` is the crop's size in boxes.
 
     A turned picture is the middle of the given one about the box, large enough for the largest crop, with the camera
     turned about its axis; outside the given picture it is black. The plain one is the sample itself.

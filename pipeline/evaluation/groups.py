@@ -33,7 +33,7 @@ _INDEX_KNUCKLE, _LITTLE_KNUCKLE = _KNUCKLES[0], _KNUCKLES[-1]
 def groups_of(
     hand: HandTruth, others: Sequence[HandTruth], view: View, size: tuple[int, int], speed: float
 ) -> frozenset[str]:
-    """The groups of a hand in a picture of (width, height), with the other hands, at `speed` m/s (mean over joints)."""
+    """Return a hand's groups in a picture of (width, height), with the other hands, at `speed` m/s (joints' mean)."""
     groups = {"all", hand.side}
     bend = finger_bends(hand.joints)
     tips_apart = float(np.linalg.norm(hand.joints[_TIPS[0]] - hand.joints[_TIPS[1]]))

@@ -72,7 +72,7 @@ def _by_group(observations: Sequence[Observation], method: str) -> Tree:
 
 
 def _measures(members: Sequence[tuple[Observation, bool]], method: str) -> Tree:
-    """The measures of a group's hands. Errors are those of hands that the detector saw, so that methods compare."""
+    """Return the measures of a group's hands. Errors are of hands that the detector saw, so that methods compare."""
     needed = [o for o, _ in members if o.visibility >= MUST_BE_FOUND]
     found = [o for o in needed if method in o.found]
     tree: Tree = {

@@ -215,7 +215,7 @@ def _landmarks(hand_model: HandModel) -> Estimator:
 
 
 def _small_hamba(settings: ReconstructionSettings, hand_model: HandModel) -> Estimator:
-    """hamba-s for the generic hand. Raises ConfigurationError for another."""
+    """Return the estimator hamba-s for the generic hand. Raises ConfigurationError for any other hand model."""
     if hand_model.name != "generic":
         raise ConfigurationError(
             f"estimator hamba-s: expected the hand model generic, whose parameters it was trained to give, found "

@@ -27,7 +27,7 @@ class Timeline:
         self.filled = 0
 
     def restart(self, at: float) -> None:
-        """The next stamp is of another clock: it is put at `at` seconds, or just after the last picture."""
+        """Begin another clock: the next stamp is put at `at` seconds, or just after the last picture."""
         self._restart_at = at
 
     def place(self, stamp: float | None) -> float:

@@ -33,7 +33,7 @@ class Track:
         self.began_at = self.seen_at = now
         self.sightings_alike = 1  # in a row, of the same side; counted until confirmed
         self.doubtful_since: float | None = None  # s; what was seen since may be another hand than before
-        self.lost = False  # unseen, and the picture moved nobody knows where
+        self.lost = False  # unseen, and the picture's motion is not known
         self.box = box  # as last seen
         self.joints = box.joints_2d.astype(np.float64)  # (21, 2) px, as last seen, carried along with the picture
         self._velocity = np.zeros(2)  # px/s

@@ -15,7 +15,7 @@ from stages.sources.decoding.orientation import Orientation
 from stages.sources.decoding.wide_colour import ordinary
 
 MIN_SIDE = 16
-"""px; nobody can see a hand in less."""
+"""px; a hand cannot be recognised in less."""
 
 _COLORSPACES = frozenset((0, 1, 2, 4, 5, 6, 7, 9))  # the values of AVColorSpace that the converter knows
 _UNSPECIFIED = 2

@@ -128,7 +128,7 @@ class LiveSource(Source):
         )
 
     def frames(self) -> Iterator[Frame | None]:
-        """Yield every picture that is read, None while there is none.
+        """Yield every picture that is read, and None while there is no new one.
 
         Raises BrokenSourceError if it dropped and did not come back within `source.live.reconnect_timeout`.
         """

@@ -38,7 +38,7 @@ _OPTIONS = {
 
 
 def scheme_of(text: str) -> str | None:
-    """Return the scheme of an address, in small letters; none if it is none."""
+    """Return the scheme of an address, in small letters; None if it is not an address."""
     match = _ADDRESS.match(text)
     return match.group(1).lower() if match else None
 
