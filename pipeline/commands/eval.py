@@ -239,7 +239,6 @@ def stereo(
     json: Json = False,
 ) -> None:
     """Measure an estimator on real video: its hands in the left view against joints triangulated from both."""
-    from rich.console import Console
 
     from pipeline.evaluation import (
         Page,
@@ -251,8 +250,9 @@ def stereo(
         write_results,
     )
     from pipeline.terminal import share_bar
+    from stages.common.terminal import Terminal
 
-    console = Console(stderr=True, quiet=json)
+    console = Terminal(stderr=True, quiet=json)
     folder = results_folder(out, "stereo") if out is not None else None
     settings, rig = _settings(estimator, checkpoint, set_, hand_model), read_rig(calibration, unit)
     with share_bar(console, "measuring") as on_progress:

@@ -117,7 +117,9 @@ def test_no_thread_is_left_after_close(name: str) -> None:
 def test_nothing_is_written_to_the_terminal(name: str) -> None:
     script = (
         "import numpy as np\n"
-        "from stages.detection.detection import *\n"
+        "from hamba_core.view import Intrinsics\n"
+        "from stages.detection import DetectionSettings, HandDetection\n"
+        "from stages.packets import Frame, FrameMeta\n"
         f"stage = HandDetection(DetectionSettings(detector={name!r})); stage.open()\n"
         "camera = Intrinsics.estimate(640, 480)\n"
         "for i in range(3):\n"
