@@ -72,6 +72,8 @@ def kind_of(field: FieldInfo) -> str:
 
 
 def _type_words(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        return _type_words(get_args(annotation)[0])
     if get_origin(annotation) is Literal:
         return "one of " + ", ".join(str(choice) for choice in get_args(annotation))
     if get_origin(annotation) in (Union, UnionType):

@@ -4,8 +4,11 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
+
+import numpy as np
 
 from hamba_core.errors import PacketError, PipelineError
 from pipeline.assembly import hand_stages
@@ -95,7 +98,7 @@ class HandPipeline:
         line = self._checked_open()
         now = time.monotonic()
         self._start = now if self._start is None else self._start
-        pts = now - self._start if pts is None else float(pts)
+        pts = now - self._start if pts is None else _seconds(pts)
         if self._last_pts is not None and pts <= self._last_pts:
             raise PacketError(
                 f"pts: expected a time after the last frame's, {self._last_pts:g} s, found {pts:g}; "
@@ -116,6 +119,10 @@ class HandPipeline:
         Hands of several pictures go through the network together. Raises what a call raises.
         """
         self._checked_open()
+        if isinstance(pictures, str | Path | np.ndarray) or not isinstance(pictures, Iterable):
+            raise PacketError(
+                f"batch: expected several pictures, found {type(pictures).__name__}; give one as a list, [picture]"
+            )
         if self._stills is None:
             self._stills = self._opened_line(stills=True)
         *before, last = self._stills.stages
@@ -154,6 +161,13 @@ class HandPipeline:
         meta = FrameMeta(self._settings.stream, self._frames, pts, captured_ns, width, height, camera)
         self._frames += 1
         return Frame(meta, image)
+
+
+def _seconds(pts: object) -> float:
+    """Return a frame's time. Raises PacketError where it is no finite number."""
+    if isinstance(pts, int | float | np.number) and isfinite(pts):
+        return float(pts)
+    raise PacketError(f"pts: expected the frame's time in seconds, a finite number, found {pts!r:.60}")
 
 
 class _Line:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict
 
@@ -13,6 +14,7 @@ from hamba_core.view import Intrinsics
 from pipeline.settings import Settings, changed_settings, load_settings
 from stages.detection import DetectionSettings
 from stages.reconstruction import Estimator, ReconstructionSettings
+from stages.settings import StageSettings
 from stages.smoothing import SmoothingSettings
 from stages.sources import SourceSettings
 from stages.tracking import TrackingSettings
@@ -69,15 +71,15 @@ def settings_of(
         settings = load_settings(str(settings or preset), ["publish.address=null"])
     changes: dict[str, Any] = {}
     estimator: Callable[[], Estimator] | None = None
-    for name, value in options.items():
+    # A stage's settings first: the short names go on top of them, whatever the order.
+    for name, value in sorted(options.items(), key=lambda option: option[0] in _SHORT_NAMES):
         if name == "estimator" and callable(value):
-            estimator = value
+            estimator = partial(_made, value)
         elif name in _SHORT_NAMES:
             stage, key = _SHORT_NAMES[name]
             changes.setdefault(stage, {})[key] = str(value) if isinstance(value, Path) else value
         elif name in _STAGES:
-            given = value if isinstance(value, Mapping) else value.model_dump(exclude_unset=True)  # type: ignore[attr-defined]
-            changes.setdefault(name, {}).update(given)
+            changes[name] = dict(_values_of(name, value))
         else:
             known = (*_SHORT_NAMES, *_STAGES)
             near = get_close_matches(name, known, n=1)
@@ -91,11 +93,37 @@ def settings_of(
     return changed_settings(settings, changes), estimator
 
 
+def _values_of(name: str, value: object) -> Mapping[str, Any]:
+    """Return a stage's settings as they were given, by name. Raises ConfigurationError."""
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, StageSettings):
+        return value.model_dump(exclude_unset=True)
+    raise ConfigurationError(
+        f"{name}: expected the stage's settings as a dict or an object, found {type(value).__name__}; "
+        f"for example {name}={{...}}, with keys as `hamba settings {name}` lists them"
+    )
+
+
+def _made(maker: Callable[[], Any]) -> Estimator:
+    """Make the caller's own estimator. Raises ConfigurationError where it is none."""
+    estimator = maker()
+    if not isinstance(estimator, Estimator) or not isinstance(getattr(estimator, "name", None), str):
+        raise ConfigurationError(
+            f"estimator: expected a callable that gives a stages.reconstruction.Estimator with a name, found "
+            f"{type(estimator).__name__}; docs/extending.md shows one"
+        )
+    return estimator
+
+
 def given_camera(intrinsics: Camera) -> Intrinsics:
-    """The camera that is meant. Raises ConfigurationError."""
+    """Return the camera that is meant. Raises ConfigurationError."""
     if isinstance(intrinsics, Intrinsics):
         return intrinsics
-    matrix = np.asarray(intrinsics, np.float64)
+    try:
+        matrix = np.asarray(intrinsics, np.float64)
+    except (TypeError, ValueError):
+        matrix = np.empty(0)
     if matrix.shape != (3, 3) or matrix[0, 1] or matrix[1, 0] or not np.array_equal(matrix[2], (0, 0, 1)):
         raise ConfigurationError(
             "intrinsics: expected Intrinsics(fx, fy, cx, cy) or a matrix [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in "

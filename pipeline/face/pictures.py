@@ -10,6 +10,7 @@ from hamba_core.errors import PacketError, SourceError
 from hamba_core.view import Intrinsics
 from stages.packets import Image
 from stages.sources import SourceSettings, source_for
+from stages.sources.paths import exists, is_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -34,7 +35,9 @@ def read_picture(picture: "Picture", settings: SourceSettings, *, bgr: bool) -> 
     if isinstance(picture, str | Path):
         return _read_file(str(picture), settings)
     if isinstance(picture, np.ndarray):
-        return Read(_checked(picture)[:, :, ::-1] if bgr else _checked(picture), None)
+        image = _checked(picture)
+        # A copy, since a loop may write its next frame into the same array.
+        return Read((image[:, :, ::-1] if bgr else image).copy(), None)
     if _is_pil(picture):
         from PIL import ImageOps
 
@@ -42,13 +45,13 @@ def read_picture(picture: "Picture", settings: SourceSettings, *, bgr: bool) -> 
         return Read(np.asarray(upright.convert("RGB")), None)
     raise PacketError(
         "picture: expected an array (H, W, 3) of uint8, a PIL picture or a file's name, "
-        f"found {type(picture).__name__}; convert it with numpy.asarray"
+        f"found {type(picture).__name__}; convert other pictures to an array of uint8"
     )
 
 
 def _read_file(name: str, settings: SourceSettings) -> Read:
     source = source_for(name, settings)
-    if source.live or not source.stills:
+    if source.live or not source.stills or is_folder(name) or not exists(name):
         raise SourceError(
             f"{name}: expected the name of one picture file; for videos, folders and cameras use track_hands"
         )

@@ -1,11 +1,14 @@
 """A source's hands as an iterator, out of a run with all its threads."""
 
+import atexit
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Condition, Thread, current_thread
-from typing import Self, Unpack
+from typing import Final, Self, Unpack
+from weakref import WeakSet
 
+from hamba_core.errors import SourceError
 from pipeline.assembly import assemble
 from pipeline.face.options import Camera, Options, settings_of
 from pipeline.outputs import prepare_folder
@@ -41,6 +44,11 @@ def track_hands(
     Raises SourceError, ConfigurationError and OutputError at once. What ends the run early is raised in the loop, after
     the last result.
     """
+    if isinstance(source, bool) or not isinstance(source, str | int | Path):
+        raise SourceError(
+            f"source: expected a name, an address or a camera's number, found {type(source).__name__}; "
+            "for pictures of your own use HandPipeline"
+        )
     name = str(source)
     live = source_for(name).live
     chosen, estimator = settings_of(settings, options, intrinsics, preset="live" if live else "offline")
@@ -104,6 +112,10 @@ class TrackedHands(Iterator[FrameResult]):
             self.close()
 
 
+_OPEN: Final[WeakSet["_Run"]] = WeakSet()
+"""Runs that a program may leave open when it ends."""
+
+
 class _Run:
     """A runner in a thread of its own, which knows nothing of the iterator, so that leaving the loop frees that."""
 
@@ -116,6 +128,7 @@ class _Run:
     def begin(self) -> None:
         if not self._begun and not self._ended:
             self._begun = True
+            _OPEN.add(self)
             self._thread.start()
 
     def end(self) -> None:
@@ -132,6 +145,13 @@ class _Run:
             self.error = error
         finally:
             self.handover.let_go()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the runs that are still open, so that their files are finished and no thread is left in a library."""
+    for run in list(_OPEN):
+        run.end()
 
 
 class _Handover(Sink):

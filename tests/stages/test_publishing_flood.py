@@ -14,11 +14,10 @@ import pytest
 from stages.packets import FrameResult, RunInfo
 from viewers.client import HandClient
 
-RATE = 60.0  # frames a second
 SECONDS = 4.0
 
-PUBLISHER = """
-import pickle, resource, sys, time
+PUBLISHER = r"""
+import pickle, re, sys, time
 from pathlib import Path
 from stages.publishing import Publisher, PublishSettings
 run, result = pickle.loads(Path(sys.argv[1]).read_bytes())
@@ -31,7 +30,9 @@ while time.monotonic() < beat + 60 and not Path(sys.argv[2]).exists():
     publisher.write(result)
     longest = max(longest, time.monotonic() - begin)
     time.sleep(1 / 60)
-print(longest, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
+# Not getrusage's ru_maxrss, which a child inherits from the process that started it.
+peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]
+print(longest, peak, flush=True)
 publisher.close()
 """
 
@@ -108,7 +109,7 @@ def test_a_flood_of_subscriptions_neither_stops_publishing_nor_fills_the_memory(
     tmp_path: Path, make_run: Callable[..., RunInfo], make_result: Callable[..., FrameResult]
 ) -> None:
     publishing = Publishing(tmp_path, make_run(), make_result(0))
-    ratios, most = [], 0
+    ratios, shares = [], []
     try:
         with HandClient(publishing.address) as client:
             assert client.latest(10)
@@ -118,13 +119,13 @@ def test_a_flood_of_subscriptions_neither_stops_publishing_nor_fills_the_memory(
                 with flood(publishing.address):
                     flooded = gaps(client, SECONDS)
                 ratios.append(p99(flooded) / p99(before))
-                most = max(most, len(flooded))
+                shares.append(len(flooded) / len(before))
             assert client.model is not None
         longest, memory = publishing.end()
     finally:
         publishing.kill()
     print(f"p99 of the gaps {ratios} of the quiet one, longest call {longest:.3f} s, {memory >> 20} MiB")  # noqa: T201
-    assert most > SECONDS * RATE / 2
+    assert max(shares) > 0.5, shares
     assert min(ratios) < 1.2, ratios
     assert memory < 600 << 20, memory  # 70 MiB of it Python and its packages
 
@@ -136,7 +137,7 @@ def test_subscribers_are_hung_up_on_in_a_flood_and_those_that_mean_it_come_back(
     stage, result = make_stage(), make_result(0)
     address, first = stage.address, stage.publisher._opened
     with flood(address):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while stage.publisher._opened is first:
             assert time.monotonic() < deadline, "the flood was not noticed"
             stage.show(result)

@@ -194,3 +194,50 @@ def test_the_network_runs_too_and_is_loaded_once(
         pipeline(frames[0], pts=0.0)
         assert any(choice.chosen == "hamba" for choice in pipeline.choices())
     assert len(loads) == 1
+
+
+@pytest.mark.parametrize("pictures", ["photo.jpg", Path("photo.jpg"), np.zeros((10, 10, 3), np.uint8), None, 3])
+def test_one_picture_is_not_taken_for_several(hands: HandPipeline, pictures: Any) -> None:
+    with pytest.raises(PacketError, match=r"\[picture\]"):
+        hands.batch(pictures)
+
+
+@pytest.mark.parametrize("pts", ["x", [1.0], float("nan"), float("inf")])
+def test_what_is_no_time_is_refused(frames: list[Image], hands: HandPipeline, pts: Any) -> None:
+    with pytest.raises(PacketError, match="pts: expected"):
+        hands(frames[0], pts=pts)
+
+
+def test_a_folder_is_no_picture(frames: list[Image], hands: HandPipeline, tmp_path: Path) -> None:
+    PILImage.fromarray(frames[0]).save(tmp_path / "a.png")
+    for name in (tmp_path, tmp_path / "*.png"):
+        with pytest.raises(SourceError, match="one picture file"):
+            hands.batch([name])
+
+
+def test_a_result_keeps_its_picture_when_the_loop_reuses_its_own(frames: list[Image], hands: HandPipeline) -> None:
+    buffer = frames[0].copy()
+    (result,) = hands.batch([buffer])
+    buffer[:] = 0
+    assert result.image is not None
+    np.testing.assert_array_equal(result.image, frames[0])
+
+
+def test_short_names_go_on_top_of_a_stages_settings_in_any_order(frames: list[Image]) -> None:
+    for options in ({"max_hands": 1, "detect": {"max_hands": 2}}, {"detect": {"max_hands": 2}, "max_hands": 1}):
+        given: Any = options
+        with HandPipeline(estimator="landmarks", **given) as pipeline:
+            assert len(pipeline(frames[0]).hands) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"detect": 5}, {"detect": None}, {"intrinsics": "cam"}, {"intrinsics": [[1, 2], [3]]}]
+)
+def test_arguments_of_other_kinds_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        HandPipeline(**wrong)
+
+
+def test_what_makes_no_estimator_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"stages\.reconstruction\.Estimator"):
+        HandPipeline(estimator=int).open()  # type: ignore[arg-type]

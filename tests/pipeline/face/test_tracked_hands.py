@@ -1,10 +1,13 @@
 """A source's hands as an iterator: every frame of a file, the newest of a live source, no thread left behind."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,3 +131,27 @@ def test_the_same_run_can_be_recorded(tmp_path: Path) -> None:
     results = list(track_hands(f"{PATTERN}&seconds=0.5", out=tmp_path / "run"))
     recorded = list(read_recording(tmp_path / "run" / "hands.mcap").results())
     assert [result.frame.index for result in recorded] == [result.frame.index for result in results]
+
+
+@pytest.mark.parametrize("ending", ["", "raise ValueError('mine')", "raise KeyboardInterrupt"])
+def test_a_program_that_ends_with_an_open_run_finishes_its_files(tmp_path: Path, ending: str) -> None:
+    program = (
+        "from pipeline import track_hands\n"
+        f"tracked = track_hands({f'{PATTERN}&seconds=3600'!r}, out={str(tmp_path / 'run')!r}, estimator='landmarks')\n"
+        "for result in tracked:\n"
+        "    if result.frame.index == 5:\n"
+        "        break\n"
+        f"{ending}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
+    assert done.returncode in (0, 1, 130, -2), done.stderr
+    assert "terminate called" not in done.stderr
+    recording = read_recording(tmp_path / "run" / "hands.mcap")
+    assert recording.last_status() is not None
+    assert len(list(recording.results())) > 5
+
+
+@pytest.mark.parametrize("source", [None, True, 1.5, ["clip.mp4"], b"clip.mp4"])
+def test_what_is_no_name_of_a_source_is_refused(source: Any) -> None:
+    with pytest.raises(SourceError, match=type(source).__name__):
+        track_hands(source)
