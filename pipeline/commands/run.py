@@ -178,7 +178,7 @@ def demo(
     from stages.common.terminal import tell
     from stages.sources import source_for
 
-    settings = load_settings("offline", ["reconstruct.estimator=landmarks"])
+    settings = load_settings("offline", ["reconstruct.estimator=hamba-s"])
     status = run_session(source_for(str(CLIP)), settings, out=out, overwrite=True, as_json=json)
     if not json:
         tell(
