@@ -44,6 +44,8 @@ _MOST_LOST = 10**12  # a number that only a publisher that lies goes beyond
 _MOST_STREAMS = 1000  # whose next number is remembered
 _MORE_MS = 2  # how long to wait for the rest of a backlog that ZeroMQ still takes from the network
 _POLL = 0.1  # seconds between looks at the clock while waiting
+_HUNG_UP_OFTEN = 3
+_ONE_HAS_KEYS = "only one of the two sides has CURVE keys: give both --server-key and --client-key, or none"
 
 
 class HandClient:
@@ -82,6 +84,7 @@ class HandClient:
         self.newest: HandsMessage | None = None
         """The newest hands message, whether or not it has been given out."""
         self.refusal = ""
+        self._hung_up = 0  # handshakes in a row that the publisher ended without saying why
         """Why the publisher does not let this client in, while it does not."""
         self._heard: float | None = None
         self._expected: dict[str, tuple[ClockAnchor, int]] = {}  # by stream: the run, by its clock, and its next seq
@@ -237,18 +240,21 @@ class HandClient:
             (event,) = struct.unpack_from("=H", self._handshakes.recv_multipart()[0])
             match event:
                 case zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                    self.refusal = ""
+                    self.refusal, self._hung_up = "", 0
                 case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                     self.refusal = (
                         "the publisher does not know this client's key: put its *.key file into the publisher's folder "
                         "of clients"
                     )
                 case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-                    self.refusal = (
-                        "only one of the two sides has CURVE keys: give both --server-key and --client-key, or none"
-                    )
-                case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL if self._has_keys:  # else it has just gone
+                    self.refusal = _ONE_HAS_KEYS
+                case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL if self._has_keys:
                     self.refusal = "the publisher hung up, as it does where --server-key is not its own"
+                case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                    # Once, it may have just gone. Again and again, it asks for keys, and hung up before we saw that.
+                    self._hung_up += 1
+                    if self._hung_up >= _HUNG_UP_OFTEN:
+                        self.refusal = _ONE_HAS_KEYS
 
     def _count(self, message: HandsMessage) -> None:
         stream = message.result.frame.stream

@@ -105,6 +105,7 @@ def p99(times: np.ndarray[Any, Any]) -> float:
     return float(np.quantile(times, 0.99))
 
 
+@pytest.mark.slow  # it measures, and other work disturbs it
 def test_a_flood_of_subscriptions_neither_stops_publishing_nor_fills_the_memory(
     tmp_path: Path, make_run: Callable[..., RunInfo], make_result: Callable[..., FrameResult]
 ) -> None:
