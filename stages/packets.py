@@ -6,20 +6,28 @@ Arrays are read-only once they are in a packet: stages share them without copyin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import isfinite
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hamba_core.arrays import Array, Float32Array, Int32Array
+from hamba_core.arrays import AnyFloats, Array, Float32Array, Int32Array
 from hamba_core.errors import PacketError
-from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side
+from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, MIRROR, SIDES, HandModel, Side
 from hamba_core.text import address_of, readable
 from hamba_core.view import Intrinsics
 
 Image = NDArray[np.uint8]
+
+EventKind = Literal["pinch", "grab", "point", "open", "thumbs_up"]
+EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
+EventPhase = Literal["start", "hold", "end"]
+EVENT_PHASES: Final[tuple[EventPhase, ...]] = get_args(EventPhase)
+
+_RIGID: Final = 1e-3
+"""By which a pose's rotation may be off, as single precision and files of few digits leave it."""
 
 
 def _checked(owner: object, name: str, shape: tuple[int | None, ...], dtype: DTypeLike, *, finite: bool = True) -> None:
@@ -56,6 +64,34 @@ def _shapes(packet: Any) -> str:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class WorldPose:
+    """Where the camera stands, in one frame, in the world that all cameras of a run share."""
+
+    T_world_camera: Array  # (4, 4), takes points of the camera frame, m, to the world; rigid
+    origin: str  # what tells it: "board", "tag", "file", "trajectory", "topic"
+    seen: bool = True  # whether it was measured for this frame; false where an earlier one is kept
+    age: float = 0.0  # s since it was measured; 0 where it does not age
+    error: float | None = None  # px, by which the board's corners are off, root of the mean square; none: unknown
+
+    __repr__ = _shapes
+
+    def __post_init__(self) -> None:
+        _checked(self, "T_world_camera", (4, 4), np.float64)
+        R = self.T_world_camera[:3, :3]
+        last = np.abs(self.T_world_camera[3] - (0, 0, 0, 1)).max()
+        if np.abs(R @ R.T - np.eye(3)).max() > _RIGID or np.linalg.det(R) < 0 or last > _RIGID:
+            raise PacketError(
+                "WorldPose.T_world_camera: expected a rotation and a translation above (0, 0, 0, 1), found another "
+                "matrix"
+            )
+
+    def points(self, points: AnyFloats) -> Array:
+        """Return points (..., 3) m of the camera frame in the world."""
+        T = self.T_world_camera
+        return np.asarray(points @ T[:3, :3].T + T[:3, 3], np.float64)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class FrameMeta:
     """Everything about a frame but its picture."""
 
@@ -67,6 +103,7 @@ class FrameMeta:
     height: int  # px
     camera: Intrinsics
     name: str = ""  # of the picture's file; empty for a frame of a video or a camera
+    world: WorldPose | None = None  # where the camera stands; none: nobody knows
 
     __repr__ = _shapes
 
@@ -198,6 +235,53 @@ class Hand:
             _checked(self, "translation_std", (3,), np.float32)
         if self.visibility is not None:
             _checked(self, "visibility", (21,), np.float32)
+            if self.visibility.min() < 0 or self.visibility.max() > 1:
+                raise PacketError("Hand.visibility: expected 0..1, found others")
+
+    def in_world(self, world: WorldPose) -> "Hand":
+        """Return the same hand with its points and rotations in the world; pixels stay the picture's.
+
+        `translation_std` is then along the world's axes.
+        """
+        R = world.T_world_camera[:3, :3]
+        joints = world.points(self.joints)
+        # A left hand's rotations are those of the mirrored right hand.
+        turn = MIRROR @ R @ MIRROR if self.side == "left" else R
+        std = None if self.translation_std is None else np.sqrt(R**2 @ self.translation_std.astype(np.float64) ** 2)
+        return replace(
+            self,
+            global_orient=(turn @ self.global_orient).astype(np.float32),
+            # The rest hand's wrist is not its origin: only the wrist itself moves as a point does.
+            translation=(joints[0] + self.translation - self.joints[0]).astype(np.float32),
+            joints=joints.astype(np.float32),
+            vertices=world.points(self.vertices).astype(np.float32),
+            translation_std=None if std is None else std.astype(np.float32),
+        )
+
+
+@dataclass(frozen=True)
+class HandEvent:
+    """Something that a hand begins, goes on or ceases to do, in one frame."""
+
+    track_id: int
+    side: Side
+    kind: EventKind
+    phase: EventPhase
+    confidence: float  # 0..1
+    held: float  # s since its start, 0 at the start
+
+    def __post_init__(self) -> None:
+        _check_side(self, self.side)
+        if self.kind not in EVENT_KINDS or self.phase not in EVENT_PHASES:
+            raise PacketError(
+                f"HandEvent: expected one of {', '.join(EVENT_KINDS)} in one of the phases {', '.join(EVENT_PHASES)}, "
+                f"found {self.kind!r} in {self.phase!r}"
+            )
+        if not 0 <= self.confidence <= 1 or not self.held >= 0:
+            raise PacketError(
+                "HandEvent: expected a confidence of 0..1 held for 0 s or more, "
+                f"found {self.confidence} for {self.held} s"
+            )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -208,6 +292,7 @@ class FrameResult:
     hands: tuple[Hand, ...]
     stage_ns: Mapping[str, int] = field(default_factory=dict)  # time each stage took
     image: Image | None = None  # (height, width, 3) RGB inside a pipeline; none once it came over the wire
+    events: tuple[HandEvent, ...] = ()  # what hands begin, go on or cease to do; also of a hand that has just gone
 
     __repr__ = _shapes
 

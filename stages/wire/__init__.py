@@ -1,4 +1,4 @@
-"""The wire format, version 2, takes messages to bytes and back. `docs/protocol.md` describes it.
+"""The wire format, version 3, takes messages to bytes and back. `docs/protocol.md` describes it.
 
 A message is a topic (`hands/<stream>`), one NUL byte and one MessagePack map. Decoding is strict about what it knows
 and ignores what it does not: every type, length and shape is checked against the bytes that are there before anything

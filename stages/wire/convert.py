@@ -13,7 +13,7 @@ from hamba_core.hand import JOINT_NAMES
 from hamba_core.view import Intrinsics
 from stages import packets
 from stages.common.plain import plain
-from stages.packets import ClockAnchor, FrameMeta, FrameResult, HandTopology
+from stages.packets import ClockAnchor, FrameMeta, FrameResult, HandEvent, HandTopology, WorldPose
 from stages.wire import maps
 from stages.wire.jpeg import check_jpeg
 from stages.wire.maps import VERSION
@@ -67,10 +67,43 @@ def _camera_map(camera: Intrinsics) -> maps.Camera:
     return maps.Camera(fx, fy, cx, cy, camera.estimated)
 
 
-def _frame(stream: str, frame: maps.Frame, camera: maps.Camera) -> FrameMeta:
+def _world_map(world: WorldPose | None) -> maps.World | UnsetType:
+    if world is None:
+        return UNSET
+    error = None if world.error is None else float(world.error)
+    matrix = maps.pack(world.T_world_camera, "<f8")
+    return maps.World(T_world_camera=matrix, origin=world.origin, seen=world.seen, age=float(world.age), error=error)
+
+
+def _world(world: maps.World | UnsetType) -> WorldPose | None:
+    if world is UNSET:
+        return None
+    matrix = maps.unpack(world.T_world_camera, "world.T_world_camera", (4, 4), maps.FLOATS).astype(np.float64)
+    # NaN, and what is larger than any number may be, is for the packet to refuse.
+    return WorldPose(matrix, world.origin, world.seen, world.age, world.error)
+
+
+def _frame(stream: str, frame: maps.Frame, camera: maps.Camera, world: maps.World | UnsetType) -> FrameMeta:
     intrinsics = Intrinsics(camera.fx, camera.fy, camera.cx, camera.cy, camera.estimated)
     name = "" if frame.name is UNSET else frame.name
-    return FrameMeta(stream, frame.index, frame.pts, frame.captured_ns, frame.width, frame.height, intrinsics, name)
+    return FrameMeta(
+        stream, frame.index, frame.pts, frame.captured_ns, frame.width, frame.height, intrinsics, name, _world(world)
+    )
+
+
+def _event_map(event: HandEvent) -> maps.Event:
+    return maps.Event(
+        id=event.track_id,
+        side=event.side,
+        kind=event.kind,
+        phase=event.phase,
+        confidence=float(event.confidence),
+        held=float(event.held),
+    )
+
+
+def _event(event: maps.Event) -> HandEvent:
+    return HandEvent(event.id, event.side, event.kind, event.phase, event.confidence, event.held)
 
 
 def _hands_map(message: HandsMessage, vertices: VertexForm) -> maps.Hands:
@@ -85,6 +118,8 @@ def _hands_map(message: HandsMessage, vertices: VertexForm) -> maps.Hands:
         camera=_camera_map(result.frame.camera),
         hands=[_hand_map(hand, vertices) for hand in result.hands],
         stage_ns=dict(result.stage_ns),
+        world=_world_map(result.frame.world),
+        events=[_event_map(event) for event in result.events],
     )
 
 
@@ -118,9 +153,10 @@ def _packed(array: Float32Array | None) -> maps.Array | UnsetType:
 
 
 def _hands(given: maps.Hands) -> HandsMessage:
-    frame = _frame(given.stream, given.frame, given.camera)
+    frame = _frame(given.stream, given.frame, given.camera, given.world)
     hands = tuple(_hand(hand, f"hands[{i}].") for i, hand in enumerate(given.hands))
-    return HandsMessage(given.seq, FrameResult(frame, hands, given.stage_ns), given.published_ns, _clock(given.clock))
+    result = FrameResult(frame, hands, given.stage_ns, events=tuple(map(_event, given.events)))
+    return HandsMessage(given.seq, result, given.published_ns, _clock(given.clock))
 
 
 def _hand(hand: maps.Hand, at: str) -> packets.Hand:
@@ -220,10 +256,11 @@ def _image_map(message: ImageMessage) -> maps.Image:
         frame=_frame_map(message.frame),
         camera=_camera_map(message.frame.camera),
         jpeg=message.jpeg,
+        world=_world_map(message.frame.world),
     )
 
 
 def _image(given: maps.Image) -> ImageMessage:
     check_jpeg(given.jpeg)
-    frame = _frame(given.stream, given.frame, given.camera)
+    frame = _frame(given.stream, given.frame, given.camera, given.world)
     return ImageMessage(frame, given.jpeg, given.published_ns, _clock(given.clock))

@@ -13,8 +13,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from numpy.typing import NDArray
 
 from hamba_core.errors import WireError
+from stages.packets import EventKind, EventPhase
 
-VERSION: Final = 2
+VERSION: Final = 3
 OLDEST_VERSION: Final = 1
 """The oldest version that is read: its messages are this version's, but for fields that a hand need not have."""
 FLOATS: Final = ("<f4", "<f2", "<f8")
@@ -90,6 +91,27 @@ class Hand(Struct, frozen=True, gc=False, kw_only=True):
     visibility: Array | UnsetType = UNSET
 
 
+class World(Struct, frozen=True, gc=False, kw_only=True):
+    """From version 3 on."""
+
+    T_world_camera: Array
+    origin: Annotated[str, Meta(max_length=64)]
+    seen: bool
+    age: Annotated[float, Meta(ge=0, le=1e9)]
+    error: Annotated[float, Meta(ge=0, le=1e9)] | None
+
+
+class Event(Struct, frozen=True, gc=False, kw_only=True):
+    """From version 3 on."""
+
+    id: Count
+    side: Literal["left", "right"]
+    kind: EventKind
+    phase: EventPhase
+    confidence: Annotated[float, Meta(ge=0, le=1)]
+    held: Annotated[float, Meta(ge=0, le=1e9)]
+
+
 class Hands(Struct, frozen=True, gc=False, kw_only=True):
     v: int
     stream: str
@@ -100,6 +122,9 @@ class Hands(Struct, frozen=True, gc=False, kw_only=True):
     camera: Camera
     hands: Annotated[list[Hand], _MOST]
     stage_ns: Annotated[dict[str, Count], _MOST] = {}
+    # From version 3 on.
+    world: World | UnsetType = UNSET
+    events: Annotated[list[Event], _MOST] = []
 
 
 class Model(Struct, frozen=True, gc=False, kw_only=True):
@@ -167,6 +192,7 @@ class Image(Struct, frozen=True, gc=False, kw_only=True):
     frame: Frame
     camera: Camera
     jpeg: bytes
+    world: World | UnsetType = UNSET  # from version 3 on
 
 
 def pack(array: NDArray[Any], dtype: str = "<f4") -> Array:

@@ -1,13 +1,16 @@
 """Packets check themselves, share arrays safely and never print data."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from hamba_core.arrays import Array
 from hamba_core.errors import PacketError
-from hamba_core.hand import load_generic_hand
+from hamba_core.hand import Side, exp_so3, load_generic_hand
 from hamba_core.view import Intrinsics
-from stages.packets import Frame, FrameMeta, HandBox, HandTopology
+from stages.packets import Frame, FrameMeta, Hand, HandBox, HandEvent, HandTopology, WorldPose
 
 CAMERA = Intrinsics(600, 600, 320, 240)
 
@@ -86,3 +89,58 @@ def test_a_topology_is_its_models() -> None:
     assert (topology.name, topology.vertices) == ("generic", len(model.v_template))
     np.testing.assert_array_equal(topology.faces_right, model.faces)
     np.testing.assert_array_equal(topology.faces_left, model.faces[:, ::-1])
+
+
+def _pose(vector: list[float], place: list[float]) -> WorldPose:
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = exp_so3(np.array(vector)), place
+    return WorldPose(T, "file")
+
+
+_numbers = st.floats(-2, 2)
+_vectors = st.lists(_numbers, min_size=3, max_size=3)
+
+
+@given(_vectors, _vectors, _vectors, st.sampled_from(["left", "right"]))
+def test_a_hand_in_the_world_is_what_its_parameters_pose_there(
+    turn: list[float], place: list[float], orient: list[float], side: Side
+) -> None:
+    model, world = load_generic_hand(), _pose(turn, place)
+    rest = np.tile(np.eye(3), (15, 1, 1))
+    posed = model.pose(exp_so3(np.array(orient)), rest, np.ones(10), np.array([0.1, 0.2, 0.6]), side)
+    arrays = (
+        np.zeros(4), exp_so3(np.array(orient)), rest, np.ones(10), np.array([0.1, 0.2, 0.6]),
+        posed.joints, np.zeros((21, 2)), posed.vertices,
+    )  # fmt: skip
+    hand = replace(
+        Hand(0, side, 1.0, *(array.astype(np.float32) for array in arrays)),  # type: ignore[arg-type]
+        translation_std=np.full(3, 0.01, np.float32),
+    )
+    there = hand.in_world(world)
+    orientation, betas, translation = (
+        array.astype(np.float64) for array in (there.global_orient, there.betas, there.translation)
+    )
+    again = model.pose(orientation, rest, betas, translation, side)
+    assert np.allclose(there.joints, again.joints, atol=1e-5)
+    assert np.allclose(there.vertices, again.vertices, atol=1e-5)
+    assert np.allclose(there.vertices, world.points(hand.vertices), atol=1e-5)
+    assert there.translation_std is not None
+    assert np.allclose(there.translation_std, 0.01), "the same in all directions, so it is that in any frame"
+
+
+@pytest.mark.parametrize("matrix", [2 * np.eye(4), np.diag([-1.0, 1, 1, 1]), np.eye(4) + np.eye(4)[::-1], np.eye(3)])
+def test_a_world_pose_that_is_no_rotation_and_translation_is_refused(matrix: Array) -> None:
+    with pytest.raises(PacketError, match="T_world_camera: expected"):
+        WorldPose(matrix, "file")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"kind": "wink"}, "found 'wink'"), ({"phase": "now"}, "in 'now'"), ({"confidence": 1.5}, "1.5"),
+     ({"held": -1.0}, "-1"), ({"held": float("nan")}, "nan"), ({"side": "up"}, "'up'")],
+)  # fmt: skip
+def test_an_event_that_says_nothing_sensible_is_refused(changes: dict[str, object], message: str) -> None:
+    values = {"track_id": 1, "side": "left", "kind": "pinch", "phase": "start", "confidence": 1.0, "held": 0.0}
+    HandEvent(**values)  # type: ignore[arg-type]
+    with pytest.raises(PacketError, match=message):
+        HandEvent(**{**values, **changes})  # type: ignore[arg-type]

@@ -209,7 +209,7 @@ def test_a_newer_version_is_refused_by_its_number_whatever_else_is_in_it(change:
     content = content_of(with_hands(make_flat_hand()))
     content["v"] = wire.VERSION + 1
     change(content)
-    with pytest.raises(WireError, match="expected version 1 to 2, found 3; update"):
+    with pytest.raises(WireError, match="expected version 1 to 3, found 4; update"):
         wire.decode(b"hands/s\0" + msgspec.msgpack.encode(content))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from hamba_core.errors import WireError
@@ -46,7 +47,7 @@ def test_a_vector_is_read_as_its_json_says_and_written_again_byte_for_byte(name:
     assert decoded.topic == expected["topic"]
     form: wire.VertexForm = "float16" if "float16" in name else "none" if "without_vertices" in name else "float32"
     known = read("hands")[0] if "unknown" in name else message
-    if name.startswith("version_1_"):
+    if name.startswith(("version_1_", "version_2_")):
         assert wire.decode(wire.encode(decoded)).topic == decoded.topic, "what was read is written as this version"
     else:
         assert wire.encode(decoded, form) == known
@@ -68,6 +69,27 @@ def test_a_hand_tells_whether_it_was_seen_and_how_well_it_is_known() -> None:
     assert right.translation_std is not None
     assert right.visibility is not None
     assert left.translation_std is None
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_messages_have_neither_a_world_nor_events(version: int) -> None:
+    message = wire.decode(read(f"version_{version}_hands")[0])
+    assert isinstance(message, wire.HandsMessage)
+    assert message.result.frame.world is None
+    assert message.result.events == ()
+
+
+def test_a_message_tells_where_the_camera_stands_and_what_hands_do() -> None:
+    message = wire.decode(read("hands_in_world")[0])
+    assert isinstance(message, wire.HandsMessage)
+    world = message.result.frame.world
+    assert world is not None
+    assert (world.origin, world.seen, world.age, world.error) == ("board", False, 0.125, 0.375)
+    assert world.points(np.array([0.0, 0.0, 2.0])).tolist() == [0.5, -2.25, 1.75], "two metres before the camera"
+    pinch, opened, thumb = message.result.events
+    assert (pinch.kind, pinch.phase, pinch.confidence, pinch.held) == ("pinch", "start", 0.875, 0.0)
+    assert (opened.kind, opened.phase, opened.held) == ("open", "end", 1.5)
+    assert (thumb.track_id, thumb.side, thumb.kind) == (2, "left", "thumbs_up")
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -10,6 +10,7 @@ import base64
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,12 @@ from stages.packets import (
     FrameMeta,
     FrameResult,
     Hand,
+    HandEvent,
     HandTopology,
     Percentiles,
     StageStatus,
     Status,
+    WorldPose,
 )
 
 FOLDER = Path(__file__).parent
@@ -62,6 +65,19 @@ def hand(track_id: int, side: Side, **extras: Any) -> Hand:
 def hands(*present: Hand) -> wire.HandsMessage:
     times = {"detect": 21_000_000, "reconstruct": 2_500_000}
     return wire.HandsMessage(87, FrameResult(FRAME, present, times), 8_025_000_000, CLOCK)
+
+
+def hands_in_world() -> wire.HandsMessage:
+    """Hands in a frame whose camera's place is known, and what they do."""
+    T_world_camera = np.array([[0, -1, 0, 0.5], [0, 0, -1, -0.25], [1, 0, 0, 1.75], [0, 0, 0, 1]], np.float64)
+    frame = replace(FRAME, world=WorldPose(T_world_camera, "board", seen=False, age=0.125, error=0.375))
+    events = (
+        HandEvent(1, "right", "pinch", "start", 0.875, 0.0),
+        HandEvent(1, "right", "open", "end", 0.25, 1.5),
+        HandEvent(2, "left", "thumbs_up", "hold", 1.0, 0.75),
+    )
+    present = (hand(1, "right"), hand(2, "left"))
+    return wire.HandsMessage(88, FrameResult(frame, present, {}, events=events), 8_025_000_000, CLOCK)
 
 
 def model() -> wire.ModelMessage:
@@ -116,6 +132,7 @@ def good() -> Iterator[tuple[str, bytes]]:
     both = hands(hand(1, "right", **known), hand(2, "left", seen=False, quality=0.0))
     yield "hands", wire.encode(both)
     yield "hands_none", wire.encode(hands())
+    yield "hands_in_world", wire.encode(hands_in_world())
     yield "hands_float16", wire.encode(both, "float16")
     yield "hands_without_vertices", wire.encode(both, "none")
     yield "model", wire.encode(model())
@@ -141,10 +158,22 @@ FIRST_HAND = (
 """What a hand of version 1 has."""
 
 
+THIRD = ("world", "events")
+"""What a message of version 2 lacks."""
+
+
+def second_version(message: bytes) -> bytes:
+    """The message as version 2 had it."""
+    topic, _, content = message.partition(b"\0")
+    tree = {**msgspec.msgpack.decode(content), "v": 2}
+    return topic + b"\0" + msgspec.msgpack.encode({key: value for key, value in tree.items() if key not in THIRD})
+
+
 def first_version(message: bytes) -> bytes:
     """The message as version 1 had it."""
     topic, _, content = message.partition(b"\0")
     tree = {**msgspec.msgpack.decode(content), "v": 1}
+    tree = {key: value for key, value in tree.items() if key not in THIRD}
     if "hands" in tree and isinstance(tree["hands"], list):
         tree["hands"] = [{name: of_hand[name] for name in FIRST_HAND} for of_hand in tree["hands"]]
     return topic + b"\0" + msgspec.msgpack.encode(tree)
@@ -159,6 +188,11 @@ def bad() -> Iterator[tuple[str, bytes, str]]:
     yield "refuse_type", changed("hands", (*joints, "t"), "<c8"), "numbers of another type"
     yield "refuse_nan", changed("hands", (*joints, "b"), np.full(63, np.nan, "<f4").tobytes()), "not finite"
     yield "refuse_side", changed("hands", ("hands", 0, "side"), "middle"), "neither left nor right"
+    world, event = ("world", "T_world_camera"), ("events", 0)
+    stretched = (2 * np.eye(4)).astype("<f8").tobytes()
+    yield "refuse_world", changed("hands_in_world", (*world, "b"), stretched), "a world pose that is not rigid"
+    yield "refuse_event", changed("hands_in_world", (*event, "kind"), "wink"), "an event that is not known"
+    yield "refuse_phase", changed("hands_in_world", (*event, "phase"), "middle"), "a phase that is not known"
     yield "refuse_stream", changed("hands", ("stream",), "other"), "another stream than in the topic"
     yield "refuse_faces", changed("model", ("vertices",), 7), "a face names a vertex that is not there"
     yield "refuse_huge", dict(good())["hands"].partition(b"\0")[0] + b"\0\x81\xa5hands\xdd\xff\xff\xff\xff", "truncated"
@@ -176,6 +210,9 @@ def vectors() -> Iterator[tuple[str, bytes, dict[str, Any]]]:
             old = first_version(message)
             told = {"topic": topic.decode(), "map": described(msgspec.msgpack.decode(old.partition(b"\0")[2]))}
             yield f"version_1_{name}", old, told
+            old = second_version(message)
+            told = {"topic": topic.decode(), "map": described(msgspec.msgpack.decode(old.partition(b"\0")[2]))}
+            yield f"version_2_{name}", old, told
         if name == "hands":
             extra = changed("hands", ("hands", 1, "mood"), {"calm": [1, b"x"]})
             yield "hands_with_unknown_field", extra, expected
