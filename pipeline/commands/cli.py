@@ -13,6 +13,7 @@ import typer
 from pipeline.commands import (
     bench,
     calibrate,
+    cameras,
     doctor,
     eval as eval_,
     export,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("demo")(run.demo)
+app.command("cameras")(cameras.cameras)
 app.command("view")(view.view)
 app.command("web")(web.web)
 app.command("record")(record.record)

@@ -155,12 +155,25 @@ def _weights() -> Iterator[Finding]:
         )
 
 
+def _cameras() -> Iterator[Finding]:
+    try:
+        from stages.sources.cameras import list_cameras
+
+        cameras = list_cameras()
+    except ModuleNotFoundError:  # PyAV, which is reported with the packages
+        return
+    usable = [str(camera) for camera in cameras if not camera.problem]
+    if usable:
+        yield Finding("cameras", "works", ", ".join(usable))
+    elif not cameras:
+        yield Finding("cameras", "optional", "none")
+    for camera in cameras:
+        if camera.problem:
+            yield Finding(f"camera {camera}", "optional", camera.problem)
+
+
 def _cameras_and_screen() -> Iterator[Finding]:
-    cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
-    if cameras:
-        yield Finding("cameras", "works", ", ".join(cameras))
-    else:
-        yield Finding("cameras", "optional", "none under /dev/video*")
+    yield from _cameras()
     if sys.platform == "linux":
         screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         yield Finding("screen", "works" if screen else "optional", screen or "none: the window viewer needs one")

@@ -3,7 +3,7 @@
     clip.mp4                     a video file, any that FFmpeg decodes
     hand.jpg                     a picture
     folder/, "shots/*.png"       pictures, in natural order
-    0, /dev/video0               a camera
+    0, /dev/video0, camera:NAME  a camera, by number, device, or name or a part of it (`hamba cameras`)
     rtsp://..., http://..., udp://...   a stream
     synthetic:...                the test pattern (`stages.synthetic`)
 
@@ -57,10 +57,10 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
         from stages.synthetic import synthetic_source
 
         return synthetic_source(text, stream=stream)
-    if (text.isascii() and text.isdecimal()) or _DEVICE.fullmatch(text):
-        from stages.sources.live import camera_source
+    if (text.isascii() and text.isdecimal()) or _DEVICE.fullmatch(text) or revealed(text).startswith("camera:"):
+        from stages.sources.cameras import camera_source
 
-        return camera_source(text, settings, stream)
+        return camera_source(revealed(text), settings, stream)
     if not paths.exists(text):
         from stages.sources.live import SCHEMES, network_source, scheme_of
 
@@ -81,6 +81,11 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
                 f"found another"
                 f"{hint(revealed(text))}"
             )
+        if paths.may_be_a_name(text):
+            from stages.sources.cameras import camera_called, camera_source
+
+            if camera_called(text) is not None:
+                return camera_source(text, settings, stream)
         if paths.is_pattern(text):
             return _images(text, paths.pictures_of_glob(text), settings, stream)
     if paths.is_folder(text):

@@ -141,6 +141,11 @@ def is_picture(name: str) -> bool:
         return False
 
 
+def may_be_a_name(name: str) -> bool:
+    """Return whether it may be the name of a camera: no path, and without the ending of a picture or a video."""
+    return not {"/", os.sep} & set(name) and Path(name).suffix.lower() not in SUFFIXES | VIDEO_SUFFIXES
+
+
 def is_pattern(name: str) -> bool:
     """Return whether a name contains one of glob's special characters."""
     return has_magic(name)

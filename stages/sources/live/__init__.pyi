@@ -1,2 +1,2 @@
-from .camera import camera_source as camera_source
+from .live_source import LiveSource as LiveSource, Picture as Picture, Session as Session
 from .network import SCHEMES as SCHEMES, network_source as network_source, scheme_of as scheme_of
