@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from pydantic import Field
 
+from hamba_core.hand import Side
 from stages.common.proximity import joint_distance
 from stages.contract import Stage
 from stages.packets import Choice, Detections, Frame, FrameMeta, HandBox
@@ -48,6 +49,10 @@ class DetectionSettings(StageSettings):
         description="look at every n-th frame; in between, hands are where their motion or the network has them",
     )
     mirror: bool = Field(default=False, description="the pictures are mirrored, as selfie views are: turn them back")
+    side: Literal["auto", "left", "right"] = Field(
+        default="auto",
+        description="the side of every hand, where only one can be seen, as in a rig for one hand; auto: as it looks",
+    )
     mode: Literal["auto", "video", "image"] = Field(
         default="auto",
         description="video follows hands from frame to frame, image looks at each picture anew; auto: by the source",
@@ -63,6 +68,8 @@ class HandDetection(Stage[Frame, Detections]):
     ungrown, which is what the Hamba network's crop scales up. The detector `onnx` also gives its look at the hand, and
     in it the network's inner maps if `maps` is set.
 
+    Where the side is given (`settings.side`), every hand has it, and the network looks at each as at one of that side.
+
     A mirrored picture (`settings.mirror`) is no picture of the real world: in it a right hand has the shape of a left
     one. It is turned back, with its camera, and the frame that comes out is the turned one.
 
@@ -76,6 +83,7 @@ class HandDetection(Stage[Frame, Detections]):
         self._video = self._settings.mode == "video" or (self._settings.mode == "auto" and not stills)
         self._stills = stills
         self._maps = maps
+        self._side: Side | None = None if self._settings.side == "auto" else self._settings.side
         self._finder: HandFollower | MediaPipeLandmarker | None = None
         self._name = "not loaded"
         self._now = 0.0  # s, rises with every frame, whatever the source's time stamps do
@@ -104,6 +112,7 @@ class HandDetection(Stage[Frame, Detections]):
                 least_presence=s.min_presence_score,
                 follow=self._video,
                 maps=self._maps,
+                side=self._side,
             )
         self._name = self._finder.name
 
@@ -115,7 +124,10 @@ class HandDetection(Stage[Frame, Detections]):
             return Detections(frame, (), looked=False)
         if self._finder is None:
             raise RuntimeError("HandDetection: expected to be opened before frames come, found that it is not")
-        return Detections(frame, without_duplicates(self._finder.find(frame.image, self._now)))
+        hands = self._finder.find(frame.image, self._now)
+        if self._side is not None:
+            hands = [replace(hand, side=self._side) for hand in hands]
+        return Detections(frame, without_duplicates(hands))
 
     def close(self) -> None:
         finder, self._finder = self._finder, None
@@ -127,7 +139,10 @@ class HandDetection(Stage[Frame, Detections]):
             reason = f"detect.mode is {self._settings.mode}"
         else:
             reason = "the pictures are stills" if self._stills else "the frames follow one another"
-        return (Choice("detector", self._name, reason),)
+        chosen = (Choice("detector", self._name, reason),)
+        if self._side is None:
+            return chosen
+        return (*chosen, Choice("side", f"every hand is a {self._side} one", "detect.side is set"))
 
     def _advance_clock(self, pts: float) -> None:
         step = 0.0 if self._last_pts is None else pts - self._last_pts

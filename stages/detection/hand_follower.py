@@ -6,13 +6,14 @@ turned as the hand is; a left hand is shown mirrored, so that it is seen as its 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Final
 
 import numpy as np
 
 from hamba_core.arrays import Array
+from hamba_core.hand import Side
 from stages.common.proximity import PALM, hand_size, joint_distance
 from stages.detection.hand_crop import HandCrop, crop_around
 from stages.detection.hand_network import HandNetwork
@@ -59,9 +60,13 @@ class HandFollower:
 
     def __init__(
         self, *, most: int = 2, least_palm: float = 0.5, least_presence: float = 0.5, follow: bool = True,
-        maps: bool = False,
+        maps: bool = False, side: Side | None = None,
     ) -> None:  # fmt: skip
-        """Follow `most` hands and keep the `maps` of each look; without `follow`, search each picture anew."""
+        """Follow `most` hands and keep the `maps` of each look; without `follow`, search each picture anew.
+
+        All hands are of this `side`, if one is given, and are looked at so.
+        """
+        self._side = side
         self._most, self._least_palm, self._least_presence = most, least_palm, least_presence
         self._follow, self._maps = follow, maps
         self._network, self._palms = HandNetwork(), PalmDetector()
@@ -90,11 +95,11 @@ class HandFollower:
         self._look_again(image, now)
         if len(self._hands) < self._most:
             self._search(image, now)
-        return [hand.sighting.box() for hand in self._hands]
+        return [hand.sighting.box(self._side) for hand in self._hands]
 
     def _look_again(self, image: Image, now: float) -> None:
         """Look where the hands of the last frame should be; let go of those that are not there."""
-        crops = [crop_around(hand.expected(now), mirrored=hand.side < 0) for hand in self._hands]
+        crops = [crop_around(hand.expected(now), mirrored=self._is_left(hand.side)) for hand in self._hands]
         seen: list[tuple[float, _Followed, Sighting]] = []
         for hand, sighting in zip(self._hands, self._look(image, crops), strict=True):
             if sighting.look.presence >= self._least_presence:
@@ -121,11 +126,15 @@ class HandFollower:
 
     def _first_look(self, image: Image, palm: Palm) -> Sighting | None:
         """Return what is seen in a crop that the palm places, and then, better, in one that the hand's joints place."""
-        (first,) = self._look(image, [palm.crop()])
+        (first,) = self._look(image, [replace(palm.crop(), mirrored=self._side == "left")])
         if first.look.presence < self._least_presence:
             return None
-        (second,) = self._look(image, [crop_around(first.joints_2d, mirrored=first.right < 0.5)])
+        (second,) = self._look(image, [crop_around(first.joints_2d, mirrored=self._is_left(2 * first.right - 1))])
         return second if second.look.presence >= self._least_presence else None
+
+    def _is_left(self, evidence: float) -> bool:
+        """Return whether a hand is looked at as a left one, by the evidence for a right one where no side is given."""
+        return evidence < 0 if self._side is None else self._side == "left"
 
     def _look(self, image: Image, crops: Sequence[HandCrop]) -> list[Sighting]:
         self.looks += len(crops)

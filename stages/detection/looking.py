@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hamba_core.arrays import Array
+from hamba_core.hand import Side
 from stages.common.proximity import tight_box
 from stages.detection.hand_crop import HandCrop
 from stages.detection.hand_network import HandNetwork
@@ -20,12 +21,12 @@ class Sighting(NamedTuple):
     right: float  # 0 to 1: how likely it is a right hand
     look: HandLook
 
-    def box(self) -> HandBox:
-        """Return the packet; its score is the certainty of the side."""
+    def box(self, side: Side | None = None) -> HandBox:
+        """Return the packet; its score is the certainty of the side, or where the `side` is given, of a hand."""
         joints = self.joints_2d.astype(np.float32)
         return HandBox(
-            side="right" if self.right > 0.5 else "left",
-            score=max(self.right, 1 - self.right),
+            side=side or ("right" if self.right > 0.5 else "left"),
+            score=max(self.right, 1 - self.right) if side is None else self.look.presence,
             box=tight_box(joints),
             joints_2d=joints,
             joints_world=self.joints_world.astype(np.float32),

@@ -41,6 +41,10 @@ def source_for(text: str | Sequence[str], settings: SourceSettings | None = None
         if error.name != "av":
             raise
         raise DependencyError(f"{text}: expected PyAV, which reads it, found it missing: pip install av") from error
+    if settings.region is not None:
+        from stages.sources.regions import Region, RegionSource
+
+        source = RegionSource(source, Region.parse(settings.region))
     if settings.realtime:
         from stages.sources.pacing import PacedSource
 

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stages.settings import StageSettings, UserPath
+from stages.sources.regions import Region
 
 logger = logging.getLogger(__name__)
 
@@ -115,11 +116,25 @@ class SourceSettings(StageSettings):
     track: int | None = Field(
         None, ge=0, description="which video of a file that has several, counted from 0; else the default or largest"
     )
+    region: str | None = Field(
+        None,
+        description="x,y,width,height: the part of the upright picture that is looked at, in pixels, or in shares of "
+        "it (0 to 1) if none is above 1; results are in the region's pixels, metres stay as they are",
+    )
     lens: LensSettings = LensSettings()
     decoding: DecodingSettings = DecodingSettings()
     pictures: PictureSettings = PictureSettings()
     camera: CameraSettings = CameraSettings()
     live: LiveSettings = LiveSettings()
+
+    @field_validator("region", mode="before")
+    @classmethod
+    def _check_region(cls, given: Any) -> Any:
+        if isinstance(given, list | tuple):  # as YAML and Python have it
+            given = ",".join(map(str, given))
+        if isinstance(given, str):
+            Region.parse(given)
+        return given
 
     @model_validator(mode="before")
     @classmethod

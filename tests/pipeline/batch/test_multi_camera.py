@@ -3,10 +3,15 @@
 import json
 import os
 import signal
+import socket
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from hamba_core.errors import ConfigurationError
@@ -50,6 +55,45 @@ def test_a_source_that_fails_does_not_end_the_others(capsys: pytest.CaptureFixtu
     good, bad = outcome(capsys)["sources"]
     assert good["report"]["state"] == "ended"
     assert "/dev/video97" in bad["error"]
+
+
+@pytest.fixture
+def dying_camera() -> Iterator[str]:
+    """The address of a camera that sends some pictures, hangs up, and answers nobody after that."""
+    done, data = cv2.imencode(".jpg", np.full((120, 160, 3), 90, np.uint8))
+    assert done
+    part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data) + bytes(data) + b"\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n")
+                for _ in range(8):
+                    client.sendall(part)
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        thread.join(10)
+
+
+def test_one_that_dies_on_the_way_leaves_the_others_the_shared_network(
+    tiny_release: Path, dying_camera: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(
+        "live", [f"reconstruct.checkpoint={tiny_release}", "publish.address=null", "source.live.reconnect=false"]
+    )
+    assert run_cameras([dying_camera, FIRST, SECOND], settings, as_json=True) == 3
+    bad, *good = outcome(capsys)["sources"]
+    assert "expected the stream to go on" in bad["error"]
+    assert bad["report"]["frames"] > 0
+    for source in good:
+        assert source["error"] is None
+        assert source["report"]["state"] == "ended"
+        assert source["report"]["frames"] > 0
 
 
 def test_ctrl_c_ends_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
