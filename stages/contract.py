@@ -7,10 +7,10 @@ exactly once if `open` was called, even if `open` raised; it must not block for 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, Self, TypeVar
 
-from stages.packets import Choice, Frame, FrameResult, RunInfo, SourceInfo, Status
+from stages.packets import Choice, Frame, FrameResult, RunInfo, SourceInfo, SourceStatus, Status
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -50,6 +50,14 @@ class Source(ABC):
     def choices(self) -> tuple[Choice, ...]:
         """Return what is in use and why; asked after `open` and at the end."""
         return ()
+
+    def status(self) -> SourceStatus | None:
+        """Return how a live source is, also while it is being opened. Any thread may ask."""
+        return None
+
+    def skipped(self) -> Mapping[str, int]:
+        """Return how many pictures were never given since they were too old, by cause; asked after each frame."""
+        return {}
 
 
 class Stage(ABC, Generic[In, Out]):

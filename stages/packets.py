@@ -104,6 +104,7 @@ class FrameMeta:
     camera: Intrinsics
     name: str = ""  # of the picture's file; empty for a frame of a video or a camera
     world: WorldPose | None = None  # where the camera stands; none: nobody knows
+    captured_by: str = ""  # how captured_ns is known, live: "driver", "sender reports", "stream clock", "arrival"
 
     __repr__ = _shapes
 
@@ -419,6 +420,23 @@ class TrackCounts:
         )
 
 
+SourceState = Literal["connecting", "live", "stalled", "frozen", "black", "lost", "ended"]
+"""What a live source is in: no picture yet; as it should be; no pictures for a second; the same one again and again;
+nothing but black; dropped, and being opened again; over."""
+
+
+@dataclass(frozen=True)
+class SourceStatus:
+    """How a live source is."""
+
+    state: str  # a SourceState; later publishers may know others
+    seconds: float  # s in this state
+    reason: str  # why there are no pictures; empty where there are
+    age: float  # s since the capture of the newest picture that it gave; NaN before the first
+    captured_by: str  # how the times of capture are known, as `FrameMeta.captured_by`; empty before the first picture
+    counts: Mapping[str, int]  # what happened so far, as {"reconnections": 2, "stalls": 1}
+
+
 @dataclass(frozen=True)
 class Status:
     """The state of a run: once a second while it goes, and as its report at the end."""
@@ -436,3 +454,4 @@ class Status:
     errors: Mapping[str, int]  # failed frames by kind of error, "stage: Error"
     frames_with_hands: int = 0  # results that had any; not on the wire
     tracks: TrackCounts | None = None  # not on the wire
+    source: SourceStatus | None = None  # none where the source is not live

@@ -88,7 +88,7 @@ class Supervisor:
         """Return the state of the run in numbers."""
         lost = [Choice(worker.name, "ended early", str(error), fallback=True) for worker, error in self._lost.items()]
         choices = (*chain.from_iterable(worker.choices for worker in self._workers), *lost)
-        return self._telemetry.status(state, reason, choices)
+        return self._telemetry.status(state, reason, choices, self._source.status())
 
     def tell(self, status: Status) -> None:
         """Call `on_status`, unless it has raised before."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pipeline.runtime.clock import Clock
 from stages.common.track_counts import TrackCounter
-from stages.packets import Choice, Percentiles, StageStatus, Status
+from stages.packets import Choice, Percentiles, SourceStatus, StageStatus, Status
 
 WINDOW = 5
 """Seconds that rates and percentiles look back while a run goes on (status ticks, one a second)."""
@@ -38,6 +38,12 @@ class Ledger:
         with self.lock:
             self.received += 1
             self.in_hand += 1
+
+    def drop_unseen(self, cause: str, count: int) -> None:
+        """Count packets that were dropped before they were in hand."""
+        with self.lock:
+            self.received += count
+            self.dropped[cause] += count
 
     def settle(self, emitted: int) -> None:
         """Count so many packets in hand as passed on."""
@@ -169,7 +175,9 @@ class Telemetry:
             self._errors[kind] += frames
             return first
 
-    def status(self, state: str, reason: str, choices: tuple[Choice, ...]) -> Status:
+    def status(
+        self, state: str, reason: str, choices: tuple[Choice, ...], source: SourceStatus | None = None
+    ) -> Status:
         """Return the state of the run: over the last seconds while it is "running", over the whole run afterwards."""
         recent = self._ticks[0] if state == "running" and self._ticks else None
         until = self._clock.now_ns() if self._ended_ns is None else self._ended_ns
@@ -194,6 +202,7 @@ class Telemetry:
             ),
             choices=choices,
             errors=errors,
+            source=source,
         )
 
 

@@ -10,7 +10,7 @@ from pipeline.runtime.channel import Channel
 from pipeline.runtime.drops import DISCARDED, FAILED
 from pipeline.runtime.worker import Envelope, Shared, Worker
 from stages.contract import EndOfStream, Sink, Source, Stage
-from stages.packets import Frame, FrameMeta, FrameResult, RunInfo, SourceInfo, Status
+from stages.packets import Frame, FrameMeta, FrameResult, RunInfo, SourceInfo, SourceStatus, Status
 
 
 class SourceWorker(Worker):
@@ -22,6 +22,7 @@ class SourceWorker(Worker):
         super().__init__(source, shared)
         self._source = source
         self._frames: Iterator[Frame | None] = iter(())
+        self._skipped: dict[str, int] = {}
 
     def _open_part(self) -> None:
         info = self._call("open", self._source.open)
@@ -47,6 +48,7 @@ class SourceWorker(Worker):
                 return
             spent = now_ns() - begin
             self._leave()
+            self._count_skipped()
             if frame is None:
                 continue
             self.ledger.receive()
@@ -55,6 +57,18 @@ class SourceWorker(Worker):
             put(Envelope(frame))
             self.ledger.settle(1)
             last = frame.meta
+
+    def status(self) -> SourceStatus | None:
+        """Return how a live source is. From any thread."""
+        return self._source.status()
+
+    def _count_skipped(self) -> None:
+        """Count the pictures that the source itself left out, as received and dropped."""
+        for cause, count in self._source.skipped().items():
+            new = count - self._skipped.get(cause, 0)
+            if new:
+                self._skipped[cause] = count
+                self.ledger.drop_unseen(cause, new)
 
     def _check_order(self, last: FrameMeta | None, frame: FrameMeta) -> None:
         if last is not None and (frame.index <= last.index or frame.captured_ns < last.captured_ns):
@@ -67,6 +81,7 @@ class SourceWorker(Worker):
         close = getattr(self._frames, "close", None)  # a generator's: its `finally` runs here, not in some other thread
         if close is not None:
             self._call("frames.close", close)
+        self._count_skipped()
         super()._finish()
 
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from stages.packets import Choice, Percentiles, SourceInfo, Status
+from stages.packets import Choice, Percentiles, SourceInfo, SourceStatus, Status
 
 
 def live_progress(console: Console) -> Progress:
@@ -81,14 +81,22 @@ def share_bar(console: Console, doing: str) -> Iterator[Callable[[float], None]]
 
 
 def status_line(status: Status) -> str:
-    """Return frames/s, latency, drops and hands of this moment in a few words."""
-    parts = [f"{status.rate:.1f} frames/s"]
+    """Return frames/s, latency, drops and hands of this moment in a few words; first, a source that is not as usual."""
+    source = status.source
+    parts = [] if source is None or source.state == "live" else [source_words(source)]
+    parts.append(f"{status.rate:.1f} frames/s")
     if not isnan(status.latency.p50):
         parts.append(f"latency {status.latency.p50:.0f} ms")
     dropped = sum(sum(stage.dropped.values()) for stage in status.stages)
     parts.append(f"{dropped} dropped")
     parts.append(f"{status.hands} hand{'' if status.hands == 1 else 's'}")
     return "  ".join(parts)
+
+
+def source_words(source: SourceStatus) -> str:
+    """Return the state of a live source in words, as `lost for 3 s (connection refused)`."""
+    reason = f" ({source.reason})" if source.reason else ""
+    return f"{source.state} for {source.seconds:.0f} s{reason}"
 
 
 def fallback_text(choice: Choice) -> str:
@@ -135,6 +143,9 @@ def print_report(
     console.print(table)
     if status.tracks is not None and status.tracks.births:
         console.print(f"hands: {status.tracks}", style="dim", highlight=False)
+    if status.source is not None and status.source.counts:
+        happened = ", ".join(f"{kind} {count}" for kind, count in status.source.counts.items())
+        console.print(f"source: {happened}", style="yellow", highlight=False, markup=False)
     for error, count in status.errors.items():
         console.print(Text.assemble((f"{count} failed", "yellow"), f" {error}"))
     for choice in status.choices:

@@ -1,11 +1,11 @@
 """A paced source plays a file at its own rate, as a camera would give it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from stages.contract import Source
-from stages.packets import Choice, Frame, SourceInfo
+from stages.packets import Choice, Frame, SourceInfo, SourceStatus
 
 SLACK = 0.2
 _POLL = 0.1  # s, within which a run that waits for a frame can be stopped
@@ -67,6 +67,14 @@ class PacedSource(Source):
     def close(self) -> None:
         """Close the source."""
         self._source.close()
+
+    def status(self) -> SourceStatus | None:
+        """Return the source's own."""
+        return self._source.status()
+
+    def skipped(self) -> Mapping[str, int]:
+        """Return the source's own."""
+        return self._source.skipped()
 
     def choices(self) -> tuple[Choice, ...]:
         """Return the source's choices, and that it is paced."""

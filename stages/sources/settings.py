@@ -88,8 +88,12 @@ class LiveSettings(StageSettings):
     open_timeout: float = Field(10.0, gt=0, le=600, description="seconds for it to open")
     read_timeout: float = Field(5.0, gt=0, le=600, description="seconds without data after which it counts as dropped")
     reconnect: bool = Field(True, description="open it again when it dropped")
-    reconnect_timeout: float = Field(
-        30.0, gt=0, le=1e9, description="seconds after its last picture when it is given up, once it dropped"
+    reconnect_timeout: float | None = Field(
+        None, gt=0, le=1e9, description="seconds after which it is given up, once it dropped; null is never"
+    )
+    wait: bool = Field(False, description="try a first connection that fails again, until it is there")
+    max_age: float = Field(
+        0.5, gt=0, le=600, description="seconds behind its newest packet from which on it is skipped to a key frame"
     )
 
 

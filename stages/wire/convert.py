@@ -59,7 +59,15 @@ def _clock(clock: maps.Clock) -> ClockAnchor:
 
 
 def _frame_map(frame: FrameMeta) -> maps.Frame:
-    return maps.Frame(frame.index, float(frame.pts), frame.captured_ns, frame.width, frame.height, frame.name or UNSET)
+    return maps.Frame(
+        frame.index,
+        float(frame.pts),
+        frame.captured_ns,
+        frame.width,
+        frame.height,
+        frame.name or UNSET,
+        frame.captured_by or UNSET,
+    )
 
 
 def _camera_map(camera: Intrinsics) -> maps.Camera:
@@ -86,8 +94,10 @@ def _world(world: maps.World | UnsetType) -> WorldPose | None:
 def _frame(stream: str, frame: maps.Frame, camera: maps.Camera, world: maps.World | UnsetType) -> FrameMeta:
     intrinsics = Intrinsics(camera.fx, camera.fy, camera.cx, camera.cy, camera.estimated)
     name = "" if frame.name is UNSET else frame.name
+    captured_by = "" if frame.captured_by is UNSET else frame.captured_by
+    size, place = (frame.width, frame.height), _world(world)
     return FrameMeta(
-        stream, frame.index, frame.pts, frame.captured_ns, frame.width, frame.height, intrinsics, name, _world(world)
+        stream, frame.index, frame.pts, frame.captured_ns, *size, intrinsics, name, place, captured_by
     )
 
 
@@ -225,6 +235,8 @@ def _model(given: maps.Model) -> ModelMessage:
 def _status_map(message: StatusMessage) -> maps.Status:
     clock, tree = plain(message.clock), plain(message.status)
     head = {"v": VERSION, "published_ns": message.published_ns, "clock": clock}
+    if tree["source"] is None:
+        del tree["source"]
     return msgspec.convert({**tree, **head}, maps.Status)
 
 

@@ -70,6 +70,7 @@ class Frame(Struct, frozen=True, gc=False):
     width: Pixels
     height: Pixels
     name: str | UnsetType = UNSET
+    captured_by: str | UnsetType = UNSET
 
 
 class Hand(Struct, frozen=True, gc=False, kw_only=True):
@@ -167,6 +168,15 @@ class Choice(Struct, frozen=True, gc=False):
     fallback: bool
 
 
+class Source(Struct, frozen=True, gc=False, kw_only=True):
+    state: str
+    seconds: float
+    reason: str
+    age: float | None
+    captured_by: str
+    counts: Annotated[dict[str, Count], _MOST]
+
+
 class Status(Struct, frozen=True, gc=False, kw_only=True):
     v: int
     stream: str
@@ -182,6 +192,7 @@ class Status(Struct, frozen=True, gc=False, kw_only=True):
     stages: Annotated[list[Stage], _MOST]
     choices: Annotated[list[Choice], _MOST]
     errors: Annotated[dict[str, Count], _MOST]
+    source: Source | UnsetType = UNSET
 
 
 class Image(Struct, frozen=True, gc=False, kw_only=True):

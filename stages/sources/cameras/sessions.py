@@ -3,7 +3,8 @@
 import logging
 import re
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from functools import partial
 from typing import Final
 
 import av
@@ -13,8 +14,8 @@ from hamba_core.errors import SourceError
 from stages.packets import Choice
 from stages.sources.cameras import finding
 from stages.sources.cameras.modes import USUAL_RATE, USUAL_SIZE, Camera, mode_for
-from stages.sources.decoding import PixelConverter, open_container, open_decoder, reason_of
-from stages.sources.live import Picture, Session
+from stages.sources.decoding import PixelConverter, open_container, open_decoder, reason_of, stamp_of
+from stages.sources.live import Decoded, Packet, Picture, PictureSession, Session
 from stages.sources.settings import CameraSettings, SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -48,20 +49,29 @@ class FFmpegSession(Session):
             raise
         self._pixels = PixelConverter(settings.decoding.max_side)
         self.rate = self._decoder.rate
+        self.intra = self._decoder.intra
         self._camera = camera
         self._stamped: bool | None = None
 
-    def pictures(self) -> Generator[Picture]:
-        """Yield pictures as they are taken."""
+    def packets(self) -> Generator[Packet]:
+        """Yield packets as they come, each with the driver's time if that is of this machine's clock."""
         try:
-            for frame in self._decoder.frames():
-                image = self._pixels.picture(frame, self._decoder.pixel_aspect)
-                now_ns = time.monotonic_ns()
-                taken_ns = capture_time(frame.time, now_ns)
-                self._stamped = taken_ns != now_ns
-                yield Picture(image, frame.time, taken_ns)
+            for packet in self._decoder.packets():
+                now_ns, stamp = time.monotonic_ns(), stamp_of(packet)
+                taken_ns = capture_time(stamp, now_ns)
+                self._stamped = taken_ns is not None
+                yield Packet(
+                    packet, now_ns, stamp, taken_ns=taken_ns, key=packet.is_keyframe or self.intra, size=packet.size
+                )
         except (av.FFmpegError, OSError) as error:
             raise SourceError(f"{reason_of(error)}; was it unplugged?") from error
+
+    def decode(self, packet: Packet, *, hurry: bool) -> Iterator[Decoded]:
+        """Yield the pictures that come out."""
+        if packet.after_gap:
+            self._decoder.begin_anew()
+        for frame in self._decoder.decode(packet.data, hurry=hurry):
+            yield Decoded(frame.time, partial(self._pixels.picture, frame, self._decoder.pixel_aspect))
 
     def close(self) -> None:
         """Let the camera go."""
@@ -108,7 +118,7 @@ def _attempts(camera: Camera, wishes: CameraSettings, format: str) -> list[dict[
     return [options for number, options in enumerate(attempts) if options not in attempts[:number]]
 
 
-class OpenCVSession(Session):
+class OpenCVSession(PictureSession):
     """A camera read by OpenCV. Raises SourceError if it does not open."""
 
     def __init__(self, camera: Camera, settings: SourceSettings, why: str) -> None:
@@ -176,9 +186,9 @@ def _number(camera: Camera) -> int:
     return int(digits.group(1)) if digits else camera.number
 
 
-def capture_time(stamp: float | None, now_ns: int) -> int:
-    """Return when a picture was taken: the driver's stamp if it is of the monotonic clock, else now."""
+def capture_time(stamp: float | None, now_ns: int) -> int | None:
+    """Return when a picture was taken, by the driver's stamp; None if that is not of the monotonic clock."""
     if stamp is None:
-        return now_ns
+        return None
     taken_ns = round(stamp * 1e9)
-    return taken_ns if 0 <= now_ns - taken_ns <= _OLDEST * 1e9 else now_ns
+    return taken_ns if 0 <= now_ns - taken_ns <= _OLDEST * 1e9 else None

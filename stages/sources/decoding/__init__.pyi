@@ -6,4 +6,5 @@ from .decoding import (
     reason_of as reason_of,
 )
 from .orientation import UPRIGHT as UPRIGHT, Orientation as Orientation
+from .packet_times import stamp_of as stamp_of, wall_time_of as wall_time_of
 from .pixels import PixelConverter as PixelConverter, orientation_of as orientation_of

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import IO
 
 import av
+from av.codec.context import Flags as CodecFlags
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -46,12 +47,18 @@ class VideoDecoder:
         self.container = container
         self.stream = stream
         self._live = live
+        self._undecoded = 0  # packets in a row
+        self._decoded = False
         self._demux_errors = 0 if live else _MAX_DEMUX_ERRORS
         # Read now: once the container is closed, PyAV's stream reads memory that was freed.
         self.rate = _rate(stream)
         """Nominal pictures a second; none where unknown."""
         self.duration = _duration(container, stream)
         """Seconds of video that the container's header promises; none where it does not say."""
+        self._context = stream.codec_context
+        self._hurry = False
+        self.intra: bool = stream.codec_context.codec.intra_only
+        """Whether every picture is coded by itself."""
         self.tick = float(stream.time_base or 0)
         """Seconds of a unit of its time stamps."""
         self.pixel_aspect = stream.sample_aspect_ratio
@@ -83,34 +90,49 @@ class VideoDecoder:
         Raises SourceError if the first of many packets cannot be decoded, or FFmpegError if a read fails for another
         reason than bad data.
         """
-        undecoded = 0
-        decoded = False
-        for packet in self._packets():
-            try:
-                frames = packet.decode()
-            except av.error.MemoryError:
-                raise
-            except (av.FFmpegError, UnicodeError) as error:
-                undecoded += 1
-                if decoded:
-                    self.lost += 1
-                    logger.debug("packet at %s was not decoded: %s", packet.pts, error)
-                    if self._live and undecoded >= _MAX_UNDECODED_LIVE:
-                        raise SourceError(
-                            f"expected {self.codec} video, found that none of the last {undecoded} packets could be "
-                            "decoded"
-                        ) from error
-                elif undecoded >= _MAX_UNDECODED:
+        for packet in self.packets():
+            yield from self.decode(packet)
+
+    def decode(self, packet: "av.Packet[VideoStream]", *, hurry: bool = False) -> list[av.VideoFrame]:
+        """Return the frames that come out when this packet goes in; in a hurry, not those that no other depends on.
+
+        Raises as `frames`.
+        """
+        if hurry != self._hurry:
+            self._hurry = hurry
+            self._context.skip_frame = "NONREF" if hurry else "DEFAULT"
+        try:
+            frames = self._context.decode(packet)
+        except av.error.MemoryError:
+            raise
+        except av.error.EOFError:  # it was told of the end before
+            return []
+        except (av.FFmpegError, UnicodeError) as error:
+            self._undecoded += 1
+            if self._decoded:
+                self.lost += 1
+                logger.debug("packet at %s was not decoded: %s", packet.pts, error)
+                if self._live and self._undecoded >= _MAX_UNDECODED_LIVE:
                     raise SourceError(
-                        f"expected {self.codec} video, found nothing that can be decoded in the "
-                        f"first {undecoded} packets"
+                        f"expected {self.codec} video, found that none of the last {self._undecoded} packets could be "
+                        "decoded"
                     ) from error
-                continue
-            for frame in frames:
-                decoded = True
-                undecoded = 0
-                self.concealed += frame.is_corrupt
-                yield frame
+            elif self._undecoded >= _MAX_UNDECODED:
+                raise SourceError(
+                    f"expected {self.codec} video, found nothing that can be decoded in the "
+                    f"first {self._undecoded} packets"
+                ) from error
+            return []
+        for frame in frames:
+            self._decoded = True
+            self._undecoded = 0
+            self.concealed += frame.is_corrupt
+        return frames
+
+    def begin_anew(self) -> None:
+        """Forget what was decoded: packets before the next one, with which decoding can begin, were left out."""
+        if self._context.is_open:
+            self._context.flush_buffers()
 
     def missing(self, reached: float) -> str | None:
         """Return what is missing of the video if it ended `reached` seconds after its start; None if it is whole."""
@@ -134,7 +156,7 @@ class VideoDecoder:
             fallback=True,
         )
 
-    def _packets(self) -> Iterator["av.Packet[VideoStream]"]:
+    def packets(self) -> Iterator["av.Packet[VideoStream]"]:
         """Yield packets of the stream, then the empty one that makes the decoder give what it holds back."""
         failures = 0
         while True:
@@ -197,6 +219,8 @@ def open_decoder(container: InputContainer, settings: SourceSettings, *, live: b
         raise SourceError("expected a video that FFmpeg can decode, found an unknown codec; re-encode it as H.264")
     stream.codec_context.options = {"max_pixels": str(settings.decoding.max_side**2)}
     stream.thread_type = "SLICE" if live else "AUTO"
+    if live:
+        stream.codec_context.flags |= CodecFlags.low_delay  # no picture is held back for those that may come
     stream.thread_count = settings.decoding.threads or min(8, max(1, _cores() // 2))
     decoder = VideoDecoder(container, stream, live=live)
     decoder.track = track

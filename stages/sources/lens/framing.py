@@ -34,16 +34,22 @@ class FrameMaker:
         return self._cameras.of(image.shape[1], image.shape[0], focal_35mm)
 
     def frame(
-        self, image: Image, pts: float, captured_ns: int, focal_35mm: float | None = None, name: str = ""
+        self,
+        image: Image,
+        pts: float,
+        captured_ns: int,
+        focal_35mm: float | None = None,
+        name: str = "",
+        captured_by: str = "",
     ) -> Frame:
-        """Return the next frame; `name` is that of the picture's file."""
+        """Return the next frame; `name` is that of the picture's file, `captured_by` how `captured_ns` is known."""
         height, width = image.shape[:2]
         if self._size is not None and self._size != (width, height):
             logger.info("frame %d: pictures are %dx%d from here on, not %dx%d", self.given, width, height, *self._size)
         self._size = (width, height)
         camera = self._cameras.of(width, height, focal_35mm)
         image = self._cameras.undistorted(image)
-        meta = FrameMeta(self._stream, self.given, pts, captured_ns, width, height, camera, name)
+        meta = FrameMeta(self._stream, self.given, pts, captured_ns, width, height, camera, name, captured_by=captured_by)
         self.given += 1
         return Frame(meta, image)
 

@@ -1,74 +1,33 @@
-"""Cameras and network streams have in common a reader that waits in foreign code, and opens again when it drops.
+"""Cameras and network streams have in common that what they send does not wait.
 
-FFmpeg and OpenCV wait for data in calls that nothing can end early. So one thread reads, and `frames` takes from it
-what is there: a run can be stopped at any moment. The thread ends with `close`, or when its call comes back, which
-for streams is within `source.live.read_timeout`. Nothing is dropped here: a reader that is ahead waits.
+A reader (`reader`) has a thread of its own, since FFmpeg and OpenCV wait in calls that nothing can end early. It reads
+packets as they come into a buffer (`packet_buffer`), from which `frames` takes and decodes them in the thread of the
+source. So nothing waits in sockets where nobody sees how old it gets: what waits, waits in the buffer, with the time of
+its capture (`capture_clock`), and a decoder that is behind is given the newest from which it can go on.
 """
 
-import logging
-import queue
-import random
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
-from dataclasses import dataclass
-from threading import Event, Thread
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from math import isinf
 
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import EndOfStream, Source
-from stages.packets import Choice, Frame, Image, SourceInfo
+from stages.packets import Choice, Frame, Image, SourceInfo, SourceStatus
 from stages.sources.lens.framing import FrameMaker
+from stages.sources.live.capture_clock import captured
+from stages.sources.live.packet import Epoch, Packet
+from stages.sources.live.packet_buffer import LATE, End, Item, PacketBuffer
+from stages.sources.live.reader import Reader
+from stages.sources.live.session import Session
+from stages.sources.live.source_watch import SourceWatch
 from stages.sources.settings import SourceSettings
 from stages.sources.timestamps import Timeline
 
-logger = logging.getLogger(__name__)
-
 _POLL = 0.2  # s between two "nothing yet"
-_AHEAD = 2  # pictures the reader may be ahead
-_JOIN = 0.5  # s
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 1.2  # s between attempts to come back
-_JITTER = 0.25  # of a pause, at random, so that many who lost one server do not all knock at once
 
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """What a session reads."""
-
-    image: Image
-    stamp: float | None  # s on the stream's own clock
-    captured_ns: int
-
-
-class Session(ABC):
-    """One connection to a camera or a stream, made, used and closed in the reader's thread."""
-
-    rate: float | None = None  # nominal pictures a second
-    expected: int | None = None  # pictures, where the stream has an end
-    live: bool = True
-
-    @abstractmethod
-    def pictures(self) -> Generator[Picture]:
-        """Yield pictures until the stream ends. Raises SourceError when it drops."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let the camera or the stream go."""
-
-    @abstractmethod
-    def choices(self) -> tuple[Choice, ...]:
-        """Return decoder or back-end, and what was damaged in this connection. Another thread asks for it."""
-
-
-class _Again:
-    """Put before the first picture of a connection that was made again."""
-
-
-class _End:
-    """Put after the last picture."""
-
-
-_Item = Picture | _Again | _End | BaseException
+NOT_GIVEN = "behind: decoded only"
+UNDECODED = "behind: not decoded"
 
 
 class LiveSource(Source):
@@ -82,197 +41,188 @@ class LiveSource(Source):
     ) -> None:
         self._name = name
         self.kind = kind
-        self._connect = connect
         self._settings = settings
         self._maker = FrameMaker(stream, settings, kind)
         self._timeline = Timeline()
-        self._handover: queue.Queue[_Item] = queue.Queue(_AHEAD)
-        self._stop = Event()
-        self._reader = Thread(target=self._read, name=f"reader of {name}", daemon=True)
-        self._session: Session | None = None  # the newest; here only to be described
-        self._first: Picture | None = None
-        self._start_ns = 0
-        self._newest_ns = 0
-        self._reconnections = 0
+        self._watch = SourceWatch(name)
+        self._buffer = PacketBuffer(settings.live.max_age)
+        self._reader = Reader(name, connect, settings.live, self._buffer, self._watch)
+        self._ready: list[Frame] = []  # made and not given yet
+        self._epoch: Epoch | None = None
+        self._rate: float | None = None
+        self._start_ns = self._newest_ns = 0
+        self._given_ns = self._undecoded_since_ns = 0  # of the newest picture; 0 before
+        self._left_out: Counter[str] = Counter()
+        self._captured_by = ""
 
     def open(self) -> SourceInfo:
         """Connect and wait for the first picture. Raises SourceError if none comes in time."""
         self._reader.start()
-        patience = self._settings.live.open_timeout + self._settings.live.read_timeout
-        first = self._first_item(patience)
-        if first is None:
-            raise SourceError(
-                f"{self._name}: expected a picture within {patience:g} s, found none; is it in use elsewhere, or still "
-                "starting? The limits are source.live.open_timeout and source.live.read_timeout"
-            )
-        if type(first) is SourceError and self._name not in str(first):
-            raise SourceError(f"{self._name}: expected a stream, found {first}") from first
-        if isinstance(first, BaseException):
-            raise first
-        session = self._session
-        if not isinstance(first, Picture) or session is None:
-            raise SourceError(f"{self._name}: expected pictures, found a stream that ended before its first")
-        self._first = first
-        self._timeline = Timeline(session.rate)
-        self._start_ns = self._newest_ns = first.captured_ns
-        height, width = first.image.shape[:2]
+        live = self._settings.live
+        patience = float("inf") if live.wait else live.open_timeout + live.read_timeout
+        give_up = time.monotonic() + patience
+        while not self._ready:
+            if self._reader.stopped:
+                raise EndOfStream
+            item = self._buffer.take(_POLL)
+            if isinstance(item, Item):
+                self._decode(item)
+            elif isinstance(item, End):
+                raise self._not_opened(item)
+            elif time.monotonic() > give_up:
+                raise SourceError(
+                    f"{self._name}: expected a picture within {patience:g} s, found none; is it in use elsewhere, or "
+                    "still starting? The limits are source.live.open_timeout and source.live.read_timeout"
+                )
+        session = self._reader.session
+        if session is None:
+            raise SourceError(f"{self._name}: expected a connection, found none")
+        first = self._ready[0]
         return SourceInfo(
             name=self._name,
             kind=self.kind,
             live=session.live,
-            width=width,
-            height=height,
+            width=first.meta.width,
+            height=first.meta.height,
             fps=session.rate,
             frames=session.expected,
-            camera=self._maker.camera_of(first.image),
+            camera=first.meta.camera,
         )
 
     def frames(self) -> Iterator[Frame | None]:
-        """Yield every picture that is read, and None while there is no new one.
+        """Yield pictures as they come, and None while there is no new one.
 
         Raises BrokenSourceError if it dropped and did not come back within `source.live.reconnect_timeout`.
         """
-        if self._first is None:
+        if not self._ready:
             raise SourceError(f"{self._name}: expected an open source, found it closed; call open first")
-        yield self._frame(self._first, again=False)
-        self._first = None
-        again = False
-        newest = time.monotonic()
         while True:
-            try:
-                item = self._handover.get(timeout=_POLL)
-            except queue.Empty:
-                item = None
-            if isinstance(item, Picture):
-                yield self._frame(item, again)
-                again = False
-                newest = time.monotonic()
-            elif isinstance(item, SourceError):
-                raise self._broken(str(item)) from item
-            elif isinstance(item, BaseException):
-                raise item
-            elif isinstance(item, _End):
+            while self._ready:
+                yield self._ready.pop(0)
+            item = self._buffer.take(_POLL)
+            if isinstance(item, Item):
+                self._decode(item)
+                if self._ready:
+                    continue
+            elif isinstance(item, End):
+                self._end(item)
+                yield from self._ready
                 return
-            else:
-                again |= isinstance(item, _Again)
-                if time.monotonic() - newest > self._patience():
-                    raise self._broken("it stopped giving pictures")
-                yield None
-            del item
+            elif time.monotonic_ns() - self._given_ns > self._patience() * 1e9:
+                raise self._broken("it stopped giving pictures")
+            yield None
 
     def interrupt(self) -> None:
         """Let `open` raise EndOfStream at once, whatever the reader waits for."""
-        self._stop.set()
+        self._reader.stop()
 
     def close(self) -> None:
         """Tell the reader to end. One that is stuck in a foreign call ends when the call comes back."""
-        self._stop.set()
-        self._first = None
-        if self._reader.ident is not None:
-            self._reader.join(_JOIN)
-            if self._reader.is_alive():
-                logger.debug("%s: the reader is still in a foreign call and ends with it", self._name)
+        self._ready.clear()
+        self._reader.close()
 
     def choices(self) -> tuple[Choice, ...]:
-        """Return back-end or decoder, camera, and how often it had to be opened again."""
-        session = self._session
+        """Return back-end or decoder, camera, how times are known, and how often it had to be opened again."""
+        session, again = self._reader.session, self._reader.reconnections
         if session is None:
             return ()
         chosen = [*session.choices(), self._maker.choice()]
-        if self._reconnections:
-            chosen.append(
-                Choice("connection", f"opened again {self._reconnections} times", "it had dropped", fallback=True)
-            )
+        if self._captured_by and session.live:
+            chosen.append(Choice("time of capture", self._captured_by, "the best that is known"))
+        if again:
+            times = "once" if again == 1 else f"{again} times"
+            chosen.append(Choice("connection", f"opened again {times}", "it had dropped", fallback=True))
         return tuple(chosen)
 
-    def _first_item(self, patience: float) -> _Item | None:
-        """Return what the reader hands over first; None if nothing comes. Raises EndOfStream once interrupted."""
-        give_up = time.monotonic() + patience
-        while time.monotonic() < give_up:
-            if self._stop.is_set():
-                raise EndOfStream
-            with suppress(queue.Empty):
-                return self._handover.get(timeout=_POLL)
-        return None
+    def status(self) -> SourceStatus | None:
+        """Return the state, the age and what happened so far; none for a file at an address."""
+        session = self._reader.session
+        return None if session is not None and not session.live else self._watch.status()
 
-    def _frame(self, picture: Picture, again: bool) -> Frame:
-        self._newest_ns = max(self._newest_ns, picture.captured_ns)
-        if again:
-            self._timeline.restart((self._newest_ns - self._start_ns) / 1e9)
-        return self._maker.frame(picture.image, self._timeline.place(picture.stamp), self._newest_ns)
+    def skipped(self) -> Mapping[str, int]:
+        """Return how many pictures were left out to catch up, by cause."""
+        return {**self._buffer.skipped, **self._left_out}
+
+    def _decode(self, item: Item) -> None:
+        """Make frames of the pictures that come out when a packet goes in, but for those that are too late."""
+        session, packet = item.session, item.packet
+        behind = self._buffer.behind(item)
+        late = behind > LATE
+        if packet.after_gap:
+            self._watch.event("skips", f"was {'' if isinf(behind) else 'far '}behind and skips to its newest pictures")
+        given, came = len(self._ready), False
+        try:
+            for decoded in session.decode(packet, hurry=late):
+                came = True
+                if late and time.monotonic_ns() - self._given_ns < self._settings.live.max_age * 1e9:
+                    self._left_out[NOT_GIVEN] += 1
+                else:
+                    self._give(session, packet, decoded.stamp, decoded.image())
+        except SourceError as error:
+            session.failure = session.failure or error
+        if late and not came:
+            self._left_out[UNDECODED] += 1
+        self._watch_decoding(session, came=came or len(self._ready) > given)
+
+    def _give(self, session: Session, packet: Packet, stamp: float | None, image: Image) -> None:
+        """Make a frame of a picture."""
+        taken_ns, captured_by = captured(packet, stamp)
+        if not self._given_ns:
+            self._start_ns = taken_ns
+            self._timeline = Timeline(session.rate)
+        self._newest_ns = max(self._newest_ns, taken_ns)  # what is learnt later may date a picture before the last
+        if packet.epoch is not self._epoch:
+            if self._epoch is not None:
+                self._timeline.restart((self._newest_ns - self._start_ns) / 1e9)
+            self._epoch = packet.epoch
+        pts = self._timeline.place(self._newest_ns / 1e9 if stamp is None and session.newest_only else stamp)
+        self._given_ns = time.monotonic_ns()
+        self._captured_by = captured_by if session.live else ""
+        self._watch.picture(image, self._newest_ns, captured_by, session.rate)
+        self._ready.append(self._maker.frame(image, pts, self._newest_ns, captured_by=self._captured_by))
+
+    def _watch_decoding(self, session: Session, *, came: bool) -> None:
+        """Let a session go whose packets have not become a picture for as long as one without packets is waited for."""
+        now = time.monotonic_ns()
+        if came or not self._given_ns:
+            self._undecoded_since_ns = now
+        elif now - self._undecoded_since_ns > self._settings.live.read_timeout * 1e9:
+            self._undecoded_since_ns = now
+            session.failure = SourceError(
+                f"what it sent for {self._settings.live.read_timeout:g} s could not be decoded"
+            )
+
+    def _end(self, end: End) -> None:
+        """Take leave of a stream that is over. Raises what ended it, and if some of it is missing."""
+        self._watch.ended()
+        if isinstance(end.error, SourceError):
+            raise self._broken(str(end.error)) from end.error
+        if end.error is not None:
+            raise end.error
+        missing = end.session.missing() if end.session is not None and not end.session.live else None
+        if missing is not None:
+            raise self._broken(missing)
+
+    def _not_opened(self, end: End) -> BaseException:
+        error = end.error
+        if type(error) is SourceError and self._name not in str(error):
+            named = SourceError(f"{self._name}: expected a stream, found {error}")
+            named.__cause__ = error
+            return named
+        if error is not None:
+            return error
+        if self._reader.stopped:
+            return EndOfStream()
+        return SourceError(f"{self._name}: expected pictures, found a stream that ended before its first")
 
     def _patience(self) -> float:
         """Return the seconds without a picture after which it is given up, whatever the reader is doing."""
-        comes_back = self._settings.live.reconnect_timeout if self._settings.live.reconnect else 0.0
-        return comes_back + self._settings.live.open_timeout + 2 * self._settings.live.read_timeout
+        live = self._settings.live
+        comes_back = live.reconnect_timeout if live.reconnect else 0.0
+        return float("inf") if comes_back is None else comes_back + live.open_timeout + 2 * live.read_timeout
 
     def _broken(self, what: str) -> BrokenSourceError:
         return BrokenSourceError(
             f"{self._name}: expected the stream to go on, found that {what.removeprefix(f'{self._name}: ')}; "
             f"{self._maker.given} frames, up to {self._timeline.last or 0.0:.2f} s, were read"
         )
-
-    # What follows runs in the reader's thread.
-
-    def _read(self) -> None:
-        try:
-            self._session = session = self._connect()
-            while True:
-                dropped = self._drain(session)
-                if self._stop.is_set() or (dropped is None and not session.live):
-                    break
-                if not (self._settings.live.reconnect and session.live):
-                    if dropped is not None:
-                        raise dropped
-                    break
-                session = self._connect_again(dropped)
-            self._hand_over(_End())
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that asked
-            self._hand_over(error)
-
-    def _drain(self, session: Session) -> SourceError | None:
-        """Hand over everything a session reads; return the error with which it dropped, or None at its end."""
-        try:
-            with closing(session.pictures()) as pictures:
-                for picture in pictures:
-                    if not self._hand_over(picture):
-                        break
-        except SourceError as error:
-            return error
-        finally:
-            session.close()
-        return None
-
-    def _connect_again(self, dropped: SourceError | None) -> Session:
-        reason = str(dropped or "it ended").removeprefix(f"{self._name}: ")
-        logger.warning("%s dropped: %s; opening it again", self._name, reason)
-        give_up = time.monotonic() + self._settings.live.reconnect_timeout
-        pause = _FIRST_PAUSE
-        while not self._stop.wait(pause * random.uniform(1 - _JITTER, 1 + _JITTER)):
-            try:
-                session = self._connect()
-            except SourceError as error:
-                reason = str(error).removeprefix(f"{self._name}: ")
-                if time.monotonic() > give_up:
-                    raise SourceError(
-                        f"it dropped and did not come back within {self._settings.live.reconnect_timeout:g} s "
-                        f"(source.live.reconnect_timeout): {reason}"
-                    ) from error
-                pause = min(2 * pause, _LONGEST_PAUSE)
-                continue
-            self._session = session
-            self._reconnections += 1
-            self._hand_over(_Again())
-            logger.warning("%s is back", self._name)
-            return session
-        raise SourceError("it was closed")
-
-    def _hand_over(self, item: _Item) -> bool:
-        """Hand over one item, and return False if the source was closed meanwhile."""
-        while not self._stop.is_set():
-            try:
-                self._handover.put(item, timeout=_POLL)
-            except queue.Full:
-                continue
-            return True
-        return False

@@ -12,7 +12,8 @@ import av
 from hamba_core.errors import SourceError
 from stages.packets import Choice
 from stages.sources.decoding import PixelConverter, open_container, reason_of
-from stages.sources.live.live_source import Picture, Session
+from stages.sources.live.packet import Packet
+from stages.sources.live.session import Decoded, Session
 from stages.sources.pictures.multipart import Parts, begins_multipart
 from stages.sources.pictures.still_decoding import decoded
 from stages.sources.settings import SourceSettings
@@ -30,24 +31,28 @@ class MultipartSession(Session):
         self._settings = settings
         self._pixels = PixelConverter(settings.decoding.max_side)
         self._lost = 0
+        self._undecoded = 0
         self._parts = Parts()
 
-    def pictures(self) -> Generator[Picture]:
-        """Yield pictures as they arrive."""
-        undecoded = 0
+    def packets(self) -> Generator[Packet]:
+        """Yield pictures, not decoded, as they arrive."""
         for data in self._data():
             arrived_ns = time.monotonic_ns()
             for part in self._parts.feed(data):
-                try:
-                    image = decoded(part, self._pixels, self._settings)[0]
-                except SourceError as error:
-                    self._lost += 1
-                    undecoded += 1
-                    if undecoded >= _MAX_UNDECODED:
-                        raise SourceError(f"of the last {undecoded} pictures none could be decoded: {error}") from error
-                    continue
-                undecoded = 0
-                yield Picture(image, arrived_ns / 1e9, arrived_ns)
+                yield Packet(part, arrived_ns, size=len(part))
+
+    def decode(self, packet: Packet, *, hurry: bool) -> Iterator[Decoded]:
+        """Yield the picture, unless it is damaged."""
+        try:
+            image = decoded(packet.data, self._pixels, self._settings)[0]
+        except SourceError as error:
+            self._lost += 1
+            self._undecoded += 1
+            if self._undecoded >= _MAX_UNDECODED:
+                raise SourceError(f"of the last {self._undecoded} pictures none could be decoded: {error}") from error
+            return
+        self._undecoded = 0
+        yield Decoded(None, lambda: image)
 
     def close(self) -> None:
         """Hang up."""

@@ -4,7 +4,8 @@ import errno
 import logging
 import re
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from functools import partial
 
 import av
 from av.container import InputContainer
@@ -12,9 +13,19 @@ from av.container import InputContainer
 from hamba_core.errors import SourceError
 from stages.packets import Choice
 from stages.sources.address import hint, revealed, source_name
-from stages.sources.decoding import PixelConverter, VideoDecoder, open_container, open_decoder, reason_of
-from stages.sources.live.live_source import LiveSource, Picture, Session
+from stages.sources.decoding import (
+    PixelConverter,
+    VideoDecoder,
+    open_container,
+    open_decoder,
+    reason_of,
+    stamp_of,
+    wall_time_of,
+)
+from stages.sources.live.live_source import LiveSource
 from stages.sources.live.multipart_stream import multipart_session
+from stages.sources.live.packet import Packet
+from stages.sources.live.session import Decoded, Session
 from stages.sources.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -24,11 +35,15 @@ SCHEMES = frozenset(("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "
 _UNTIMED = frozenset(("mpjpeg", "mjpeg", "h264", "hevc", "vvc", "obu", "m4v", "mpegvideo", "cavsvideo", "image2pipe"))
 """Formats without times of their own; the steps of 1/25 s that FFmpeg gives them mean nothing."""
 
+_SEGMENTS = frozenset(("hls", "dash"))
+"""Formats that come in pieces of seconds: their packets are old when they come, and to skip them would leave gaps."""
+
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _OPTIONS = {
-    # Over TCP no packet is lost; where a camera speaks only UDP, that is tried next.
-    "rtsp": {"rtsp_flags": "prefer_tcp"},
-    "rtsps": {"rtsp_flags": "prefer_tcp"},
+    # Over TCP no packet is lost; where a camera speaks only UDP, that is tried next. A packet that is lost there is
+    # waited for so many microseconds, and not half a second.
+    "rtsp": {"rtsp_flags": "prefer_tcp", "max_delay": "100000"},
+    "rtsps": {"rtsp_flags": "prefer_tcp", "max_delay": "100000"},
     # A burst that overruns the buffer costs pictures, not the connection.
     "udp": {"overrun_nonfatal": "1", "fifo_size": "50000"},
     # Ask for the rest of a file when the connection breaks.
@@ -120,30 +135,50 @@ class NetworkSession(Session):
         self._timeout = settings.live.read_timeout
         self._arrival_times = self._container.format.name in _UNTIMED
         self.live = scheme not in ("http", "https") or not _has_end(self._container)
+        self.newest_only = self.live and self._container.format.name not in _SEGMENTS
+        self.intra = decoder.intra
         self.rate = decoder.rate
         self.expected = None if self.live else decoder.frame_count
+        self._first: float | None = None  # s, the stamps of the first picture and of the newest
+        self._reached: float | None = None
 
-    def pictures(self) -> Generator[Picture]:
-        """Yield pictures as they arrive."""
+    def packets(self) -> Generator[Packet]:
+        """Yield packets as they arrive."""
         decoder = self._decoder
-        first = reached = None
         try:
-            for frame in decoder.frames():
-                captured_ns = time.monotonic_ns()
-                stamp = captured_ns / 1e9 if self._arrival_times else decoder.time_of(frame)
-                if stamp is not None:
-                    first = stamp if first is None else first
-                    reached = stamp
-                yield Picture(self._pixels.picture(frame, decoder.pixel_aspect), stamp, captured_ns)
+            for packet in decoder.packets():
+                yield Packet(
+                    packet,
+                    time.monotonic_ns(),
+                    stamp=None if self._arrival_times else stamp_of(packet),
+                    wall_ns=wall_time_of(packet),
+                    key=packet.is_keyframe or self.intra,
+                    size=packet.size,
+                )
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, av.error.ExitError):
                 raise SourceError(f"nothing came within {self._timeout:g} s") from error
-            without_ranges = _without_ranges(error, self._address) if first is None and not self.live else None
+            without_ranges = _without_ranges(error, self._address) if self._first is None and not self.live else None
             raise SourceError(without_ranges or reason_of(error)) from error
-        if not self.live and first is not None and reached is not None:
-            missing = decoder.missing(reached - first + (1 / decoder.rate if decoder.rate else 0.0))
-            if missing is not None:
-                raise SourceError(missing)
+
+    def decode(self, packet: Packet, *, hurry: bool) -> Iterator[Decoded]:
+        """Yield the pictures that come out."""
+        decoder = self._decoder
+        if packet.after_gap:
+            decoder.begin_anew()
+        for frame in decoder.decode(packet.data, hurry=hurry):
+            stamp = None if self._arrival_times else decoder.time_of(frame)
+            if stamp is not None:
+                self._first = stamp if self._first is None else self._first
+                self._reached = stamp
+            yield Decoded(stamp, partial(self._pixels.picture, frame, decoder.pixel_aspect))
+
+    def missing(self) -> str | None:
+        """Return what is missing of a file, compared to what its header promises."""
+        if self._first is None or self._reached is None:
+            return None
+        rate = self._decoder.rate
+        return self._decoder.missing(self._reached - self._first + (1 / rate if rate else 0.0))
 
     def close(self) -> None:
         """Hang up."""

@@ -54,7 +54,7 @@ class FFmpeg:
             raise self.refuse.pop(0)(self.errno, "refused")
         size = options.get("video_size", "160x120")
         rate = options.get("framerate", "25")
-        picture = f"testsrc=size={size}:rate={rate}:duration={self.frames / float(rate)}"
+        picture = f"testsrc=size={size}:rate={rate}:duration={self.frames / float(rate)},realtime"
         return av.open(picture, format="lavfi")
 
 
@@ -257,7 +257,7 @@ def test_the_drivers_stamp_is_believed_where_it_is_of_the_same_clock() -> None:
     taken_ns = now - 30_000_000
     assert sessions.capture_time(taken_ns / 1e9, now) == pytest.approx(taken_ns, abs=1000)
     for stamp in (None, now / 1e9 + 1, now / 1e9 - 60, 1.7e9 + now / 1e9):
-        assert sessions.capture_time(stamp, now) == now
+        assert sessions.capture_time(stamp, now) is None
 
 
 @pytest.mark.parametrize("clock", ["monotonic", "other"])
