@@ -96,9 +96,7 @@ def _frame(stream: str, frame: maps.Frame, camera: maps.Camera, world: maps.Worl
     name = "" if frame.name is UNSET else frame.name
     captured_by = "" if frame.captured_by is UNSET else frame.captured_by
     size, place = (frame.width, frame.height), _world(world)
-    return FrameMeta(
-        stream, frame.index, frame.pts, frame.captured_ns, *size, intrinsics, name, place, captured_by
-    )
+    return FrameMeta(stream, frame.index, frame.pts, frame.captured_ns, *size, intrinsics, name, place, captured_by)
 
 
 def _event_map(event: HandEvent) -> maps.Event:

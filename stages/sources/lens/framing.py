@@ -49,7 +49,9 @@ class FrameMaker:
         self._size = (width, height)
         camera = self._cameras.of(width, height, focal_35mm)
         image = self._cameras.undistorted(image)
-        meta = FrameMeta(self._stream, self.given, pts, captured_ns, width, height, camera, name, captured_by=captured_by)
+        meta = FrameMeta(
+            self._stream, self.given, pts, captured_ns, width, height, camera, name, captured_by=captured_by
+        )
         self.given += 1
         return Frame(meta, image)
 

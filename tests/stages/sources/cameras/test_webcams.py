@@ -273,14 +273,14 @@ def test_the_report_says_whose_time_stamps_they_are(
 
         def stamped(*given: Any, **named: Any) -> Any:
             decoder = usual(*given, **named)
-            inner = decoder.frames
+            inner = decoder.packets
 
-            def frames() -> Any:
-                for frame in inner():
-                    frame.pts = (frame.pts or 0) + round(taken_at * 30)  # its ticks
-                    yield frame
+            def packets() -> Any:
+                for packet in inner():
+                    packet.pts = (packet.pts or 0) + round(taken_at / packet.time_base)
+                    yield packet
 
-            monkeypatch.setattr(decoder, "frames", frames)
+            monkeypatch.setattr(decoder, "packets", packets)
             return decoder
 
         monkeypatch.setattr(sessions, "open_decoder", stamped)
