@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from math import nan
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,8 @@ class Player:
     """Plays a recording into a sink, usually a `Publisher`.
 
     `rate` 2 is twice as fast. Frames keep their index and time in the source, counted on where a loop starts again;
-    they count as captured when they are played. `now_ns` and `sleep` are the clock. `pause`, `jump` and `stop` may be
-    called from another thread.
+    they count as captured when they are played. `now_ns` and `sleep` are the clock. `pause`, `seek`, `jump` and `stop`
+    may be called, and the properties read, from another thread.
     """
 
     def __init__(
@@ -49,14 +50,38 @@ class Player:
         self._target: float | None = None  # s of the recording, to be gone to
         self._place = 0.0  # s of the recording, of what was played last
 
+    @cached_property
+    def duration(self) -> float:
+        """The time from the recording's first frame to its last, s."""
+        span = self._span
+        return (span[1] - span[0]) / 1e9 if span else 0.0
+
+    @cached_property
+    def _span(self) -> tuple[int, int] | None:
+        return self._recording.span()
+
+    @property
+    def place(self) -> float:
+        """Where in the recording it is, s."""
+        return self._place if (goal := self._target) is None else goal
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is paused."""
+        return self._paused
+
     def pause(self) -> bool:
         """Pause, or go on; return whether it is paused now."""
         self._paused = not self._paused
         return self._paused
 
+    def seek(self, place: float) -> None:
+        """Go on from this place, s; where it is paused, show the frame there and stay."""
+        self._target = min(max(0.0, place), self.duration)
+
     def jump(self, seconds: float) -> None:
         """Go on from so many seconds later, or earlier if they are below 0."""
-        self._target = max(0.0, self._place + seconds)
+        self.seek(self.place + seconds)
 
     def stop(self) -> None:
         """Make `run` end."""
@@ -85,52 +110,54 @@ class Player:
             self._sink.close()
 
     def _play(self) -> bool:
-        """Play one round, from the beginning or from where a jump leads; return whether it reached the end."""
-        self._place = 0.0
-        for due, place, result in self._timed():
-            if (goal := self._goal()) is not None:
-                if goal < self._place <= place:
-                    return False  # what lies behind is read anew
-                if self._place <= place < goal:
-                    continue
-                # It is here, or lies beyond the end, where a round begins anew.
-                self._target, self._shift = None, self._now_ns() - due
-            self._wait_until(due)
+        """Play from the beginning or from where somebody goes, until somebody goes elsewhere; return whether it ended.
+
+        What lies between is not read.
+        """
+        goal, self._target = self._goal(), None
+        arriving = goal is not None
+        for due, place, result in self._timed(goal or 0.0):
+            if arriving:
+                self._shift = self._now_ns() - due
+            else:
+                self._wait_until(due)
             if self._stopped:
                 return True
             if self._goal() is not None:
-                continue
+                return False
+            arriving = False
             self._place = place
             now = self._now_ns()
             self._sink.write(replace(result, frame=replace(result.frame, captured_ns=now)))
             self._frames, self._hands = self._frames + 1, len(result.hands)
-        self._target = None
-        return True
+        return self._goal() is None
 
     def _goal(self) -> float | None:
-        """Return where a jump leads, s of the recording; None if nobody jumped."""
+        """Return where somebody wants to go, s of the recording; None if nobody does."""
         return self._target
 
-    def _timed(self) -> Iterator[tuple[int, float, FrameResult]]:
-        """Yield when a result is due, ns, where it is in the recording, s, and the result."""
+    def _timed(self, begin: float) -> Iterator[tuple[int, float, FrameResult]]:
+        """Yield when a result is due, ns, where it is in the recording, s, and the result; from a place, s, on."""
         start, index, pts = self._begin, 0, 0.0  # of this round
+        span = self._span
+        if span is None:
+            return
+        first, last = span
         while True:
-            first = last = None
-            gap, end = 0, None
-            for log_time, message in self._recording.messages(["hands"]):
+            before, gap, end = None, 0, None
+            for log_time, message in self._recording.messages(["hands"], since=first + round(begin * 1e9)):
                 if not isinstance(message, HandsMessage):
                     continue
-                first = log_time if first is None else first
-                gap, last = (0 if last is None else log_time - last), log_time
+                gap, before = (gap if before is None else log_time - before), log_time
                 end = message.result.frame
                 frame = replace(end, index=end.index + index, pts=end.pts + pts)
                 due, place = start + round((log_time - first) / self._rate), (log_time - first) / 1e9
                 yield due, place, replace(message.result, frame=frame)
-            if not self._loop or first is None or last is None or end is None:
+            if not self._loop or end is None:
                 return
             # The next round begins as long after the last frame as that came after the one before.
             start += round((last - first + gap) / self._rate)
-            index, pts = index + end.index + 1, pts + end.pts + gap / 1e9
+            index, pts, begin = index + end.index + 1, pts + end.pts + gap / 1e9, 0.0
 
     def _wait_until(self, due: int) -> None:
         while True:

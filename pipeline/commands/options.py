@@ -19,6 +19,12 @@ Shown = Annotated[
         metavar="ADDRESS|RECORDING",
     ),
 ]
+Mirror = Annotated[
+    bool,
+    typer.Option(
+        "--mirror", help="Show hands and picture as in a mirror, for a person who looks at themselves. Data stay as is."
+    ),
+]
 ServerKey = Annotated[
     Path | None, typer.Option(help="The publisher's public key file (*.key), where it asks for CURVE.")
 ]

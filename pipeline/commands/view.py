@@ -2,13 +2,17 @@
 
 from contextlib import suppress
 
-from pipeline.commands.options import ClientKey, ServerKey, Shown, Take
+from pipeline.commands.options import ClientKey, Mirror, ServerKey, Shown, Take
 from pipeline.commands.watching import played
 from stages.common.address import DEFAULT_ADDRESS
 
 
 def view(
-    address: Shown = DEFAULT_ADDRESS, take: Take = None, server_key: ServerKey = None, client_key: ClientKey = None
+    address: Shown = DEFAULT_ADDRESS,
+    take: Take = None,
+    mirror: Mirror = False,
+    server_key: ServerKey = None,
+    client_key: ClientKey = None,
 ) -> None:
     """Show published hands, or a recording, in a window, through the camera or from anywhere. H shows the keys."""
     from viewers.client import HandClient
@@ -21,7 +25,7 @@ def view(
         HandClient(followed, images=True, server_key=server_key, client_key=client_key) as client,
         TerminalLine() as line,
     ):
-        window = HandWindow(client, say=line.say, player=player)
+        window = HandWindow(client, say=line.say, player=player, mirror=mirror)
         try:
             while window.step():
                 if line.due:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import ClientKey, ServerKey, Shown, Take
+from pipeline.commands.options import ClientKey, Mirror, ServerKey, Shown, Take
 from pipeline.commands.watching import played
 from stages.common.address import DEFAULT_ADDRESS
 
@@ -13,6 +13,7 @@ from stages.common.address import DEFAULT_ADDRESS
 def web(
     address: Shown = DEFAULT_ADDRESS,
     take: Take = None,
+    mirror: Mirror = False,
     host: Annotated[
         str, typer.Option(help="Address to serve the page on; 0.0.0.0 lets every machine in the network see it.")
     ] = "127.0.0.1",
@@ -52,6 +53,7 @@ def web(
             allow_origins=allow_origin or (),
             token=new_token() if token else None,
             player=player,
+            mirror=mirror,
         )
         try:
             line.say(f"open {page.address} in a browser; Ctrl-C ends")

@@ -7,6 +7,7 @@ stays flat however long the recording is.
 import logging
 import struct
 import zlib
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -58,20 +59,21 @@ class Recording:
         run = self.run
         return RunInfo(run.stream, run.source, self.topology, run.estimator, run.clock, run.versions, run.settings)
 
-    def messages(self, kinds: Collection[wire.Kind] = wire.KINDS) -> Iterator[Recorded]:
+    def messages(self, kinds: Collection[wire.Kind] = wire.KINDS, since: int = 0) -> Iterator[Recorded]:
         """Yield messages of these kinds, in the order written, those that are whole. Raises WireError.
 
         Those of another take, which another program has put into the same file, are left out: a take is known by its
-        stream and by when it began.
+        stream and by when it began. So are those before `since`, nanoseconds of Unix time, which are hardly read.
         """
         wanted = {f"{kind}/{self.run.stream}" for kind in kinds}
-        topics: dict[int, str] = {}
+        indexed = _indexed_channels(self.path) if since else {}
+        topics = {number: topic for number, topic in indexed.items() if topic in wanted}
         others = 0
-        for record in _records(self.path):
+        for record in _records(self.path, since=since if len(topics) == len(wanted) else 0):
             match record:
                 case Channel() if record.topic in wanted:
                     topics[record.id] = record.topic
-                case Message() if record.channel_id in topics:
+                case Message() if record.channel_id in topics and record.log_time >= since:
                     message = wire.decode_map(topics[record.channel_id], record.data)
                     if message.clock == self.run.clock:
                         yield Recorded(record.log_time, message)
@@ -86,24 +88,33 @@ class Recording:
             if isinstance(message, wire.HandsMessage):
                 yield message.result
 
+    def span(self) -> tuple[int, int] | None:
+        """Return when its first and its last hands were recorded, nanoseconds of Unix time; None if there are none."""
+        first = next(self.messages(["hands"]), None)
+        if first is None:
+            return None
+        last = self._last_by_index("hands") or deque(self.messages(["hands"]), maxlen=1)[0]
+        return first.log_time, last.log_time
+
     def last_status(self) -> Status | None:
         """Return the run's report if the run ended in order (its `state` is not "running"), else the last status."""
         status = None
-        for message in self._status_by_index() or (recorded.message for recorded in self.messages(["status"])):
+        last = self._last_by_index("status")
+        for _, message in [last] if last else self.messages(["status"]):
             if isinstance(message, wire.StatusMessage):
                 status = message.status
         return status
 
-    def _status_by_index(self) -> list[wire.Message]:
-        """Return the last status by means of the index; nothing where that is missing."""
-        topic = f"status/{self.run.stream}"
+    def _last_by_index(self, kind: wire.Kind) -> Recorded | None:
+        """Return the last message of this kind by means of the index; None where that is missing."""
+        topic = f"{kind}/{self.run.stream}"
         try:
             with self.path.open("rb") as file:
                 found = _last_by_index(file, topic)
         except (*_DAMAGE, OSError):  # the index may lead anywhere, before the file too
-            return []
+            return None
         message = wire.decode_map(topic, found.data) if found else None
-        return [message] if message and message.clock == self.run.clock else []
+        return Recorded(found.log_time, message) if found and message and message.clock == self.run.clock else None
 
 
 def read_recording(path: Path, take: int | None = None) -> Recording:
@@ -168,23 +179,36 @@ def _attachments(path: Path) -> Iterator[Attachment]:
     return (record for record in _records(path, (Opcode.ATTACHMENT,)) if isinstance(record, Attachment))
 
 
-def _records(path: Path, wanted: Collection[Opcode] = _CONTENT) -> Iterator[McapRecord]:
-    """Yield what is in records of these kinds, in order, as far as they are whole. Raises SourceError."""
+def _indexed_channels(path: Path) -> dict[int, str]:
+    """Return the topics of the channels that the index at the end of the file knows, by number; none without one."""
+    try:
+        with path.open("rb") as file:
+            summary = make_reader(file).get_summary()
+    except (*_DAMAGE, OSError):
+        return {}
+    return {number: channel.topic for number, channel in summary.channels.items()} if summary else {}
+
+
+def _records(path: Path, wanted: Collection[Opcode] = _CONTENT, since: int = 0) -> Iterator[McapRecord]:
+    """Yield what is in records of these kinds, in order, as far as they are whole. Raises SourceError.
+
+    Chunks that end before `since`, nanoseconds of Unix time, are passed over.
+    """
     try:
         with path.open("rb") as file:
             if (magic := file.read(len(MAGIC))) != MAGIC:
                 raise SourceError(f"{path}: expected an MCAP recording, found a file that starts {magic!r}")
-            yield from chain.from_iterable(_whole_records(file, path.stat().st_size, wanted))
+            yield from chain.from_iterable(_whole_records(file, path.stat().st_size, wanted, since))
     except OSError as error:
         raise SourceError(f"{path}: expected a readable recording, found: {error.strerror or error}") from error
 
 
-def _whole_records(file: BinaryIO, size: int, wanted: Collection[Opcode]) -> Iterator[list[McapRecord]]:
+def _whole_records(file: BinaryIO, size: int, wanted: Collection[Opcode], since: int) -> Iterator[list[McapRecord]]:
     while len(header := file.read(9)) == 9:
         opcode, length = struct.unpack("<BQ", header)
         if opcode in (Opcode.DATA_END, Opcode.FOOTER) or length > size - file.tell():
             return
-        if opcode not in wanted:
+        if opcode not in wanted or (since and opcode == Opcode.CHUNK and _ends_before(file, length, since)):
             file.seek(length, 1)
             continue
         content = file.read(length)
@@ -192,6 +216,15 @@ def _whole_records(file: BinaryIO, size: int, wanted: Collection[Opcode]) -> Ite
             yield _read(opcode, content)
         except _DAMAGE as error:
             logger.warning("%s: %d bytes are damaged and are left out: %s", file.name, length, error)
+
+
+def _ends_before(file: BinaryIO, length: int, moment: int) -> bool:
+    """Return whether the chunk here says that its last message is from before this moment, ns; stay at its start."""
+    if length < 16:
+        return False
+    first, last = struct.unpack("<QQ", file.read(16))
+    file.seek(-16, 1)
+    return bool(first <= last < moment)
 
 
 def _read(opcode: int, content: bytes) -> list[McapRecord]:

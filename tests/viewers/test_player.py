@@ -115,6 +115,33 @@ def test_a_jump_back_plays_what_was_played_again_and_stop_ends_it(recording: Rec
     assert [result.frame.index for _, result in heard.results] == [0, 1, 2, 3, 4, 2, 3, 4, 5, 6, 7, 8]
 
 
+def test_while_paused_each_place_that_is_sought_is_shown_and_stays(recording: Recording) -> None:
+    clock = Clock()
+    heard = Heard(clock)
+    player = Player(recording, heard, now_ns=clock.now_ns, sleep=clock.sleep, loop=True)
+    assert player.duration == pytest.approx(3.9)
+    places = iter([0.5, 0.2, 3.9, 1e9, -3.0])
+    shown: list[list[int]] = []
+    slept = clock.sleep
+
+    def sleep(seconds: float) -> None:
+        slept(seconds)
+        if not player.paused:
+            player.pause()
+        elif (clock.ns - heard.begin) % 500_000_000 < 100_000_000:  # every half second
+            shown.append([result.frame.index for _, result in heard.results])
+            heard.results.clear()
+            place = next(places, None)
+            if place is None:
+                player.stop()
+            else:
+                player.seek(place)
+
+    player._sleep = sleep
+    assert player.run().state == "stopped"
+    assert shown == [[0], [5], [2], [9], [9], [0]]
+
+
 TIMES = [*(0.1 * index for index in range(FRAMES - 1)), 0.1 * (FRAMES - 1) + 3]
 
 

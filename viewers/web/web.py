@@ -15,24 +15,21 @@ from typing import Any
 import numpy as np
 
 from hamba_core.errors import DependencyError, OutputError
-from hamba_core.hand import close_holes
-from stages.common.palette import Colour, HandColours
-from stages.packets import FrameMeta, FrameResult, Hand, HandTopology
+from stages.common.palette import HandColours
+from stages.packets import FrameMeta, FrameResult, HandTopology
 from stages.wire import ImageMessage
 from viewers.client import HandClient
 from viewers.player import Player
+from viewers.reflection import reflected_frame, reflected_picture, reflected_result, reflected_topology
 from viewers.scene import (
-    BONE_FACES,
     CAMERA_COLOR,
     FREE_VIEW_EYE,
     FRUSTUM_DEPTH,
     GRID_COLOR,
-    JOINT_COLOR_ROWS,
     LOOKS,
     MIDDLE,
     PICTURE_DEPTH,
     Look,
-    bone_tubes,
     camera_frustum,
     ground_grid,
     other_camera,
@@ -40,6 +37,8 @@ from viewers.scene import (
 )
 from viewers.watch import Following, Watch
 from viewers.web.guard import Guard, guarding
+from viewers.web.seeking import SeekBar
+from viewers.web.shapes import HandShapes
 
 try:
     import viser
@@ -55,7 +54,8 @@ _NUMBERS_EVERY = 0.25  # seconds
 class HandPage:
     """Serves a page that follows a `HandClient`. Call `step` in a loop; `close` at the end.
 
-    `player` is what plays the recording that is shown, if it is one. `allow_origins` and `token` are explained at
+    `player` is what plays the recording that is shown, if it is one. `mirror` shows all as in a mirror, until a visitor
+    wants it otherwise. `allow_origins` and `token` are explained at
     `viewers.web.guard.Guard`. Raises OutputError if the port is taken, ConfigurationError for an invalid origin.
     """
 
@@ -68,16 +68,20 @@ class HandPage:
         allow_origins: Sequence[str] = (),
         token: str | None = None,
         player: Player | None = None,
+        mirror: bool = False,
     ) -> None:
         self.client = client
+        self._mirror = mirror
         self._player = player
         self.watch = Watch(client)
         self._following = Following(client)
-        self._hands: dict[int, _HandShapes] = {}
+        self._hands: dict[int, HandShapes] = {}
         self._colors = HandColours()
+        self._given_model: HandTopology | None = None
         self._model: HandTopology | None = None
         self._frame: FrameMeta | None = None
-        self._result: FrameResult | None = None
+        self._result: FrameResult | None = None  # as it came
+        self._shown_picture: ImageMessage | None = None
         self._look: Look = "mesh"
         self._picture: Any = None
         self._next_show = self._next_numbers = 0.0
@@ -110,17 +114,9 @@ class HandPage:
         # Two lines high, so that the hands have the page to themselves; a narrow one too.
         self._numbers = server.gui.add_html("")
         view = server.gui.add_button_group("view", ("camera", "free"))
-        if (player := self._player) is not None:
-            play = server.gui.add_button_group("recording", ("play / pause", "5 s back", "5 s on"))
-
-            @play.on_click
-            def _(event: Any) -> None:
-                if event.target.value == "play / pause":
-                    player.pause()
-                else:
-                    player.jump(5.0 if event.target.value == "5 s on" else -5.0)
-
+        self._seek_bar = SeekBar(server, self._player) if self._player is not None else None
         with server.gui.add_folder("more", expand_by_default=False):
+            self._mirror_choice = server.gui.add_checkbox("as in a mirror", initial_value=self._mirror)
             self._look_choice = server.gui.add_dropdown("hands", LOOKS, initial_value="mesh")
             self._publisher = server.gui.add_html("")
 
@@ -151,10 +147,8 @@ class HandPage:
             time.sleep(early)
         message, picture = self._following.next(timeout=0.05)
         with self._server.atomic():
-            if self._look_choice.value != self._look:
-                self._look = self._look_choice.value
-                if self._result is not None and self._hands:
-                    self._show(self._result)
+            if (self._look_choice.value, self._mirror_choice.value) != (self._look, self._mirror):
+                self._switch()
             if message is not None:
                 self._next_show = time.monotonic() + _SHORTEST
                 self._show(message.result)
@@ -166,6 +160,18 @@ class HandPage:
         if time.monotonic() >= self._next_numbers:
             self._next_numbers = time.monotonic() + _NUMBERS_EVERY
             self._numbers.content, self._publisher.content = self._line(), self._table()
+            if self._seek_bar is not None:
+                self._seek_bar.update()
+
+    def _switch(self) -> None:
+        """Show what is there in the look that is chosen, and as in a mirror or not."""
+        self._look = self._look_choice.value
+        if self._mirror != self._mirror_choice.value:
+            self._mirror, self._given_model = self._mirror_choice.value, None  # its faces are wound anew
+        if self._result is not None and self._hands:
+            self._show(self._result)
+            if self._shown_picture is not None:
+                self._show_picture(self._shown_picture)
 
     def close(self) -> None:
         """Stop serving."""
@@ -191,10 +197,12 @@ class HandPage:
         return f"<table style='margin: 0.5em; border-spacing: 0.5em 0'>{''.join(cells)}</table>"
 
     def _show(self, result: FrameResult) -> None:
-        self._result = result
-        model = self.client.model
-        if model is not None and model.topology is not self._model:
-            self._model = model.topology
+        self._result, model = result, self.client.model
+        if self._mirror:
+            result = reflected_result(result)
+        if model is not None and model.topology is not self._given_model:
+            self._given_model = model.topology
+            self._model = reflected_topology(model.topology) if self._mirror else model.topology
             self._keep_only(())
         if other_camera(self._frame, result.frame):
             self._frame = frame = result.frame
@@ -207,7 +215,7 @@ class HandPage:
             if shapes is None or not shapes.fits(hand, color):
                 if shapes is not None:
                     shapes.remove()
-                shapes = self._hands[hand.track_id] = _HandShapes(self._server, hand, self._model, color)
+                shapes = self._hands[hand.track_id] = HandShapes(self._server, hand, self._model, color)
             shapes.update(hand, self._look)
 
     def _keep_only(self, track_ids: tuple[int, ...]) -> None:
@@ -220,9 +228,11 @@ class HandPage:
         decoded = cv2.imdecode(np.frombuffer(message.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
         if decoded is None:
             return
-        image = np.asarray(decoded, np.uint8)
+        self._shown_picture, image = message, np.asarray(decoded, np.uint8)
+        if self._mirror:
+            image = reflected_picture(image)
         if self._picture is None:
-            frame = message.frame
+            frame = reflected_frame(message.frame) if self._mirror else message.frame
             corners = picture_corners(frame.camera, frame.width, frame.height, PICTURE_DEPTH)
             width, height = (corners[2] - corners[0])[:2]
             self._picture = self._server.scene.add_image(
@@ -238,48 +248,6 @@ class HandPage:
         if self._picture is not None:
             self._picture.remove()
             self._picture = None
-
-
-class _HandShapes:
-    """What the page has of one track: mesh, bones and joints, of which the look shows some."""
-
-    def __init__(self, server: "viser.ViserServer", hand: Hand, model: HandTopology | None, color: Colour) -> None:
-        if model is None or len(hand.vertices) != model.vertices:
-            model = None
-        self._fits = (hand.side, len(hand.vertices), color)
-        name, scene = f"/hands/{hand.track_id}", server.scene
-        self._mesh = None
-        if model is not None:
-            faces = close_holes(model.faces_of(hand.side))
-            self._mesh = scene.add_mesh_simple(f"{name}/mesh", hand.vertices, faces, color=color)
-        self._bones = scene.add_mesh_simple(f"{name}/bones", bone_tubes(hand.joints), BONE_FACES, color=color)
-        self._joints = scene.add_point_cloud(
-            f"{name}/joints", hand.joints, JOINT_COLOR_ROWS,
-            point_size=0.007, point_shape="circle", precision="float32",
-        )  # fmt: skip
-
-    def fits(self, hand: Hand, color: Colour) -> bool:
-        """Return whether `update` can take this hand."""
-        return self._fits == (hand.side, len(hand.vertices), color)
-
-    def update(self, hand: Hand, look: Look) -> None:
-        """Take the hand's shape. A hand that came without vertices is a skeleton in every look."""
-        skeleton = look == "skeleton" or self._mesh is None
-        self._bones.visible = self._joints.visible = skeleton
-        if skeleton:
-            self._bones.vertices = np.asarray(bone_tubes(hand.joints), np.float32)
-            self._joints.points = hand.joints
-        if self._mesh is not None:
-            self._mesh.visible = not skeleton
-            self._mesh.wireframe = look == "wireframe"
-            if not skeleton:
-                self._mesh.vertices = hand.vertices
-
-    def remove(self) -> None:
-        """Take the hand from the page."""
-        for shape in (self._mesh, self._bones, self._joints):
-            if shape is not None:
-                shape.remove()
 
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:

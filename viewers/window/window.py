@@ -1,7 +1,7 @@
 """The live viewer is a window with the hands that a pipeline publishes, in 3D (Open3D).
 
-Two views: through the camera, over its picture where pictures are published, and from anywhere. A person at the window
-presses H for help.
+Two views: through the camera, over its picture where pictures are published, and from anywhere. Either may be shown as
+in a mirror. A person at the window presses H for help.
 """
 
 import time
@@ -19,6 +19,7 @@ from stages.packets import FrameMeta, FrameResult, Hand, HandTopology
 from stages.wire import ImageMessage
 from viewers.client import HandClient
 from viewers.player import Player
+from viewers.reflection import reflected_frame, reflected_picture, reflected_result, reflected_topology
 from viewers.scene import (
     BACKGROUND,
     CAMERA_COLOR,
@@ -33,16 +34,12 @@ from viewers.scene import (
     other_camera,
 )
 from viewers.watch import Following, Watch
-from viewers.window.panel import TextPanel
+from viewers.window.playing import Playing
 from viewers.window.screen import screen
 from viewers.window.shapes import HandShapes, HungPicture, lines, points
+from viewers.window.words import HELP, Words
 
 View = Literal["camera", "free"]
-
-HELP = """keys    H this help      V through the camera / from anywhere    M mesh / wireframe / skeleton
-        S screenshot     R reset the view                        Q or Esc quit
-        of a recording: space pause    left, right 5 s back, on
-mouse   drag to turn, Shift-drag or wheel button to move, wheel to zoom"""
 
 _SHORTEST = 1 / 75
 """Seconds between two frames: faster, no screen shows them."""
@@ -53,9 +50,7 @@ _SHORTEST_IF_SLOW = 1 / 40
 _SLOW = 1 / 100
 """Drawing that takes more seconds than this is slow."""
 
-_ESCAPE, _RIGHT, _LEFT = 256, 262, 263
-_JUMP = 5.0  # s
-_WORDS_EVERY = 0.25  # s
+_ESCAPE = 256
 
 
 class HandWindow:
@@ -63,7 +58,8 @@ class HandWindow:
 
     `say` is called with what the person asked to be told (help, a screenshot's path); screenshots go to that folder.
     `words` says whether numbers stand in the corner, and the keys once H was pressed. `player` is what plays the
-    recording that is shown, if it is one: keys pause it and go back and on.
+    recording that is shown, if it is one: keys pause it and go back and on, and a bar is dragged. `mirror` shows all as
+    in a mirror.
     Raises DeviceError if no window can be opened.
     """
 
@@ -77,6 +73,7 @@ class HandWindow:
         say: Callable[[str], None] = lambda text: None,
         player: Player | None = None,
         words: bool = True,
+        mirror: bool = False,
     ) -> None:
         self.client = client
         self.watch = Watch(client)
@@ -85,11 +82,15 @@ class HandWindow:
         self.look: Look = "mesh"
         self._say = say
         self._screenshots = screenshots
-        self._player = player
+        self._playing = Playing(player, say) if player is not None else None
+        self.mirror = mirror
         self._size = (width, height)
         self._hands: dict[int, tuple[HandShapes, tuple[Any, ...]]] = {}  # by track: its shapes, and those in the scene
         self._colors = HandColours()
-        self._result: FrameResult | None = None
+        self._given: FrameResult | None = None  # as it came
+        self._given_picture: ImageMessage | None = None
+        self._result: FrameResult | None = None  # as it is shown
+        self._given_model: HandTopology | None = None
         self._model: HandTopology | None = None
         self._frame: FrameMeta | None = None
         self._frustum: Any = None
@@ -97,10 +98,7 @@ class HandWindow:
         self._running = True
         self._next_show = 0.0
         self._drawing = 0.0  # s a frame, smoothed
-        self._panel = TextPanel()
-        self._shows_words, self._helping = words, False
-        self._words: list[str] = []
-        self._next_words = 0.0
+        self._words, self._shows_words = Words(), words
         o3d.utility.set_verbosity_level(o3d.utility.VerbosityLevel.Error)
         self._visualizer = o3d.visualization.VisualizerWithKeyCallback()
         with screen() as found:
@@ -122,7 +120,10 @@ class HandWindow:
         self._visualizer.add_geometry(region)
         self._remove(region)
         if words:
-            self._add(self._panel.mesh)
+            self._add(self._words.panel.mesh)
+        if self._playing is not None:
+            self._add(self._playing.bar.mesh)
+            self._playing.listen(self._visualizer)
         for key, action in self._actions().items():
             self._visualizer.register_key_callback(key, _key(action))
         self.reset_view()
@@ -134,41 +135,24 @@ class HandWindow:
             ord("M"): self.switch_look,
             ord("R"): self.reset_view,
             ord("S"): self._take_screenshot,
+            ord("F"): self.switch_mirror,
             ord("Q"): self.stop,
             _ESCAPE: self.stop,
-            **self._player_actions(),
-        }
-
-    def _player_actions(self) -> dict[int, Callable[[], None]]:
-        """Return the actions of the keys for a recording that is played."""
-        if (player := self._player) is None:
-            return {}
-        return {
-            ord(" "): lambda: self._say("paused" if player.pause() else "playing"),
-            _LEFT: lambda: player.jump(-_JUMP),
-            _RIGHT: lambda: player.jump(_JUMP),
+            **(self._playing.actions() if self._playing is not None else {}),
         }
 
     def _help(self) -> None:
         """Show the keys, also in the window, or hide them again."""
-        self._helping, self._next_words = not self._helping, 0.0
-        if self._helping:
+        if self._words.switch_help():
             self._say(HELP)
 
     def _show_words(self) -> None:
-        """Show numbers and, if asked for, help in the corner of the window."""
-        if time.monotonic() >= self._next_words:
-            self._next_words = time.monotonic() + _WORDS_EVERY
-            numbers = self.watch.numbers()
-            hands = self._result.hands if self._result is not None and numbers.hands else ()
-            sides = ", ".join(f"{hand.side} {hand.track_id}" for hand in hands)
-            latency = "" if numbers.latency is None else f"  {numbers.latency:.0f} ms"
-            running = f"{numbers.rate:.0f} frames/s{latency}  {sides or 'no hands'}  H: help"
-            self._words = [running if numbers.state == "running" else numbers.words]
-            self._words += [line.strip() for line in HELP.splitlines()] if self._helping else []
-        parameters = self._visualizer.get_view_control().convert_to_pinhole_camera_parameters()
-        if self._panel.update(self._words, parameters):
-            self._visualizer.update_geometry(self._panel.mesh)
+        hands = self._result.hands if self._result is not None else ()
+        if self._words.update(self.watch, hands, self._eye()):
+            self._visualizer.update_geometry(self._words.panel.mesh)
+
+    def _eye(self) -> Any:
+        return self._visualizer.get_view_control().convert_to_pinhole_camera_parameters()
 
     def step(self) -> bool:
         """Show what is newest and let the window work; return False once it is closed. Waits at most 10 ms for news."""
@@ -185,6 +169,8 @@ class HandWindow:
             self._keep_only(())
         if self._shows_words:
             self._show_words()
+        if self._playing is not None and self._playing.update(self._eye()):
+            self._visualizer.update_geometry(self._playing.bar.mesh)
         before = time.monotonic()
         # Drawing is in poll_events, and only where something has changed.
         if not self._visualizer.poll_events():
@@ -216,6 +202,18 @@ class HandWindow:
             self._show_hands(self._result.hands)
         self._visualizer.update_renderer()
 
+    def switch_mirror(self) -> None:
+        """Switch between the scene as it is and as in a mirror."""
+        self.mirror = not self.mirror
+        self._given_model = None  # its faces are wound anew
+        if self._given is not None:
+            self._show(self._given)
+            if not self.client.alive:
+                self._keep_only(())
+        if self._given_picture is not None:
+            self._show_picture(self._given_picture)
+        self._visualizer.update_renderer()
+
     def reset_view(self) -> None:
         """Look through the camera, or from above its right shoulder."""
         control = self._visualizer.get_view_control()
@@ -243,7 +241,7 @@ class HandWindow:
 
     def _follow_size(self) -> None:
         """Fit the view through the camera to the window, whatever size the person gives it."""
-        seen = self._visualizer.get_view_control().convert_to_pinhole_camera_parameters().intrinsic
+        seen = self._eye().intrinsic
         if (seen.width, seen.height) != self._size:
             self._size = (seen.width, seen.height)
             if self.view == "camera":
@@ -268,10 +266,11 @@ class HandWindow:
         )
 
     def _show(self, result: FrameResult) -> None:
-        self._result = result
-        model = self.client.model
-        if model is not None and model.topology is not self._model:
-            self._model = model.topology
+        self._given, self._result = result, reflected_result(result) if self.mirror else result
+        result, model = self._result, self.client.model
+        if model is not None and model.topology is not self._given_model:
+            self._given_model = model.topology
+            self._model = reflected_topology(model.topology) if self.mirror else model.topology
             self._keep_only(())
         if other_camera(self._frame, result.frame):
             self._frame = result.frame
@@ -324,8 +323,10 @@ class HandWindow:
         decoded = cv2.imdecode(np.frombuffer(message.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
         if decoded is None:
             return
-        picture = self._picture or HungPicture(message.frame)
-        picture.show(np.asarray(decoded, np.uint8))
+        self._given_picture, image = message, np.asarray(decoded, np.uint8)
+        frame = reflected_frame(message.frame) if self.mirror else message.frame
+        picture = self._picture or HungPicture(frame)
+        picture.show(reflected_picture(image) if self.mirror else image)
         if self._picture is None:
             self._picture = picture
             self._add(picture.mesh)

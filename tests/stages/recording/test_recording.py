@@ -17,17 +17,18 @@ from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from hypothesis import HealthCheck, given, settings, strategies as st
 from mcap.reader import make_reader
-from mcap.records import Channel, Message, Schema
+from mcap.records import Channel, Chunk, Message, Schema
 
 from hamba_core.errors import OutputError, PipelineError, SourceError, WireError
 from hamba_core.view import Intrinsics
 from stages import wire
 from stages.assets.make.foxglove_schemas import SCHEMAS_FILE, make_schemas
 from stages.packets import Choice, FrameResult, Hand, Percentiles, RunInfo, Status
-from stages.recording import Recorder, RecordingSettings, mcap_file
+from stages.recording import Recorder, RecordingSettings, mcap_file, reader
 from stages.recording.format import REPORT, RUN
 from stages.recording.mcap_file import McapFile
 from stages.recording.reader import read_recording
+from stages.wire import HandsMessage
 
 START = 1_700_000_000_000_000_000  # the tests' runs start then
 
@@ -432,3 +433,29 @@ def test_recordings_survive_kills_at_fifty_random_moments(whole: Path, tmp_path:
     ends = [kill_a_writer(whole, tmp_path / f"{i}.mcap", seconds) for i, seconds in enumerate(moments)]
     assert all(found >= due for due, found, _ in ends)
     assert sum(complete for _, _, complete in ends) >= 45, "most are complete, with their index"
+
+
+def test_what_lies_before_a_place_is_hardly_read(
+    tmp_path: Path, make_run: MakeRun, make_result: MakeResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcap_file, "FLUSH_SECONDS", 0.0)  # a chunk a message
+    recorder = Recorder(tmp_path / "hands.mcap")
+    recorder.open(make_run(live=True))
+    for index in range(100):
+        recorder.write(make_result(index, 1, pts=0.1 * index, captured_ns=1_000_000_000 + index * 100_000_000))
+    recorder.close()
+    recording, unpacked = read_recording(tmp_path / "hands.mcap"), list[Chunk]()
+    begin, end = recording.span() or (0, 0)
+    assert end - begin == pytest.approx(9.9e9, rel=1e-6)
+    unpack = reader._unpacked
+
+    def count(chunk: Chunk) -> Chunk:
+        unpacked.append(chunk)
+        return unpack(chunk)
+
+    monkeypatch.setattr(reader, "_unpacked", count)
+    messages = [message for _, message in recording.messages(["hands"], since=begin + 9_000_000_000)]
+    assert [message.result.frame.index for message in messages if isinstance(message, HandsMessage)] == [
+        *range(90, 100)
+    ]
+    assert len(unpacked) == 20  # of each frame its hands and its scene

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from hamba_core.view import Intrinsics
 from stages.common.palette import hand_colour
-from stages.packets import FrameResult, Hand, HandTopology
+from stages.contract import Sink
+from stages.packets import FrameResult, Hand, HandTopology, RunInfo, Status
+from stages.recording import Recorder, read_recording
 from viewers.client import HandClient
+from viewers.player import Player
 from viewers.scene import FREE_VIEW_EYE, MIDDLE, look_at
 
 if TYPE_CHECKING:
@@ -64,11 +67,13 @@ def make_scene(
 
     open_: list[Scene] = []
 
-    def make(*, images: bool = False, words: bool = False) -> Scene:
+    def make(*, images: bool = False, words: bool = False, player: Player | None = None) -> Scene:
         stage = make_stage(images=images)
         client = HandClient(stage.address, images=True)
         said: list[str] = []
-        window = HandWindow(client, width=SIZE[0], height=SIZE[1], screenshots=tmp_path, say=said.append, words=words)
+        window = HandWindow(
+            client, width=SIZE[0], height=SIZE[1], screenshots=tmp_path, say=said.append, words=words, player=player
+        )
         open_.append(Scene(stage, client, window, said, tmp_path / "look.png"))
         while client.model is None:
             stage.say()
@@ -121,6 +126,20 @@ def through_camera(result: FrameResult) -> Intrinsics:
     return replace(
         camera, cx=camera.cx + (SIZE[0] - frame.width * scale) / 2, cy=camera.cy + (SIZE[1] - frame.height * scale) / 2
     )
+
+
+class Nowhere(Sink):
+    """Takes what is played."""
+
+    name = "nowhere"
+
+    def open(self, run: RunInfo) -> None: ...
+
+    def write(self, result: FrameResult) -> None: ...
+
+    def status(self, status: Status) -> None: ...
+
+    def close(self) -> None: ...
 
 
 MakeHand = Callable[..., Hand]
@@ -254,6 +273,78 @@ def test_the_published_picture_fills_the_view_through_the_camera_behind_the_hand
     picture = scene.look()
     assert (picture[:60] < 60).all(), "above and below a wide picture there is nothing"
     assert picture[100:500].max(-1).mean() > 100
+
+
+def test_f_shows_all_as_in_a_mirror_and_leaves_the_data_as_they_are(
+    make_scene: Callable[..., Scene], make_hand: MakeHand, make_result: MakeResult, of_color: OfColor
+) -> None:
+    scene = make_scene(images=True)
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[:, :200] = (0, 200, 0)
+    result = make_result(0, apart(make_hand), image=image)
+    camera = replace(result.frame.camera, cx=290.0)  # off the middle
+    result = replace(result, frame=replace(result.frame, camera=camera))
+    scene.show(result)
+    scene.wait(lambda: scene.window._picture is not None)
+    plain = scene.look()
+    scene.window._actions()[ord("F")]()
+    mirrored = scene.look()
+    colours = (hand_colour("right"), hand_colour("left"), (0, 200, 0))
+    for colour in colours:
+        mask = of_color(plain, colour)
+        assert mask.sum() > 2000
+        assert overlap(mask, mask[:, ::-1]) < 0.5
+        assert overlap(mask[:, ::-1], of_color(mirrored, colour)) > 0.95
+    assert scene.client.newest is not None
+    for hand, published in zip(result.hands, scene.client.newest.result.hands, strict=True):
+        np.testing.assert_array_equal(hand.vertices, published.vertices)
+    scene.show(result)  # what comes next is mirrored too
+    scene.wait(lambda: overlap(of_color(scene.look(), colours[0]), of_color(mirrored, colours[0])) > 0.99)
+    scene.window._actions()[ord("F")]()
+    scene.show(result)
+    scene.wait(lambda: overlap(of_color(scene.look(), colours[0]), of_color(plain, colours[0])) > 0.99)
+
+
+def test_a_recordings_place_is_sought_by_keys_and_by_dragging_its_bar(
+    make_scene: Callable[..., Scene], make_run: Callable[..., RunInfo], make_result: MakeResult, tmp_path: Path
+) -> None:
+    recorder = Recorder(tmp_path / "hands.mcap")
+    recorder.open(make_run(live=True))
+    for index in range(21):
+        recorder.write(make_result(index, 1, pts=float(index), captured_ns=1_000_000_000 * (1 + index)))
+    recorder.close()
+    player = Player(read_recording(tmp_path / "hands.mcap"), Nowhere())
+    scene = make_scene(player=player)
+    actions, playing = scene.window._actions(), scene.window._playing
+    assert playing is not None
+
+    def bright(picture: Pixels) -> int:
+        return int((picture[-13, 150:].min(1) > 150).sum())
+
+    few = bright(scene.look())
+    for key, place in ((262, 5.0), (262, 10.0), (263, 5.0), (269, 20.0), (268, 0.0)):  # right, right, left, End, Home
+        actions[key]()
+        assert player.place == pytest.approx(place)
+    playing._move(scene.window._visualizer, 150 + (784 - 150) / 2, 595)
+    playing._button(scene.window._visualizer, 0, 1, 0)
+    assert player.place == pytest.approx(10.0, abs=0.1)
+    assert bright(scene.look()) > few + 250
+    playing._move(scene.window._visualizer, 5000, 300)  # beyond the end, while it is dragged
+    assert player.place == pytest.approx(20.0)
+    playing._button(scene.window._visualizer, 0, 0, 0)
+    playing._move(scene.window._visualizer, 200, 595)
+    assert player.place == pytest.approx(20.0)
+    actions[ord(" ")]()
+    assert player.paused
+    # Elsewhere the mouse turns the view, as it does without a bar.
+    scene.window.switch_view()
+    first = scene.look()
+    playing._move(scene.window._visualizer, 400, 300)
+    playing._button(scene.window._visualizer, 0, 1, 0)
+    playing._move(scene.window._visualizer, 500, 300)
+    playing._button(scene.window._visualizer, 0, 0, 0)
+    assert (scene.look()[:550] != first[:550]).any()
+    assert player.place == pytest.approx(20.0)
 
 
 def test_the_ground_and_the_camera_are_shown_in_the_free_view_alone(
