@@ -16,6 +16,10 @@ import pytest
 from numpy.typing import NDArray
 
 from hamba_core.view import Intrinsics
+from stages.contract import Sink
+from stages.packets import FrameResult, RunInfo, Status
+from stages.recording import Recorder, read_recording
+from viewers.player import Player
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -23,6 +27,31 @@ Mask = NDArray[np.bool_]
 
 WITHOUT_PRIORITY = ("setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice") if os.geteuid() == 0 else ()
 """Of root's processes Chromium runs some in real time, which draw in software here and leave the tests nothing."""
+
+
+class Nowhere(Sink):
+    """Takes what is played."""
+
+    name = "nowhere"
+
+    def open(self, run: RunInfo) -> None: ...
+
+    def write(self, result: FrameResult) -> None: ...
+
+    def status(self, status: Status) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def player(make_run: Callable[..., RunInfo], make_result: Callable[..., FrameResult], tmp_path: Path) -> Player:
+    """A player of a recording of 20 s, a frame a second, that is not playing yet."""
+    recorder = Recorder(tmp_path / "hands.mcap")
+    recorder.open(make_run(live=True))
+    for index in range(21):
+        recorder.write(make_result(index, 1, pts=float(index), captured_ns=1_000_000_000 * (1 + index)))
+    recorder.close()
+    return Player(read_recording(tmp_path / "hands.mcap"), Nowhere())
 
 
 class Browser:

@@ -18,6 +18,7 @@ from hamba_core.view import Intrinsics
 from stages.common.palette import hand_colour
 from stages.packets import FrameResult, Hand, HandTopology
 from viewers.client import HandClient
+from viewers.player import Player
 
 pytest.importorskip("viser", reason="needs viser: pip install 'hamba-stream[web]'")
 
@@ -69,10 +70,10 @@ def make_scene(browser: Any, make_stage: Callable[..., Any]) -> Iterator[Callabl
 
     scenes: list[Scene] = []
 
-    def make(*, images: bool = False) -> Scene:
+    def make(*, images: bool = False, **options: Any) -> Scene:
         stage = make_stage(images=images)
         client = HandClient(stage.address, images=True)
-        page = HandPage(client, port=0)
+        page = HandPage(client, port=0, **options)
         scenes.append(Scene(stage, client, page, browser))
         return scenes[-1]
 
@@ -165,6 +166,58 @@ def test_the_page_tells_the_numbers_and_shows_the_picture_behind_the_hands(
     scene.until(
         lambda: "failed (the camera was unplugged)" in str(browser.run("document.body.textContent")), silent=True
     )
+
+
+def test_the_page_is_as_in_a_mirror_where_that_is_wanted(
+    make_scene: Callable[..., Scene], make_hand: MakeHand, make_result: MakeResult, of_color: OfColor
+) -> None:
+    scene = make_scene(images=True, mirror=True)
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[:, :200, 1] = 200
+    result = make_result(0, apart(make_hand), image=image)  # the right hand is on the right, the green on the left
+    browser = scene.browser
+    scene.open(result)
+    scene.until(lambda: browser.run(click("camera")), result)
+    browser.run(CANVAS_ALONE)
+
+    def middles() -> list[float]:
+        picture = browser.look()
+        masks = [of_color(picture, colour) for colour in (hand_colour("right"), hand_colour("left"), (0, 200, 0))]
+        return [float(np.nonzero(mask)[1].mean() / mask.shape[1]) if mask.sum() > 1000 else 0.5 for mask in masks]
+
+    def is_mirrored() -> bool:
+        right, left, green = middles()
+        return right < 0.45 and left > 0.55 and green > 0.6
+
+    def is_plain() -> bool:
+        right, left, green = middles()
+        return right > 0.55 and left < 0.45 and green < 0.4
+
+    scene.until(is_mirrored, result)
+    scene.page._mirror_choice.value = False
+    scene.until(is_plain, result)
+    scene.page._mirror_choice.value = True
+    scene.until(is_mirrored)  # without new hands too
+
+
+def test_a_visitor_goes_anywhere_in_a_recording(
+    make_scene: Callable[..., Scene], make_result: MakeResult, player: Player
+) -> None:
+    scene = make_scene(player=player)
+    scene.open(make_result(0))
+    scene.until(lambda: "seconds" in scene.browser.text())
+    # As a person does: the middle of the slider's line is pressed.
+    where = scene.browser.run("""(() => {
+        const box = document.querySelector('.mantine-Slider-trackContainer').getBoundingClientRect();
+        return `${box.x + box.width / 2} ${box.y + box.height / 2}`; })()""")
+    x, y = map(float, where.split())
+    for kind in ("mousePressed", "mouseReleased"):
+        scene.browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    scene.until(lambda: abs(player.place - 10) < 1)
+    scene.until(lambda: scene.browser.run(click("5 s on")))
+    scene.until(lambda: abs(player.place - 15) < 1)
+    scene.until(lambda: scene.browser.run(click("play / pause")))
+    scene.until(lambda: player.paused)
 
 
 def test_a_taken_port_is_named_with_what_to_do() -> None:

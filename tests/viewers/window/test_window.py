@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 
 from hamba_core.view import Intrinsics
 from stages.common.palette import hand_colour
-from stages.contract import Sink
-from stages.packets import FrameResult, Hand, HandTopology, RunInfo, Status
-from stages.recording import Recorder, read_recording
+from stages.packets import FrameResult, Hand, HandTopology
 from viewers.client import HandClient
 from viewers.player import Player
 from viewers.scene import FREE_VIEW_EYE, MIDDLE, look_at
@@ -126,20 +124,6 @@ def through_camera(result: FrameResult) -> Intrinsics:
     return replace(
         camera, cx=camera.cx + (SIZE[0] - frame.width * scale) / 2, cy=camera.cy + (SIZE[1] - frame.height * scale) / 2
     )
-
-
-class Nowhere(Sink):
-    """Takes what is played."""
-
-    name = "nowhere"
-
-    def open(self, run: RunInfo) -> None: ...
-
-    def write(self, result: FrameResult) -> None: ...
-
-    def status(self, status: Status) -> None: ...
-
-    def close(self) -> None: ...
 
 
 MakeHand = Callable[..., Hand]
@@ -306,14 +290,8 @@ def test_f_shows_all_as_in_a_mirror_and_leaves_the_data_as_they_are(
 
 
 def test_a_recordings_place_is_sought_by_keys_and_by_dragging_its_bar(
-    make_scene: Callable[..., Scene], make_run: Callable[..., RunInfo], make_result: MakeResult, tmp_path: Path
+    make_scene: Callable[..., Scene], player: Player
 ) -> None:
-    recorder = Recorder(tmp_path / "hands.mcap")
-    recorder.open(make_run(live=True))
-    for index in range(21):
-        recorder.write(make_result(index, 1, pts=float(index), captured_ns=1_000_000_000 * (1 + index)))
-    recorder.close()
-    player = Player(read_recording(tmp_path / "hands.mcap"), Nowhere())
     scene = make_scene(player=player)
     actions, playing = scene.window._actions(), scene.window._playing
     assert playing is not None
