@@ -1,4 +1,5 @@
 from .anatomy import MODEL_JOINTS_IN_21 as MODEL_JOINTS_IN_21, flexion_axes as flexion_axes, joint_axes as joint_axes
+from .conversion import ConvertedHands as ConvertedHands, ModelConversion as ModelConversion
 from .generic_hand import load_generic_hand as load_generic_hand
 from .hand_layer import HandLayer as HandLayer
 from .hand_model import HandModel as HandModel, PosedHand as PosedHand

@@ -14,6 +14,7 @@ from pipeline.commands import (
     bench,
     calibrate,
     cameras,
+    convert,
     doctor,
     eval as eval_,
     export,
@@ -48,6 +49,7 @@ app.command("record")(record.record)
 app.command("play")(play.play)
 app.command("info")(info.info)
 app.command("export")(export.export)
+app.command("convert")(convert.convert)
 app.command("train")(train.train)
 app.command("settings")(settings.settings)
 app.command("calibrate")(calibrate.calibrate)

@@ -1,0 +1,1 @@
+from .model_conversion import ConvertedHands as ConvertedHands, ModelConversion as ModelConversion
