@@ -38,7 +38,7 @@ def test_a_clips_hands_get_manos_parameters_and_keep_their_places(
         for track in old["tracks"]:
             assert new[f"{track}/valid"].all()
             for mine, theirs in zip(new[f"{track}/vertices"], old[f"{track}/vertices"], strict=True):
-                assert cKDTree(theirs).query(mine)[0].mean() < 0.003
+                assert np.mean(cKDTree(theirs).query(mine)[0]) < 0.003
     assert hamba("info", tmp_path / "clip-mano") == 0
     assert "hand model mano of 778 vertices" in " ".join(capsys.readouterr().out.split())
     # Again: not over what is there, but for those who say so; and never over the recording itself.
