@@ -17,8 +17,7 @@ import typer
 State = Literal["works", "missing", "optional"]
 
 PACKAGES = {
-    "torch": "torch", "timm": "timm", "smplx": "smplx", "av": "av", "onnxruntime": "onnxruntime",
-    "mediapipe": "mediapipe", "open3d": "open3d",
+    "av": "av", "onnxruntime": "onnxruntime", "mediapipe": "mediapipe", "open3d": "open3d",
     "pyzmq": "zmq", "msgspec": "msgspec", "mcap": "mcap", "opencv-contrib-python": "cv2", "matplotlib": "matplotlib",
 }  # fmt: skip
 LIBRARIES = {
@@ -28,7 +27,11 @@ LIBRARIES = {
     "libGLESv2.so.2": "libgles2",
 }
 _KERNELS = "pip install --no-build-isolation mamba-ssm causal-conv1d   (needs a CUDA compiler)"
+_NETWORK = ("the released network needs it; hamba-s and landmarks do not", "pip install 'hamba-stream[network]'")
 OPTIONAL = {
+    "torch": ("torch", *_NETWORK),
+    "timm": ("timm", *_NETWORK),
+    "smplx": ("smplx", *_NETWORK),
     "viser": ("viser", "`hamba web` needs it", "pip install 'hamba-stream[web]'"),
     "usd-core": ("pxr", "`hamba export --to usd` needs it", "pip install 'hamba-stream[usd]'"),
     "mamba-ssm": ("mamba_ssm", "the scan runs in plain torch", _KERNELS),
@@ -128,6 +131,7 @@ def _shipped_parts() -> Iterator[Finding]:
 
 
 def _compute() -> Iterator[Finding]:
+    yield Finding("processor", "works", f"{os.cpu_count()} cores")
     try:
         import torch
     except Exception:  # noqa: BLE001 - already reported with the packages
@@ -137,7 +141,6 @@ def _compute() -> Iterator[Finding]:
         yield Finding("CUDA", "works", names)
     else:
         yield Finding("CUDA", "optional", "no CUDA device: the network runs on the processor")
-    yield Finding("processor", "works", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch")
 
 
 def _weights() -> Iterator[Finding]:

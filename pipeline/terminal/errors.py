@@ -11,6 +11,7 @@ from typing import NoReturn
 import typer
 
 from hamba_core.errors import HambaError
+from hamba_core.packages import missing_package
 from pipeline.terminal.documents import print_error
 from pipeline.terminal.streams import PIPE_CLOSED, check_limits, output_error
 from stages.common.terminal import tell
@@ -46,6 +47,9 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         message = "expected enough memory for this, found too little; close other programs, or try smaller pictures"
         return _tell(error, message, 1, arguments, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last line of defence: nobody else is left to tell the user
+        missing = missing_package(error, "this command") if isinstance(error, ImportError) else None
+        if missing is not None:
+            return _tell(missing, str(missing), missing.exit_status, arguments, debug=debug)
         message = (
             f"unexpected {type(error).__name__}: {error}\n"
             "This should not happen; run again with --debug and report what it prints."

@@ -9,8 +9,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from hamba_core.errors import DependencyError, OutputError
+from hamba_core.errors import OutputError
 from hamba_core.network.small import FirstEstimate, HambaSmall, HandViews, sample_maps
+from hamba_core.packages import needed_for
 
 INPUTS: Final = (
     "fine", "middle", "coarse", "pooled", "places", "landmarks", "world", "focal_length",
@@ -56,13 +57,8 @@ def example_inputs(network: HambaSmall, hands: int = 2, seed: int = 0) -> tuple[
 
 def export_onnx(network: HambaSmall, path: Path) -> None:
     """Write the network for ONNX Runtime, for any number of hands. Raises DependencyError, OutputError."""
-    try:
+    with needed_for(f"{path.name}, an ONNX file"):
         import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise DependencyError(
-            f"{path.name}: expected the package onnxscript, which writes ONNX files, found: {error}; "
-            "python -m pip install 'hamba-stream[train]'"
-        ) from error
     exported = Exported(network).eval()
     exported.network.use_scan("associative")
     hands = torch.export.Dim("hands", min=1, max=1024)

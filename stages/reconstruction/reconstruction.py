@@ -9,6 +9,7 @@ from pydantic import Field
 
 from hamba_core.errors import ConfigurationError
 from hamba_core.hand import HandModel
+from hamba_core.packages import needed_for
 from stages.common.files import expanded
 from stages.common.posing import with_mesh
 from stages.contract import Stage
@@ -140,7 +141,8 @@ def shared_network(settings: ReconstructionSettings) -> SharedModel:
     checkpoint, hand_model = configured[0], load_hand_model(settings)
 
     def open_it() -> "Model":
-        from stages.reconstruction.hamba import open_model
+        with needed_for("the Hamba network"):
+            from stages.reconstruction.hamba.opening import open_model
 
         return open_model(checkpoint, hand_model, settings)
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from hamba_core.errors import DependencyError, OutputError
+from hamba_core.errors import OutputError
+from hamba_core.packages import needed_for
 from stages.common.palette import HandColours
 from stages.packets import FrameMeta, FrameResult, HandTopology
 from stages.wire import ImageMessage
@@ -40,12 +41,8 @@ from viewers.web.guard import Guard, guarding
 from viewers.web.seeking import SeekBar
 from viewers.web.shapes import HandShapes
 
-try:
+with needed_for("the browser viewer"):
     import viser
-except ImportError as error:
-    raise DependencyError(
-        f"the browser viewer needs viser, found: {error}; install it with: pip install 'hamba-stream[web]'"
-    ) from error
 
 _SHORTEST = 1 / 40  # seconds between two frames, so that a phone keeps up
 _NUMBERS_EVERY = 0.25  # seconds

@@ -13,8 +13,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.errors import DependencyError, OutputError
+from hamba_core.errors import OutputError
 from hamba_core.hand import JOINT_NAMES, vertex_normals
+from hamba_core.packages import needed_for
 from stages.export.rig import R_FILE_CAMERA, Rig, licence_of, linear_colours, name_of, rigs_of, spans_of
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Selection, Track
@@ -30,12 +31,8 @@ def export_usd(
     Raises DependencyError where usd-core is not installed, SourceError where the recording lacks vertices, OutputError
     where the file cannot be written.
     """
-    try:
+    with needed_for("USD files"):
         from pxr import Tf
-    except ImportError as error:
-        raise DependencyError(
-            "expected the package usd-core, which writes USD, found none; pip install 'hamba-stream[usd]'"
-        ) from error
     selection.check_vertices()
     path = folder / f"{selection.recording.path.stem}.usdc"
     try:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hamba_core.errors import PipelineError
 from hamba_core.hand import HandModel
+from hamba_core.packages import needed_for
 from hamba_core.view import square_around
 from stages.common.proximity import tight_box
 from stages.packets import Choice, Detections, Frame, Hand, HandBox
@@ -79,7 +80,8 @@ class HambaEstimator(Estimator):
         if self._shared is not None:
             self._model = self._shared.join()
         else:
-            from stages.reconstruction.hamba.opening import open_model
+            with needed_for("the Hamba network"):
+                from stages.reconstruction.hamba.opening import open_model
 
             self._model = open_model(
                 self._checkpoint, self._hand_model, self._settings, live_hands=self._live_hands, on_step=self._on_step
