@@ -12,10 +12,14 @@ from hamba_core.packages import EXTRAS
 ROOT = Path(__file__).parents[1]
 NETWORK = [package for package, extra in EXTRAS.items() if extra == "network"]
 
-# None in sys.modules is how Python itself remembers that a module cannot be imported.
+# SciPy looks into sys.modules for torch, so that a None there, which is how Python notes it, is not enough.
 WITHOUT = f"""
 import sys
-sys.modules.update(dict.fromkeys({NETWORK}))
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {NETWORK}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
 from pipeline.commands.cli import main
 sys.argv[0] = "hamba"
 main()
