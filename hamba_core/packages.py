@@ -11,6 +11,7 @@ EXTRAS: Final = {
     "viser": "web",
     "pxr": "usd",
     "onnxscript": "train",
+    "prometheus_client": "health",
 }  # fmt: skip
 """The extra of hamba-stream that brings a package, by the name that it is imported by."""
 

@@ -50,12 +50,13 @@ def test_what_needs_torch_says_what_brings_it(arguments: tuple[str, ...], tmp_pa
 
 
 def test_the_wheel_has_all_that_runs_and_no_scripts_that_made_it(tmp_path: Path) -> None:
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", str(tmp_path / "tree")], check=True)
-    build = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(tmp_path / "tree")]
+    tree = tmp_path / "tree"
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", str(tree)], check=True)
+    build = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(tree)]
     subprocess.run([sys.executable, "-m", "pip", *build], check=True, timeout=110)
     (wheel,) = tmp_path.glob("hamba_stream-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    tracked = subprocess.run(["git", "ls-files"], cwd=tmp_path / "tree", capture_output=True, text=True, check=True).stdout
+    tracked = subprocess.run(["git", "ls-files"], cwd=tree, capture_output=True, text=True, check=True).stdout
     folders = ("pipeline/", "stages/", "hamba_core/", "viewers/", "configs/")
     ours = {name for name in tracked.splitlines() if name.startswith(folders) and "/make/" not in name}
     assert ours - set(names) == set()

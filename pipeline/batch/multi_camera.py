@@ -5,7 +5,7 @@ its own, with a number behind its name, published on an address of its own: the 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -30,7 +30,7 @@ from pipeline.terminal import (
 )
 from stages.common.stop_signals import stopped_by_signals
 from stages.common.terminal import Terminal
-from stages.packets import Choice
+from stages.packets import Choice, Status
 from stages.reconstruction import shared_network, uses_network
 from stages.sources import source_for
 
@@ -60,11 +60,13 @@ def run_cameras(
     out: Path | None = None,
     overwrite: bool = False,
     as_json: bool = False,
+    on_status: Callable[[Status], None] = lambda status: None,
 ) -> int:
     """Run all until the last has ended, or Ctrl-C; then print a table for each, or JSON on standard output.
 
-    Files go into a folder of each source's name in `out`. Gives the exit status: 0 where nothing failed, 3 where some
-    did, 2 where all did. Raises ConfigurationError, SourceError, OutputError, before any work.
+    Files go into a folder of each source's name in `out`. `on_status` is told each run's numbers once a second. Gives
+    the exit status: 0 where nothing failed, 3 where some did, 2 where all did. Raises ConfigurationError, SourceError,
+    OutputError, before any work.
     """
     if settings.mode != "live":
         raise ConfigurationError("several live sources at once: expected live mode, found offline; say --preset live")
@@ -82,9 +84,14 @@ def run_cameras(
         for number, (name, folder) in enumerate(zip(sources, folders, strict=True)):
             own, line = _settings_of(settings, number), LiveLine(progress, said)
             source = source_for(name, own.source, stream=own.stream)
+
+            def tell(status: Status, line: LiveLine = line) -> None:
+                line.update(status)
+                on_status(status)
+
             runner = assemble(
-                source, own, out=folder, on_open=line.opened, on_status=line.update, on_step=line.opening, shared=shared
-            )  # fmt: skip
+                source, own, out=folder, on_open=line.opened, on_status=tell, on_step=line.opening, shared=shared
+            )
             cameras.append(_Camera(name, own, folder, runner))
         threads = [Thread(target=camera.run, name=camera.name, daemon=True) for camera in cameras]
         with stopped_by_signals(*(camera.runner.stop for camera in cameras)):

@@ -1,7 +1,7 @@
 """`hamba run` and `hamba demo`."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from pipeline.terminal import INTERRUPTED
 if TYPE_CHECKING:
     from pipeline.settings import Settings
     from stages.export import ExportSettings
+    from stages.packets import Status
 
 
 def run(
@@ -28,6 +29,7 @@ def run(
     publish: options.Publish = None,
     address: options.PublishAddress = None,
     view: options.View = False,
+    health: options.Health = None,
     max_hands: options.MaxHands = None,
     set_: options.Set = None,
     export: options.Export = None,
@@ -66,13 +68,17 @@ def run(
                 "several live sources at once: expected neither --view nor --export, found one of them; start "
                 "`hamba view ADDRESS` for each, and `hamba export` afterwards"
             )
-        return run_cameras(sources, settings, out=out, overwrite=overwrite, as_json=json)
+        with _health(health) as on_status:
+            return run_cameras(sources, settings, out=out, overwrite=overwrite, as_json=json, on_status=on_status)
     with _window(settings) if view else nullcontext():
         if way == "batch":
+            if health is not None:
+                raise ConfigurationError("--health: expected one source, or live ones at once, found a batch")
             rules: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "jobs": jobs or 1, "as_json": json}
             return run_batch(sources, settings, exports, out=out, **rules)
         one = sources[0] if len(sources) == 1 else list(sources)
-        return _run_one(one, settings, exports, out, overwrite=overwrite, as_json=json)
+        with _health(health) as on_status:
+            return _run_one(one, settings, exports, out, overwrite=overwrite, as_json=json, on_status=on_status)
 
 
 def _named(sources: Sequence[str], source_file: str | None) -> list[str]:
@@ -129,6 +135,7 @@ def _run_one(
     *,
     overwrite: bool,
     as_json: bool,
+    on_status: "Callable[[Status], None]",
 ) -> int:
     from pipeline.outputs import default_folder
     from pipeline.terminal import run_session
@@ -140,9 +147,23 @@ def _run_one(
     if exports is not None and out is None:
         raise ConfigurationError("--export: expected --out, since a live run records nothing without it")
     opened = source_for(source, settings.source, stream=settings.stream)
-    status = run_session(opened, settings, out=out, exports=exports, overwrite=overwrite, as_json=as_json)
+    status = run_session(
+        opened, settings, out=out, exports=exports, overwrite=overwrite, as_json=as_json, on_status=on_status
+    )
     # A live run has no other end than being stopped.
     return INTERRUPTED if status.state == "stopped" and settings.mode == "offline" else 0
+
+
+@contextmanager
+def _health(address: str | None) -> Iterator["Callable[[Status], None]"]:
+    """Answer supervisors while the block runs, where asked to; give what is told each run's numbers."""
+    if address is None:
+        yield lambda status: None
+        return
+    from pipeline.health import health_server
+
+    with health_server(address) as health:
+        yield health.update
 
 
 def _is_live(source: str) -> bool:

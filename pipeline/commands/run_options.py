@@ -62,6 +62,14 @@ PublishAddress = Annotated[
     str | None, typer.Option(help="Where to publish; implies --publish. [default: tcp://127.0.0.1:5557]")
 ]
 View = Annotated[bool, typer.Option("--view", help="Open a window on the hands beside the run; implies --publish.")]
+Health = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST:]PORT",
+        help="Answer supervisors on this port: /alive, /ready, and Prometheus' numbers on /metrics.",
+        show_default=False,
+    ),
+]
 MaxHands = Annotated[int | None, typer.Option(help="Most hands to follow. [default: 2]", show_default=False)]
 Set = Annotated[
     list[str] | None,

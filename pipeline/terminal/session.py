@@ -1,5 +1,6 @@
 """A session is one run as a person starts it: shown while it goes, stopped by Ctrl-C, reported at its end."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,13 @@ def run_session(
     exports: ExportSettings | None = None,
     overwrite: bool = False,
     as_json: bool = False,
+    on_status: Callable[[Status], None] = lambda status: None,
 ) -> Status:
     """Run to the end, export into `out` what is asked for, and report: a table on standard error, or JSON on standard
     output.
 
-    An offline run that was stopped is not exported. Raises what the run or the export raised, after the report.
+    An offline run that was stopped is not exported. `on_status` is told the run's numbers once a second. Raises what
+    the run or the export raised, after the report.
     """
     if out is not None:
         prepare_folder(out, overwrite=overwrite)
@@ -38,7 +41,12 @@ def run_session(
     exported: list[Path] = []
     with live_progress(console) as progress:
         line = LiveLine(progress)
-        runner = assemble(source, settings, out=out, on_open=line.opened, on_status=line.update, on_step=line.opening)
+
+        def tell(status: Status) -> None:
+            line.update(status)
+            on_status(status)
+
+        runner = assemble(source, settings, out=out, on_open=line.opened, on_status=tell, on_step=line.opening)
 
         def report() -> dict[str, Any] | None:
             """Tell how the run went, if there is anything to tell; gives the same for programs."""
