@@ -142,7 +142,7 @@ def shared_network(settings: ReconstructionSettings) -> SharedModel:
 
     def open_it() -> "Model":
         with needed_for("the Hamba network"):
-            from stages.reconstruction.hamba.opening import open_model
+            from stages.reconstruction.hamba import open_model
 
         return open_model(checkpoint, hand_model, settings)
 
