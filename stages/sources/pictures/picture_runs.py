@@ -1,15 +1,13 @@
 """A run is pictures one after another in a file, as `rpicam-vid --codec mjpeg` or `ffmpeg -f image2pipe` write them."""
 
-import re
 from collections.abc import Iterator
 from mmap import mmap
 from typing import Final
 
 from stages.sources.headers import HEAD_BYTES, still_header, still_kind
+from stages.sources.pictures.picture_ends import PictureEnd
 
 _PADDING: Final = 64  # bytes of nothing that may stand between two pictures
-_PNM: Final = re.compile(rb"P([456])" + 2 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"(?:(?:\s|#[^\n]*\n)+(\d+))?\s")
-_PNM_BITMAP: Final = re.compile(rb"P4" + 2 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"\s")
 
 
 def pictures_in(data: mmap | bytes) -> Iterator[tuple[int, int]]:
@@ -53,50 +51,5 @@ def _next_start(data: mmap | bytes, end: int) -> int | None:
 
 def _end_of(data: mmap | bytes, start: int) -> int:
     """Return where the picture that begins there ends: at the data's end if it does not tell."""
-    kind, total = still_kind(data[start : start + HEAD_BYTES]), len(data)
-    if kind == "JPEG":
-        return _jpeg_end(data, start)
-    if kind == "PNG":
-        at = start + 8
-        while at + 12 <= total:
-            name = data[at + 4 : at + 8]
-            at += 12 + int.from_bytes(data[at : at + 4], "big")
-            if name == b"IEND":
-                return min(at, total)
-    elif kind == "BMP":
-        size = int.from_bytes(data[start + 2 : start + 6], "little")
-        return min(start + size, total) if size > HEAD_BYTES else total
-    elif kind == "WebP":
-        size = int.from_bytes(data[start + 4 : start + 8], "little")
-        return min(start + 8 + size + size % 2, total)
-    elif kind == "PNM":
-        return min(start + _pnm_size(data[start : start + 1024]), total)
-    return total
-
-
-def _jpeg_end(data: mmap | bytes, start: int) -> int:
-    at = start + 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # padding
-            at += 1
-            continue
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == 0xDA:
-            break
-    # A coded picture holds no end marker.
-    end = data.find(b"\xff\xd9", at)
-    return len(data) if end < 0 else end + 2
-
-
-def _pnm_size(head: bytes) -> int:
-    match = (_PNM_BITMAP if head.startswith(b"P4") else _PNM).match(head)
-    if match is None:
-        return 1 << 62
-    if head.startswith(b"P4"):
-        width, height = int(match.group(1)), int(match.group(2))
-        return match.end() + (width + 7) // 8 * height
-    if match.group(4) is None:
-        return 1 << 62
-    samples = int(match.group(2)) * int(match.group(3)) * (3 if match.group(1) == b"6" else 1)
-    return match.end() + samples * (1 if int(match.group(4)) < 256 else 2)
+    end = PictureEnd(start).find(data)
+    return len(data) if end is None else end

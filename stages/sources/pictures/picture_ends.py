@@ -1,0 +1,95 @@
+"""Where a picture ends is told by its own structure, also while its bytes are still coming."""
+
+import re
+from mmap import mmap
+from typing import Final
+
+from stages.sources.headers import HEAD_BYTES, still_kind
+
+_PNM: Final = re.compile(rb"P([456])" + 2 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"(?:(?:\s|#[^\n]*\n)+(\d+))?\s")
+_PNM_BITMAP: Final = re.compile(rb"P4" + 2 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"\s")
+_PNM_HEAD: Final = 1024
+_NEVER: Final = 1 << 62
+
+
+class PictureEnd:
+    """It finds the end of the picture that begins data, which may grow from one call to the next."""
+
+    def __init__(self, start: int = 0) -> None:
+        """The picture begins at `start`."""
+        self._start = start
+        self._at = 0  # what lies before it was looked at
+        self._in_scan = False
+        self.kind: str | None = None
+        """As `still_kind` has it; None while that is not known."""
+
+    def find(self, data: mmap | bytes | bytearray) -> int | None:
+        """Return where it ends, in `data`; None if that is not there yet, or not told by this kind of picture."""
+        if self.kind is None:
+            self.kind = still_kind(bytes(data[self._start : self._start + HEAD_BYTES]))
+            self._at = self._start + {"JPEG": 2, "PNG": 8}.get(self.kind or "", 0)
+        match self.kind:
+            case "JPEG":
+                return self._jpeg(data)
+            case "PNG":
+                return self._png(data)
+            case None:
+                return None
+        end = self._start + _size_in_head(self.kind, bytes(data[self._start : self._start + _PNM_HEAD]))
+        return end if end <= len(data) else None
+
+    def _jpeg(self, data: mmap | bytes | bytearray) -> int | None:
+        while not self._in_scan:
+            at = self._at
+            if at + 4 > len(data):
+                return None
+            if data[at] != 0xFF:  # damaged: the first end is taken
+                break
+            marker = data[at + 1]
+            if marker == 0xD9:
+                return at + 2
+            if marker == 0xFF:  # padding
+                self._at += 1
+                continue
+            self._at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            self._in_scan = marker == 0xDA
+        self._in_scan = True
+        # A coded picture holds no end marker.
+        end = data.find(b"\xff\xd9", self._at)
+        if end < 0:
+            self._at = max(self._at, len(data) - 1)
+            return None
+        return end + 2
+
+    def _png(self, data: mmap | bytes | bytearray) -> int | None:
+        while self._at + 12 <= len(data):
+            name = data[self._at + 4 : self._at + 8]
+            following = self._at + 12 + int.from_bytes(data[self._at : self._at + 4], "big")
+            if name == b"IEND":
+                return following if following <= len(data) else None
+            self._at = following
+        return None
+
+
+def _size_in_head(kind: str, head: bytes) -> int:
+    """Return how many bytes a picture of this kind says that it has."""
+    if kind == "BMP":
+        size = int.from_bytes(head[2:6], "little")
+        return size if size > HEAD_BYTES else _NEVER
+    if kind == "WebP":
+        size = int.from_bytes(head[4:8], "little")
+        return 8 + size + size % 2
+    return _pnm_size(head) if kind == "PNM" else _NEVER
+
+
+def _pnm_size(head: bytes) -> int:
+    match = (_PNM_BITMAP if head.startswith(b"P4") else _PNM).match(head)
+    if match is None:
+        return _NEVER
+    if head.startswith(b"P4"):
+        width, height = int(match.group(1)), int(match.group(2))
+        return match.end() + (width + 7) // 8 * height
+    if match.group(4) is None:
+        return _NEVER
+    samples = int(match.group(2)) * int(match.group(3)) * (3 if match.group(1) == b"6" else 1)
+    return match.end() + samples * (1 if int(match.group(4)) < 256 else 2)
