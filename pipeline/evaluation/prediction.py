@@ -19,10 +19,11 @@ from hamba_core.arrays import Array
 from hamba_core.errors import OutputError
 from hamba_core.hand import HandModel
 from pipeline.evaluation.augmentation import augmented, fused
+from pipeline.evaluation.box_look import look_in_box
 from pipeline.evaluation.published_data import Answer, PublishedData, Sample
 from pipeline.settings import Settings
 from stages.common.files import output_error, write_whole
-from stages.detection import HandDetection
+from stages.detection import HandDetection, HandNetwork
 from stages.packets import Choice, Detections, Frame, FrameMeta, HandBox
 from stages.reconstruction import Reconstruction, load_hand_model
 
@@ -39,16 +40,18 @@ class Predictor:
     """A context manager that gives answers for samples, from the estimator that settings ask for.
 
     The network takes the samples' own boxes. Other estimators need joints: the detector looks for them in each picture,
-    and there is no answer where it finds none; the side is the sample's.
+    and where it finds none, its second network looks in the sample's own box; there is no answer where that sees no
+    hand either. The side is the sample's.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.hand_model: HandModel = load_hand_model(settings.reconstruct)
         self._reconstruction = Reconstruction(settings.reconstruct, self.hand_model)
         self._detection: HandDetection | None = None
+        self._looking: HandNetwork | None = None
         if self._reconstruction.estimator != "hamba":
             one_hand = settings.detect.model_copy(update={"max_hands": 1, "mode": "image"})
-            self._detection = HandDetection(one_hand, stills=True)
+            self._detection = HandDetection(one_hand, stills=True, maps=self._reconstruction.wants_maps)
         self._stack = ExitStack()
         self._asked = 0
 
@@ -110,8 +113,17 @@ class Predictor:
             box = HandBox(sample.side, 1.0, sample.box, nowhere[:, :2], nowhere, track_id=self._asked)
             return Detections(frame, (box,))
         found = self._detection.process(frame)
-        boxes = sorted(found.boxes, key=lambda box: -box.score)[:1]
-        return replace(found, boxes=tuple(replace(box, side=sample.side, track_id=self._asked) for box in boxes))
+        best = max(found.boxes, key=lambda box: box.score, default=None) or self._in_own_box(frame, sample)
+        boxes = () if best is None else (replace(best, side=sample.side, track_id=self._asked),)
+        return replace(found, boxes=boxes)
+
+    def _in_own_box(self, frame: Frame, sample: Sample) -> HandBox | None:
+        """Return the hand in the sample's box, or None if none is seen there."""
+        if self._looking is None:
+            self._looking = HandNetwork()
+        return look_in_box(
+            self._looking, frame.image, sample.box, sample.side, maps=self._reconstruction.wants_maps
+        )
 
 
 def predict(

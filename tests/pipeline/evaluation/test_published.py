@@ -1,23 +1,31 @@
 """Published sets: from a folder in their layout to a submission, and from a submission to its scores."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from scipy.spatial import KDTree
+from scipy.spatial.transform import Rotation
 
 from hamba_core.errors import HambaError
-from hamba_core.hand import JOINTS_FROM_MODEL
+from hamba_core.hand import JOINTS_FROM_MODEL, Side
+from hamba_core.metrics import pa_mpjpe
 from pipeline.commands.cli import app
 from pipeline.evaluation import read_submission, read_truth, score_submission
+from pipeline.evaluation.box_look import look_in_box
 from pipeline.evaluation.prediction import predict
 from pipeline.evaluation.published_data import FREIHAND_TIPS, Answer, FreiHand, Ho3d, Sample
 from pipeline.evaluation.published_scores import Submission
 from pipeline.settings import load_settings
 from pipeline.terminal import run_app
+from stages.detection import HandDetection, HandNetwork
+from stages.packets import Detections, Frame
+from tests.pipeline.evaluation.conftest import Cut
 
 LANDMARKS = load_settings("offline", ["reconstruct.estimator=landmarks"])
 
@@ -140,13 +148,59 @@ def test_the_network_with_augmentation_answers_too(freihand: Path, tiny_release:
     assert np.abs(other.vertices - one.vertices).max() > 1e-6
 
 
+def _pa_mpjpe(own: Submission, truth: Submission) -> float:
+    """Of the pictures answered, mm."""
+    return 1e3 * float(pa_mpjpe(own.joints, truth.joints[: len(own.joints)]).mean())
+
+
+class _Blind(HandDetection):
+    """It finds no hand."""
+
+    def process(self, packet: Frame) -> Detections:
+        return Detections(packet, ())
+
+
+@pytest.mark.parametrize("estimator", ["landmarks", "hamba-s"])
+def test_where_the_detector_finds_no_hand_it_is_looked_for_in_the_samples_box(
+    estimator: str, freihand: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.evaluation.prediction.HandDetection", _Blind)
+    settings = load_settings("offline", [f"reconstruct.estimator={estimator}"])
+    prediction = predict(FreiHand(freihand), settings, tmp_path / "out")
+    assert prediction.not_found == 0
+    assert _pa_mpjpe(read_submission(prediction.submission), read_truth(freihand)) < 15
+
+
+@pytest.mark.parametrize("angle", range(0, 360, 45))
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_hand_is_seen_in_its_box_whichever_way_it_points(cuts: list[Cut], side: Side, angle: int) -> None:
+    cut, turn = cuts[0], Rotation.from_euler("z", angle, degrees=True).as_matrix()
+    image = cv2.warpAffine(cut.image, cv2.getRotationMatrix2D((111.5, 111.5), -angle, 1), (224, 224))
+    joints = cut.joints @ turn.T
+    if side == "left":
+        image, joints = np.ascontiguousarray(image[:, ::-1]), joints * (-1, 1, 1)
+    box = look_in_box(
+        HandNetwork(), np.asarray(image, np.uint8), np.array([50, 50, 174, 174], np.float32), side, maps=True
+    )
+    assert box is not None
+    assert (box.side, box.look is not None and bool(box.look.maps)) == (side, True)
+    assert 1e3 * pa_mpjpe(box.joints_world.astype(np.float64), joints) < 15
+
+
+@pytest.mark.slow
+def test_hamba_s_with_augmentation_answers_as_well_as_without(freihand: Path, tmp_path: Path) -> None:
+    settings = load_settings("offline", ["reconstruct.estimator=hamba-s"])
+    plain = predict(FreiHand(freihand), settings, tmp_path / "plain", limit=2)
+    fused = predict(FreiHand(freihand), settings, tmp_path / "tta", augment=True, limit=2)
+    one, other, truth = read_submission(plain.submission), read_submission(fused.submission), read_truth(freihand)
+    assert (plain.not_found, fused.not_found) == (0, 0)
+    assert np.abs(other.vertices - one.vertices).max() > 1e-4
+    assert _pa_mpjpe(other, truth) < 1.2 * _pa_mpjpe(one, truth)
+
+
 def test_where_no_hand_is_found_a_resting_one_is_answered_and_counted(
     freihand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import shutil
-
-    import cv2
-
     folder = tmp_path / "data"
     shutil.copytree(freihand, folder)
     cv2.imwrite(str(folder / "evaluation" / "rgb" / "00000001.jpg"), np.full((224, 224, 3), 90, np.uint8))
