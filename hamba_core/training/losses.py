@@ -16,12 +16,7 @@ _LEAST_WEIGHT = 0.3  # of a hand that cannot be seen at all
 class HandTruths(NamedTuple):
     """What is true of B right hands in their views."""
 
-    rotations: Tensor  # (B, 16, 3, 3)
-    betas: Tensor  # (B, 10)
-    wrist: Tensor  # (B, 3) m
-    joints: Tensor  # (B, 21, 3) m, from the wrist
-    vertices: Tensor  # (B, V, 3) m, from the wrist
-    joints_2d: Tensor  # (B, 21, 2) half crops
+    hands: SmallOutput
     visible: Tensor  # (B,) share of the joints that are seen
 
 
@@ -50,21 +45,21 @@ class LossWeights:
 
 def hand_losses(output: SmallOutput, truth: HandTruths, weights: LossWeights) -> dict[str, Tensor]:
     """Each weighted loss, and their sum as "loss". Hands that are seen well count more than those that are not."""
-    importance = _importance(truth.visible)
+    importance, true = _importance(truth.visible), truth.hands
 
     def mean(errors: Tensor) -> Tensor:
         return (errors.flatten(1).mean(1) * importance).sum() / importance.sum()
 
-    difference = output.joints_2d - truth.joints_2d
-    rotations = (output.rotations - truth.rotations) ** 2
+    difference = output.joints_2d - true.joints_2d
+    rotations = (output.rotations - true.rotations) ** 2
     losses = {
-        "joints": weights.joints * mean((output.joints - truth.joints).abs()),
-        "vertices": weights.vertices * mean((output.vertices - truth.vertices).abs()),
+        "joints": weights.joints * mean((output.joints - true.joints).abs()),
+        "vertices": weights.vertices * mean((output.vertices - true.vertices).abs()),
         "joints_2d": weights.joints_2d
         * mean(functional.huber_loss(difference, torch.zeros_like(difference), reduction="none", delta=_NEAR_2D)),
         "pose": weights.pose * mean(rotations[:, 1:]),
         "orient": weights.orient * mean(rotations[:, :1]),
-        "betas": weights.betas * mean((output.betas - truth.betas) ** 2),
+        "betas": weights.betas * mean((output.betas - true.betas) ** 2),
     }
     losses["loss"] = torch.stack(list(losses.values())).sum()
     return losses

@@ -11,14 +11,14 @@ app = typer.Typer(no_args_is_help=True, help="Measure speed on this machine, as 
 
 @app.command("pipeline")
 def pipeline(
-    clip: Annotated[Path | None, typer.Argument(help="A video file. [default: the shipped clip]")] = None,
+    clip: Annotated[Path | None, typer.Argument(help="A video file. \\[default: the shipped clip]")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Times that each is run.")] = 3,
     overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Draw the overlay video too.")] = False,
     estimator: Annotated[
         Literal["landmarks", "hamba"], typer.Option(help="hamba: end to end on the test pattern, without a bare loop.")
     ] = "landmarks",
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Hamba weights. [default: random ones of the released size]")
+        Path | None, typer.Option(help="Hamba weights. \\[default: random ones of the released size]")
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.5, help="Seconds of the test pattern, for hamba.")] = 10.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -56,7 +56,7 @@ def pipeline(
 
 @app.command("python")
 def python(
-    clip: Annotated[Path | None, typer.Argument(help="A video file. [default: the shipped clip]")] = None,
+    clip: Annotated[Path | None, typer.Argument(help="A video file. \\[default: the shipped clip]")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Times that each is run.")] = 3,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -80,11 +80,11 @@ def python(
 @app.command("model")
 def model(
     release: Annotated[
-        Path | None, typer.Argument(help="Hamba weights. [default: random ones of the released size]")
+        Path | None, typer.Argument(help="Hamba weights. \\[default: random ones of the released size]")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     batches: Annotated[
-        str | None, typer.Option(help="Hands at once, as 1,2,4. [default: 1,2,4 on a CPU, to 32 on a GPU]")
+        str | None, typer.Option(help="Hands at once, as 1,2,4. \\[default: 1,2,4 on a CPU, to 32 on a GPU]")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Times that each is measured.")] = 5,
     trace: Annotated[

@@ -28,7 +28,7 @@ def calibrate(
         str | None,
         typer.Option(
             metavar="COLUMNSxROWS",
-            help=f"A ChArUco board of so many squares. [default: {_DEFAULT_BOARD}]",
+            help=f"A ChArUco board of so many squares. \\[default: {_DEFAULT_BOARD}]",
             show_default=False,
         ),
     ] = None,
@@ -40,7 +40,9 @@ def calibrate(
     ] = None,
     marker: Annotated[
         float | None,
-        typer.Option(metavar="METRES", help="Length of a ChArUco marker. [default: 0.72 squares]", show_default=False),
+        typer.Option(
+            metavar="METRES", help="Length of a ChArUco marker. \\[default: 0.72 squares]", show_default=False
+        ),
     ] = None,
     dictionary: Annotated[str, typer.Option(help="OpenCV's name of the ChArUco markers.")] = "4X4_50",
     fisheye: Annotated[bool, typer.Option("--fisheye", help="For a lens of more than about 110°.")] = False,

@@ -2,9 +2,10 @@
 
 import json as json_module
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,7 +40,7 @@ def synthetic(
     ] = 5,
     seconds: Annotated[float, typer.Option(min=0.5, max=30, help="Length of each scene.")] = 10.0,
     views: Annotated[
-        str | None, typer.Option(help="Only these, as in plain,dark. [default: all]", show_default=False)
+        str | None, typer.Option(help="Only these, as in plain,dark. \\[default: all]", show_default=False)
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
@@ -90,65 +91,74 @@ def synthetic(
     _tell_written(write_results(folder, page_of(tree, measured.gallery), tree), console)
 
 
-@app.command("freihand")
-def freihand(
-    data: Annotated[Path, typer.Argument(help="The unpacked FreiHAND_pub_v2_eval.", show_default=False)],
+def _answering(open_set: Callable[..., "PublishedData"]) -> None:
+    """Add a command named after `open_set`, which answers the set that it opens, with its options and those of all."""
+    own = signature(open_set).parameters
+    parameters = [*own.values(), *list(signature(_answer).parameters.values())[1:]]
+
+    def command(**given: Any) -> None:
+        chosen = {name: given.pop(name) for name in own}
+        _answer(open_set(**chosen), **given)
+
+    command.__doc__ = open_set.__doc__
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    app.command(open_set.__name__)(command)
+
+
+def _answer(
+    data: "PublishedData",
     estimator: Estimator = None,
     checkpoint: Checkpoint = None,
     hand_model: HandModel = None,
     tta: Tta = False,
     limit: Limit = None,
     set_: Set = None,
-    out: Annotated[Path, typer.Option(help="Folder for pred.zip; answers already there are kept.")] = Path(
-        "out/eval-freihand"
-    ),
-) -> None:
-    """Answer FreiHAND's evaluation set, into the zip that its server takes. Stopped, it goes on where it was."""
-    from pipeline.evaluation import FreiHand
-
-    settings = _settings(estimator, checkpoint, set_, hand_model)
-    _predict(FreiHand(data), settings, out, data, tta=tta, limit=limit)
-
-
-@app.command("ho3d")
-def ho3d(
-    data: Annotated[Path, typer.Argument(help="The unpacked HO-3D, with evaluation.txt in it.", show_default=False)],
-    version: Annotated[int, typer.Option(min=2, max=3, help="2 or 3.")] = 3,
-    estimator: Estimator = None,
-    checkpoint: Checkpoint = None,
-    hand_model: HandModel = None,
-    tta: Tta = False,
-    limit: Limit = None,
-    set_: Set = None,
-    out: Annotated[Path, typer.Option(help="Folder for pred.zip; answers already there are kept.")] = Path(
-        "out/eval-ho3d"
-    ),
-) -> None:
-    """Answer HO-3D's evaluation split, into the zip that its server takes. Stopped, it goes on where it was."""
-    from pipeline.evaluation import Ho3d
-
-    settings = _settings(estimator, checkpoint, set_, hand_model)
-    _predict(Ho3d(data, 2 if version == 2 else 3), settings, out, data, tta=tta, limit=limit)
-
-
-def _predict(
-    data: "PublishedData", settings: "Settings", out: Path, folder: Path, *, tta: bool, limit: int | None
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for pred.zip; answers already there are kept. \\[default: out/eval-SET]", show_default=False
+        ),
+    ] = None,
 ) -> None:
     from pipeline.evaluation import predict
     from pipeline.terminal import share_bar
     from stages.common.terminal import Terminal
 
     console = Terminal(stderr=True)
+    settings = _settings(estimator, checkpoint, set_, hand_model)
+    folder = out or Path("out") / f"eval-{data.name}"
     with share_bar(console, "answering") as on_progress:
-        prediction = predict(data, settings, out, augment=tta, limit=limit, on_progress=on_progress)
+        prediction = predict(data, settings, folder, augment=tta, limit=limit, on_progress=on_progress)
     if prediction.not_found:
         console.print(
             f"no hand was found in {prediction.not_found} of {prediction.count} pictures; a resting one is answered",
             style="yellow", highlight=False,
         )  # fmt: skip
     _tell_written([prediction.submission], console)
-    if (folder / "evaluation_xyz.json").is_file():
-        sys.stdout.write(f"Score it: hamba eval score {prediction.submission} {folder}\n")
+    if (data.folder / "evaluation_xyz.json").is_file():
+        sys.stdout.write(f"Score it: hamba eval score {prediction.submission} {data.folder}\n")
+
+
+@_answering
+def freihand(
+    data: Annotated[Path, typer.Argument(help="The unpacked FreiHAND_pub_v2_eval.", show_default=False)],
+) -> "PublishedData":
+    """Answer FreiHAND's evaluation set, into the zip that its server takes. Stopped, it goes on where it was."""
+    from pipeline.evaluation import FreiHand
+
+    return FreiHand(data)
+
+
+@_answering
+def ho3d(
+    data: Annotated[Path, typer.Argument(help="The unpacked HO-3D, with evaluation.txt in it.", show_default=False)],
+    version: Annotated[int, typer.Option(min=2, max=3, help="2 or 3.")] = 3,
+) -> "PublishedData":
+    """Answer HO-3D's evaluation split, into the zip that its server takes. Stopped, it goes on where it was."""
+    from pipeline.evaluation import Ho3d
+
+    return Ho3d(data, 2 if version == 2 else 3)
 
 
 @app.command("score")

@@ -25,17 +25,17 @@ def export(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for what is written. [default: the recording's]", show_default=False)
+        Path | None, typer.Option(help="Folder for what is written. \\[default: the recording's]", show_default=False)
     ] = None,
     take: Take = None,
     tracks: Annotated[
-        str | None, typer.Option(help="Numbers of tracks, with commas. [default: all]", show_default=False)
+        str | None, typer.Option(help="Numbers of tracks, with commas. \\[default: all]", show_default=False)
     ] = None,
-    side: Annotated[str | None, typer.Option(help="left or right. [default: both]", show_default=False)] = None,
+    side: Annotated[str | None, typer.Option(help="left or right. \\[default: both]", show_default=False)] = None,
     start: Annotated[float | None, typer.Option(metavar="S", help="From this second of the source on.")] = None,
     end: Annotated[float | None, typer.Option(metavar="S", help="Up to this second.")] = None,
     rate: Annotated[
-        float | None, typer.Option(metavar="HZ", help="Resample to so many frames a second. [default: as recorded]")
+        float | None, typer.Option(metavar="HZ", help="Resample to so many frames a second. \\[default: as recorded]")
     ] = None,
     one_shape: Annotated[
         bool,
@@ -48,12 +48,14 @@ def export(
         Path | None, typer.Option(help="Your MANO file: for skin and bones of a MANO recording.", show_default=False)
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="mp4: the video to draw over. [default: a plain background]", show_default=False)
+        str | None,
+        typer.Option(help="mp4: the video to draw over. \\[default: a plain background]", show_default=False),
     ] = None,
     azimuth: Annotated[float, typer.Option(help="mp4 without --source: degrees around the hands.")] = 0.0,
     elevation: Annotated[float, typer.Option(help="mp4 without --source: degrees above them.")] = 0.0,
     distance: Annotated[
-        float | None, typer.Option(metavar="M", help="mp4 without --source: how far from them. [default: the camera's]")
+        float | None,
+        typer.Option(metavar="M", help="mp4 without --source: how far from them. \\[default: the camera's]"),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier export wrote.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,

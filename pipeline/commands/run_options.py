@@ -28,23 +28,25 @@ SourceFile = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for the results. [default: out/<source>, or out/<source>-2...; none for live runs]",
+        help="Folder for the results. \\[default: out/<source>, or out/<source>-2...; none for live runs]",
         show_default=False,
     ),
 ]
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="live, offline, or a YAML file of settings. [default: live for cameras and streams, else offline]",
+        help="live, offline, or a YAML file of settings. \\[default: live for cameras and streams, else offline]",
         show_default=False,
     ),
 ]
-Estimator = Annotated[str | None, typer.Option(help="auto, hamba or landmarks. [default: auto]", show_default=False)]
+Estimator = Annotated[
+    str | None, typer.Option(help="auto, hamba-s, hamba or landmarks. \\[default: auto]", show_default=False)
+]
 Checkpoint = Annotated[
     Path | None, typer.Option(help="Hamba weights: a release folder, a checkpoint or a converted file.")
 ]
 HandModel = Annotated[
-    str | None, typer.Option(help="generic, or the path of your MANO file. [default: generic]", show_default=False)
+    str | None, typer.Option(help="generic, or the path of your MANO file. \\[default: generic]", show_default=False)
 ]
 Overlay = Annotated[
     bool | None,
@@ -54,12 +56,12 @@ Publish = Annotated[
     bool | None,
     typer.Option(
         "--publish/--no-publish",
-        help="Publish over ZeroMQ. [default: on for live, off for offline]",
+        help="Publish over ZeroMQ. \\[default: on for live, off for offline]",
         show_default=False,
     ),
 ]
 PublishAddress = Annotated[
-    str | None, typer.Option(help="Where to publish; implies --publish. [default: tcp://127.0.0.1:5557]")
+    str | None, typer.Option(help="Where to publish; implies --publish. \\[default: tcp://127.0.0.1:5557]")
 ]
 View = Annotated[bool, typer.Option("--view", help="Open a window on the hands beside the run; implies --publish.")]
 Health = Annotated[
@@ -70,7 +72,7 @@ Health = Annotated[
         show_default=False,
     ),
 ]
-MaxHands = Annotated[int | None, typer.Option(help="Most hands to follow. [default: 2]", show_default=False)]
+MaxHands = Annotated[int | None, typer.Option(help="Most hands to follow. \\[default: 2]", show_default=False)]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Any setting, as often as needed.", show_default=False),
@@ -85,7 +87,7 @@ Export = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, max=64, help="Several sources: processes at once. [default: 1]", show_default=False),
+    typer.Option(min=1, max=64, help="Several sources: processes at once. \\[default: 1]", show_default=False),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Several sources: skip the finished ones, repeat the broken ones.")

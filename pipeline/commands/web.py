@@ -22,7 +22,7 @@ def web(
         bool | None,
         typer.Option(
             "--token/--no-token",
-            help="Ask for a token, which is in the printed address. [default: beyond this machine]",
+            help="Ask for a token, which is in the printed address. \\[default: beyond this machine]",
             show_default=False,
         ),
     ] = None,

@@ -20,7 +20,7 @@ def import_(
     to: Annotated[Path, typer.Option(help="The file to write (.safetensors).", show_default=False)],
     mano: Annotated[
         Path | None,
-        typer.Option(help="Your MANO_RIGHT.pkl, to go into the file too. [default: the release's, if it has one]"),
+        typer.Option(help="Your MANO_RIGHT.pkl, to go into the file too. \\[default: the release's, if it has one]"),
     ] = None,
 ) -> None:
     """Convert a released checkpoint once, into a file that loads in a fraction of the time."""

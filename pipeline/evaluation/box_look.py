@@ -18,13 +18,11 @@ _LOOKS: Final = 2
 """Looks that follow the first, each at a crop around the joints that the look before it saw."""
 
 
-def look_in_box(
-    network: HandNetwork, image: Image, box: Float32Array, side: Side, *, maps: bool
-) -> HandBox | None:
+def look_in_box(network: HandNetwork, image: Image, box: Float32Array, side: Side, *, maps: bool) -> HandBox | None:
     """Return the hand of this side in a box (left, top, right, bottom), px, of a picture, or None if none is seen.
 
-    A square about the box is looked at in four turns; the look that is surest of a hand is followed, so that the hand then stands
-    upright in its crop and fills it. `maps` keeps the network's inner maps.
+    A square about the box is looked at in four turns; the look that is surest of a hand is followed, so that the hand
+    then stands upright in its crop and fills it. `maps` keeps the network's inner maps.
     """
     mirrored = side == "left"
     left, top, right, bottom = box.tolist()

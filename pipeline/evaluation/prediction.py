@@ -121,9 +121,7 @@ class Predictor:
         """Return the hand in the sample's box, or None if none is seen there."""
         if self._looking is None:
             self._looking = HandNetwork()
-        return look_in_box(
-            self._looking, frame.image, sample.box, sample.side, maps=self._reconstruction.wants_maps
-        )
+        return look_in_box(self._looking, frame.image, sample.box, sample.side, maps=self._reconstruction.wants_maps)
 
 
 def predict(

@@ -50,6 +50,7 @@ class PublishedData(ABC):
     """An evaluation set in a folder."""
 
     name: str
+    folder: Path
 
     @abstractmethod
     def __len__(self) -> int:
@@ -73,7 +74,7 @@ class FreiHand(PublishedData):
     name = "freihand"
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._matrices: Any = read_list(folder / "evaluation_K.json")
 
     def __len__(self) -> int:
@@ -81,7 +82,7 @@ class FreiHand(PublishedData):
 
     def sample(self, number: int) -> Sample:
         name = f"{number:08d}"
-        image = read_image(self._folder / "evaluation" / "rgb" / f"{name}.jpg")
+        image = read_image(self.folder / "evaluation" / "rgb" / f"{name}.jpg")
         height, width = image.shape[:2]
         box = np.array([width / 4, height / 4, 3 * width / 4, 3 * height / 4], np.float32)
         return Sample(name, image, _camera(np.asarray(self._matrices[number], np.float64), name), box, "right")
@@ -101,7 +102,7 @@ class Ho3d(PublishedData):
 
     def __init__(self, folder: Path, version: Literal[2, 3]) -> None:
         self.name = f"ho3d_v{version}"
-        self._folder, self._ending = folder, "png" if version == 2 else "jpg"
+        self.folder, self._ending = folder, "png" if version == 2 else "jpg"
         try:
             self._names = (folder / "evaluation.txt").read_text().split()
         except OSError as error:
@@ -113,7 +114,7 @@ class Ho3d(PublishedData):
     def sample(self, number: int) -> Sample:
         name = self._names[number]
         sequence, _, frame = name.partition("/")
-        folder = self._folder / "evaluation" / sequence
+        folder = self.folder / "evaluation" / sequence
         meta = _read_meta(folder / "meta" / f"{frame}.pkl")
         wrist = meta["handJoints3D"].reshape(-1, 3)[0].astype(np.float64) * _OPENGL
         return Sample(

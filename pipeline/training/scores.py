@@ -37,7 +37,7 @@ def score(network: HambaSmall, table: HandTable) -> Scores:
     rows = well.nonzero()[:, 0] if well.any() else torch.arange(len(table))
     errors = []
     for some in torch.split(rows, _TOGETHER):
-        views, truth = table.views(some), table.truths(some)
+        views, truth = table.views(some), table.truths(some).hands
         output = network(views)
         _, first, _ = network.posed(views.first, views.focal_length)
         joints, found = truth.joints.numpy(), output.joints.numpy()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hamba_core.errors import SourceError
-from hamba_core.network.small import FirstEstimate, HambaSmall, HandViews
+from hamba_core.network.small import FirstEstimate, HambaSmall, HandViews, SmallOutput
 from hamba_core.training import HandTruths
 
 _COLUMNS = (
@@ -39,7 +39,8 @@ class HandTable:
 
     def truths(self, rows: Tensor) -> HandTruths:
         """What is true of these hands."""
-        return HandTruths(*(self.columns[name][rows] for name in HandTruths._fields))
+        hands = SmallOutput(*(self.columns[name][rows] for name in SmallOutput._fields))
+        return HandTruths(hands, self.columns["visible"][rows])
 
     def importance(self, rows: Tensor) -> Tensor:
         """The share of the joints (B,) that are seen."""

@@ -17,22 +17,19 @@ DECODER = DecoderConfiguration(depths=(1,), width=16, dt_rank=2)
 MINI = HambaConfiguration(DECODER, DECODER, BackboneConfiguration(32, 1, 64, 2))
 
 
-def truths(hands: int = 4) -> HandTruths:
+def truths(count: int = 4) -> HandTruths:
     random = torch.Generator().manual_seed(0)
-    return HandTruths(
-        torch.eye(3).repeat(hands, 16, 1, 1), torch.zeros(hands, 10), torch.zeros(hands, 3),
-        torch.randn(hands, 21, 3, generator=random), torch.randn(hands, 9, 3, generator=random),
-        torch.randn(hands, 21, 2, generator=random), torch.rand(hands, generator=random),
+    hands = SmallOutput(
+        torch.eye(3).repeat(count, 16, 1, 1), torch.zeros(count, 10), torch.zeros(count, 3),
+        torch.randn(count, 21, 3, generator=random), torch.randn(count, 9, 3, generator=random),
+        torch.randn(count, 21, 2, generator=random),
     )  # fmt: skip
-
-
-def as_output(truth: HandTruths) -> SmallOutput:
-    return SmallOutput(truth.rotations, truth.betas, truth.wrist, truth.joints, truth.vertices, truth.joints_2d)
+    return HandTruths(hands, torch.rand(count, generator=random))
 
 
 def test_the_truth_has_no_loss_and_each_error_has_its_own() -> None:
     truth = truths()
-    right = as_output(truth)
+    right = truth.hands
     assert all(float(loss) == 0 for loss in hand_losses(right, truth, LossWeights()).values())
     wrong = {
         "joints": right._replace(joints=right.joints + 0.01),
@@ -48,11 +45,11 @@ def test_the_truth_has_no_loss_and_each_error_has_its_own() -> None:
 
 def test_a_hand_that_is_hidden_counts_less() -> None:
     truth = truths(2)._replace(visible=torch.tensor([1.0, 0.0]))
-    first, second = (truth.joints.clone() for _ in range(2))
+    first, second = (truth.hands.joints.clone() for _ in range(2))
     first[0] += 0.01
     second[1] += 0.01
     seen, hidden = (
-        float(hand_losses(as_output(truth)._replace(joints=joints), truth, LossWeights())["loss"])
+        float(hand_losses(truth.hands._replace(joints=joints), truth, LossWeights())["loss"])
         for joints in (first, second)
     )
     assert math.isclose(hidden / seen, 0.3, rel_tol=1e-4)
@@ -60,11 +57,11 @@ def test_a_hand_that_is_hidden_counts_less() -> None:
 
 def test_parts_of_a_batch_weighted_by_their_shares_give_the_loss_of_the_whole() -> None:
     truth = truths(5)
-    output = as_output(truth)._replace(joints=truth.joints * 1.1)
+    output = truth.hands._replace(joints=truth.hands.joints * 1.1)
     whole = hand_losses(output, truth, LossWeights())["loss"]
     total = 0.0
     for part in (slice(0, 5, 2), slice(1, 5, 2)):
-        some = HandTruths(*(column[part] for column in truth))
+        some = HandTruths(SmallOutput(*(column[part] for column in truth.hands)), truth.visible[part])
         losses = hand_losses(SmallOutput(*(column[part] for column in output)), some, LossWeights())
         total += float(losses["loss"]) * LossWeights.share(some.visible, truth.visible)
     assert math.isclose(total, float(whole), rel_tol=1e-5)

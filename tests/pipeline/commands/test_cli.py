@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+import typer
+from rich.text import Text
 
 from pipeline.commands.cli import app
 from pipeline.outputs import OVERLAY, SUMMARY
@@ -52,6 +54,21 @@ def test_help_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "Live 3D hands" in done.stdout
     assert done.stdout.strip().endswith("[]")
+
+
+def _commands(command: Any, name: str = "hamba") -> Iterator[tuple[str, Any]]:
+    """Every command with its full name, groups first."""
+    yield name, command
+    for word, inner in getattr(command, "commands", {}).items():
+        yield from _commands(inner, f"{name} {word}")
+
+
+@pytest.mark.parametrize(("name", "command"), [*_commands(typer.main.get_command(app))])
+def test_help_says_all_that_is_written_for_it(name: str, command: Any) -> None:
+    """What stands in brackets is a style to the help's printer, and vanishes, unless it is marked."""
+    for parameter in command.params:
+        written = getattr(parameter, "help", None) or ""
+        assert Text.from_markup(written).plain == written.replace("\\[", "["), (name, parameter.name)
 
 
 def test_a_run_leaves_recording_overlay_and_summary_and_says_what_it_used(
