@@ -89,6 +89,13 @@ def _not_opened(error: Exception, address: str, shown: str, started: float, sett
     reason = reason_of(error)
     if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.live.open_timeout:
         reason = f"that nothing came within {settings.live.open_timeout:g} s"
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        scheme = scheme_of(address)
+        return SourceError(
+            f"{shown}: expected a protocol that this build of FFmpeg speaks, found that it is without {scheme}; let a "
+            f"program that has it pass the stream on, such as: ffmpeg -i {scheme}://... -c copy -f mpegts "
+            "udp://127.0.0.1:5000"
+        )
     reason = (_without_ranges(error, address) or reason).replace(address, shown)
     return SourceError(
         f"{shown}: expected a video stream, found {reason}; is the address right, and the camera or server on?"

@@ -21,6 +21,7 @@ _HEADERS: Final = re.compile(
 """A part's headers, and the line before them, which is the boundary; or a bare boundary."""
 _LENGTH: Final = re.compile(rb"^content-length[ \t]*:[ \t]*(\d+)", re.IGNORECASE | re.MULTILINE)
 _TYPE: Final = re.compile(rb"^content-type[ \t]*:[ \t]*([^\s;]+)", re.IGNORECASE | re.MULTILINE)
+_CONTENT: Final = re.compile(rb"^content-(?:type|length)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _PREAMBLE: Final = re.compile(rb"[\t\n\r -~]*")
 _SPACE: Final = re.compile(rb"\s*")
 _LONGEST_HEADERS: Final = 16 * 1024
@@ -132,9 +133,11 @@ class Parts:
         limits = [] if end is None else [end]
         # A picture that was cut off, and what is none, ends where the next part begins.
         if self._boundary is None or not known:
-            following = _HEADERS.search(buffer, self._looked)
+            found = _HEADERS.finditer(buffer, self._looked)
+            # Within a picture something may look like headers by chance.
+            following = next((match for match in found if not known or _CONTENT.search(match["headers"] or b"")), None)
             self._looked = max(0, len(buffer) - _LONGEST_HEADERS)
-            if following is not None and (not known or _TYPE.search(following["headers"] or b"")):
+            if following is not None:
                 limits.append(following.start())
         if self._boundary is not None:
             last = min(limits) + len(self._boundary) if limits else None

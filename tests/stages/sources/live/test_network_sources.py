@@ -132,6 +132,19 @@ def test_nobody_at_the_address_is_said_at_once(read: Fixture) -> None:
             assert "connection refused" in str(reading.error)
 
 
+def test_a_protocol_that_this_build_is_without_is_named_and_a_way_around_it(read: Fixture) -> None:
+    try:
+        av.open("srt://127.0.0.1:1", timeout=0.1)
+    except av.error.ProtocolNotFoundError:
+        pass
+    except av.FFmpegError:
+        pytest.skip("this build has SRT")
+    error = read("SRT://127.0.0.1:1?passphrase=SeKret").error
+    assert "without srt" in str(error)
+    assert "ffmpeg -i srt://" in str(error)
+    assert "SeKret" not in str(error)
+
+
 def test_one_that_accepts_and_never_answers_fails_in_its_time(read: Fixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for scheme in ("http", "rtsp"):
