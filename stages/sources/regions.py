@@ -5,7 +5,7 @@ those of the region; the camera's principal point moves with it, so that everyth
 whole picture.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Self
@@ -15,7 +15,7 @@ import numpy as np
 from hamba_core.errors import ConfigurationError, SourceError
 from hamba_core.view import Intrinsics
 from stages.contract import Source
-from stages.packets import Choice, Frame, SourceInfo
+from stages.packets import Choice, Frame, SourceInfo, SourceStatus
 
 LEAST_SIDE = 16
 """px; a hand cannot be recognised in less."""
@@ -94,6 +94,14 @@ class RegionSource(Source):
         """Yield the source's frames, cut. Raises SourceError where pictures become too small for the region."""
         for frame in self._source.frames():
             yield None if frame is None else self._cut(frame)
+
+    def status(self) -> SourceStatus | None:
+        """Return how the source is."""
+        return self._source.status()
+
+    def skipped(self) -> Mapping[str, int]:
+        """Return what the source never gave, by cause."""
+        return self._source.skipped()
 
     def interrupt(self) -> None:
         """Interrupt the source itself."""

@@ -143,3 +143,13 @@ def test_a_region_and_the_files_own_rate_go_together(make_video: Fixture, tmp_pa
     assert source.open().width == 48
     assert {"region", "pace"} <= {choice.subject for choice in source.choices()}
     source.close()
+
+
+def test_what_the_source_says_of_itself_comes_through() -> None:
+    class Watched(Given):
+        def skipped(self) -> dict[str, int]:
+            return {"too old": 3}
+
+    source = RegionSource(Watched([(100, 80)], Intrinsics(100, 100, 50, 40)), Region.parse("0,0,0.5,1"))
+    assert source.skipped() == {"too old": 3}
+    assert source.status() is None
