@@ -16,7 +16,7 @@ def convert(
     hand_model: Annotated[Path, typer.Option(help="Your MANO file, a folder or an archive.", show_default=False)],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the new recording. [default: the recording's, -mano]", show_default=False),
+        typer.Option(help="Folder for the new recording. \\[default: the recording's, -mano]", show_default=False),
     ] = None,
     take: Take = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier recording in --out.")] = False,
