@@ -3,7 +3,12 @@ from .conversion import ConvertedHands as ConvertedHands, ModelConversion as Mod
 from .generic_hand import load_generic_hand as load_generic_hand
 from .hand_layer import HandLayer as HandLayer
 from .hand_model import HandModel as HandModel, PosedHand as PosedHand
-from .mano import arrays_of as arrays_of, hand_of as hand_of, read_mano as read_mano
+from .mano import (
+    arrays_of as arrays_of,
+    hand_of as hand_of,
+    mano_pickle as mano_pickle,
+    read_mano as read_mano,
+)
 from .meshes import (
     close_holes as close_holes,
     face_incidence as face_incidence,

@@ -61,16 +61,9 @@ def read_mano(path: Path) -> HandModel:
     """
     if path.is_dir():
         path = _find(path)
-    try:
-        data = path.read_bytes() if path.stat().st_size <= _LARGEST_FILE * 4 else b""
-    except OSError as error:
-        raise HandModelError(f"{path}: expected a MANO file, found: {error.strerror}; {_ADVICE}") from error
-    if path.suffix == ".zip":
-        data = _unzip(path, data)
-    elif path.suffix == ".npz":
+    data = mano_pickle(path)
+    if path.suffix == ".npz":
         return hand_of(_read_npz(path, data), path)
-    if not 0 < len(data) <= _LARGEST_FILE:
-        raise HandModelError(f"{path}: expected a MANO file of a few MB, found {len(data)} bytes; {_ADVICE}")
     cached = user_cache_path("hamba-stream") / f"mano-{hashlib.sha256(data).hexdigest()[:32]}.npz"
     with contextlib.suppress(OSError, HandModelError):
         return hand_of(_read_npz(cached, cached.read_bytes()), cached)
@@ -79,6 +72,21 @@ def read_mano(path: Path) -> HandModel:
     with contextlib.suppress(OSError):  # without a cache the pickle is read again, which takes a moment longer
         _write_npz(cached, arrays)
     return hand
+
+
+def mano_pickle(path: Path) -> bytes:
+    """Return what MANO_RIGHT.pkl holds, given it, its folder or its archive. Raises HandModelError."""
+    if path.is_dir():
+        path = _find(path)
+    try:
+        data = path.read_bytes() if path.stat().st_size <= _LARGEST_FILE * 4 else b""
+    except OSError as error:
+        raise HandModelError(f"{path}: expected a MANO file, found: {error.strerror}; {_ADVICE}") from error
+    if path.suffix == ".zip":
+        data = _unzip(path, data)
+    if not 0 < len(data) <= _LARGEST_FILE:
+        raise HandModelError(f"{path}: expected a MANO file of a few MB, found {len(data)} bytes; {_ADVICE}")
+    return data
 
 
 def _find(folder: Path) -> Path:

@@ -6,5 +6,8 @@ from .documents import (
     parse_yaml as parse_yaml,
     read_text as read_text,
 )
-from .pickled_arrays import read_pickled_arrays as read_pickled_arrays
+from .pickled_arrays import (
+    read_pickled_arrays as read_pickled_arrays,
+    read_pickled_records as read_pickled_records,
+)
 from .pickled_values import NotArraysError as NotArraysError

@@ -33,14 +33,38 @@ def read_pickled_arrays(data: bytes, names: Sequence[str]) -> dict[str, AnyArray
 
     Understood are arrays and numbers of NumPy's, chumpy's Ch and Select, and SciPy's csc_matrix, which is made dense.
     """
+    content = _content(data, MOST_OPERATIONS)
+    if not isinstance(content, dict):
+        raise NotArraysError(f"expected a dict of arrays, found {kind_of(content)}")
+    return _arrays(content, names)
+
+
+def read_pickled_records(data: bytes, names: Sequence[str]) -> dict[int, dict[str, AnyArray]]:
+    """Return the arrays of these names in each dict of a pickled dict of dicts, by whole numbers.
+
+    This is how annotations of many pictures are kept. Raises NotArraysError, and nothing else.
+    """
+    content = _content(data, MOST_OPERATIONS_OF_RECORDS)
+    if not isinstance(content, dict):
+        raise NotArraysError(f"expected a dict of dicts of arrays, found {kind_of(content)}")
+    records = {}
+    for key, record in content.items():
+        if type(key) is not int or not isinstance(record, dict):
+            raise NotArraysError(f"expected numbered dicts of arrays, found {kind_of(key)} and {kind_of(record)}")
+        records[key] = _arrays(record, names)
+    return records
+
+
+def _content(data: bytes, most_operations: int) -> Any:
     try:
-        content = _Reader(data).read()
+        return _Reader(data, most_operations).read()
     except NotArraysError:
         raise
     except (struct.error, ValueError, IndexError, KeyError, OverflowError) as error:
         raise NotArraysError(f"expected a whole pickle, found one that is damaged: {error!r:.200}") from error
-    if not isinstance(content, dict):
-        raise NotArraysError(f"expected a dict of arrays, found {kind_of(content)}")
+
+
+def _arrays(content: dict[Any, Any], names: Sequence[str]) -> dict[str, AnyArray]:
     arrays = {}
     for name in names:
         if name in content:
@@ -53,6 +77,8 @@ def read_pickled_arrays(data: bytes, names: Sequence[str]) -> dict[str, AnyArray
 
 MOST_OPERATIONS: Final = 200_000
 """MANO's own file has a few hundred."""
+MOST_OPERATIONS_OF_RECORDS: Final = 20_000_000
+"""41,000 pictures' annotations have two million."""
 _LARGEST_INTEGER: Final = 16  # bytes
 _T = TypeVar("_T")
 
@@ -91,19 +117,19 @@ _CONSTANTS: Final = {"N": None, "\x88": True, "\x89": False, ")": ()}
 class _Reader:
     """It goes through a pickle with a stack and a memory of its own, as the unpickler would."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
+    def __init__(self, data: bytes, most_operations: int) -> None:
+        self._data, self._at, self._most = data, 0, most_operations
         self._stack: list[Any] = []
         self._below: list[list[Any]] = []  # what stood on the stack before each mark
         self._memory: dict[int, Any] = {}
 
     def read(self) -> Any:
-        for _ in range(MOST_OPERATIONS):
+        for _ in range(self._most):
             operation = chr(self._take(1)[0])
             if operation == ".":
                 return self._stack.pop()
             self._perform(operation)
-        raise NotArraysError(f"expected at most {MOST_OPERATIONS} operations, found more; refused")
+        raise NotArraysError(f"expected at most {self._most} operations, found more; refused")
 
     def _take(self, count: int) -> bytes:
         if not 0 <= count <= len(self._data) - self._at:

@@ -1,6 +1,7 @@
 from .conversion import Conversion as Conversion, convert_release as convert_release
 from .loading import (
     checked_device as checked_device,
+    fill_backbone as fill_backbone,
     load as load,
     load_hand as load_hand,
     open_weights as open_weights,

@@ -79,6 +79,28 @@ def load(
     return network.eval()
 
 
+def fill_backbone(network: Hamba, path: Path) -> None:
+    """Give a network's backbone the weights of a checkpoint's: HaMeR's has one of the same kind.
+
+    What else the checkpoint holds is not looked at. Raises WeightsError.
+    """
+    weights = open_weights(path)
+    names = {f"backbone.{name}": tensor for name, tensor in network.backbone.state_dict().items()}
+    found = weights.shapes()
+    faults = [f"no {name}" for name in names if name not in found]
+    faults += [
+        f"{name} {found[name]}, not {tuple(tensor.shape)}"
+        for name, tensor in names.items()
+        if name in found and found[name] != tuple(tensor.shape)
+    ]
+    if faults:
+        raise WeightsError(f"{path}: expected a backbone of this network's size, found {some(faults)}; {ADVICE}")
+    tensors = weights.read(dict.fromkeys(names, torch.float32))
+    for name, tensor in tensors.items():
+        check_finite(name, tensor, path)
+    network.backbone.load_state_dict({name.removeprefix("backbone."): tensor for name, tensor in tensors.items()})
+
+
 def open_weights(path: Path) -> WeightsFile:
     """Open a release's folder, a checkpoint or a converted file, told apart by what is in it. Raises WeightsError."""
     path, converted = _find(path)

@@ -1,4 +1,4 @@
-"""`hamba train`: hamba-s from nothing, or on from where a training was."""
+"""`hamba train`: hamba-s or the released size, from nothing, or on from where a training was."""
 
 import sys
 from pathlib import Path
@@ -6,11 +6,16 @@ from typing import Annotated
 
 import typer
 
-_PRESETS = ("small", "tiny")
+_PRESETS = ("small", "tiny", "released")
 
 
 def train(
-    config: Annotated[str, typer.Argument(help="small (as shipped), tiny (minutes), or a YAML file of your own.")],
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="small (hamba-s as shipped), tiny (minutes), released (the released size), or a YAML file of your own."
+        ),
+    ],
     out: Annotated[
         Path, typer.Option(help="Folder of the run: checkpoint, curves, weights. A run that is in it goes on.")
     ] = Path("out/train"),
@@ -19,16 +24,31 @@ def train(
         typer.Option("--set", help="key=value or part.key=value, as steps=2000; several times.", metavar="KEY=VALUE"),
     ] = None,
 ) -> None:
-    """Train hamba-s: render crops, look at them, train, evaluate, export. What was done is not done again."""
+    """Train hamba-s (render crops, look at them, train, evaluate, export) or the released size on published data sets.
+
+    What was done is not done again.
+    """
     from importlib.resources import files
 
-    from pipeline.training import read_training_settings, train as run_training
+    from pipeline.training import read_tree, released_settings, train as run_training, train_released, training_settings
     from stages.common.terminal import Terminal
 
     path = Path(str(files("configs") / f"train_{config}.yaml")) if config in _PRESETS else Path(config)
-    settings = read_training_settings(path, set_ or ())
+    tree = read_tree(path, set_ or ())
     console = Terminal(stderr=True)
-    trained = run_training(settings, out, lambda step: console.print(step, style="dim", highlight=False))
+
+    def say(step: str) -> None:
+        console.print(step, style="dim", highlight=False)
+
+    if tree.get("size") == "released":
+        released = train_released(released_settings(tree, str(path)), out, say)
+        found = released.scores
+        sys.stdout.write(
+            f"on {found.hands} hands kept aside: PA-MPJPE {found.pa_mpjpe:.2f} mm, MPJPE {found.mpjpe:.2f} mm, "
+            f"{found.error_2d:.2f} px of the crop\nRelease: {released.release}\n"
+        )
+        return
+    trained = run_training(training_settings(tree, str(path)), out, say)
     scores = trained.scores
     sys.stdout.write(
         f"{trained.hands} looks at hands trained on; on {scores.hands} kept aside: PA-MPJPE {scores.pa_mpjpe:.2f} mm "

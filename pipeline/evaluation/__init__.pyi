@@ -4,6 +4,14 @@ from .published_data import (
     Ho3d as Ho3d,
     PublishedData as PublishedData,
 )
+from .published_files import (
+    OPENGL as OPENGL,
+    camera_of as camera_of,
+    read_image as read_image,
+    read_lines as read_lines,
+    read_list as read_list,
+    read_meta as read_meta,
+)
 from .published_report import score_page as score_page, score_tables as score_tables
 from .published_scores import (
     read_submission as read_submission,

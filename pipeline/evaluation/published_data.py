@@ -11,10 +11,9 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from hamba_core.arrays import Array, Float32Array
-from hamba_core.errors import SourceError
 from hamba_core.hand import JOINTS_FROM_MODEL, Side
-from hamba_core.untrusted import NotArraysError, read_pickled_arrays
 from hamba_core.view import Intrinsics
+from pipeline.evaluation.published_files import OPENGL, camera_of, read_image, read_lines, read_list, read_meta
 from stages.packets import Image
 
 FREIHAND_TIPS: Final = (744, 320, 443, 555, 672)
@@ -22,8 +21,6 @@ FREIHAND_TIPS: Final = (744, 320, 443, 555, 672)
 and 671 for those of ring and little finger."""
 _TIP_JOINTS: Final = (4, 8, 12, 16, 20)
 _MANO_VERTICES: Final = 778
-_OPENGL: Final = (1.0, -1.0, -1.0)
-"""Takes OpenCV's axes to OpenGL's (x right, y up, z backward) and back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +82,7 @@ class FreiHand(PublishedData):
         image = read_image(self.folder / "evaluation" / "rgb" / f"{name}.jpg")
         height, width = image.shape[:2]
         box = np.array([width / 4, height / 4, 3 * width / 4, 3 * height / 4], np.float32)
-        return Sample(name, image, _camera(np.asarray(self._matrices[number], np.float64), name), box, "right")
+        return Sample(name, image, camera_of(np.asarray(self._matrices[number], np.float64), name), box, "right")
 
     def published(self, answer: Answer, sample: Sample) -> Answer:
         joints = answer.joints.copy()
@@ -103,10 +100,7 @@ class Ho3d(PublishedData):
     def __init__(self, folder: Path, version: Literal[2, 3]) -> None:
         self.name = f"ho3d_v{version}"
         self.folder, self._ending = folder, "png" if version == 2 else "jpg"
-        try:
-            self._names = (folder / "evaluation.txt").read_text().split()
-        except OSError as error:
-            raise SourceError(f"{folder}: expected HO-3D with evaluation.txt in it, found: {error}") from error
+        self._names = read_lines(folder / "evaluation.txt", "HO-3D")
 
     def __len__(self) -> int:
         return len(self._names)
@@ -115,11 +109,11 @@ class Ho3d(PublishedData):
         name = self._names[number]
         sequence, _, frame = name.partition("/")
         folder = self.folder / "evaluation" / sequence
-        meta = _read_meta(folder / "meta" / f"{frame}.pkl")
-        wrist = meta["handJoints3D"].reshape(-1, 3)[0].astype(np.float64) * _OPENGL
+        meta = read_meta(folder / "meta" / f"{frame}.pkl", _META)
+        wrist = meta["handJoints3D"].reshape(-1, 3)[0].astype(np.float64) * OPENGL
         return Sample(
             name, read_image(folder / "rgb" / f"{frame}.{self._ending}"),
-            _camera(meta["camMat"].astype(np.float64), name), meta["handBoundingBox"].astype(np.float32).reshape(4),
+            camera_of(meta["camMat"].astype(np.float64), name), meta["handBoundingBox"].astype(np.float32).reshape(4),
             "right", wrist,
         )  # fmt: skip
 
@@ -127,51 +121,8 @@ class Ho3d(PublishedData):
         move = 0.0 if sample.wrist is None else sample.wrist - answer.joints[0]
         in_order = np.empty_like(answer.joints)
         in_order[list(JOINTS_FROM_MODEL)] = answer.joints
-        return Answer((in_order + move) * _OPENGL, (answer.vertices + move) * _OPENGL)
-
-
-def read_list(path: Path) -> list[Any]:
-    """Read the list in a JSON file. Raises SourceError."""
-    import msgspec
-
-    try:
-        content = msgspec.json.decode(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{path}: expected a list in JSON, found: {error}; unpack the data set's archive") from error
-    if not isinstance(content, list):
-        raise SourceError(f"{path}: expected a list in JSON, found {type(content).__name__}")
-    return content
-
-
-def read_image(path: Path) -> Image:
-    """Read a picture (H, W, 3) RGB. Raises SourceError."""
-    import cv2
-
-    try:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        raise SourceError(f"{path}: expected a picture of the data set, found: {error}") from error
-    if image is None:
-        raise SourceError(f"{path}: expected a picture, found something that cannot be decoded")
-    return np.ascontiguousarray(image[..., ::-1], np.uint8)
-
-
-def _camera(matrix: Array, name: str) -> Intrinsics:
-    if matrix.shape != (3, 3):
-        raise SourceError(f"{name}: expected a camera matrix (3, 3), found {matrix.shape}")
-    return Intrinsics(float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2]))
+        return Answer((in_order + move) * OPENGL, (answer.vertices + move) * OPENGL)
 
 
 _META: Final = {"handBoundingBox": 4, "camMat": 9, "handJoints3D": 3}
 """Numbers that each of them has at least."""
-
-
-def _read_meta(path: Path) -> dict[str, Any]:
-    try:
-        arrays = read_pickled_arrays(path.read_bytes(), list(_META))
-    except (OSError, NotArraysError) as error:
-        raise SourceError(f"{path}: expected HO-3D's description of a picture, found: {error}") from error
-    for name, least in _META.items():
-        if name not in arrays or arrays[name].size < least:
-            raise SourceError(f"{path}: expected {name} with {least} numbers, found {arrays.get(name)!r:.80}")
-    return arrays

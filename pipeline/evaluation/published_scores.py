@@ -21,7 +21,7 @@ from hamba_core.metrics import (
     scale_and_root_aligned,
 )
 from hamba_core.untrusted import ARCHIVE_ERRORS, unpack_entry
-from pipeline.evaluation.published_data import read_list
+from pipeline.evaluation.published_files import read_list
 from pipeline.evaluation.scores import Tree, plain
 
 _LARGEST: Final = 2 * 2**30

@@ -1,30 +1,33 @@
 """How a run went: a CSV with a row a step, and a picture of it."""
 
 import csv
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hamba_core.errors import OutputError
-from pipeline.training.scores import Scores
 
-_SCORES = ("pa_mpjpe", "mpjpe", "error_2d", "first_pa_mpjpe", "first_mpjpe")
-_LOSSES = ("loss", "joints", "vertices", "joints_2d", "pose", "orient", "betas")
+CURVES: Final = "curves.csv"
+"""The file's name in a run's folder."""
 
 
 class Curves:
-    """Appends to the file; rows after `step`, which a killed run left, are dropped first. Raises OutputError."""
+    """Appends to the file; rows after `step`, which a killed run left, are dropped first. Raises OutputError.
 
-    def __init__(self, path: Path, step: int) -> None:
-        self._path = path
+    Its columns are step, seconds, the losses and the scores; what a row does not have is left empty.
+    """
+
+    def __init__(self, path: Path, step: int, losses: Sequence[str], scores: Sequence[str]) -> None:
+        self._path, self._losses, self._scores = path, losses, scores
+        header = ["step", "seconds", *losses, *scores]
         kept = [row for row in _rows(path) if int(row["step"]) <= step] if path.exists() else []
-        self._write("w", [list(_HEADER), *([row[name] for name in _HEADER] for row in kept)])
+        self._write("w", [header, *([row.get(name, "") for name in header] for row in kept)])
 
-    def add(self, step: int, seconds: float, losses: dict[str, float], scores: Scores | None) -> None:
+    def add(self, step: int, seconds: float, losses: Mapping[str, float], scores: Mapping[str, float]) -> None:
         """A step's losses, and the scores where it was evaluated."""
-        found = asdict(scores) if scores is not None else {}
-        row: list[object] = [step, f"{seconds:.2f}", *(f"{losses[name]:.5g}" for name in _LOSSES)]
-        self._write("a", [row + [f"{found[name]:.4f}" if found else "" for name in _SCORES]])
+        row: list[object] = [step, f"{seconds:.2f}"]
+        row += [f"{losses[name]:.5g}" if name in losses else "" for name in self._losses]
+        self._write("a", [row + [f"{scores[name]:.4f}" if name in scores else "" for name in self._scores]])
 
     def _write(self, mode: str, rows: list[list[Any]]) -> None:
         try:
@@ -33,9 +36,6 @@ class Curves:
                 csv.writer(file).writerows(rows)
         except OSError as error:
             raise OutputError(f"{self._path}: cannot be written: {error}; give a folder with room in it") from error
-
-
-_HEADER = ("step", "seconds", *_LOSSES, *_SCORES)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -56,7 +56,7 @@ def draw_curves(runs: dict[str, Path], picture: Path) -> None:
         evaluated = [row for row in rows if row["pa_mpjpe"]]
         places = [int(row["step"]) for row in evaluated]
         (line,) = error.plot(places, [float(row["pa_mpjpe"]) for row in evaluated], marker=".", label=name)
-        if evaluated and len(runs) == 1:
+        if evaluated and len(runs) == 1 and evaluated[-1].get("first_pa_mpjpe"):
             first = float(evaluated[-1]["first_pa_mpjpe"])
             error.axhline(first, color=line.get_color(), linestyle=":", label="first estimate")
     loss.set(xlabel="step", ylabel="training loss", yscale="log")

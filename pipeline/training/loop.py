@@ -5,23 +5,27 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from hamba_core.errors import ConfigurationError
-from hamba_core.network.small import HambaSmall
-from hamba_core.training import HandTruths, RunningWeights, hand_losses, initialise
+from hamba_core.network.small import HambaSmall, HandViews
+from hamba_core.training import HandTruths, LossWeights, RunningWeights, hand_losses, initialise
 from hamba_core.weights import fill_small
 from pipeline.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from pipeline.training.curves import Curves
-from pipeline.training.processes import Processes
+from pipeline.training.curves import CURVES, Curves
+from pipeline.training.engine import joined, reduced, share, share_statistics
 from pipeline.training.scores import Scores, score
 from pipeline.training.settings import TrainingSettings
 from pipeline.training.table import HandTable
 
-CURVES: Final = "curves.csv"
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_LOSSES = ("loss", "joints", "vertices", "joints_2d", "pose", "orient", "betas")
+_SCORES = ("pa_mpjpe", "mpjpe", "error_2d", "first_pa_mpjpe", "first_mpjpe")
 
 _LEAST_RATE = 0.01  # of the highest learning rate, at the end
 _BETAS = (0.9, 0.98)
@@ -39,6 +43,18 @@ class Progress:
     scores: Scores | None = None  # where it was just evaluated
 
 
+class Judged(nn.Module):
+    """A network and its losses: what the processes share is one function."""
+
+    def __init__(self, network: HambaSmall, weights: LossWeights) -> None:
+        super().__init__()
+        self.network, self.weights = network, weights
+
+    def forward(self, views: HandViews, truths: HandTruths) -> dict[str, Tensor]:
+        """Each weighted loss, and their sum as "loss"."""
+        return hand_losses(self.network(views), truths, self.weights)
+
+
 class Training:
     """One run in a folder. `run` goes on where its last checkpoint is, or begins."""
 
@@ -49,13 +65,15 @@ class Training:
         table: HandTable,
         kept_aside: HandTable,
         folder: Path,
-        processes: Processes = Processes(),  # noqa: B008 - it is immutable
+        fabric: "Fabric | None" = None,
     ) -> None:
+        """`fabric` joins this process with others; without it, the network is trained here alone."""
         self.settings, self.network, self.table, self.kept_aside = settings, network, table, kept_aside
-        self.folder, self.processes = folder, processes
+        self.folder, self.fabric = folder, fabric or joined(settings.device)
         self._weights = settings.loss_weights()
-        processes.share_statistics(network)
-        self._optimiser = torch.optim.AdamW(_groups(network, settings.weight_decay), betas=_BETAS)
+        share_statistics(self.fabric, network)
+        optimiser = torch.optim.AdamW(_groups(network, settings.weight_decay), betas=_BETAS)
+        self._judged, self._optimiser = self.fabric.setup(Judged(network, self._weights), optimiser)
         self._random = torch.Generator().manual_seed(settings.seed)
         self._order = torch.empty(0, dtype=torch.long)
         self._step, self._seconds, self._loss = 0, 0.0, math.nan
@@ -68,24 +86,24 @@ class Training:
         self._begin()
         if path.exists():
             self._resume(load_checkpoint(path))
-        curves = Curves(self.folder / CURVES, self._step) if self.processes.leads else None
-        torch.manual_seed(settings.seed + 1000 * self._step + self.processes.rank)  # dropout
+        curves = Curves(self.folder / CURVES, self._step, _LOSSES, _SCORES) if self.fabric.is_global_zero else None
+        torch.manual_seed(settings.seed + 1000 * self._step + self.fabric.global_rank)  # dropout
         clock = time.process_time() - self._seconds
         scores: Scores | None = None
         while not self._is_over():
             losses = self._train_step()
             self._step += 1
-            self._seconds = self.processes.most(time.process_time() - clock)
+            self._seconds = reduced(self.fabric, time.process_time() - clock, "max")
             loss = losses["loss"]
             self._loss = loss if math.isnan(self._loss) else _SMOOTHING * self._loss + (1 - _SMOOTHING) * loss
             due = self._is_over() or self._step % settings.evaluate_every == 0
-            scores = self._evaluate() if due and self.processes.leads else None
+            scores = self._evaluate() if due and self.fabric.is_global_zero else None
             if curves is not None:
-                curves.add(self._step, self._seconds, losses, scores)
-            if self.processes.leads and (due or self._step % settings.checkpoint_every == 0):
+                curves.add(self._step, self._seconds, losses, {} if scores is None else asdict(scores))
+            if self.fabric.is_global_zero and (due or self._step % settings.checkpoint_every == 0):
                 save_checkpoint(path, self._state())
             on_progress(Progress(self._step, settings.steps, self._seconds, self._loss, scores))
-        self.processes.wait()
+        self.fabric.barrier()
         self.network.load_state_dict(self._mean.state)
         self.network.eval()
         return scores or score(self.network, self.kept_aside)
@@ -116,17 +134,16 @@ class Training:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         rows = self._next_rows()
-        mine = self.processes.share(rows)
+        mine = share(self.fabric, rows)
         self.network.train()
         self._optimiser.zero_grad()
         # What a hand counts is its share of the whole batch's importance, whichever process it falls to.
         part = self._weights.share(self.table.importance(mine), self.table.importance(rows))
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            output = self.network(self.table.views(mine))
-        truth: HandTruths = self.table.truths(mine)
-        losses = hand_losses(output, truth, self._weights)
-        (losses["loss"] * part).backward()  # type: ignore[no-untyped-call]
-        self.processes.sum_gradients(self.network)
+        views, truths = self.fabric.to_device((self.table.views(mine), self.table.truths(mine)))
+        with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            losses: dict[str, Tensor] = self._judged(views, truths)
+        # Fabric takes the processes' mean.
+        self.fabric.backward(losses["loss"] * (part * self.fabric.world_size))
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
         if not torch.isfinite(norm):
             raise ConfigurationError(
@@ -135,7 +152,7 @@ class Training:
             )
         self._optimiser.step()
         self._mean.add(self.network)
-        return {name: self.processes.sum(float(loss.detach()) * part) for name, loss in losses.items()}
+        return {name: reduced(self.fabric, float(loss.detach()) * part) for name, loss in losses.items()}
 
     def _rate(self) -> float:
         warm = min(1.0, (self._step + 1) / max(self.settings.warm_up, 1))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -11,15 +11,18 @@ from hamba_core.errors import SourceError
 from hamba_core.hand import load_generic_hand
 from hamba_core.network.small import HambaSmall
 from hamba_core.weights import save_small
-from pipeline.training.curves import draw_curves
+from pipeline.training.curves import CURVES, draw_curves
+from pipeline.training.engine import joined, parted
 from pipeline.training.exporting import export_onnx
 from pipeline.training.features import features_of
-from pipeline.training.loop import CURVES, Progress, Training, progress_line
-from pipeline.training.processes import Processes, joined
+from pipeline.training.loop import Progress, Training, progress_line
 from pipeline.training.scores import Scores
 from pipeline.training.settings import CropData, TrainingSettings
 from pipeline.training.table import load_table
 from stages.synthetic.crops import DATA_VERSION, fill_folder
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 WEIGHTS: Final = "hamba_s.safetensors"
 EXPORTED: Final = "hamba_s.onnx"
@@ -47,8 +50,11 @@ def train(settings: TrainingSettings, folder: Path, on_step: Callable[[str], Non
     Under `torchrun` the processes share each batch. Raises HambaError.
     """
     torch.set_num_threads(settings.threads)
-    with joined(settings.device) as processes:
-        return _train(settings, folder, processes, on_step if processes.leads else lambda step: None)
+    fabric = joined(settings.device)
+    try:
+        return _train(settings, folder, fabric, on_step if fabric.is_global_zero else lambda step: None)
+    finally:
+        parted()
 
 
 def make_network(settings: TrainingSettings) -> HambaSmall:
@@ -84,13 +90,13 @@ def _shards(data: CropData, first_seed: int, count: int, on_step: Callable[[str]
     return paths
 
 
-def _train(settings: TrainingSettings, folder: Path, processes: Processes, on_step: Callable[[str], None]) -> Trained:
+def _train(settings: TrainingSettings, folder: Path, fabric: "Fabric", on_step: Callable[[str], None]) -> Trained:
     network = make_network(settings)
-    if not processes.leads:
-        processes.wait()  # the leading one makes the files
+    if not fabric.is_global_zero:
+        fabric.barrier()  # the leading one makes the files
     looked, kept_aside = feature_files(settings.data, on_step)
-    if processes.leads:
-        processes.wait()
+    if fabric.is_global_zero:
+        fabric.barrier()
     table = load_table(looked, network, least_presence=settings.least_presence, least_visible=settings.least_visible)
     aside = load_table(kept_aside, network)
     if len(table) < settings.batch:
@@ -105,9 +111,9 @@ def _train(settings: TrainingSettings, folder: Path, processes: Processes, on_st
         if progress.scores is not None or progress.step % 50 == 0:
             on_step(progress_line(progress))
 
-    scores = Training(settings, network, table, aside, folder, processes).run(on_progress)
+    scores = Training(settings, network, table, aside, folder, fabric).run(on_progress)
     weights, exported = folder / WEIGHTS, folder / EXPORTED
-    if processes.leads:
+    if fabric.is_global_zero:
         origin = {
             "settings": settings.hash(),
             "seed": str(settings.seed),
@@ -119,5 +125,5 @@ def _train(settings: TrainingSettings, folder: Path, processes: Processes, on_st
         on_step("writing the network for ONNX Runtime")
         export_onnx(network, exported)
         draw_curves({settings.configuration().head: folder / CURVES}, folder / CURVES_PICTURE)
-    processes.wait()
+    fabric.barrier()
     return Trained(scores, len(table), parameters, weights, exported)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -13,6 +13,8 @@ from hamba_core.network.small import SmallConfiguration
 from hamba_core.training import LossWeights
 from hamba_core.untrusted import DocumentError, parse_yaml, read_text
 from stages.settings import StageSettings, UserPath
+
+_Settings = TypeVar("_Settings", bound=StageSettings)
 
 
 class CropData(StageSettings):
@@ -86,6 +88,11 @@ class TrainingSettings(StageSettings):
 
 def read_training_settings(path: Path, overrides: Sequence[str] = ()) -> TrainingSettings:
     """The settings in a YAML file, then each "key=value" or "part.key=value". Raises ConfigurationError."""
+    return training_settings(read_tree(path, overrides), str(path))
+
+
+def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """What a YAML file says, then each "key=value" or "part.key=value". Raises ConfigurationError."""
     try:
         tree = parse_yaml(read_text(path)) or {}
     except (OSError, DocumentError) as error:
@@ -106,21 +113,26 @@ def read_training_settings(path: Path, overrides: Sequence[str] = ()) -> Trainin
             node[key] = parse_yaml(text)
         except DocumentError as error:
             raise ConfigurationError(f"--set {override}: expected a YAML value, found {text!r}: {error}") from error
-    return training_settings(tree, str(path))
+    return tree
 
 
 def training_settings(tree: Mapping[str, Any], where: str) -> TrainingSettings:
     """Settings from their tree, with the network's checked too. Raises ConfigurationError."""
+    settings = validated(TrainingSettings, tree, where)
+    settings.configuration()
+    settings.loss_weights()
+    return settings
+
+
+def validated(kind: type[_Settings], tree: Mapping[str, Any], where: str) -> _Settings:
+    """Settings of this kind from their tree. Raises ConfigurationError."""
     try:
-        settings = TrainingSettings.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise ConfigurationError(
             f"{where}: expected the settings of a training (docs/training.md lists them), found " + "; ".join(problems)
         ) from None
-    settings.configuration()
-    settings.loss_weights()
-    return settings
 
 
 def _digest(path: Path) -> str:

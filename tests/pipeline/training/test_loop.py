@@ -1,8 +1,6 @@
 """The loop learns, survives a kill, and gives the same whether one process runs it or two."""
 
 import csv
-import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,8 +14,8 @@ from hamba_core.errors import ConfigurationError, SourceError, WeightsError
 from hamba_core.network.small import HambaSmall
 from hamba_core.weights import save_small
 from pipeline.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from pipeline.training.curves import draw_curves
-from pipeline.training.loop import CURVES, Progress, Training
+from pipeline.training.curves import CURVES, draw_curves
+from pipeline.training.loop import Progress, Training
 from pipeline.training.scores import Scores, score
 from pipeline.training.settings import TrainingSettings
 from pipeline.training.table import HandTable, load_table
@@ -127,7 +125,7 @@ TOGETHER = """
 import sys, torch
 from pathlib import Path
 from pipeline.training.loop import Training
-from pipeline.training.processes import joined
+from pipeline.training.engine import joined, parted
 from pipeline.training.settings import training_settings
 from pipeline.training.table import load_table
 from hamba_core.hand import load_generic_hand
@@ -139,9 +137,10 @@ settings = training_settings(json.loads(sys.argv[1]), "test")
 network = HambaSmall(settings.configuration(), load_generic_hand(), [0, 50])
 network.use_scan("walk")
 table = load_table([Path(sys.argv[2])], network)
-with joined("cpu") as processes:
-    Training(settings, network, table, table, Path(sys.argv[3]), processes).run()
-torch.save(network.state_dict(), f"{sys.argv[3]}/end{processes.rank}.pt")
+fabric = joined("cpu")
+Training(settings, network, table, table, Path(sys.argv[3]), fabric).run()
+torch.save(network.state_dict(), f"{sys.argv[3]}/end{fabric.global_rank}.pt")
+parted()
 """
 
 
@@ -152,13 +151,11 @@ def test_two_processes_train_as_one_does(
     settings = tiny_settings(steps=5)
     alone = trained(made, settings, features, tmp_path / "alone")
     (tmp_path / "together").mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    rendezvous = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    arguments = [sys.executable, "-c", TOGETHER, settings.model_dump_json(), str(features), str(tmp_path / "together")]
-    workers = [subprocess.Popen(arguments, env=os.environ | rendezvous | {"RANK": str(rank)}) for rank in range(2)]
-    assert [worker.wait(300) for worker in workers] == [0, 0]
+    script = tmp_path / "together.py"
+    script.write_text(TOGETHER)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    arguments = [str(script), settings.model_dump_json(), str(features), str(tmp_path / "together")]
+    subprocess.run([*torchrun, *arguments], check=True, timeout=300)
     states: list[dict[str, Tensor]] = [torch.load(tmp_path / "together" / f"end{rank}.pt") for rank in range(2)]
     for name, expected in alone.state_dict().items():
         for state in states:
