@@ -4,7 +4,7 @@ from .released import (
     new_network as new_network,
     train_released as train_released,
 )
-from .released_settings import (
+from .released_run_settings import (
     MixedData as MixedData,
     ReleasedSettings as ReleasedSettings,
     released_settings as released_settings,

@@ -25,7 +25,7 @@ from stages.reconstruction.landmarks import SingleFit
 from stages.reconstruction.small_hamba import CropView
 from stages.synthetic.crops import Shard, read_shard
 
-FEATURES_VERSION: Final = "features-1"
+FEATURES_VERSION: Final = "features-2"
 """Changes whenever the same crop gives other features."""
 
 Table = dict[str, AnyArray]

@@ -30,7 +30,7 @@ from pipeline.training.curves import CURVES, Curves
 from pipeline.training.data_sets import HandSample, MixedHands, Mixture, open_data, read_pose_space
 from pipeline.training.engine import joined, parted, reduced, share_statistics
 from pipeline.training.released_scores import ReleasedScores, score_released
-from pipeline.training.released_settings import ReleasedSettings
+from pipeline.training.released_run_settings import ReleasedSettings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -42,7 +42,7 @@ def features(tmp_path: Path) -> Path:
         "first_error": np.zeros(count), "rotations": np.concatenate([orient[:, None], pose], 1), "betas": betas,
         "wrist": wrist, "visible": np.ones(count),
     }  # fmt: skip
-    path = tmp_path / "crops_000000000.features-1.0.npz"
+    path = tmp_path / "crops_000000000.features-2.0.npz"
     np.savez(path, **{name: column.astype(np.float32) for name, column in columns.items()})
     return path
 
