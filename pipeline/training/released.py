@@ -29,8 +29,8 @@ from pipeline.training.checkpoint import CHECKPOINT, load_checkpoint, save_check
 from pipeline.training.curves import CURVES, Curves
 from pipeline.training.data_sets import HandSample, MixedHands, Mixture, open_data, read_pose_space
 from pipeline.training.engine import joined, parted, reduced, share_statistics
-from pipeline.training.released_scores import ReleasedScores, score_released
 from pipeline.training.released_run_settings import ReleasedSettings
+from pipeline.training.released_scores import ReleasedScores, score_released
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
