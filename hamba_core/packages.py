@@ -10,7 +10,7 @@ EXTRAS: Final = {
     "torch": "network", "torchvision": "network", "timm": "network", "smplx": "network", "roma": "network",
     "viser": "web",
     "pxr": "usd",
-    "onnxscript": "train",
+    "onnxscript": "train", "lightning_fabric": "train",
     "prometheus_client": "health",
 }  # fmt: skip
 """The extra of hamba-stream that brings a package, by the name that it is imported by."""

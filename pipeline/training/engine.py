@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
-from hamba_core.errors import DependencyError
+from hamba_core.packages import needed_for
 from hamba_core.weights import checked_device
 
 if TYPE_CHECKING:
@@ -20,14 +20,9 @@ if TYPE_CHECKING:
 
 def joined(device: str) -> "Fabric":
     """Join the processes that `torchrun` started, or begin alone. Raises DependencyError, DeviceError."""
-    try:
+    with needed_for("training"):
         from lightning_fabric import Fabric
         from lightning_fabric.strategies.ddp import DDPStrategy
-    except ImportError as error:
-        raise DependencyError(
-            f"training: expected the package lightning-fabric, which joins processes, found: {error}; "
-            "python -m pip install 'hamba-stream[train]'"
-        ) from error
     kind = checked_device(device).type
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Fabric(accelerator=kind, devices=1)
