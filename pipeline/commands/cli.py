@@ -22,6 +22,7 @@ from pipeline.commands import (
     keys,
     play,
     record,
+    retarget,
     run,
     settings,
     train,
@@ -50,6 +51,7 @@ app.command("play")(play.play)
 app.command("info")(info.info)
 app.command("export")(export.export)
 app.command("convert")(convert.convert)
+app.command("retarget")(retarget.retarget)
 app.command("train")(train.train)
 app.command("settings")(settings.settings)
 app.command("calibrate")(calibrate.calibrate)

@@ -30,6 +30,14 @@ def web(
         list[str] | None,
         typer.Option(help="A page elsewhere, as https://example.org, that may show these hands, or a proxy's address."),
     ] = None,
+    robot: Annotated[
+        str | None,
+        typer.Option(
+            help="A robot's hand beside each: a name or a file, as hamba retarget has it.",
+            metavar="NAME|FILE",
+            show_default=False,
+        ),
+    ] = None,
     server_key: ServerKey = None,
     client_key: ClientKey = None,
 ) -> None:
@@ -38,6 +46,11 @@ def web(
     from viewers.terminal_line import TerminalLine
     from viewers.web import HandPage, is_loopback, new_token
 
+    companion = None
+    if robot is not None:
+        from viewers.robots.retarget import Retargeter, RobotsOnPage, robot_hand
+
+        companion = RobotsOnPage(Retargeter((robot_hand(robot, "left"), robot_hand(robot, "right"))))
     with (
         suppress(KeyboardInterrupt),
         played(address, take) as (followed, player),
@@ -54,6 +67,7 @@ def web(
             token=new_token() if token else None,
             player=player,
             mirror=mirror,
+            companion=companion,
         )
         try:
             line.say(f"open {page.address} in a browser; Ctrl-C ends")

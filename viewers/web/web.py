@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -48,12 +48,23 @@ _SHORTEST = 1 / 40  # seconds between two frames, so that a phone keeps up
 _NUMBERS_EVERY = 0.25  # seconds
 
 
+class Companion(Protocol):
+    """It shows more on the page than hands, as the robots that follow them."""
+
+    def open(self, server: "viser.ViserServer") -> None:
+        """Put what it shows on the page."""
+
+    def show(self, result: FrameResult) -> None:
+        """Go on to these hands."""
+
+
 class HandPage:
     """Serves a page that follows a `HandClient`. Call `step` in a loop; `close` at the end.
 
-    `player` is what plays the recording that is shown, if it is one. `mirror` shows all as in a mirror, until a visitor
-    wants it otherwise. `allow_origins` and `token` are explained at
-    `viewers.web.guard.Guard`. Raises OutputError if the port is taken, ConfigurationError for an invalid origin.
+    `companion` shows more beside the hands. `player` is what plays the recording that is shown, if it is one. `mirror`
+    shows all as in a mirror, until a visitor wants it otherwise.
+    `allow_origins` and `token` are explained at `viewers.web.guard.Guard`. Raises OutputError if the port is taken,
+    ConfigurationError for an invalid origin.
     """
 
     def __init__(
@@ -66,9 +77,11 @@ class HandPage:
         token: str | None = None,
         player: Player | None = None,
         mirror: bool = False,
+        companion: Companion | None = None,
     ) -> None:
         self.client = client
         self._mirror = mirror
+        self._companion = companion
         self._player = player
         self.watch = Watch(client)
         self._following = Following(client)
@@ -98,6 +111,8 @@ class HandPage:
         address = f"http://{f'[{host}]' if ':' in host else host}:{self._server.get_port()}"
         self.address = f"{address}/?token={token}" if token else address
         self._build_scene()
+        if companion is not None:
+            companion.open(self._server)
 
     def _build_scene(self) -> None:
         server = self._server
@@ -149,6 +164,8 @@ class HandPage:
             if message is not None:
                 self._next_show = time.monotonic() + _SHORTEST
                 self._show(message.result)
+                if self._companion is not None:
+                    self._companion.show(message.result)
                 self.watch.shown(message)
             elif self._hands and not self.client.alive:
                 self._keep_only(())
