@@ -19,7 +19,7 @@ def export(
     to: Annotated[
         str,
         typer.Option(
-            help="npz, csv, openxr, glb, usd, bvh, ply, obj, mp4; several with commas.",
+            help="npz, csv, openxr, glb, usd, bvh, ply, obj, mp4, rosbag; several with commas.",
             metavar="FORM[,FORM...]",
             show_default=False,
         ),

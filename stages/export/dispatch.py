@@ -30,9 +30,11 @@ _EXPORTERS: Final[dict[Format, tuple[str, str]]] = {
     "ply": ("mesh_files", "{}-ply"),
     "obj": ("mesh_files", "{}-obj"),
     "mp4": ("video", "{}.mp4"),
+    "rosbag": ("rosbag", "{}-rosbag"),
 }
 """For each form the module in `formats` that has its `export_<form>`, and the name of the file or folder it becomes."""
 
+_FRAMES: Final[tuple[Format, ...]] = ("mp4", "rosbag")
 _READING: Final = 0.3  # of the progress
 
 
@@ -49,8 +51,8 @@ def export(
     there already, HandModelError, DependencyError.
     """
     targets = {folder / target_of(recording_path, form): _exporter_of(form) for form in settings.formats}
-    # A video shows the frames themselves.
-    as_recorded = {folder / target_of(recording_path, "mp4")}
+    # A video and a bag have the frames themselves.
+    as_recorded = {folder / target_of(recording_path, form) for form in _FRAMES}
     return _export(recording_path, folder, settings, targets, as_recorded, on_progress)
 
 

@@ -54,8 +54,8 @@ class Companion(Protocol):
     def open(self, server: "viser.ViserServer") -> None:
         """Put what it shows on the page."""
 
-    def show(self, result: FrameResult) -> None:
-        """Go on to these hands."""
+    def show(self, result: FrameResult, *, mirrored: bool) -> None:
+        """Go on to these hands, which the page shows as in a mirror or as they are."""
 
 
 class HandPage:
@@ -165,7 +165,7 @@ class HandPage:
                 self._next_show = time.monotonic() + _SHORTEST
                 self._show(message.result)
                 if self._companion is not None:
-                    self._companion.show(message.result)
+                    self._companion.show(message.result, mirrored=self._mirror)
                 self.watch.shown(message)
             elif self._hands and not self.client.alive:
                 self._keep_only(())

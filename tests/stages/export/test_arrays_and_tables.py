@@ -12,11 +12,12 @@ import trimesh
 from numpy.typing import NDArray
 
 from hamba_core.hand import JOINT_NAMES, HandModel, Side, load_generic_hand
+from stages.common.openxr_joints import FLAGS, JOINTS, joints_26, radii_of
 from stages.export import ExportSettings, export
 from stages.export.formats.joint_table import export_csv
 from stages.export.formats.mesh_files import export_ply
 from stages.export.formats.npz import export_npz
-from stages.export.formats.openxr import FLAGS, JOINTS, export_openxr, joints_26, radii_of
+from stages.export.formats.openxr import export_openxr
 from stages.export.tracks.tracks import Selection
 from stages.packets import Hand
 

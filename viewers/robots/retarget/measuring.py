@@ -27,7 +27,7 @@ class Following(NamedTuple):
     solved_there: float  # mm, `solved` in those frames
     jerkiness: float  # rad/s², root of the mean square of the joints' accelerations
     fastest: float  # of the joints' limits of speed, the highest share that was used
-    step_ms: float  # median of a step
+    step_ms: float  # of the processor, median of a step of all sides
     slow_step_ms: float  # 95th percentile
 
 

@@ -39,14 +39,14 @@ class RobotsOnPage:
                 for place, (link, (vertices, faces)) in enumerate(meshes.items())
             }  # fmt: skip
 
-    def show(self, result: FrameResult) -> None:
-        """Let the robots follow these hands."""
+    def show(self, result: FrameResult, *, mirrored: bool) -> None:
+        """Let the robots follow these hands. In a mirror they are not shown: they would be of the other side."""
         frame = self._retargeter.step(result)
         for state in frame.hands:
             people = [hand for hand in result.hands if hand.track_id == state.track_id]
             links = self._links[state.side]
             for mesh in links.values():
-                mesh.visible = bool(people)
+                mesh.visible = bool(people) and not mirrored
             if people:
                 self._place(state, wrist_pose(people[0].joints, state.side), links)
 
