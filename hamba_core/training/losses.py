@@ -18,6 +18,7 @@ class HandTruths(NamedTuple):
 
     hands: SmallOutput
     visible: Tensor  # (B,) share of the joints that are seen
+    partner: Tensor  # (B,) the row of another look at the same hand, or its own where there is none
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class LossWeights:
     """Of the wrist's rotation matrix, squared."""
     betas: float = 0.02
     """Of a beta squared."""
+    agreement: float = 0.0
+    """Of a metre, L1: how far the joints of two looks at a hand are apart, seen from the true hand. A hand that moves
+    is looked at anew in every frame: where looks disagree, it trembles."""
 
     @staticmethod
     def share(some: Tensor, every: Tensor) -> float:
@@ -61,8 +65,16 @@ def hand_losses(output: SmallOutput, truth: HandTruths, weights: LossWeights) ->
         "orient": weights.orient * mean(rotations[:, :1]),
         "betas": weights.betas * mean((output.betas - true.betas) ** 2),
     }
+    if weights.agreement:
+        losses["agreement"] = weights.agreement * mean(_disagreement(output, truth))
     losses["loss"] = torch.stack(list(losses.values())).sum()
     return losses
+
+
+def _disagreement(output: SmallOutput, truth: HandTruths) -> Tensor:
+    """(B, 21, 3) m: how far each hand's joints are from those of the other look, in the true hands' own axes."""
+    own = output.joints @ truth.hands.rotations[:, 0]
+    return (own - own[truth.partner]).abs()
 
 
 def _importance(visible: Tensor) -> Tensor:

@@ -105,8 +105,10 @@ def _features(shard: Shard, indices: Sequence[int], variant: int, network: HandN
         "betas": truth["betas"][chosen],
         "wrist": wrist,
         "visible": (truth["sight"][chosen] == 0).mean(1),
+        "crop": truth["seed"][chosen],
     }
-    return {name: column if column.dtype == np.float16 else column.astype(np.float32) for name, column in table.items()}
+    kept = (np.dtype(np.float16), np.dtype(np.int64))
+    return {name: column if column.dtype in kept else column.astype(np.float32) for name, column in table.items()}
 
 
 def _varied(image: Image, rng: np.random.Generator) -> tuple[Array, Image]:

@@ -24,7 +24,7 @@ from pipeline.training.table import HandTable
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-_LOSSES = ("loss", "joints", "vertices", "joints_2d", "pose", "orient", "betas")
+_LOSSES = ("loss", "joints", "vertices", "joints_2d", "pose", "orient", "betas", "agreement")
 _SCORES = ("pa_mpjpe", "mpjpe", "error_2d", "first_pa_mpjpe", "first_mpjpe")
 
 _LEAST_RATE = 0.01  # of the highest learning rate, at the end
@@ -164,8 +164,10 @@ class Training:
         size = min(self.settings.batch, len(self.table))
         if len(self._order) < size:
             self._order = torch.randperm(len(self.table), generator=self._random)
+        if self._weights.agreement:  # half a batch of hands, and another look at each
+            size = size // 2
         rows, self._order = self._order[:size], self._order[size:]
-        return rows
+        return self.table.with_partners(rows) if self._weights.agreement else rows
 
     def _evaluate(self) -> Scores:
         """The running mean's scores."""

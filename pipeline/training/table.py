@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from hamba_core.training import HandTruths
 
 _COLUMNS = (
     "tokens", "pooled", "landmarks", "world", "focal_length", "first_rotations", "first_betas", "first_wrist",
-    "presence", "first_error", "rotations", "betas", "wrist", "visible",
+    "presence", "first_error", "rotations", "betas", "wrist", "visible", "crop",
 )  # fmt: skip
 _WORST_FIRST = 0.25  # of the hand's size: a first estimate that is no hand's
 _NEAREST = 0.05  # m
+_NONE = -1
 _POSED_TOGETHER = 500
 
 
@@ -40,7 +42,27 @@ class HandTable:
     def truths(self, rows: Tensor) -> HandTruths:
         """What is true of these hands."""
         hands = SmallOutput(*(self.columns[name][rows] for name in SmallOutput._fields))
-        return HandTruths(hands, self.columns["visible"][rows])
+        crop, place = self.columns["crop"][rows], torch.arange(len(rows))
+        others = (crop[:, None] == crop) & (place[:, None] != place)
+        partner = torch.where(others.any(1), others.int().argmax(1), place)
+        return HandTruths(hands, self.columns["visible"][rows], partner)
+
+    def with_partners(self, rows: Tensor) -> Tensor:
+        """Each row, followed by that of the next look at the same crop where there is one."""
+        pairs = torch.stack([rows, self._next_look[rows]], 1)
+        return pairs[pairs != _NONE]
+
+    @cached_property
+    def _next_look(self) -> Tensor:
+        """For each row another with the same crop, in a ring; `_NONE` where there is none."""
+        rings: dict[int, list[int]] = {}
+        for row, crop in enumerate(self.columns["crop"].tolist()):
+            rings.setdefault(crop, []).append(row)
+        following = torch.full((len(self),), _NONE)
+        for ring in rings.values():
+            if len(ring) > 1:
+                following[ring] = torch.tensor(ring[1:] + ring[:1])
+        return following
 
     def importance(self, rows: Tensor) -> Tensor:
         """The share of the joints (B,) that are seen."""

@@ -3,10 +3,11 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 
-from hamba_core.hand import load_generic_hand
+from hamba_core.hand import exp_so3, load_generic_hand
 from hamba_core.network import DecoderConfiguration, Hamba, HambaConfiguration
 from hamba_core.network.configuration import BackboneConfiguration
 from hamba_core.network.small import SmallOutput
@@ -24,7 +25,7 @@ def truths(count: int = 4) -> HandTruths:
         torch.randn(count, 21, 3, generator=random), torch.randn(count, 9, 3, generator=random),
         torch.randn(count, 21, 2, generator=random),
     )  # fmt: skip
-    return HandTruths(hands, torch.rand(count, generator=random))
+    return HandTruths(hands, torch.rand(count, generator=random), torch.arange(count))
 
 
 def test_the_truth_has_no_loss_and_each_error_has_its_own() -> None:
@@ -41,6 +42,27 @@ def test_the_truth_has_no_loss_and_each_error_has_its_own() -> None:
         losses = hand_losses(output, truth, LossWeights())
         assert [key for key, loss in losses.items() if float(loss) > 0] == [name, "loss"]
     assert math.isclose(float(hand_losses(wrong["joints"], truth, LossWeights())["joints"]), 0.2, rel_tol=1e-4)
+
+
+def test_two_looks_at_a_hand_disagree_by_what_their_errors_differ_in() -> None:
+    truth = truths(2)
+    turn = torch.from_numpy(exp_so3(np.array([0.3, -0.5, 0.9]))).float()
+    first = truth.hands.joints[:1]
+    rotations = truth.hands.rotations.clone()
+    rotations[1, 0] = turn
+    hands = truth.hands._replace(joints=torch.cat([first, first @ turn.T]), rotations=rotations)  # seen from elsewhere
+    paired = HandTruths(hands, torch.ones(2), torch.tensor([1, 0]))
+    weights = LossWeights(agreement=10.0)
+    assert float(hand_losses(hands, paired, weights)["agreement"]) < 1e-5
+    moved = torch.tensor([0.01, 0.0, 0.0])
+    both = hands._replace(joints=torch.cat([first + moved, (first + moved) @ turn.T]))  # wrong in the same way
+    assert float(hand_losses(both, paired, weights)["agreement"]) < 1e-5
+    one = hands._replace(joints=torch.cat([first + moved, hands.joints[1:]]))
+    found = hand_losses(one, paired, weights)
+    assert math.isclose(float(found["agreement"]), 10 * 0.01 / 3, rel_tol=1e-3)
+    alone = paired._replace(partner=torch.arange(2))
+    assert float(hand_losses(one, alone, weights)["agreement"]) == 0
+    assert "agreement" not in hand_losses(one, paired, LossWeights())
 
 
 def test_a_hand_that_is_hidden_counts_less() -> None:
@@ -61,7 +83,9 @@ def test_parts_of_a_batch_weighted_by_their_shares_give_the_loss_of_the_whole() 
     whole = hand_losses(output, truth, LossWeights())["loss"]
     total = 0.0
     for part in (slice(0, 5, 2), slice(1, 5, 2)):
-        some = HandTruths(SmallOutput(*(column[part] for column in truth.hands)), truth.visible[part])
+        some = HandTruths(
+            SmallOutput(*(column[part] for column in truth.hands)), truth.visible[part], torch.arange(5)[part]
+        )
         losses = hand_losses(SmallOutput(*(column[part] for column in output)), some, LossWeights())
         total += float(losses["loss"]) * LossWeights.share(some.visible, truth.visible)
     assert math.isclose(total, float(whole), rel_tol=1e-5)

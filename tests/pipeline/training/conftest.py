@@ -41,9 +41,12 @@ def features(tmp_path: Path) -> Path:
         "first_betas": 0 * betas, "first_wrist": wrist + np.array([0, 0, 0.03]), "presence": np.ones(count),
         "first_error": np.zeros(count), "rotations": np.concatenate([orient[:, None], pose], 1), "betas": betas,
         "wrist": wrist, "visible": np.ones(count),
+        "crop": np.arange(count) // 2,
     }  # fmt: skip
     path = tmp_path / "crops_000000000.features-2.0.npz"
-    np.savez(path, **{name: column.astype(np.float32) for name, column in columns.items()})
+    np.savez(
+        path, **{name: column.astype(np.int64 if name == "crop" else np.float32) for name, column in columns.items()}
+    )
     return path
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hamba_core.errors import ConfigurationError, SourceError, WeightsError
 from hamba_core.network.small import HambaSmall
+from hamba_core.training import LossWeights, hand_losses
 from hamba_core.weights import save_small
 from pipeline.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from pipeline.training.curves import CURVES, draw_curves
@@ -119,6 +120,31 @@ def test_hands_that_cannot_be_seen_are_left_out(made: Make, tiny_settings: MakeS
     assert len(table) == 48
     with pytest.raises(SourceError, match="expected hands to learn from"):
         load_table([features], network, least_presence=2)
+
+
+def test_looks_at_the_same_crop_find_each_other(made: Make, tiny_settings: MakeSettings, features: Path) -> None:
+    _, table = made(tiny_settings(), features)  # two looks at each of 24 crops
+    rows = torch.tensor([4, 9, 30])
+    pairs = table.with_partners(rows)
+    assert pairs.tolist() == [4, 5, 9, 8, 30, 31]
+    assert table.truths(pairs).partner.tolist() == [1, 0, 3, 2, 5, 4]
+    assert table.truths(rows).partner.tolist() == [0, 1, 2]
+
+
+def test_looks_that_should_agree_come_to_agree(
+    made: Make, tiny_settings: MakeSettings, features: Path, tmp_path: Path
+) -> None:
+    apart = []
+    for weight in (0.0, 100.0):
+        settings = tiny_settings(steps=80, losses={"agreement": weight})
+        network, table = made(settings, features)
+        Training(settings, network, table, table, tmp_path / str(weight)).run()
+        rows = torch.arange(len(table))
+        truth = table.truths(rows)
+        with torch.no_grad():
+            losses = hand_losses(network(table.views(rows)), truth, LossWeights(agreement=1.0))
+        apart.append(float(losses["agreement"]))
+    assert apart[1] < 0.8 * apart[0]
 
 
 TOGETHER = """
