@@ -33,6 +33,8 @@ OPTIONAL = {
     "timm": ("timm", *_NETWORK),
     "smplx": ("smplx", *_NETWORK),
     "viser": ("viser", "`hamba web` needs it", "pip install 'hamba-stream[web]'"),
+    "pillow-heif": ("pillow_heif", "HEIC pictures need it", "pip install 'hamba-stream[pictures]'"),
+    "pillow-jxl-plugin": ("pillow_jxl", "JPEG XL pictures need it", "pip install 'hamba-stream[pictures]'"),
     "usd-core": ("pxr", "`hamba export --to usd` needs it", "pip install 'hamba-stream[usd]'"),
     "mamba-ssm": ("mamba_ssm", "the scan runs in plain torch", _KERNELS),
     "causal-conv1d": ("causal_conv1d", "the convolution runs in plain torch", _KERNELS),

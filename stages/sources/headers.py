@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 from stages.sources.decoding import UPRIGHT, Orientation
 
 if TYPE_CHECKING:
+    from PIL.Image import Exif
     from PIL.ImageFile import ImageFile
 
 SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff"),
-        *(".gif", ".jp2", ".avif", ".heic", ".ppm", ".pgm", ".pnm", ".tga", ".qoi"),
+        *(".gif", ".jp2", ".avif", ".heic", ".heif", ".hif", ".jxl", ".ppm", ".pgm", ".pnm", ".tga", ".qoi"),
     }
 )
 """File names that end so are pictures of a folder."""
@@ -59,9 +60,9 @@ def still_kind(head: bytes) -> str | None:
         return "TIFF"
     if head[4:12] == b"jP  \r\n\x87\n":
         return "JPEG 2000"
-    if head[4:12] in (b"ftypavif",):
+    if head[4:12] == b"ftypavif" or (head[4:12] == b"ftypmif1" and b"avif" in _brands(head)):
         return "AVIF"
-    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
+    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypheis", b"ftypmif1", b"ftyphevc"):
         return "HEIC"
     if head[:2] in (b"P4", b"P5", b"P6") and head[2:3].isspace():
         return "PNM"
@@ -70,6 +71,12 @@ def still_kind(head: bytes) -> str | None:
     if head[:4] == b"qoif":
         return "QOI"
     return None
+
+
+def _brands(head: bytes) -> list[bytes]:
+    """Return the kinds of file that a head of ISO's base media format says that it is compatible with."""
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return [head[at : at + 4] for at in range(16, end, 4)]
 
 
 def still_header(data: bytes) -> StillHeader | None:
@@ -163,9 +170,20 @@ def _exif(kind: str, image: "ImageFile", data: bytes) -> tuple[Orientation, floa
     """Return which way up the picture is, and its focal length in terms of 35 mm film."""
     from PIL.Image import Exif
 
-    tags = image.getexif() if kind != "PNG" else Exif()
-    if kind == "PNG" and (exif := _png_exif(image, data)):  # its `getexif` would decode the picture
+    if kind != "PNG":
+        return focal_and_orientation(image)
+    tags = Exif()
+    if exif := _png_exif(image, data):  # its `getexif` would decode the picture
         tags.load(exif)
+    return _told(tags)
+
+
+def focal_and_orientation(image: "ImageFile") -> tuple[Orientation, float | None]:
+    """Return the orientation in a picture's EXIF, and its focal length in terms of 35 mm film."""
+    return _told(image.getexif())
+
+
+def _told(tags: "Exif") -> tuple[Orientation, float | None]:
     focal = tags.get_ifd(_EXIF_IFD).get(_FOCAL_35MM, 0)
     known = isinstance(focal, int) and 4 <= focal <= 1000
     orientation = tags.get(_ORIENTATION, 1)

@@ -90,7 +90,7 @@ def pages(kind: str, data: bytes, check_size: CheckSize) -> Iterator[Page]:
             duration = image.info.get("duration")
             seconds = None if duration is None else (float(duration) / 1000 or _STILL_SECONDS)
             orientation = image.getexif().get(_ORIENTATION, 1)
-            pixels = _rgb(image, inverted)
+            pixels = rgb_of(image, inverted=inverted)
         except SourceError:
             raise
         except Exception as error:
@@ -118,7 +118,8 @@ def _quiet_libtiff() -> None:
             library.TIFFSetWarningHandler(None)
 
 
-def _rgb(image: "PillowImage", inverted: bool) -> Image:
+def rgb_of(image: "PillowImage", *, inverted: bool = False) -> Image:
+    """Return Pillow's picture as RGB; what is transparent shows black. `inverted` says that its 0 is white."""
     mode = image.mode
     if mode.startswith("I") or mode == "F":
         grey = bytes_of(np.asarray(image))

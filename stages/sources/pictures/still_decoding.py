@@ -16,6 +16,7 @@ from stages.packets import Image
 from stages.sources.decoding import PixelConverter, open_container, open_decoder, orientation_of, reason_of
 from stages.sources.headers import StillHeader, still_header
 from stages.sources.pictures.pillow_pages import pages
+from stages.sources.pictures.plugin_pictures import PLUGINS, plugin_picture
 from stages.sources.settings import SourceSettings
 
 
@@ -26,6 +27,8 @@ def decoded(
     header = still_header(data)
     if header is not None:
         _check(header, pixels)
+        if header.kind in PLUGINS:
+            return plugin_picture(header, data, pixels)
         if _is_for_pillow(header, data):
             page = next(pages(header.kind, data, pixels.check_size), None)
             if page is None:
@@ -51,13 +54,6 @@ def decoded(
 
 
 def _check(header: StillHeader, pixels: PixelConverter) -> None:
-    if header.kind == "HEIC":
-        raise SourceError(
-            "expected a picture that FFmpeg decodes, found HEIC, whose tiles it does not join; convert it to JPEG "
-            "or PNG, or let the phone save JPEG"
-        )
-    if header.kind == "JPEG XL":
-        raise SourceError("expected a picture that FFmpeg or Pillow decodes, found JPEG XL; convert it to JPEG or PNG")
     if header.width and header.height:
         pixels.check_size(header.width, header.height)
     if not header.complete:

@@ -257,11 +257,6 @@ def test_a_header_that_lies_about_the_size_does_no_harm(
     assert isinstance(reading.error, SourceError) or reading.frames[0].image.shape == (*lie[::-1], 3)
 
 
-def test_heic_is_refused_with_what_to_do(read: Fixture, tmp_path: Path) -> None:
-    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
-    assert "convert it to JPEG" in str(read(tmp_path / "IMG_1.HEIC").error)
-
-
 def test_an_animated_gif_is_a_video(read: Fixture, make_picture: Fixture, tmp_path: Path) -> None:
     pillow = pytest.importorskip("PIL.Image")
     first, *rest = [pillow.fromarray(np.full((40, 60, 3), value, np.uint8)) for value in (50, 100, 150)]

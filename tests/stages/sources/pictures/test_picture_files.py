@@ -219,11 +219,6 @@ def test_a_transparent_avif_shows_black(read: Fixture, make_picture: Fixture, tm
     assert np.abs(image[34:].astype(int) - make_picture()[34:]).mean() < 6
 
 
-def test_jpeg_xl_is_named(read: Fixture, tmp_path: Path) -> None:
-    (tmp_path / "hand.jxl").write_bytes(b"\xff\x0a" + bytes(range(200)))
-    assert "JPEG XL" in str(read(tmp_path / "hand.jxl").error)
-
-
 def test_a_tiff_of_more_than_a_picture_should_have_is_refused(read: Fixture, tmp_path: Path) -> None:
     data = io.BytesIO()
     tifffile.imwrite(data, np.zeros((16, 9000), np.float16), photometric="minisblack")
