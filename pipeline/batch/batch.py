@@ -16,7 +16,7 @@ from pipeline.terminal import INTERRUPTED, missing_exports, print_json
 from stages.common.terminal import Terminal
 from stages.recording import RECORDING, RecordedRun, read_recording
 from stages.sources import source_for
-from stages.sources.paths import videos_of
+from stages.sources.paths import holds_pictures, videos_of
 
 if TYPE_CHECKING:
     from stages.export import ExportSettings
@@ -68,10 +68,16 @@ def _exit_status(outcomes: Sequence[Outcome]) -> int:
 
 
 def sources_of(names: Sequence[str]) -> list[str]:
-    """Return every source that is named, once. A folder or pattern of videos stands for each of them."""
+    """Return every source that is named, once.
+
+    A folder or pattern of videos stands for each of them. If there are pictures too, those are one source, before them.
+    """
     found: dict[str, None] = {}
     for name in names:
-        found.update(dict.fromkeys([str(path) for path in videos_of(name)] or [name]))
+        videos = [str(path) for path in videos_of(name)]
+        if not videos or holds_pictures(name):
+            found[name] = None
+        found.update(dict.fromkeys(videos))
     return list(found)
 
 

@@ -64,8 +64,11 @@ def readable_file(name: str) -> Path:
     return path
 
 
-def pictures_in_folder(name: str) -> list[Path]:
-    """Return the picture files of a folder, in natural order (2 before 10). Raises SourceError where there are none."""
+def pictures_in_folder(name: str, *, told: bool = True) -> list[Path]:
+    """Return the picture files of a folder, in natural order (2 before 10). Raises SourceError where there are none.
+
+    Videos beside them are `told` of in the log.
+    """
     folder = expanded(name)
     try:
         names = sorted(entry.name for entry in os.scandir(folder))
@@ -79,9 +82,9 @@ def pictures_in_folder(name: str) -> list[Path]:
             "folders in it are not searched"
         )
     videos = _of_kind((folder / entry for entry in names), VIDEO_SUFFIXES)
-    if videos:
+    if videos and told:
         logger.warning(
-            "%s holds pictures and videos; the pictures are read, the %d videos are not: name them, such as %s",
+            "%s holds pictures and videos; the pictures are one source, each of the %d videos, such as %s, is another",
             name,
             len(videos),
             videos[0],
@@ -108,8 +111,7 @@ def pictures_of_glob(name: str) -> list[Path]:
 def videos_of(name: str) -> list[Path]:
     """Return the video files of a folder, or those that a pattern matches, in natural order.
 
-    The answer is None if there are pictures among the files: those are one source, whatever lies beside them. It is
-    also None if the name is that of a single file, a camera or an address.
+    There are none if the name is that of a single file, a camera or an address.
     """
     try:
         path = expanded(name)
@@ -121,7 +123,15 @@ def videos_of(name: str) -> list[Path]:
             return []
     except (OSError, ValueError, re.error):
         return []
-    return [] if _of_kind(found, SUFFIXES) else _of_kind(found, VIDEO_SUFFIXES)
+    return _of_kind(found, VIDEO_SUFFIXES)
+
+
+def holds_pictures(name: str) -> bool:
+    """Return whether there are pictures in a folder, or among the files that a pattern matches."""
+    try:
+        return bool(pictures_in_folder(name, told=False) if is_folder(name) else pictures_of_glob(name))
+    except SourceError:
+        return False
 
 
 def is_folder(name: str) -> bool:

@@ -87,11 +87,23 @@ def test_a_folder_of_videos_is_each_of_them_in_natural_order(tmp_path: Path) -> 
     assert sources_of([str(tmp_path), expected[1]]) == expected, "each once"
 
 
-def test_pictures_are_one_source_whatever_lies_beside_them(tmp_path: Path) -> None:
-    for name in ("1.jpg", "2.jpg", "clip.mp4"):
+def test_pictures_are_one_source_and_each_video_beside_them_is_another(tmp_path: Path) -> None:
+    for name in ("1.jpg", "2.jpg", "clip.mp4", "take.mov"):
         (tmp_path / name).touch()
-    for name in (str(tmp_path), str(tmp_path / "*"), str(tmp_path / "clip.mp4"), "0", "rtsp://camera/?a=1", "nothing"):
+    videos = [str(tmp_path / "clip.mp4"), str(tmp_path / "take.mov")]
+    for name in (str(tmp_path), str(tmp_path / "*")):
+        assert sources_of([name]) == [name, *videos]
+    for name in (str(tmp_path / "*.jpg"), videos[0], "0", "rtsp://camera/?a=1", "nothing"):
         assert sources_of([name]) == [name]
+
+
+def test_a_folder_of_a_picture_and_videos_is_run_whole(tmp_path: Path, short_clip: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "clip.mp4").write_bytes(short_clip.read_bytes())
+    cv2.imwrite(str(folder / "cover.png"), np.full((64, 96, 3), 90, np.uint8))
+    assert hamba("run", folder, "--out", tmp_path / "out", *LEAN_OPTIONS) == 0
+    assert sorted(path.parent.name for path in tmp_path.glob("out/*/hands.mcap")) == ["clip", "mixed"]
 
 
 def test_each_source_has_a_folder_of_its_own_name(tmp_path: Path) -> None:
