@@ -23,6 +23,7 @@ from pipeline.commands import (
     play,
     record,
     retarget,
+    ros,
     run,
     settings,
     train,
@@ -52,6 +53,7 @@ app.command("info")(info.info)
 app.command("export")(export.export)
 app.command("convert")(convert.convert)
 app.command("retarget")(retarget.retarget)
+app.command("ros")(ros.ros)
 app.command("train")(train.train)
 app.command("settings")(settings.settings)
 app.command("calibrate")(calibrate.calibrate)

@@ -1,5 +1,6 @@
 from .messages import (
     RosNames as RosNames,
+    RosPoints as RosPoints,
     RosTopic as RosTopic,
     RosValue as RosValue,
     joint_state as joint_state,

@@ -29,11 +29,17 @@ _R_XR_ROS: Final = np.array([[0.0, -1, 0], [0, 0, 1], [-1, 0, 0]])
 class RosValue:
     """A message or a part of one: its type, as `geometry_msgs/msg/Pose`, and all its fields.
 
-    A field is a number, a text, a RosValue, a sequence of those, or an array of float64.
+    A field is a number, a text, a RosValue, a list of those, RosPoints, or an array of numbers.
     """
 
     type: str
     fields: Mapping[str, Any]
+
+
+class RosPoints(NamedTuple):
+    """Many geometry_msgs/msg/Point, (N, 3) m."""
+
+    rows: Array
 
 
 class RosTopic(NamedTuple):
@@ -105,9 +111,8 @@ def messages_of(
     header = _header(names.frame, stamp_ns)
     yield names.topic("camera_info"), camera_info(result.frame, header)
     transforms = []
-    world = getattr(result.frame, "world", None)
-    if world is not None:
-        transforms.append(_transform(_header(names.world, stamp_ns), names.frame, np.asarray(world.T_world_camera)))
+    if (world := result.frame.world) is not None:
+        transforms.append(_transform(_header(names.world, stamp_ns), names.frame, world.T_world_camera))
     for hand in _one_a_side(result.hands):
         poses = joint_poses(hand)
         transforms += _joint_transforms(hand.side, poses, names, header, stamp_ns)
@@ -118,7 +123,7 @@ def messages_of(
         if topology is not None and len(hand.vertices) == topology.vertices:
             yield names.topic(f"{hand.side}/mesh"), _mesh(hand, topology, header)
     for hand in gone if topology is not None else ():
-        yield names.topic(f"{hand.side}/mesh"), _marker(hand, header, _DELETE, ())
+        yield names.topic(f"{hand.side}/mesh"), _marker(hand, header, _DELETE, np.zeros((0, 3)))
     if transforms:
         yield "/tf", RosValue("tf2_msgs/msg/TFMessage", {"transforms": transforms})
 
@@ -184,10 +189,10 @@ def _joint_transforms(side: Side, poses: Array, names: RosNames, header: RosValu
 def _mesh(hand: Hand, topology: HandTopology, header: RosValue) -> RosValue:
     faces = close_holes(topology.faces_of(hand.side))
     corners = hand.vertices.astype(np.float64)[faces.ravel()]
-    return _marker(hand, header, _ADD, [_vector("geometry_msgs/msg/Point", corner) for corner in corners.tolist()])
+    return _marker(hand, header, _ADD, corners)
 
 
-def _marker(hand: Hand, header: RosValue, action: int, points: Sequence[RosValue]) -> RosValue:
+def _marker(hand: Hand, header: RosValue, action: int, corners: Array) -> RosValue:
     red, green, blue = (channel / 255 for channel in hand_colour(hand.side))
     nothing = RosValue("builtin_interfaces/msg/Duration", {"sec": 0, "nanosec": 0})
     return RosValue(
@@ -195,7 +200,7 @@ def _marker(hand: Hand, header: RosValue, action: int, points: Sequence[RosValue
         {
             "header": header, "ns": f"hand_{hand.side}", "id": 0, "type": _TRIANGLE_LIST, "action": action,
             "pose": _pose(np.eye(4)), "scale": _vector("geometry_msgs/msg/Vector3", (1.0, 1.0, 1.0)),
-            "color": _color(red, green, blue), "lifetime": nothing, "frame_locked": False, "points": list(points),
+            "color": _color(red, green, blue), "lifetime": nothing, "frame_locked": False, "points": RosPoints(corners),
             "colors": [], "texture_resource": "", "texture": _no_texture(), "uv_coordinates": [], "text": "",
             "mesh_resource": "", "mesh_file": RosValue(
                 "visualization_msgs/msg/MeshFile", {"filename": "", "data": np.zeros(0, np.uint8)}

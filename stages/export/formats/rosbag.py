@@ -14,7 +14,7 @@ from hamba_core.hand import Side
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Selection
 from stages.packets import FrameResult, Hand
-from stages.ros import RosNames, RosTopic, RosValue, messages_of, topics_of
+from stages.ros import RosNames, RosPoints, RosTopic, RosValue, messages_of, topics_of
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Qos
@@ -93,6 +93,9 @@ def rosbags_message(value: RosValue, store: "Typestore") -> Any:
 def _field(field: Any, store: "Typestore") -> Any:
     if isinstance(field, RosValue):
         return rosbags_message(field, store)
+    if isinstance(field, RosPoints):
+        point = store.types["geometry_msgs/msg/Point"]
+        return [point(x, y, z) for x, y, z in field.rows.tolist()]
     if isinstance(field, list):
         return [_field(each, store) for each in field]
     return field

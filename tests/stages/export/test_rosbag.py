@@ -74,3 +74,15 @@ def test_only_what_was_chosen_is_in_a_bag(
     assert counts["/hands/camera_info"] == 3
     assert counts["/hands/right/joints"] == 0
     assert counts["/hands/left/joints"] == 2
+
+
+def test_the_example_reads_a_bag(frames: list[tuple[Hand, ...]], make_recording: MakeRecording, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    [bag] = export(make_recording(load_generic_hand(), frames), tmp_path, ExportSettings(formats=("rosbag",)))
+    example = Path(__file__).parents[3] / "docs/examples/05_read_rosbag.py"
+    done = subprocess.run([sys.executable, str(example), str(bag)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    x, y, z = frames[0][0].joints[8]
+    assert f"/hands/right/joints: index finger's tip at ({x:.3f} {y:.3f} {z:.3f}) m" in done.stdout

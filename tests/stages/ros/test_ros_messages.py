@@ -10,7 +10,7 @@ import pytest
 from hamba_core.hand import SIDES, Side, to_quaternion
 from hamba_core.hand.rotations import angle_between
 from stages.common.openxr_joints import JOINTS, poses_26, rotations_21
-from stages.packets import FrameResult, Hand, HandTopology
+from stages.packets import FrameResult, Hand, HandTopology, WorldPose
 from stages.ros import RosNames, RosValue, joint_state, messages_of, topics_of
 from stages.ros.messages import joint_poses, ros_name
 
@@ -139,13 +139,10 @@ def test_hands_that_went_lose_their_mesh_and_frames_without_hands_have_a_camera(
 
 
 def test_the_cameras_place_in_the_world_is_a_transform(make_result: MakeResult) -> None:
-    from types import SimpleNamespace
-
     T = np.array([[0.0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]])
     result = make_result(0, ())
-    frame = SimpleNamespace(camera=result.frame.camera, width=640, height=480, world=SimpleNamespace(T_world_camera=T))
-    stand_in: Any = SimpleNamespace(frame=frame, hands=())
-    tf = dict(messages_of(stand_in, None, RosNames("cam"), STAMP))["/tf"]
+    result = replace(result, frame=replace(result.frame, world=WorldPose(T, "board")))
+    tf = dict(messages_of(result, None, RosNames("cam"), STAMP))["/tf"]
     [transform] = tf.fields["transforms"]
     assert transform.fields["header"].fields["frame_id"] == "world"
     assert transform.fields["child_frame_id"] == "cam_camera_optical_frame"

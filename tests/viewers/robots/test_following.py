@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ from hypothesis import given, strategies as st
 from hamba_core.arrays import Array
 from hamba_core.hand import SIDES, Side, exp_so3, mirrored_points
 from hamba_core.hand.rotations import angle_between
-from stages.packets import FrameResult, Hand
-from viewers.robots.retarget import retargeter as retargeter_module
+from stages.packets import FrameResult, Hand, WorldPose
 from viewers.robots.retarget.clutch import Clutch
 from viewers.robots.retarget.measuring import best_reachable, tip_errors
 from viewers.robots.retarget.motion import JointMotion, PoseMotion, delay
@@ -165,9 +163,7 @@ def test_the_wrist_goes_on_from_where_it_is_when_the_hand_is_taken_up_again(
     np.testing.assert_allclose(home.target, np.eye(4), atol=1e-9)
 
 
-def test_the_wrist_is_in_the_world_where_the_camera_is_known(
-    make_hand: MakeHand, make_result: MakeResult, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wrist_is_in_the_world_where_the_camera_is_known(make_hand: MakeHand, make_result: MakeResult) -> None:
     hand, T = make_hand(0), np.eye(4)
     T[:3, :3], T[:3, 3] = exp_so3([0, 0, np.pi / 2]), [1, 2, 3]
     robot = Retargeter((known_hand("leap", "right"),), FREE)
@@ -177,22 +173,13 @@ def test_the_wrist_is_in_the_world_where_the_camera_is_known(
     assert in_camera is not None
     np.testing.assert_allclose(in_camera, wrist_pose(hand.joints, "right"))
     result = frame_of(make_result, hand, at=0.1)
-    monkeypatch.setattr(retargeter_module, "_reference", lambda frame: (T, "world"))
+    result = replace(result, frame=replace(result.frame, world=WorldPose(T, "board")))
     frame = robot.step(result)
     assert frame.reference == "world"
     in_world = frame.hands[0].wrist
     assert in_world is not None
     np.testing.assert_allclose(in_world, T @ in_camera, atol=1e-9)
     np.testing.assert_allclose(frame.hands[0].target, np.eye(4), atol=1e-9)
-
-
-def test_the_world_is_taken_from_the_frame() -> None:
-    from viewers.robots.retarget.retargeter import _reference
-
-    T = np.diag([1.0, -1, -1, 1])
-    found, name = _reference(SimpleNamespace(world=SimpleNamespace(T_world_camera=T)))  # type: ignore[arg-type]
-    assert name == "world"
-    np.testing.assert_array_equal(found, T)
 
 
 def test_a_hidden_finger_is_followed_less(make_hand: MakeHand, make_result: MakeResult) -> None:

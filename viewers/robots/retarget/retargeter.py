@@ -1,7 +1,7 @@
 """A retargeter follows the hands of frame after frame with a robot's: joints, wrist, clutch, and what to do unseen."""
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -212,5 +212,4 @@ def _is_trusted(hand: Hand) -> bool:
 
 def _reference(frame: FrameMeta) -> tuple[Array, Literal["camera", "world"]]:
     """Return T_reference_camera, and what the reference is: the world where the frame knows where its camera is."""
-    world: Any = getattr(frame, "world", None)
-    return (np.eye(4), "camera") if world is None else (np.asarray(world.T_world_camera, np.float64), "world")
+    return (np.eye(4), "camera") if frame.world is None else (frame.world.T_world_camera, "world")

@@ -1,0 +1,59 @@
+"""`hamba ros`: published hands on ROS 2."""
+
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import Address, ClientKey, ServerKey
+from stages.common.address import DEFAULT_ADDRESS
+
+
+def ros(
+    address: Address = DEFAULT_ADDRESS,
+    parent: Annotated[
+        str,
+        typer.Option(help="Frame that hands are under. [default: STREAM_camera_optical_frame]", show_default=False),
+    ] = "",
+    world: Annotated[
+        str, typer.Option(help="Frame that --parent is under, where the run knows its camera's place.")
+    ] = ("world"),
+    mesh: Annotated[bool, typer.Option("--mesh/--no-mesh", help="Meshes as markers.")] = True,
+    robot: Annotated[
+        str | None,
+        typer.Option(
+            help="Joint states of a robot's hands that follow: a name or a file, as hamba retarget has it.",
+            metavar="NAME|FILE",
+            show_default=False,
+        ),
+    ] = None,
+    server_key: ServerKey = None,
+    client_key: ClientKey = None,
+) -> None:
+    """Publish hands on ROS 2: joints, meshes, frames in /tf, the camera; source ROS 2 first."""
+    from viewers.client import HandClient
+    from viewers.robots.retarget import Retargeter, robot_hand
+    from viewers.robots.ros import RosNode
+    from viewers.terminal_line import TerminalLine
+    from viewers.watch import Watch
+
+    retargeter = None
+    if robot is not None:
+        retargeter = Retargeter((robot_hand(robot, "left"), robot_hand(robot, "right")))
+    with (
+        suppress(KeyboardInterrupt),
+        HandClient(address, server_key=server_key, client_key=client_key) as client,
+        TerminalLine() as line,
+    ):
+        node = RosNode(client, parent=parent, world=world, mesh=mesh, retargeter=retargeter)
+        watch = Watch(client)
+        try:
+            while node.going:
+                message = node.step()
+                if message is not None:
+                    watch.shown(message)
+                if line.due:
+                    numbers = watch.numbers()
+                    line.show(numbers.words, f"{numbers.line()}  {node.published} published")
+        finally:
+            node.close()

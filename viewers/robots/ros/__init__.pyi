@@ -1,0 +1,1 @@
+from .node import RosNode as RosNode
