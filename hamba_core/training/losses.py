@@ -19,6 +19,7 @@ class HandTruths(NamedTuple):
     hands: SmallOutput
     visible: Tensor  # (B,) share of the joints that are seen
     partner: Tensor  # (B,) the row of another look at the same hand, or its own where there is none
+    taught: Tensor | None = None  # (B, 21, 3) m, from the wrist: where a teacher says that the joints are
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class LossWeights:
     """Of the wrist's rotation matrix, squared."""
     betas: float = 0.02
     """Of a beta squared."""
+    taught: float = 20.0
+    """Of a metre, L1: how far the joints are from a teacher's. Counts where there is a teacher."""
     agreement: float = 0.0
     """Of a metre, L1: how far the joints of two looks at a hand are apart, seen from the true hand. A hand that moves
     is looked at anew in every frame: where looks disagree, it trembles."""
@@ -65,6 +68,8 @@ def hand_losses(output: SmallOutput, truth: HandTruths, weights: LossWeights) ->
         "orient": weights.orient * mean(rotations[:, :1]),
         "betas": weights.betas * mean((output.betas - true.betas) ** 2),
     }
+    if truth.taught is not None:
+        losses["taught"] = weights.taught * mean((output.joints - truth.taught).abs())
     if weights.agreement:
         losses["agreement"] = weights.agreement * mean(_disagreement(output, truth))
     losses["loss"] = torch.stack(list(losses.values())).sum()

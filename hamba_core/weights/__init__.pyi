@@ -1,3 +1,4 @@
+from .checkpoint import find_checkpoint as find_checkpoint
 from .conversion import Conversion as Conversion, convert_release as convert_release
 from .loading import (
     checked_device as checked_device,

@@ -24,7 +24,7 @@ from pipeline.training.table import HandTable
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-_LOSSES = ("loss", "joints", "vertices", "joints_2d", "pose", "orient", "betas", "agreement")
+_LOSSES = ("loss", "joints", "vertices", "joints_2d", "pose", "orient", "betas", "taught", "agreement")
 _SCORES = ("pa_mpjpe", "mpjpe", "error_2d", "first_pa_mpjpe", "first_mpjpe")
 
 _LEAST_RATE = 0.01  # of the highest learning rate, at the end

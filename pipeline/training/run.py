@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 
@@ -19,6 +19,7 @@ from pipeline.training.loop import Progress, Training, progress_line
 from pipeline.training.scores import Scores
 from pipeline.training.settings import CropData, TrainingSettings
 from pipeline.training.table import load_table
+from pipeline.training.teaching import Teacher, taught_views
 from stages.synthetic.crops import DATA_VERSION, fill_folder
 
 if TYPE_CHECKING:
@@ -67,7 +68,17 @@ def make_network(settings: TrainingSettings) -> HambaSmall:
     return network
 
 
-def feature_files(data: CropData, on_step: Callable[[str], None]) -> tuple[list[Path], list[Path]]:
+class FeatureFiles(NamedTuple):
+    """Files of features, made where they were missing."""
+
+    looks: list[Path]
+    """To train on."""
+    shards: list[Path]
+    """That those are of, one for each."""
+    kept_aside: list[Path]
+
+
+def feature_files(data: CropData, on_step: Callable[[str], None]) -> FeatureFiles:
     """Files of features to train on and to keep aside, made where they are missing. Raises SourceError, OutputError."""
     kept_aside = _shards(data, data.validation_seed, data.validation_shards, on_step)
     shards = _shards(data, data.first_seed, data.shards, on_step)
@@ -79,7 +90,7 @@ def feature_files(data: CropData, on_step: Callable[[str], None]) -> tuple[list[
         for number, shard in enumerate(shards):
             on_step(f"looking at shard {number + 1} of {len(shards)}, variant {variant + 1} of {data.variants}")
             looked.append(features_of(shard, features, variant))
-    return looked, [features_of(shard, features) for shard in kept_aside]
+    return FeatureFiles(looked, shards * data.variants, [features_of(shard, features) for shard in kept_aside])
 
 
 def _shards(data: CropData, first_seed: int, count: int, on_step: Callable[[str], None]) -> list[Path]:
@@ -94,11 +105,18 @@ def _train(settings: TrainingSettings, folder: Path, fabric: "Fabric", on_step: 
     network = make_network(settings)
     if not fabric.is_global_zero:
         fabric.barrier()  # the leading one makes the files
-    looked, kept_aside = feature_files(settings.data, on_step)
+    files = feature_files(settings.data, on_step)
+    taught = None
+    if settings.teacher is not None:
+        teacher = Teacher(settings.teacher, settings.teacher_hand, settings.device)
+        taught = taught_views(files.looks, files.shards, teacher, settings.data.folder / "taught", on_step)
     if fabric.is_global_zero:
         fabric.barrier()
-    table = load_table(looked, network, least_presence=settings.least_presence, least_visible=settings.least_visible)
-    aside = load_table(kept_aside, network)
+    table = load_table(
+        files.looks, network, least_presence=settings.least_presence, least_visible=settings.least_visible,
+        taught=taught,
+    )  # fmt: skip
+    aside = load_table(files.kept_aside, network)
     if len(table) < settings.batch:
         raise SourceError(
             f"{settings.data.folder}: expected at least a batch of {settings.batch} hands to train on, found "

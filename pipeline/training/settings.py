@@ -42,6 +42,10 @@ class TrainingSettings(StageSettings):
     )
     data: CropData = CropData()
     start: UserPath | None = Field(None, description="weights to begin from (hamba_s.safetensors); none: from nothing")
+    teacher: UserPath | None = Field(
+        None, description="a released checkpoint that is asked about each crop too; none: the truth alone is learned"
+    )
+    teacher_hand: UserPath | None = Field(None, description="the teacher's MANO_RIGHT.pkl, where it is not beside it")
     losses: dict[str, float] = Field({}, description="weights of the losses, keys of LossWeights")
     steps: int = Field(8000, ge=1, description="batches in all")
     minutes: float | None = Field(
@@ -80,6 +84,7 @@ class TrainingSettings(StageSettings):
         """Sixteen hexadecimal digits that stand for all that changes the weights, wherever the run's files lie."""
         tree = self.model_dump(mode="json")
         del tree["data"]["folder"], tree["threads"], tree["evaluate_every"], tree["checkpoint_every"]
+        del tree["teacher_hand"]
         tree["network"] = self.configuration().to_dict()
         if self.start is not None:
             tree["start"] = _digest(self.start)

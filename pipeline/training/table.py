@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hamba_core.arrays import Float32Array
 from hamba_core.errors import SourceError
 from hamba_core.network.small import FirstEstimate, HambaSmall, HandViews, SmallOutput
 from hamba_core.training import HandTruths
@@ -45,7 +46,8 @@ class HandTable:
         crop, place = self.columns["crop"][rows], torch.arange(len(rows))
         others = (crop[:, None] == crop) & (place[:, None] != place)
         partner = torch.where(others.any(1), others.int().argmax(1), place)
-        return HandTruths(hands, self.columns["visible"][rows], partner)
+        taught = self.columns["taught"][rows] if "taught" in self.columns else None
+        return HandTruths(hands, self.columns["visible"][rows], partner, taught)
 
     def with_partners(self, rows: Tensor) -> Tensor:
         """Each row, followed by that of the next look at the same crop where there is one."""
@@ -75,24 +77,28 @@ def load_table(
     *,
     least_presence: float = 0.0,
     least_visible: float = 0.0,
+    taught: Sequence[Float32Array] | None = None,
 ) -> HandTable:
     """The hands in files of features that can be learned from, posed as the network's hand layer poses them.
 
+    `taught` are a teacher's joints (N, 21, 3) for each file, m from the wrist in the looks' views.
     Raises SourceError where none is left.
     """
     names = (*_COLUMNS, "coarse") if network.regressor is not None else _COLUMNS
     parts: list[dict[str, Tensor]] = []
-    for path in files:
+    for number, path in enumerate(files):
         try:
             with np.load(path, allow_pickle=False) as file:
                 part = {name: torch.from_numpy(file[name]) for name in names}
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise SourceError(f"{path}: expected features, found: {error}; remove the file") from error
+        if taught is not None:
+            part["taught"] = torch.from_numpy(taught[number])
         sane = (part["first_error"] < _WORST_FIRST) & (part["first_wrist"][:, 2] > _NEAREST)
         seen = (part["presence"] >= least_presence) & (part["visible"] >= least_visible)
         kept = (sane & seen & (part["wrist"][:, 2] > _NEAREST)).nonzero()[:, 0]
         parts.append({name: column[kept] for name, column in part.items()})
-    columns = {name: torch.cat([part[name] for part in parts]) for name in names} if parts else {}
+    columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
     if not parts or not len(columns["wrist"]):
         raise SourceError(
             f"{len(files)} files of features: expected hands to learn from, found none; lower least_presence and "

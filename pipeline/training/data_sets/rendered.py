@@ -31,12 +31,15 @@ class RenderedTraining(HandData):
         place = bisect_right(self._ends, number)
         shard = self._shards[place]
         row = number - (self._ends[place] - len(shard))
-        of = {name: shard.arrays[name][row].astype(np.float64) for name in _COLUMNS}
-        parameters = (
-            ManoParameters(of["global_orient"], of["hand_pose"], of["betas"]) if self._with_parameters else None
-        )
-        truth = truth_of("right", of["joints_2d"], joints=of["joints"], parameters=parameters)
-        return HandSample(f"{shard.path.stem} {row}", shard.image(row), truth)
+        return rendered_sample(shard, row, with_parameters=self._with_parameters)
+
+
+def rendered_sample(shard: Shard, row: int, *, with_parameters: bool = True) -> HandSample:
+    """Return one crop of a shard, and what is true of its hand."""
+    of = {name: shard.arrays[name][row].astype(np.float64) for name in _COLUMNS}
+    parameters = ManoParameters(of["global_orient"], of["hand_pose"], of["betas"]) if with_parameters else None
+    truth = truth_of("right", of["joints_2d"], joints=of["joints"], parameters=parameters)
+    return HandSample(f"{shard.path.stem} {row}", shard.image(row), truth)
 
 
 _COLUMNS = ("global_orient", "hand_pose", "betas", "joints", "joints_2d")
