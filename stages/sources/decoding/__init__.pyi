@@ -1,3 +1,4 @@
+from .demuxers import formats_of_address as formats_of_address
 from .decoding import (
     NoVideoError as NoVideoError,
     VideoDecoder as VideoDecoder,

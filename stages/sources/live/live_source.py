@@ -51,7 +51,8 @@ class LiveSource(Source):
         self._epoch: Epoch | None = None
         self._rate: float | None = None
         self._start_ns = self._newest_ns = 0
-        self._given_ns = self._undecoded_since_ns = 0  # of the newest picture; 0 before
+        self._given_ns = 0  # when the newest picture was given; 0 before
+        self._waiting_ns = self._undecoded_since_ns = 0  # since when none was given, or came out of the decoder
         self._left_out: Counter[str] = Counter()
         self._captured_by = ""
 
@@ -154,7 +155,8 @@ class LiveSource(Source):
         try:
             for decoded in session.decode(packet, hurry=late):
                 came = True
-                if late and time.monotonic_ns() - self._given_ns < self._settings.live.max_age * 1e9:
+                self._waiting_ns = self._waiting_ns or time.monotonic_ns()
+                if late and time.monotonic_ns() - self._waiting_ns < self._settings.live.max_age * 1e9:
                     self._left_out[NOT_GIVEN] += 1
                 else:
                     self._give(session, packet, decoded.stamp, decoded.image())
@@ -176,7 +178,7 @@ class LiveSource(Source):
                 self._timeline.restart((self._newest_ns - self._start_ns) / 1e9)
             self._epoch = packet.epoch
         pts = self._timeline.place(self._newest_ns / 1e9 if stamp is None and session.newest_only else stamp)
-        self._given_ns = time.monotonic_ns()
+        self._given_ns = self._waiting_ns = time.monotonic_ns()
         self._captured_by = captured_by if session.live else ""
         self._watch.picture(image, self._newest_ns, captured_by, session.rate)
         self._ready.append(self._maker.frame(image, pts, self._newest_ns, captured_by=self._captured_by))

@@ -1,4 +1,5 @@
-"""This session reads pictures that a camera sends over HTTP one after another, as parts of one answer (MJPEG).
+"""This session reads pictures that a camera sends one after another: as parts of one answer over HTTP (MJPEG), or
+bare over TCP.
 
 FFmpeg makes the connection and gives the bytes as they come; `stages.sources.pictures.multipart`, which takes what
 browsers take, tells the parts apart. Each picture is due when it arrived: such a stream has no times of its own.
@@ -19,6 +20,7 @@ from stages.sources.pictures.still_decoding import decoded
 from stages.sources.settings import SourceSettings
 
 _HEAD_BYTES = 2048
+_JPEG = b"\xff\xd8\xff"
 _MAX_UNDECODED = 100  # pictures in a row
 
 
@@ -60,7 +62,7 @@ class MultipartSession(Session):
 
     def choices(self) -> tuple[Choice, ...]:
         """Return the decoder, and how many pictures were damaged."""
-        chosen = Choice("decoder", "mjpeg, FFmpeg software", "pictures in parts over HTTP, timed as they arrive")
+        chosen = Choice("decoder", "mjpeg, FFmpeg software", "pictures one after another, timed as they arrive")
         if not self._lost:
             return (chosen,)
         damaged = f"{self._lost} pictures not decoded"
@@ -71,27 +73,46 @@ class MultipartSession(Session):
         yield from self._chunks
 
 
-def multipart_session(
+def pictures_or_bytes(
     address: str, settings: SourceSettings, options: dict[str, str], timeout: tuple[float, float]
-) -> MultipartSession | None:
-    """Return a connection to a sender of pictures in parts; None if something else is at the address.
+) -> "MultipartSession | Bytes":
+    """Return a connection to a sender of pictures; if it sends something else, its bytes from the first one on.
 
-    Raises what FFmpeg raises if it cannot be opened, SourceError if nothing comes.
+    Pictures come in parts of an answer, or over a plain connection (tcp:) one after another. Raises what FFmpeg raises
+    if the address cannot be opened, SourceError if nothing comes.
     """
-    chunks = _Chunks(address, settings, options, timeout)
+    chunks, plain = _Chunks(address, settings, options, timeout), address.startswith("tcp:")
     try:
         head = b""
         for data in chunks:
             head += data
-            if begins_multipart(head):
+            if (plain and head.startswith(_JPEG)) or begins_multipart(head):
                 return MultipartSession(chunks, head, settings)
             if len(head) >= _HEAD_BYTES or not head.lstrip()[:2].isascii():
                 break
     except BaseException:
         chunks.close()
         raise
-    chunks.close()
-    return None
+    return Bytes(chunks, head)
+
+
+class Bytes:
+    """What comes over a connection, for FFmpeg to read as it reads a file."""
+
+    def __init__(self, chunks: "_Chunks", head: bytes) -> None:
+        self._chunks = chunks
+        self._waiting = head
+
+    def read(self, size: int) -> bytes:
+        """Return what is there, at most so many bytes; wait where there is nothing. Raises SourceError if none come."""
+        if not self._waiting:
+            self._waiting = next(self._chunks, b"")
+        given, self._waiting = self._waiting[:size], self._waiting[size:]
+        return given
+
+    def close(self) -> None:
+        """Hang up."""
+        self._chunks.close()
 
 
 class _Chunks:
@@ -101,6 +122,7 @@ class _Chunks:
         self, address: str, settings: SourceSettings, options: dict[str, str], timeout: tuple[float, float]
     ) -> None:
         self._timeout = timeout[1]
+        options = {**options, "raw_packet_size": "65536"}
         self._container = open_container(address, settings, format="data", options=options, timeout=timeout)
         self._packets = self._container.demux(self._container.streams[0])
 

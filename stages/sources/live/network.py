@@ -16,6 +16,7 @@ from stages.sources.address import hint, revealed, source_name
 from stages.sources.decoding import (
     PixelConverter,
     VideoDecoder,
+    formats_of_address,
     open_container,
     open_decoder,
     reason_of,
@@ -23,7 +24,7 @@ from stages.sources.decoding import (
     wall_time_of,
 )
 from stages.sources.live.live_source import LiveSource
-from stages.sources.live.multipart_stream import multipart_session
+from stages.sources.live.multipart_stream import pictures_or_bytes
 from stages.sources.live.packet import Packet
 from stages.sources.live.session import Decoded, Session
 from stages.sources.settings import SourceSettings
@@ -34,6 +35,11 @@ SCHEMES = frozenset(("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "
 
 _UNTIMED = frozenset(("mpjpeg", "mjpeg", "h264", "hevc", "vvc", "obu", "m4v", "mpegvideo", "cavsvideo", "image2pipe"))
 """Formats without times of their own; the steps of 1/25 s that FFmpeg gives them mean nothing."""
+
+_QUICK = {"fpsprobesize": "0"}
+"""Options for a connection that is made again: no pictures are waited for to find the rate, which is known."""
+
+_ANY_FORMAT = {"format_whitelist": formats_of_address()}
 
 _SEGMENTS = frozenset(("hls", "dash"))
 """Formats that come in pieces of seconds: their packets are old when they come, and to skip them would leave gaps."""
@@ -64,24 +70,41 @@ def network_source(text: str, settings: SourceSettings, stream: str) -> LiveSour
     What is secret in an address (`stages.sources.address`) is not shown anywhere.
     """
     shown = str(source_name(text))
-    return LiveSource(shown, "network", lambda: _connected(revealed(text), shown, settings), settings, stream)
+    rates: list[float | None] = []  # nominal ones, of the connections so far
+
+    def connect() -> Session:
+        session = _connected(revealed(text), shown, settings, again=bool(rates))
+        session.rate = next((rate for rate in rates if rate), session.rate)
+        rates.append(session.rate)
+        return session
+
+    return LiveSource(shown, "network", connect, settings, stream)
 
 
-def _connected(address: str, shown: str, settings: SourceSettings) -> Session:
-    if scheme_of(address) in ("http", "https"):
-        timeout = (settings.live.open_timeout, settings.live.read_timeout)
-        started = time.monotonic()
-        try:
+def _connected(address: str, shown: str, settings: SourceSettings, *, again: bool) -> Session:
+    scheme = scheme_of(address) or ""
+    timeout = (settings.live.open_timeout, settings.live.read_timeout)
+    options = {**_OPTIONS.get(scheme, {}), **(_QUICK if again else {})}
+    started = time.monotonic()
+    try:
+        container: InputContainer | None = None
+        if scheme in ("http", "https", "tcp"):
             # The option that asks for the rest is left out: what a camera sends has no rest.
-            session = multipart_session(_with_small_scheme(address), settings, {}, timeout)
-        except SourceError as error:
-            raise SourceError(f"{shown}: expected a video stream, found that {error}") from error
-        except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
-            # FFmpeg's own words have the password in them.
-            raise _not_opened(error, address, shown, started, settings) from (error if shown == address else None)
-        if session is not None:
-            return session
-    return NetworkSession(address, shown, settings)
+            found = pictures_or_bytes(_with_small_scheme(address), settings, {}, timeout)
+            if isinstance(found, Session):
+                return found
+            if scheme == "tcp":  # some senders take one connection and no other
+                container = open_container(found, settings, options={**options, **_ANY_FORMAT})
+            else:
+                found.close()
+        if container is None:
+            container = open_container(_with_small_scheme(address), settings, options=options, timeout=timeout)
+    except SourceError as error:
+        raise SourceError(f"{shown}: expected a video stream, found that {error}") from error
+    except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
+        # FFmpeg's own words have the password in them.
+        raise _not_opened(error, address, shown, started, settings) from (error if shown == address else None)
+    return NetworkSession(container, address, shown, settings)
 
 
 def _not_opened(error: Exception, address: str, shown: str, started: float, settings: SourceSettings) -> SourceError:
@@ -119,20 +142,13 @@ def _with_small_scheme(address: str) -> str:
 
 
 class NetworkSession(Session):
-    """One connection. Raises SourceError if it cannot be made."""
+    """One connection that FFmpeg has opened. Raises SourceError if there is no video."""
 
-    def __init__(self, address: str, shown: str, settings: SourceSettings) -> None:
+    def __init__(self, container: InputContainer, address: str, shown: str, settings: SourceSettings) -> None:
         self._shown = shown
         self._address = address
         self._pixels = PixelConverter(settings.decoding.max_side)
-        scheme = scheme_of(address) or ""
-        address = _with_small_scheme(address)
-        timeout = (settings.live.open_timeout, settings.live.read_timeout)
-        started = time.monotonic()
-        try:
-            self._container = open_container(address, settings, options=_OPTIONS.get(scheme), timeout=timeout)
-        except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
-            raise _not_opened(error, address, shown, started, settings) from (error if shown == address else None)
+        self._container = container
         try:
             self._decoder: VideoDecoder = open_decoder(self._container, settings, live=True)
         except SourceError as error:
@@ -141,7 +157,7 @@ class NetworkSession(Session):
         decoder = self._decoder
         self._timeout = settings.live.read_timeout
         self._arrival_times = self._container.format.name in _UNTIMED
-        self.live = scheme not in ("http", "https") or not _has_end(self._container)
+        self.live = scheme_of(address) not in ("http", "https") or not _has_end(self._container)
         self.newest_only = self.live and self._container.format.name not in _SEGMENTS
         self.intra = decoder.intra
         self.rate = decoder.rate
@@ -152,11 +168,14 @@ class NetworkSession(Session):
     def packets(self) -> Generator[Packet]:
         """Yield packets as they arrive."""
         decoder = self._decoder
+        newest_ns = 0
         try:
             for packet in decoder.packets():
+                # Without times or lengths, a picture is whole when the next begins: it came when the one before it did.
+                begun_ns, newest_ns = newest_ns, time.monotonic_ns()
                 yield Packet(
                     packet,
-                    time.monotonic_ns(),
+                    begun_ns or newest_ns if self._arrival_times else newest_ns,
                     stamp=None if self._arrival_times else stamp_of(packet),
                     wall_ns=wall_time_of(packet),
                     key=packet.is_keyframe or self.intra,

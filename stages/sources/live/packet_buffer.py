@@ -4,6 +4,7 @@ It holds what has come and is not decoded yet, in bounded memory. A decoder that
 packet at which it can begin (a key frame), and those before it are skipped and counted.
 """
 
+import time
 from collections import Counter, deque
 from dataclasses import dataclass
 from threading import Condition
@@ -20,6 +21,8 @@ LATE = 0.1
 _MOST_BYTES = 64 << 20
 _MOST_PACKETS = 4096
 _BLOCKING_PACKETS = 8  # of a stream of which nothing may be skipped
+_QUIET, _SETTLING = 0.012, 0.3
+"""Seconds without a packet after which a new connection has given what waited in it, and the most to wait for that."""
 _AT_ONCE = 4
 """More packets than this that wait, of a stream without times of its own, show that they were held up somewhere."""
 
@@ -50,6 +53,7 @@ class PacketBuffer:
         self._changed = Condition()
         self._closed = False
         self._wants_key = False
+        self._settled: Session | None = None
         self.skipped: Counter[str] = Counter()
         """Packets that were never decoded, by cause."""
 
@@ -91,7 +95,10 @@ class PacketBuffer:
         with self._changed:
             if not self._changed.wait_for(lambda: self._queue, timeout):
                 return None
+            self._settle()
             self._skip()
+            if not self._queue:
+                return None
             item = self._queue.popleft()
             if isinstance(item, Item):
                 self._bytes -= item.packet.size
@@ -114,9 +121,23 @@ class PacketBuffer:
             return float("inf")
         return (end - begin) / 1e9
 
+    def _settle(self) -> None:
+        """Wait for what waited in a new connection, so that its first picture is not its oldest. The lock is held."""
+        first = self._queue[0]
+        if not isinstance(first, Item) or first.session is self._settled:
+            return
+        self._settled = first.session
+        if not first.session.newest_only:
+            return
+        give_up = time.monotonic() + _SETTLING
+        while time.monotonic() < give_up and self._queue:
+            count = len(self._queue)
+            if not self._changed.wait_for(lambda: len(self._queue) != count or self._closed, _QUIET) or self._closed:  # noqa: B023 - called at once
+                return
+
     def _skip(self) -> None:
         """Drop what a decoder that is behind need not decode. The lock is held."""
-        oldest = self._queue[0]
+        oldest = self._queue[0] if self._queue else None
         if not isinstance(oldest, Item):
             return
         limit = LATE if oldest.session.intra else self._max_age
