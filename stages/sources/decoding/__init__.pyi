@@ -1,4 +1,3 @@
-from .demuxers import formats_of_address as formats_of_address
 from .decoding import (
     NoVideoError as NoVideoError,
     VideoDecoder as VideoDecoder,
@@ -6,6 +5,7 @@ from .decoding import (
     open_decoder as open_decoder,
     reason_of as reason_of,
 )
+from .demuxers import formats_of_address as formats_of_address
 from .orientation import UPRIGHT as UPRIGHT, Orientation as Orientation
 from .packet_times import stamp_of as stamp_of, wall_time_of as wall_time_of
 from .pixels import PixelConverter as PixelConverter, orientation_of as orientation_of

@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import IO
+from typing import Any, Protocol
 
 import av
 from av.codec.context import Flags as CodecFlags
@@ -177,8 +177,15 @@ class VideoDecoder:
                     return
 
 
+class Readable(Protocol):
+    """Something that bytes can be read from, as from a file."""
+
+    def read(self, size: int, /) -> Any:
+        """Return at most so many bytes, none at the end."""
+
+
 def open_container(
-    url: str | IO[bytes],
+    url: "str | Readable",
     settings: SourceSettings,
     *,
     format: str | None = None,

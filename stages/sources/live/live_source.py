@@ -25,6 +25,7 @@ from stages.sources.settings import SourceSettings
 from stages.sources.timestamps import Timeline
 
 _POLL = 0.2  # s between two "nothing yet"
+_SILENCE_NS = 500_000_000
 
 NOT_GIVEN = "behind: decoded only"
 UNDECODED = "behind: not decoded"
@@ -52,7 +53,9 @@ class LiveSource(Source):
         self._rate: float | None = None
         self._start_ns = self._newest_ns = 0
         self._given_ns = 0  # when the newest picture was given; 0 before
-        self._waiting_ns = self._undecoded_since_ns = 0  # since when none was given, or came out of the decoder
+        self._late_since_ns = 0  # since when all pictures were late and none was given; 0 if the last was not late
+        self._undecoded_since_ns = 0  # since when none came out of the decoder
+        self._taken_ns = 0  # when the newest packet was taken from the buffer; 0 before
         self._left_out: Counter[str] = Counter()
         self._captured_by = ""
 
@@ -148,23 +151,34 @@ class LiveSource(Source):
         """Make frames of the pictures that come out when a packet goes in, but for those that are too late."""
         session, packet = item.session, item.packet
         behind = self._buffer.behind(item)
-        late = behind > LATE
+        late = behind > LATE or self._is_leftover(session, packet)
+        if not late:
+            self._late_since_ns = 0
+        elif not self._late_since_ns:
+            self._late_since_ns = time.monotonic_ns()
         if packet.after_gap:
             self._watch.event("skips", f"was {'' if isinf(behind) else 'far '}behind and skips to its newest pictures")
         given, came = len(self._ready), False
         try:
             for decoded in session.decode(packet, hurry=late):
                 came = True
-                self._waiting_ns = self._waiting_ns or time.monotonic_ns()
-                if late and time.monotonic_ns() - self._waiting_ns < self._settings.live.max_age * 1e9:
+                if late and time.monotonic_ns() - self._late_since_ns < self._settings.live.max_age * 1e9:
                     self._left_out[NOT_GIVEN] += 1
                 else:
                     self._give(session, packet, decoded.stamp, decoded.image())
+                    self._late_since_ns = 0
         except SourceError as error:
             session.failure = session.failure or error
         if late and not came:
             self._left_out[UNDECODED] += 1
         self._watch_decoding(session, came=came or len(self._ready) > given)
+
+    def _is_leftover(self, session: Session, packet: Packet) -> bool:
+        """Return whether a packet was held back from before a silence, as by FFmpeg until it saw the next begin."""
+        now = time.monotonic_ns()
+        idle, self._taken_ns = now - (self._taken_ns or now), now
+        age = now - captured(packet, packet.stamp)[0]
+        return session.newest_only and idle > _SILENCE_NS and age > 0.9 * idle
 
     def _give(self, session: Session, packet: Packet, stamp: float | None, image: Image) -> None:
         """Make a frame of a picture."""
@@ -178,9 +192,10 @@ class LiveSource(Source):
                 self._timeline.restart((self._newest_ns - self._start_ns) / 1e9)
             self._epoch = packet.epoch
         pts = self._timeline.place(self._newest_ns / 1e9 if stamp is None and session.newest_only else stamp)
-        self._given_ns = self._waiting_ns = time.monotonic_ns()
+        self._given_ns = time.monotonic_ns()
         self._captured_by = captured_by if session.live else ""
-        self._watch.picture(image, self._newest_ns, captured_by, session.rate)
+        if not session.dropped:
+            self._watch.picture(image, self._newest_ns, captured_by, session.rate)
         self._ready.append(self._maker.frame(image, pts, self._newest_ns, captured_by=self._captured_by))
 
     def _watch_decoding(self, session: Session, *, came: bool) -> None:

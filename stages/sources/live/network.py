@@ -36,8 +36,8 @@ SCHEMES = frozenset(("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "
 _UNTIMED = frozenset(("mpjpeg", "mjpeg", "h264", "hevc", "vvc", "obu", "m4v", "mpegvideo", "cavsvideo", "image2pipe"))
 """Formats without times of their own; the steps of 1/25 s that FFmpeg gives them mean nothing."""
 
-_QUICK = {"fpsprobesize": "0"}
-"""Options for a connection that is made again: no pictures are waited for to find the rate, which is known."""
+_QUICK = {"fpsprobesize": "0", "analyzeduration": "300000"}
+"""Options for a connection that is made again: what is known is not looked for, in seconds of the stream."""
 
 _ANY_FORMAT = {"format_whitelist": formats_of_address()}
 
@@ -70,21 +70,24 @@ def network_source(text: str, settings: SourceSettings, stream: str) -> LiveSour
     What is secret in an address (`stages.sources.address`) is not shown anywhere.
     """
     shown = str(source_name(text))
-    rates: list[float | None] = []  # nominal ones, of the connections so far
+    before: Session | None = None
 
     def connect() -> Session:
-        session = _connected(revealed(text), shown, settings, again=bool(rates))
-        session.rate = next((rate for rate in rates if rate), session.rate)
-        rates.append(session.rate)
+        nonlocal before
+        session = _connected(revealed(text), shown, settings, before)
+        if before is not None:
+            session.rate = before.rate
+        before = session
         return session
 
     return LiveSource(shown, "network", connect, settings, stream)
 
 
-def _connected(address: str, shown: str, settings: SourceSettings, *, again: bool) -> Session:
+def _connected(address: str, shown: str, settings: SourceSettings, before: Session | None) -> Session:
+    """Return a connection; `before` is the one that dropped, if there was one."""
     scheme = scheme_of(address) or ""
     timeout = (settings.live.open_timeout, settings.live.read_timeout)
-    options = {**_OPTIONS.get(scheme, {}), **(_QUICK if again else {})}
+    options = {**_OPTIONS.get(scheme, {}), **(_QUICK if before else {})}
     started = time.monotonic()
     try:
         container: InputContainer | None = None
@@ -94,7 +97,8 @@ def _connected(address: str, shown: str, settings: SourceSettings, *, again: boo
             if isinstance(found, Session):
                 return found
             if scheme == "tcp":  # some senders take one connection and no other
-                container = open_container(found, settings, options={**options, **_ANY_FORMAT})
+                known = before.format if isinstance(before, NetworkSession) else None
+                container = open_container(found, settings, format=known, options={**options, **_ANY_FORMAT})
             else:
                 found.close()
         if container is None:
@@ -156,9 +160,11 @@ class NetworkSession(Session):
             raise SourceError(f"{shown}: {error}") from error
         decoder = self._decoder
         self._timeout = settings.live.read_timeout
-        self._arrival_times = self._container.format.name in _UNTIMED
+        self.format = container.format.name
+        """As FFmpeg names it."""
+        self._arrival_times = self.format in _UNTIMED
         self.live = scheme_of(address) not in ("http", "https") or not _has_end(self._container)
-        self.newest_only = self.live and self._container.format.name not in _SEGMENTS
+        self.newest_only = self.live and self.format not in _SEGMENTS
         self.intra = decoder.intra
         self.rate = decoder.rate
         self.expected = None if self.live else decoder.frame_count

@@ -21,8 +21,9 @@ LATE = 0.1
 _MOST_BYTES = 64 << 20
 _MOST_PACKETS = 4096
 _BLOCKING_PACKETS = 8  # of a stream of which nothing may be skipped
+_SILENCE = 0.5  # s
 _QUIET, _SETTLING = 0.012, 0.3
-"""Seconds without a packet after which a new connection has given what waited in it, and the most to wait for that."""
+"""Seconds without a packet after which a connection has given what waited in it, and the most to wait for that."""
 _AT_ONCE = 4
 """More packets than this that wait, of a stream without times of its own, show that they were held up somewhere."""
 
@@ -54,6 +55,7 @@ class PacketBuffer:
         self._closed = False
         self._wants_key = False
         self._settled: Session | None = None
+        self._taken = 0.0  # when the newest packet was taken
         self.skipped: Counter[str] = Counter()
         """Packets that were never decoded, by cause."""
 
@@ -102,6 +104,7 @@ class PacketBuffer:
             item = self._queue.popleft()
             if isinstance(item, Item):
                 self._bytes -= item.packet.size
+                self._taken = time.monotonic()
             self._changed.notify_all()
             return item
 
@@ -122,9 +125,12 @@ class PacketBuffer:
         return (end - begin) / 1e9
 
     def _settle(self) -> None:
-        """Wait for what waited in a new connection, so that its first picture is not its oldest. The lock is held."""
-        first = self._queue[0]
-        if not isinstance(first, Item) or first.session is self._settled:
+        """After a silence, or in a new connection, wait for what was held up: the first of it is the oldest.
+
+        The lock is held.
+        """
+        first, idle = self._queue[0], time.monotonic() - self._taken
+        if not isinstance(first, Item) or (first.session is self._settled and idle < _SILENCE):
             return
         self._settled = first.session
         if not first.session.newest_only:

@@ -124,6 +124,7 @@ class Reader:
         except SourceError as error:
             return error
         finally:
+            session.dropped = True
             session.close()
         return None
 

@@ -38,6 +38,7 @@ class Session(ABC):
     newest_only: bool = True  # old packets are skipped; false for files and for streams that come in segments
     intra: bool = True  # every packet is a picture of its own
     failure: SourceError | None = None
+    dropped: bool = False  # set by the reader: nothing more comes of it
 
     @abstractmethod
     def packets(self) -> Generator[Packet]:

@@ -38,7 +38,7 @@ class SourceWatch:
         self._now_ns = now_ns
         self._lock = Lock()
         self._connection: SourceState = "connecting"
-        self._since_ns = self._shown_since_ns = now_ns()
+        self._since_ns = now_ns()  # when it entered `_connection`
         self._shown: SourceState = "connecting"
         self._reason = ""
         self._counts: Counter[str] = Counter()
@@ -115,7 +115,7 @@ class SourceWatch:
             age = nan if self._captured_ns is None else max(0.0, (now - self._captured_ns) / 1e9)
             return SourceStatus(
                 state=state,
-                seconds=max(0.0, (now - self._shown_since_ns) / 1e9),
+                seconds=max(0.0, (now - self._begin_ns(state)) / 1e9),
                 reason=self._reason,
                 age=age,
                 captured_by=self._captured_by,
@@ -133,12 +133,22 @@ class SourceWatch:
             elif now - self._same_since_ns > FROZEN_NS:
                 state = "frozen"
         if state != self._shown:
-            self._shown, self._shown_since_ns = state, now
+            self._shown = state
             if state in ("frozen", "black"):
                 self._count(state)
             if state in _SAID:
                 self._say(state, _SAID[state])
         return state
+
+    def _begin_ns(self, state: SourceState) -> int:
+        match state:
+            case "stalled" if self._picture_ns is not None:
+                return self._picture_ns
+            case "black":
+                return self._black_since_ns
+            case "frozen":
+                return self._same_since_ns
+        return self._since_ns
 
     def _watch_rate(self, now: int, rate: float | None) -> None:
         if self._rate_from is None or rate is None:
@@ -156,7 +166,7 @@ class SourceWatch:
 
     def _enter(self, state: SourceState) -> None:
         self._connection = state
-        self._same_since_ns = self._black_since_ns = self._now_ns()
+        self._since_ns = self._same_since_ns = self._black_since_ns = self._now_ns()
         self._look = None
         self._picture_ns = None
         self._state(self._now_ns())

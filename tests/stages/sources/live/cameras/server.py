@@ -1,6 +1,6 @@
-"""A camera on the network, as a program of its own: RTSP, HTTP, or raw data over TCP, and all that can go wrong with it.
+"""A camera on the network, as a program: RTSP, HTTP, or raw data over TCP, and all that can go wrong with it.
 
-    python server.py KIND PORT [JSON]
+    python -m tests.stages.sources.live.cameras.server KIND PORT [JSON]
 
 It prints its port. On standard input it takes JSON, a line each, whose keys change how it behaves (`Behaviour`).
 Pictures show the time at which they were taken (`time_code`).
@@ -18,15 +18,13 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any
 
 import av
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-import time_code
+from tests.stages.sources.live.cameras import time_code
 
 NTP_1970 = 2_208_988_800
 
@@ -240,9 +238,7 @@ def serve_rtsp(camera: Camera, connection: socket.socket) -> None:
         play(camera, connection, rtp, ports)
 
 
-def play(
-    camera: Camera, connection: socket.socket, rtp: socket.socket | None, ports: tuple[int, int] | None
-) -> None:
+def play(camera: Camera, connection: socket.socket, rtp: socket.socket | None, ports: tuple[int, int] | None) -> None:
     sequence, base = random.randrange(1 << 16), random.randrange(1 << 32)
     gone = threading.Event()
 
@@ -291,7 +287,10 @@ def fragments(unit: bytes, last: bool) -> Iterator[tuple[bytes, bool]]:
     kind, rest = unit[0] & 0x1F, unit[1:]
     for begin in range(0, len(rest), 1200):
         end = begin + 1200 >= len(rest)
-        yield bytes([unit[0] & 0xE0 | 28, (begin == 0) << 7 | end << 6 | kind]) + rest[begin : begin + 1200], last and end
+        yield (
+            bytes([unit[0] & 0xE0 | 28, (begin == 0) << 7 | end << 6 | kind]) + rest[begin : begin + 1200],
+            last and end,
+        )
 
 
 KINDS = {
