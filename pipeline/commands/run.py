@@ -28,6 +28,7 @@ def run(
     overlay: options.Overlay = None,
     publish: options.Publish = None,
     address: options.PublishAddress = None,
+    wait: options.Wait = False,
     view: options.View = False,
     health: options.Health = None,
     max_hands: options.MaxHands = None,
@@ -53,6 +54,7 @@ def run(
         "overlay.enabled": overlay,
         "detect.max_hands": max_hands,
         "publish.images": view or None,
+        "source.live.wait": wait or None,
     }
     given = {key: value for key, value in values.items() if value is not None}
     named = _named(source or [], source_file)

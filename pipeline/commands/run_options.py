@@ -63,6 +63,10 @@ Publish = Annotated[
 PublishAddress = Annotated[
     str | None, typer.Option(help="Where to publish; implies --publish. \\[default: tcp://127.0.0.1:5557]")
 ]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="Wait for a camera or stream that is not there yet, instead of ending with an error."),
+]
 View = Annotated[bool, typer.Option("--view", help="Open a window on the hands beside the run; implies --publish.")]
 Health = Annotated[
     str | None,

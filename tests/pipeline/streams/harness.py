@@ -85,6 +85,10 @@ class Consumer:
         wanted = len(self.results) + count
         self.wait_for(lambda: len(self.results) >= wanted, seconds)
 
+    def wait_for_count(self, kind: str, count: int, seconds: float = 30.0) -> None:
+        """Wait until something has happened so often to the source."""
+        self.wait_for(lambda: self.counts.get(kind, 0) >= count, seconds)
+
     def hold(self, seconds: float) -> float:
         """Stop its process for so long (SIGSTOP), and return when it went on."""
         self.process.send_signal(signal.SIGSTOP)

@@ -1,6 +1,7 @@
 """When pictures were taken, from stamps, arrivals, sender reports and drivers."""
 
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -12,7 +13,7 @@ S = 10**9
 STEP = S // 30
 
 
-def observed(clock: CaptureClock, arrived_ns: int, stamp: float | None, **more: int) -> Packet:
+def observed(clock: CaptureClock, arrived_ns: int, stamp: float | None, **more: Any) -> Packet:
     packet = Packet(None, arrived_ns, stamp, **more)
     clock.observe(packet)
     return packet

@@ -104,7 +104,12 @@ def test_of_a_file_nothing_is_skipped_and_the_reader_waits() -> None:
 
 def test_a_reader_that_waits_is_let_go_by_closing() -> None:
     buffer, session = PacketBuffer(0.5), Idle(newest_only=False)
-    reader = threading.Thread(target=lambda: [buffer.put(session, Packet(n, 0)) for n in range(100)])
+
+    def read() -> None:
+        for index in range(100):
+            buffer.put(session, Packet(index, 0))
+
+    reader = threading.Thread(target=read)
     reader.start()
     time.sleep(0.02)
     buffer.close()
