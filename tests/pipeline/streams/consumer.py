@@ -2,8 +2,8 @@
 
     python -m tests.pipeline.streams.consumer ADDRESS PROCESSING [SETTINGS]
 
-PROCESSING is how long its one stage takes, s; SETTINGS those of the source, in JSON. For each result, each status and
-the report it prints a line of JSON. It ends on SIGTERM as `hamba run` does.
+PROCESSING is how long its one stage takes, s, or "hands" for the usual stages; SETTINGS, in JSON, are those of the
+source. For each result, each status and the report it prints a line of JSON. It ends on SIGTERM as `hamba run` does.
 """
 
 import json
@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hamba_core.hand import load_generic_hand
+from pipeline.assembly import hand_stages
 from pipeline.runtime import Runner
+from pipeline.settings import load_settings
 from stages.common.plain import plain
 from stages.common.stop_signals import stopped_by_signals
 from stages.contract import Sink, Stage
@@ -32,18 +34,21 @@ def tell(**values: Any) -> None:
         sys.stdout.flush()
 
 
-class Read(Stage[Frame, FrameResult]):
+class Read(Stage[Frame | FrameResult, FrameResult]):
     """Reads the time in the picture, and takes as long as it is told."""
 
     name = "read"
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds
 
-    def process(self, packet: Frame) -> FrameResult:
+    def process(self, packet: Frame | FrameResult) -> FrameResult:
         time.sleep(self._seconds)
+        result = packet if isinstance(packet, FrameResult) else FrameResult(packet.meta, (), image=packet.image)
+        if result.image is None:
+            raise ValueError("expected a result with its picture, found none")
         now = time.monotonic_ns()
-        code, meta = time_code.read(packet.image), packet.meta
+        code, meta = time_code.read(result.image), result.frame
         tell(
             at=now / 1e9,
             age=None if code is None else ((now // 1_000_000 & 0xFFFFFFFF) - code) / 1e3,
@@ -52,9 +57,9 @@ class Read(Stage[Frame, FrameResult]):
             index=meta.index,
             pts=meta.pts,
             size=[meta.width, meta.height],
-            mean=float(packet.image.mean()),
+            hands=len(result.hands),
         )
-        return FrameResult(meta, ())
+        return result
 
 
 class Nothing(Sink):
@@ -80,7 +85,7 @@ def main() -> None:
     settings = SourceSettings.model_validate(json.loads(sys.argv[3]) if len(sys.argv) > 3 else {})
     runner = Runner(
         source_for(sys.argv[1], settings),
-        [Read(float(sys.argv[2]))],
+        [*hand_stages(load_settings("live")), Read()] if sys.argv[2] == "hands" else [Read(float(sys.argv[2]))],
         [Nothing()],
         run_info=info,
         mode="live",

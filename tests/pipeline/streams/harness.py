@@ -20,7 +20,7 @@ PROGRAM = "tests.pipeline.streams.consumer"
 class Consumer:
     """A run on an address, in a process of its own; a `with` block ends it."""
 
-    def __init__(self, address: str, processing: float = 0.0, **live: Any) -> None:
+    def __init__(self, address: str, processing: float | str = 0.0, **live: Any) -> None:
         command = [sys.executable, "-m", PROGRAM, address, str(processing), json.dumps({"live": live})]
         self.process = subprocess.Popen(
             command,
@@ -61,6 +61,11 @@ class Consumer:
     def status(self) -> dict[str, Any]:
         """The newest status."""
         return next((line["status"] for line in reversed(self.lines) if "status" in line), {})
+
+    @property
+    def state(self) -> str:
+        """The state of its source in the newest status; empty before the first."""
+        return str((self.status.get("source") or {}).get("state", ""))
 
     @property
     def counts(self) -> dict[str, int]:

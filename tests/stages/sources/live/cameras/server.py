@@ -40,6 +40,7 @@ class Behaviour:
     b_frames: int = 0
     silent: bool = False  # it keeps the connection and sends nothing
     hang_up: int = 0  # raised by one, it ends all connections
+    hang_up_after: int = 0  # pictures, after which it ends each connection; 0 is never
     refuse: bool = False  # it closes every connection at once
     mute: bool = False  # it takes connections and never answers
     corrupt: float = 0.0  # share of packets with bytes that are changed
@@ -52,6 +53,7 @@ class Behaviour:
     only_udp: bool = False
     password: str = ""
     noise: int = 0  # of the picture's background, so that it takes more bytes
+    clip: str = ""  # a video of which the background is made, for hands to be seen
 
 
 @dataclass(eq=False)
@@ -89,6 +91,7 @@ class Camera:
         image = np.zeros((1, 1, 3), np.uint8)
         due = time.monotonic()
         noise = np.random.default_rng(0)
+        clip: list[Any] = []
         while True:
             b = self.behaviour
             due = max(due + 1 / b.rate, time.monotonic() - 0.5)
@@ -98,6 +101,7 @@ class Camera:
                 encoder = self._encoder(b)
                 image = np.zeros((b.height, b.width, 3), np.uint8)
                 index = 0
+                clip = backgrounds(b) if b.clip else []
             taken = time.monotonic_ns()
             if b.black:
                 image[:] = 0
@@ -105,6 +109,8 @@ class Camera:
                 image[:] = 90
                 if b.noise:
                     image[:] = noise.integers(90 - b.noise, 90 + b.noise, image.shape, np.uint8)
+                if clip:
+                    image[:] = clip[index % len(clip)]
                 image[(index * 3) % (b.height - 20) :][:20, -60:] = (200, 60, 30)
                 time_code.draw(image, taken // 1_000_000)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=encoder.pix_fmt)
@@ -138,11 +144,21 @@ class Camera:
         return encoder
 
 
+def backgrounds(b: Behaviour) -> list[Any]:
+    """The pictures of a clip, forwards and backwards, in the size that is sent."""
+    with av.open(b.clip) as container:
+        found = [
+            frame.reformat(b.width, b.height, "rgb24").to_ndarray()
+            for frame, _ in zip(container.decode(video=0), range(90), strict=False)
+        ]
+    return found + found[::-1]
+
+
 def pictures(camera: Camera, connection: socket.socket) -> Iterator[Sent]:
     """What is sent on one connection, until it is hung up."""
     queue = camera.listen()
     hang_up = camera.behaviour.hang_up
-    begun = False
+    begun, count = False, 0
     try:
         while camera.behaviour.hang_up == hang_up:
             try:
@@ -155,6 +171,9 @@ def pictures(camera: Camera, connection: socket.socket) -> Iterator[Sent]:
             begun |= sent.key
             if begun:
                 yield sent
+                count += 1
+            if 0 < camera.behaviour.hang_up_after <= count:
+                return
     finally:
         camera.leave(queue)
 
