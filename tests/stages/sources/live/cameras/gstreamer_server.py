@@ -8,6 +8,7 @@ this project: so the drawing of `time_code` stands here again, on grey pictures 
 
 import sys
 import time
+from typing import Any
 
 import gi
 
@@ -37,26 +38,19 @@ def picture(width: int, height: int, milliseconds: int, index: int) -> bytes:
     return plain * TOP + b"".join(rows) + moving * min(below, 20) + plain * (below - min(below, 20))
 
 
-class Factory(GstRtspServer.RTSPMediaFactory):
-    """Makes the one stream that all clients share."""
+class Camera:
+    """Takes the pictures of the one stream that all clients share."""
 
-    def __init__(self, width: int, height: int, rate: int, key_interval: int) -> None:
-        super().__init__()
+    def __init__(self, width: int, height: int, rate: int) -> None:
         self.width, self.height, self.rate, self.index = width, height, rate, 0
-        self.source = None
-        self.set_shared(True)
-        self.set_launch(
-            f"( appsrc name=source is-live=true format=time do-timestamp=true "
-            f"caps=video/x-raw,format=GRAY8,width={width},height={height},framerate={rate}/1 ! videoconvert ! "
-            f"x264enc tune=zerolatency speed-preset=ultrafast key-int-max={key_interval} bitrate=2000 threads=1 ! "
-            "video/x-h264,profile=baseline ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
-        )
+        self.source: Any = None
 
-    def begin(self, media: GstRtspServer.RTSPMedia) -> None:
+    def begin(self, media: Any) -> None:
+        """Begin to give pictures to a stream that was made anew."""
         self.source = media.get_element().get_by_name("source")
         GLib.timeout_add(max(1, round(1000 / self.rate)), self.push, self.source)
 
-    def push(self, source: Gst.Element) -> bool:
+    def push(self, source: Any) -> bool:
         """Give one picture; GLib calls it at the rate."""
         if source is not self.source:
             return False
@@ -69,8 +63,17 @@ def main() -> None:
     Gst.init(None)
     numbers = [int(text) for text in sys.argv[2:]] or [320, 240, 30, 30]
     server = GstRtspServer.RTSPServer(service=sys.argv[1])
-    factory = Factory(*numbers)
-    factory.connect("media-configure", lambda _, media: factory.begin(media))
+    width, height, rate, key_interval = numbers
+    camera = Camera(width, height, rate)
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_shared(True)
+    factory.set_launch(
+        "( appsrc name=source is-live=true format=time do-timestamp=true "
+        f"caps=video/x-raw,format=GRAY8,width={width},height={height},framerate={rate}/1 ! videoconvert ! "
+        f"x264enc tune=zerolatency speed-preset=ultrafast key-int-max={key_interval} bitrate=2000 threads=1 ! "
+        "video/x-h264,profile=baseline ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+    )
+    factory.connect("media-configure", lambda _, media: camera.begin(media))
     server.get_mount_points().add_factory("/live", factory)
     server.attach(None)
     sys.stdout.write(f"{server.get_bound_port()}\n")
