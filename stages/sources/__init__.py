@@ -95,6 +95,12 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
     if paths.is_folder(text):
         return _images(text, paths.pictures_in_folder(text), settings, stream)
     path = paths.readable_file(text)
+    from stages.sources.foreign import HEAD_BYTES, foreign_kind
+
+    with path.open("rb") as file:
+        foreign = foreign_kind(file.read(HEAD_BYTES))
+    if foreign is not None:
+        raise SourceError(f"{text}: expected a video or a picture, found {foreign}")
     from stages.sources.pictures.images import is_still
     from stages.sources.pictures.picture_file import PictureFileSource, form_of
 

@@ -60,7 +60,7 @@ def still_kind(head: bytes) -> str | None:
         return "TIFF"
     if head[4:12] == b"jP  \r\n\x87\n":
         return "JPEG 2000"
-    if head[4:12] == b"ftypavif" or (head[4:12] == b"ftypmif1" and b"avif" in _brands(head)):
+    if head[4:12] in (b"ftypavif", b"ftypavis") or (head[4:12] == b"ftypmif1" and b"avif" in _brands(head)):
         return "AVIF"
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypheis", b"ftypmif1", b"ftyphevc"):
         return "HEIC"
@@ -209,5 +209,6 @@ def _jpeg_ends(data: bytes) -> bool:
 _ENDS: Final[dict[str, Callable[[bytes], bool]]] = {
     "JPEG": _jpeg_ends,
     "PNG": lambda data: data.find(b"IEND", data.rfind(b"IDAT")) >= 0,
+    "QOI": lambda data: b"\0\0\0\0\0\0\0\1" in data[-64:],
 }
 """Whether a picture's end is there, where the decoder would not miss it."""

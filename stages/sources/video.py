@@ -8,6 +8,7 @@ import codecs
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Final
 
 import av
 
@@ -21,6 +22,10 @@ from stages.sources.lens.lens_guess import guess_of_tags
 from stages.sources.paths import readable_file
 from stages.sources.settings import SourceSettings
 from stages.sources.timestamps import Timeline
+
+_ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+"""GUIDs of the header and of the file's properties in it, from Microsoft's ASF specification."""
 
 
 class VideoSource(Source):
@@ -107,7 +112,7 @@ class VideoSource(Source):
                 reason = str(error) if isinstance(error, SourceError) else reason_of(error)
                 raise self._broken(f"it cannot be read any further: {reason}") from error
             yield self._maker.frame(image, self._place(frame), captured_ns)
-        missing = self._decoder.missing(self._reached)
+        missing = self._decoder.missing(self._reached) or self._cut_short()
         if missing is not None:
             raise self._broken(missing)
 
@@ -163,11 +168,28 @@ class VideoSource(Source):
                 "make a video of it, or raise the limit: --set source.decoding.max_gif_pixels=N"
             )
 
+    def _cut_short(self) -> str | None:
+        """Return what is missing of a WMV, whose length FFmpeg forgets if the file is smaller than its header says."""
+        path = readable_file(self._text)
+        size, promised = path.stat().st_size, asf_size(_head(path))
+        if promised is None or size >= 0.99 * promised:
+            return None
+        return f"it has {size:,} bytes of the {promised:,} its header promises"
+
     def _broken(self, what: str) -> BrokenSourceError:
         return BrokenSourceError(
             f"{self._text}: expected a whole video, found that {what}; {self._maker.given} frames, up to "
             f"{self._reached:.2f} s, were read. Copy or record it again if there is a better one"
         )
+
+
+def asf_size(head: bytes) -> int | None:
+    """Return the bytes that an ASF (WMV, WMA) says that it has; None if it is another file, or a broadcast's."""
+    at = head.find(_ASF_PROPERTIES)
+    if not head.startswith(_ASF) or at < 0 or at + 92 > len(head):
+        return None
+    is_broadcast = head[at + 88] & 1
+    return None if is_broadcast else int.from_bytes(head[at + 40 : at + 48], "little") or None
 
 
 def _unreadable(path: Path, found: str) -> str:

@@ -1,7 +1,7 @@
 """A picture file is one file that holds several pictures.
 
 They stand one after another, or are parts of a saved multipart stream, the pages of a TIFF, or the frames of an
-animated PNG or WebP.
+animated PNG, WebP or AVIF.
 """
 
 import logging
@@ -40,7 +40,7 @@ def form_of(path: Path) -> str | None:
         kind = still_kind(head[:HEAD_BYTES])
         if kind is None:
             return None
-        if kind in ("TIFF", "PNG", "WebP") and page_count(kind, path.read_bytes()) > 1:
+        if kind in ("TIFF", "PNG", "WebP", "AVIF") and page_count(kind, path.read_bytes()) > 1:
             return "pages"
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return "run" if is_run(data) else None

@@ -1,6 +1,6 @@
 """Pillow reads the pictures that FFmpeg does not read, or reads wrongly; tifffile reads what is not RGB in bytes.
 
-These are TIFF in all its forms, AVIF in tiles or with transparency, animated PNG and WebP, arithmetic JPEG.
+These are TIFF in all its forms, AVIF in tiles, with transparency or animated, animated PNG and WebP, arithmetic JPEG.
 """
 
 import ctypes
@@ -41,7 +41,7 @@ class Page:
 
 def page_count(kind: str, data: bytes) -> int:
     """Return how many pictures Pillow finds in a file that can hold several; 1 where it does not read it."""
-    if kind not in ("TIFF", "PNG", "WebP"):
+    if kind not in ("TIFF", "PNG", "WebP", "AVIF"):
         return 1
     try:
         image = pillow_image(kind, data)

@@ -46,6 +46,8 @@ def plugin_picture(header: StillHeader, data: bytes, pixels: PixelConverter) -> 
     except Exception as error:
         raise SourceError(f"expected a whole {kind} picture, found: {error}") from error
     pixels.check_size(*image.size)
+    if (count := int(getattr(image, "n_frames", 1))) > 1:
+        logger.warning("a %s with %d pictures, of which the main one is read; save each by itself", kind, count)
     try:
         image.load()
         orientation, focal = focal_and_orientation(image)

@@ -7,7 +7,7 @@ picture that it does not read, or reads wrongly, is left to `pillow_pages`.
 
 import io
 from dataclasses import replace
-from typing import IO
+from typing import IO, Final
 
 import av
 
@@ -18,6 +18,9 @@ from stages.sources.headers import StillHeader, still_header
 from stages.sources.pictures.pillow_pages import pages
 from stages.sources.pictures.plugin_pictures import PLUGINS, plugin_picture
 from stages.sources.settings import SourceSettings
+
+_FORMATS: Final = {"JPEG": "jpeg_pipe", "PNG": "png_pipe", "WebP": "webp_pipe", "BMP": "bmp_pipe"}
+"""What FFmpeg calls a picture of each kind; else it might take the video behind a phone's photograph for the file."""
 
 
 def decoded(
@@ -37,7 +40,8 @@ def decoded(
     try:
         # It is opened by its content if that tells its kind, so that no character of its name has a meaning.
         url: IO[bytes] | str = io.BytesIO(data) if header or path is None else f"file:{path}"
-        with open_container(url, settings) as container:
+        form = _FORMATS.get(header.kind) if header is not None else None
+        with open_container(url, settings, format=form) as container:
             decoder = open_decoder(container, settings)
             codec = decoder.stream.codec_context
             if codec.width and codec.height:
@@ -69,7 +73,7 @@ def _is_for_pillow(header: StillHeader, data: bytes) -> bool:
     if header.kind == "AVIF":  # of tiles it decodes the first; transparency is a picture of its own
         at = data.find(b"meta")
         about = data[at : at + int.from_bytes(data[at - 4 : at], "big")] if at >= 4 else b""
-        return b"grid" in about or b":alpha" in about
+        return b"grid" in about or b":alpha" in about or data[4:12] == b"ftypavis"
     if header.kind == "JPEG":
         return _coding(data) in (0xC9, 0xCA, 0xCD, 0xCE)  # arithmetic
     return False

@@ -1,0 +1,63 @@
+"""Files that are no pictures or videos are named as what they are.
+
+FFmpeg would say "unknown" of most. In some it would find a preview, a page or a thumbnail, and read that in silence.
+"""
+
+from typing import Final, Literal
+
+HEAD_BYTES: Final = 64 * 1024
+"""So many bytes of a file tell it."""
+
+_RAW: Final = "a camera's raw data; develop it to JPEG, PNG or TIFF first: here only the preview in it could be read"
+_ARCHIVE: Final = "an archive; unpack it first"
+_BEGINNINGS: Final = (
+    (b"%PDF-", "a PDF; save its pages as PNG first"),
+    (b"\x89MCAP0\r\n", "a recording; hamba view, hamba play and hamba export read it"),
+    (b"PK\x03\x04", _ARCHIVE),
+    (b"\x1f\x8b", _ARCHIVE),
+    (b"7z\xbc\xaf\x27\x1c", _ARCHIVE),
+    (b"Rar!\x1a\x07", _ARCHIVE),
+    (b"BZh", _ARCHIVE),
+    (b"\xfd7zXZ\0", _ARCHIVE),
+    (b"\x28\xb5\x2f\xfd", _ARCHIVE),
+    (b"FUJIFILMCCD-RAW", _RAW),
+    (b"IIRO", _RAW),  # Olympus
+    (b"IIU\0", _RAW),  # Panasonic
+    (b"FOVb", _RAW),  # Sigma
+    (b"\0MRM", _RAW),  # Minolta
+    (b"SIMPLE  =", "an astronomer's FITS file; convert it to PNG or TIFF first"),
+    (b"\x89HDF\r\n", "data in HDF5; save the pictures in it as PNG first"),
+    (b"\x93NUMPY", "an array of NumPy's; save the pictures in it as PNG first"),
+    (b"glTF", "a 3D model; expected what a camera saw"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+    (b"SQLite format 3\0", "a database"),
+)
+_CANON: Final = (b"CR\x02", b"HEAPCCDR")
+
+
+def foreign_kind(head: bytes) -> str | None:
+    """Return what a file is that begins with these bytes, and what to do, if it is no picture or video that is read."""
+    for beginning, what in _BEGINNINGS:
+        if head.startswith(beginning):
+            return what
+    if head[8:11] == _CANON[0] or head[6:14] == _CANON[1] or head[4:12] == b"ftypcrx " or _is_raw_tiff(head):
+        return _RAW
+    return None
+
+
+def _is_raw_tiff(head: bytes) -> bool:
+    """Return whether a TIFF is a camera's raw data: DNG, or one whose first picture is a preview of another."""
+    if head[:4] not in (b"II*\0", b"MM\0*"):
+        return False
+    order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(head[at : at + size], order)
+
+    at = number(4, 4)
+    tags = {}
+    for place in range(at + 2, min(at + 2 + 12 * number(at, 2), len(head) - 11), 12):
+        tags[number(place, 2)] = number(place + 8, 2 if number(place + 2, 2) == 3 else 4)
+    preview, colours, others, version = tags.get(254, 0) & 1, tags.get(262), 330 in tags, 50706 in tags
+    return version or colours in (32803, 34892) or bool(preview and others)
