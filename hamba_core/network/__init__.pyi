@@ -15,8 +15,10 @@ from .fast.packing import (
     choose_packing as choose_packing,
     pack_linear_layers as pack_linear_layers,
 )
-from .hamba import Hamba as Hamba, HambaOutput as HambaOutput, reducible_parameters as reducible_parameters
+from .hamba import Hamba as Hamba, reducible_parameters as reducible_parameters
 from .heads.graph import JOINTS as JOINTS
+from .launching import launch as launch
+from .output import HambaOutput as HambaOutput
 from .precision import (
     PrecisionChoice as PrecisionChoice,
     choose_precision as choose_precision,

@@ -4,7 +4,6 @@ Dong et al., "Hamba: Single-view 3D Hand Reconstruction with Graph-guided Bi-Sca
 `docs/model.md` walks through it with the shapes along the way.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,33 +12,12 @@ from torch import Tensor, nn
 from hamba_core.errors import DependencyError
 from hamba_core.hand import HandLayer, HandModel
 from hamba_core.network.backbone import Backbone
-from hamba_core.network.configuration import CROP_SIZE, HambaConfiguration
+from hamba_core.network.configuration import HambaConfiguration
 from hamba_core.network.heads import GSSHead, HandParameters, JointRegressor, SemanticGraphConvolution
+from hamba_core.network.output import HambaOutput, seen_through_crop
 from hamba_core.network.precision import Conv1d, Conv2d, Linear
 from hamba_core.network.state_space import SS2D, ScanChoice, ScanKernel, choose_scan, fault_of_scan
 from hamba_core.network.token_sampler import TokenSampler
-
-
-@dataclass(frozen=True, eq=False)
-class HambaOutput:
-    """Right hands as the crops show them: a left hand's crop is mirrored, and so is the hand here.
-
-    `hamba_core.view.full_camera` takes it to the real hand in a picture's camera. All tensors are float32.
-    """
-
-    camera: Tensor  # (B, 3): s, t_x, t_y of the crop's weak-perspective camera
-    translation: Tensor  # (B, 3) m, in the crop's camera, focal length `HambaConfiguration.focal_length`
-    global_orient: Tensor  # (B, 3, 3)
-    hand_pose: Tensor  # (B, 15, 3, 3), model order
-    betas: Tensor  # (B, 10)
-    joints: Tensor  # (B, 21, 3) m, joint order, without `translation`
-    vertices: Tensor  # (B, V, 3) m, without `translation`
-    joints_2d: Tensor  # (B, 21, 2), in [-0.5, 0.5] over the crop
-    initial: "HambaOutput | None" = None
-    """The joint regressor's own answer, whose `initial` is None."""
-
-
-torch.export.register_dataclass(HambaOutput)  # so that torch.export knows what forward gives
 
 
 class Hamba(nn.Module):
@@ -95,16 +73,7 @@ class Hamba(nn.Module):
         return self._hand(self.gss_head(tokens, features.mean((2, 3)), initial.joints_2d), initial)
 
     def _hand(self, parameters: HandParameters, initial: HambaOutput | None = None) -> HambaOutput:
-        """Pose the hand model and look at it through the crop's camera."""
-        rotations, betas, camera = parameters
-        global_orient, hand_pose = rotations[:, 0], rotations[:, 1:]
-        vertices, joints = self.hand_layer(global_orient, hand_pose, betas)
-        focal_length = self.configuration.focal_length
-        depth = 2 * focal_length / (CROP_SIZE * camera[:, :1] + 1e-9)
-        translation = torch.cat([camera[:, 1:], depth], 1)
-        points = joints + translation[:, None]
-        joints_2d = points[..., :2] / points[..., 2:] * (focal_length / CROP_SIZE)
-        return HambaOutput(camera, translation, global_orient, hand_pose, betas, joints, vertices, joints_2d, initial)
+        return seen_through_crop(self.hand_layer, self.configuration.focal_length, parameters, initial)
 
 
 def reducible_parameters(network: nn.Module) -> frozenset[str]:

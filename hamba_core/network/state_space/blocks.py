@@ -73,7 +73,7 @@ class SS2D(nn.Module):
 
     def fused_scans(self, x: Tensor) -> Tensor:
         """Return the same on CUDA with one kernel for the scans. What feeds them is computed in the map's own order."""
-        from hamba_core.network.state_space.cross_scan import cross_scan
+        from hamba_core.network.state_space.cross_scan import scan_crosswise
 
         inner, rank = x.shape[-1], self.splits[0]
         features = x.flatten(1, 2) @ self.x_proj_weight.flatten(0, 1).mT
@@ -81,7 +81,7 @@ class SS2D(nn.Module):
         dt = features[..., :rank].flatten(0, 1).transpose(0, 1)  # (4, B * H * W, rank)
         delta = dt @ self.dt_projs_weight.mT
         A = self.decay_rates() if self.A is None else self.A
-        y = cross_scan(x, features, delta, self.dt_projs_bias, A, self.Ds.view(DIRECTIONS, inner))
+        y = scan_crosswise(x, features, delta, self.dt_projs_bias, A, self.Ds.view(DIRECTIONS, inner))
         return y.sum(1).view(x.shape)
 
     def decay_rates(self) -> Tensor:
@@ -150,6 +150,10 @@ class Stage(nn.Module):
         """(B, H, W, C) -> (B, H, W, C)."""
         mapped: Tensor = self.blocks(x)
         return mapped
+
+    def vss_blocks(self) -> tuple["VSSBlock", ...]:
+        """Return its blocks, in their order."""
+        return tuple(block for block in self.blocks if isinstance(block, VSSBlock))
 
 
 class VSSDecoder(nn.Module):

@@ -11,28 +11,29 @@ import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
+from hamba_core.network import launching
+
 _CHANNELS = 8
 """Channels that a program takes: 32 bytes in a row, the least that a GPU reads."""
 
 _WARPS = 8
 
 
-def cross_scan(x: Tensor, features: Tensor, delta: Tensor, bias: Tensor, A: Tensor, D: Tensor) -> Tensor:
+def scan_crosswise(x: Tensor, features: Tensor, delta: Tensor, bias: Tensor, A: Tensor, D: Tensor) -> Tensor:
     """Scan maps x (b, H, W, c) in four directions: (b, 4, H * W, c), each direction's answers at their places.
 
-    All are float32. `features` (b, H * W, 4, rank + 2 N) end with B and C for each direction, `delta` (4, b, H * W, c)
+    All are float32, but for x, which may be the products' dtype. `features` (b, H * W, 4, rank + 2 N) end with B and C for each direction, `delta` (4, b, H * W, c)
     has softplus and `bias` (4, c) still to come; `A` is (4, c, N), `D` (4, c). It is not differentiable.
     """
     batch, height, width, channels = x.shape
     length, state = height * width, A.shape[-1]
     x, features, delta, A = x.contiguous(), features.contiguous(), delta.contiguous(), A.contiguous()
     y = torch.empty(batch, 4, length, channels, device=x.device)
-    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]  # where a kernel is launched is the thread's affair, not the tensors'
-        _scan[(batch, 4, triton.cdiv(channels, _CHANNELS))](
-            x, features, delta, bias, A, D, y, batch, height, width, channels, features.shape[-1],
-            STATE=state, PLACES=triton.next_power_of_2(length), CHANNELS=_CHANNELS,
-            num_warps=_WARPS, enable_fp_fusion=True,
-        )  # fmt: skip
+    launching.launch(
+        _scan, (batch, 4, triton.cdiv(channels, _CHANNELS)),
+        x, features, delta, bias, A, D, y, batch, height, width, channels, features.shape[-1],
+        STATE=state, PLACES=triton.next_power_of_2(length), CHANNELS=_CHANNELS, num_warps=_WARPS,
+    )  # fmt: skip
     return y
 
 
@@ -56,8 +57,8 @@ def _scan(  # type: ignore[no-untyped-def]
     place = tl.where(k % 2 == 0, step, step % height * width + step // height)
     known, is_place = c < channels, t < length
     inside = is_place[:, None] & known[None, :]
-    u = tl.load(x_at + (b * length + place)[:, None] * channels + c[None, :], inside, 0.0)
-    raw = tl.load(delta_at + ((k * batch + b) * length + place)[:, None] * channels + c[None, :], inside, 0.0)
+    u = tl.load(x_at + (b * length + place)[:, None] * channels + c[None, :], inside, 0.0).to(tl.float32)
+    raw = tl.load(delta_at + ((k * batch + b) * length + place)[:, None] * channels + c[None, :], inside, 0.0).to(tl.float32)
     raw += tl.load(bias_at + k * channels + c, known, 0.0)[None, :]
     delta = tl.maximum(raw, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(raw)))  # softplus
     y = tl.load(D_at + k * channels + c, known, 0.0)[None, :] * u
