@@ -15,6 +15,7 @@ from .fast.packing import (
     choose_packing as choose_packing,
     pack_linear_layers as pack_linear_layers,
 )
+from .fused.fusions import FusionChoice as FusionChoice, Fusions as Fusions, fusion_names as fusion_names
 from .hamba import Hamba as Hamba, reducible_parameters as reducible_parameters
 from .heads.graph import JOINTS as JOINTS
 from .launching import launch as launch

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from hamba_core.errors import DependencyError
+from hamba_core.errors import ConfigurationError, DependencyError
 from hamba_core.hand import HandLayer, HandModel
 from hamba_core.network.backbone import Backbone
 from hamba_core.network.configuration import HambaConfiguration
+from hamba_core.network.fused.fusions import NO_FUSIONS, FusionChoice, Fusions
 from hamba_core.network.heads import GSSHead, HandParameters, JointRegressor, SemanticGraphConvolution
 from hamba_core.network.output import HambaOutput, seen_through_crop
 from hamba_core.network.precision import Conv1d, Conv2d, Linear
 from hamba_core.network.state_space import SS2D, ScanChoice, ScanKernel, choose_scan, fault_of_scan
 from hamba_core.network.token_sampler import TokenSampler
+
+if TYPE_CHECKING:
+    from hamba_core.network.fused.network import FusedNetwork
 
 
 class Hamba(nn.Module):
@@ -40,6 +44,9 @@ class Hamba(nn.Module):
         with torch.device("cpu"):  # its numbers are no weights: they are there even where a network is laid out without
             self.hand_layer = HandLayer(hand)
         self.scan = ScanChoice("associative", "not chosen yet")
+        self.fused: FusedNetwork | None = None
+        """The same parts as fused kernels, which `forward` then runs."""
+        self.fusion = FusionChoice(NO_FUSIONS, "not chosen yet")
         self.origin = "not loaded"
         """Where weights and configuration come from."""
 
@@ -65,8 +72,50 @@ class Hamba(nn.Module):
             block.scan_kernel = self.scan.kernel
         return self.scan
 
+    def fuse(self, wanted: Fusions | None = None) -> FusionChoice:
+        """Run these fused kernels from now on, of all if none are named, as far as they work on the network's device.
+
+        They are for inference on CUDA with a folded network and Triton's scan; each is tried out beside its plain
+        reference. Elsewhere, or where none is wanted, the plain network goes on.
+        """
+        self.fused = None
+        wanted = Fusions() if wanted is None else wanted
+        device = self.gss_head.readout.init_cam.device
+        if device.type != "cuda":
+            self.fusion = FusionChoice(NO_FUSIONS, f"device {device}")
+        elif self.scan.kernel != "triton":
+            self.fusion = FusionChoice(NO_FUSIONS, f"they need Triton's scan, found {self.scan.kernel}")
+        elif not wanted.names():
+            self.fusion = FusionChoice(wanted, "none is wanted")
+        else:
+            from hamba_core.network.fused.trial import tried_fusions
+
+            fused = self.fused_parts()
+            self.fusion = tried_fusions(fused, wanted, device=device)
+            if self.fusion.fusions.names():
+                fused.fusions, self.fused = self.fusion.fusions, fused
+        return self.fusion
+
+    def fused_parts(self, fusions: Fusions = NO_FUSIONS) -> "FusedNetwork":
+        """Return the parts as fused kernels that share the weights, on any device. Raises ConfigurationError."""
+        if not self.is_folded:
+            raise ConfigurationError("fused kernels: expected a folded network; load it with folded=True")
+        from hamba_core.network.fused.network import FusedNetwork
+
+        return FusedNetwork(
+            self.backbone, self.downsample, self.joint_regressor, self.token_sampler, self.gss_head, self.hand_layer,
+            self.configuration.focal_length, fusions,
+        )  # fmt: skip
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether what depends on weights alone was computed once."""
+        return not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in self.modules())
+
     def forward(self, crops: Tensor) -> HambaOutput:
         """Reconstruct the right hands in normalised crops (B, 3, 256, 256)."""
+        if self.fused is not None:
+            return self.fused(crops)
         features = self.downsample(self.backbone(crops))  # (B, 512, 16, 12)
         initial = self._hand(self.joint_regressor(features))
         tokens = self.token_sampler(features, initial.joints_2d)

@@ -9,10 +9,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hamba_core.errors import first_line
 from hamba_core.hand import Side
 from hamba_core.network import CROP_SIZE
 from hamba_core.view.crop_matrices import crop_by_products
 from hamba_core.view.square import Square
+
+_FAULT = 4e-3
+"""Of the range of grey: more than float16 makes of the products and of the kernels together."""
 
 
 def cut_crops(
@@ -54,6 +58,46 @@ def cut_batch(
     hands = zip(squares.tolist(), mirrored.tolist(), which.tolist(), strict=True)
     crops = [_cut(pictures[picture], Square(*square), mirror) for square, mirror, picture in hands]
     return _normalised(torch.stack(crops), mean, std)
+
+
+def cut_places(
+    pictures: Tensor,
+    places: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    out: Tensor,
+    dtype: torch.dtype = torch.float32,
+    *,
+    fused: bool = False,
+) -> None:
+    """Cut a batch into `out` (B, 3, 256, 256); `fused` does it in two kernels, on CUDA with Triton alone.
+
+    `places` (B, 5), float32, hold each hand's x, y, side, mirrored (above 0) and picture; else see `cut_batch`.
+    """
+    if fused:
+        from hamba_core.view.crop_kernels import fused_crops
+
+        fused_crops(pictures, places, mean, std, out, dtype)
+    else:
+        hands = places[:, :3], places[:, 3] > 0, places[:, 4].long()
+        out.copy_(cut_batch(pictures, *hands, mean, std, dtype))
+
+
+@torch.inference_mode()
+def fault_of_fused_crops(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Return why crops cannot be cut by fused kernels on this device; None where they are those of the products."""
+    random = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (2, 120, 160, 3), dtype=torch.uint8, generator=random).to(device)
+    places = torch.tensor([[80.0, 60, 90, 1, 1], [20, 30, 700, 0, 0]], device=device)
+    mean, std = torch.zeros(3, device=device), torch.ones(3, device=device)
+    found, expected = (torch.empty(2, 3, CROP_SIZE, CROP_SIZE, device=device) for _ in range(2))
+    try:
+        cut_places(pictures, places, mean, std, expected, dtype)
+        cut_places(pictures, places, mean, std, found, dtype, fused=True)
+        error = float((found - expected).abs().max())
+    except Exception as failure:  # noqa: BLE001 - whatever a kernel, its compiler or a missing C compiler raises
+        return f"it failed: {first_line(failure)}"
+    return None if error < _FAULT else f"it is off by {error:.1e} of the range of grey"
 
 
 def _normalised(crops: Tensor, mean: Tensor, std: Tensor) -> Tensor:

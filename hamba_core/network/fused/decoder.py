@@ -1,5 +1,6 @@
 """VSS blocks in eleven kernels each, on a float32 stream of rows (B * L, C)."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -36,7 +37,7 @@ class FusedBlock:
         )
         features = float32_product(maps.flatten(0, 2), self.x_proj, fused=fusions.projections)
         by_direction = features.view(len(features), len(self.D), -1)
-        delta = by_direction[..., : self.rank].transpose(0, 1) @ self.dt_proj.mT  # (4, B * L, inner)
+        delta = torch.bmm(by_direction[..., : self.rank].transpose(0, 1), self.dt_proj.mT)  # (4, B * L, inner)
         scanned = (fused_scans if fusions.scans else plain_scans)(
             maps, by_direction.unflatten(0, (shape[0], -1)), delta.unflatten(1, (shape[0], -1)), self.dt_bias, self.A, self.D
         )
