@@ -34,7 +34,7 @@ def fused_crops(
     )  # fmt: skip
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _blur(step):  # type: ignore[no-untyped-def]
     """Return -1 / (2 sigma^2) of the Gaussian that a step of so many pixels needs, its reach, and 1 / its sum."""
     sigma = tl.maximum((step.to(tl.float32) / 2 - 1) / 2, 1e-3)
@@ -46,7 +46,7 @@ def _blur(step):  # type: ignore[no-untyped-def]
     return exponent, reach, 1.0 / total
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _share(t, below, fraction, exponent, reach, length):  # type: ignore[no-untyped-def]
     """Return the share of the pixel t steps from the one below a sample; neighbours beyond the border are black."""
     near = tl.where(below >= 0, tl.where(below < length, 1.0 - fraction, 0.0), 0.0)

@@ -1,7 +1,9 @@
 """The backbone in seven kernels a block: norm, product, attention, product onto the stream; norm, product, product."""
 
+from typing import Any, cast
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from hamba_core.network.backbone import Backbone
@@ -15,14 +17,14 @@ class FusedBackbone:
     """It computes what the backbone does, on rows: (B * 192, width). The stream between its blocks is float32."""
 
     def __init__(self, backbone: Backbone) -> None:
-        embedding = backbone.patch_embed["proj"]
+        embedding = cast(nn.Conv2d, backbone.patch_embed["proj"])
         self.embedding = embedding.weight.detach().flatten(1)
-        self.dtype = embedding.weight.dtype
+        self.dtype: torch.dtype = embedding.weight.dtype
         positions = backbone.summed_positions() if backbone.positions is None else backbone.positions
-        self.positions = (positions[0] + embedding.bias).float().detach()  # (192, width)
+        self.positions = (positions[0] + cast(Tensor, embedding.bias)).float().detach()  # (192, width)
         pending = torch.zeros_like(self.positions[0])
         self.blocks = []
-        for block in backbone.blocks:
+        for block in cast("list[Any]", backbone.blocks):
             self.blocks.append(_Block(block, pending))
             pending = pending + block.attn.proj.bias.float() + block.mlp.fc2.bias.float()
         self.last_norm = PendingNorm(backbone.last_norm, pending)
@@ -38,7 +40,7 @@ class FusedBackbone:
 
 
 class _Block:
-    def __init__(self, block: torch.nn.Module, pending: Tensor) -> None:
+    def __init__(self, block: Any, pending: Tensor) -> None:
         attention, mlp = block.attn, block.mlp
         self.norm1 = PendingNorm(block.norm1, pending)
         self.norm2 = PendingNorm(block.norm2, pending + attention.proj.bias.float())

@@ -39,7 +39,12 @@ class FusedBlock:
         by_direction = features.view(len(features), len(self.D), -1)
         delta = torch.bmm(by_direction[..., : self.rank].transpose(0, 1), self.dt_proj.mT)  # (4, B * L, inner)
         scanned = (fused_scans if fusions.scans else plain_scans)(
-            maps, by_direction.unflatten(0, (shape[0], -1)), delta.unflatten(1, (shape[0], -1)), self.dt_bias, self.A, self.D
+            maps,
+            by_direction.view(shape[0], -1, *by_direction.shape[1:]),
+            delta.view(len(self.D), shape[0], -1, self.inner),
+            self.dt_bias,
+            self.A,
+            self.D,
         )
         merged = (fused_merge if fusions.merging else plain_merge)(scanned, self.out_norm, self.dtype)
         add_product(x, merged, self.out_proj, fused=fusions.residuals)

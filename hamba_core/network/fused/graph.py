@@ -29,9 +29,7 @@ def fused_gather(x: Tensor, pending: Tensor, dtype: torch.dtype) -> Tensor:
     return y
 
 
-def plain_mix(
-    x: Tensor, products: Tensor, mixing: Tensor, scale: Tensor, shift: Tensor, pending: Tensor
-) -> None:
+def plain_mix(x: Tensor, products: Tensor, mixing: Tensor, scale: Tensor, shift: Tensor, pending: Tensor) -> None:
     """Put relu(scale (itself + mixing @ offered) + shift) in place of the joints' tokens in x (B, 22, C), in place.
 
     `products` (42, B, C) are what each joint keeps of itself and then what it offers; `mixing` is (21, 21). The token
@@ -42,9 +40,7 @@ def plain_mix(
     x[:, JOINTS:] += pending
 
 
-def fused_mix(
-    x: Tensor, products: Tensor, mixing: Tensor, scale: Tensor, shift: Tensor, pending: Tensor
-) -> None:
+def fused_mix(x: Tensor, products: Tensor, mixing: Tensor, scale: Tensor, shift: Tensor, pending: Tensor) -> None:
     """Do what `plain_mix` does, in one kernel."""
     batch, tokens, width = x.shape
     launching.launch(

@@ -53,7 +53,7 @@ class PosedHands:
         return self._fused(numbers, initial) if fused else self._plain(numbers, initial)
 
     def _plain(self, numbers: Tensor, initial: HambaOutput | None) -> HambaOutput:
-        pose, betas, camera = numbers.split((96, _BETAS, 3), 1)
+        pose, betas, camera = torch.split(numbers, [96, _BETAS, 3], 1)
         parameters = HandParameters(rotations_from_6d(pose.reshape(-1, _MODEL_JOINTS, 6)), betas, camera)
         return seen_through_crop(self.layer, self.focal_length, parameters, initial)
 
@@ -69,8 +69,8 @@ class PosedHands:
         vertices = empty(count if self.vertices else 0, 3)
         launching.launch(
             _pose, (batch,), numbers, self.joint_directions, self.places, rotations, transforms, coefficients,
-            translation, joints, joints_2d, self.focal_length, CROP=CROP_SIZE, ROWS=rows, FEATURES=rows > _FIRST_FEATURE,
-            num_warps=1,
+            translation, joints, joints_2d, self.focal_length, CROP=CROP_SIZE, ROWS=rows,
+            FEATURES=rows > _FIRST_FEATURE, num_warps=1,
         )  # fmt: skip
         launching.launch(
             _skin, (triton.cdiv(count, _VERTICES), batch), self.directions, coefficients, self.weights, transforms,
@@ -83,7 +83,7 @@ class PosedHands:
         )
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _rotation(at, known):  # type: ignore[no-untyped-def]
     """Load 6D rotations: two columns, made orthogonal and of length 1, and their cross product."""
     ax, ay, az = tl.load(at, known, 1.0), tl.load(at + 1, known, 0.0), tl.load(at + 2, known, 0.0)
@@ -97,7 +97,7 @@ def _rotation(at, known):  # type: ignore[no-untyped-def]
     return ax, ay, az, bx, by, bz, ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _rest(betas_at, directions_at, joint, known):  # type: ignore[no-untyped-def]
     """Return where joints of the shaped hand are at rest."""
     at = directions_at + 3 * joint
@@ -146,7 +146,7 @@ def _keep(rotations_at, coefficients_at, joint, r0, r1, r2, r3, r4, r5, r6, r7, 
         tl.store(at + 8, r8 - 1.0, known)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _transform(at, joint, g0, g1, g2, g3, g4, g5, g6, g7, g8, px, py, pz, rx, ry, rz, known):  # type: ignore[no-untyped-def]
     """Store the columns of a joint's rotation in the world, and how it moves the origin: p - G rest."""
     at += 12 * joint
@@ -220,7 +220,7 @@ def _pose(  # type: ignore[no-untyped-def]
         _see(joints_at, seen_at, tl.load(places_at + joint, known, 0), px, py, pz, tx, ty, tz, focal, known, CROP)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _mean(transforms_at, j, number, weights):  # type: ignore[no-untyped-def]
     """Return one number of the vertices' mean transforms."""
     return tl.sum(weights * tl.load(transforms_at + 12 * j + number)[:, None], 0)
@@ -256,5 +256,9 @@ def _skin(  # type: ignore[no-untyped-def]
         tl.store(at + 1, py, known)
         tl.store(at + 2, pz, known)
     place = tl.load(joint_of_vertex_at + v, known, -1)
-    tx, ty, tz = tl.load(translation_at + 3 * b), tl.load(translation_at + 3 * b + 1), tl.load(translation_at + 3 * b + 2)
+    tx, ty, tz = (
+        tl.load(translation_at + 3 * b),
+        tl.load(translation_at + 3 * b + 1),
+        tl.load(translation_at + 3 * b + 2),
+    )
     _see(joints_at + 63 * b, seen_at + 42 * b, place, px, py, pz, tx, ty, tz, focal, place >= 0, CROP)

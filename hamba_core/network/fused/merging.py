@@ -12,7 +12,11 @@ from hamba_core.network.fused.norm import normed
 
 def plain_merge(scans: Tensor, norm: nn.LayerNorm, dtype: torch.dtype) -> Tensor:
     """Take scans (B, K, L, C), float32, to the norm of their sum over K: (B * L, C)."""
-    return functional.layer_norm(scans.sum(1), norm.normalized_shape, norm.weight, norm.bias, norm.eps).to(dtype).flatten(0, 1)
+    return (
+        functional.layer_norm(scans.sum(1), norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        .to(dtype)
+        .flatten(0, 1)
+    )
 
 
 def fused_merge(scans: Tensor, norm: nn.LayerNorm, dtype: torch.dtype) -> Tensor:

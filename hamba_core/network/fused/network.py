@@ -1,5 +1,7 @@
 """The whole network out of fused parts. It computes what `Hamba` does, from the same weights."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -7,6 +9,7 @@ from torch.nn import functional
 from hamba_core.hand import HandLayer
 from hamba_core.network.backbone import Backbone
 from hamba_core.network.configuration import TOKEN_COLUMNS, TOKEN_ROWS
+from hamba_core.network.fast.folding import FoldedGraphLayer
 from hamba_core.network.fused.backbone import FusedBackbone
 from hamba_core.network.fused.decoder import FusedBlock, fused_blocks
 from hamba_core.network.fused.fusions import Fusions
@@ -17,6 +20,7 @@ from hamba_core.network.fused.products import relu_product
 from hamba_core.network.fused.sampling import fused_sample, fused_tokens, plain_sample, plain_tokens
 from hamba_core.network.heads import JOINTS, GSSHead, JointRegressor, Readout
 from hamba_core.network.output import HambaOutput
+from hamba_core.network.state_space import Stage
 from hamba_core.network.token_sampler import REACH, TokenSampler
 
 _TOKENS = TOKEN_ROWS * TOKEN_COLUMNS
@@ -27,11 +31,11 @@ class FusedRegressor:
 
     def __init__(self, regressor: JointRegressor) -> None:
         decoder = regressor.decoder
-        norm = decoder.outnorms[-1]
+        norm = cast(nn.LayerNorm, decoder.outnorms[-1])
         self.blocks: list[FusedBlock] = []
         pending = torch.zeros_like(norm.weight)
         for stage in decoder.layers:
-            blocks, pending = fused_blocks(stage, pending)
+            blocks, pending = fused_blocks(cast(Stage, stage), pending)
             self.blocks += blocks
         self.norm, self.readout = PendingNorm(norm, pending), OneReadout(regressor.readout)
 
@@ -47,16 +51,18 @@ class FusedHead:
 
     def __init__(self, head: GSSHead) -> None:
         decoder = head.decoder
-        norm = decoder.outnorms[-1]
+        norm = cast(nn.LayerNorm, decoder.outnorms[-1])
         self.stages: list[tuple[_Graph, list[FusedBlock]]] = []
         pending = torch.zeros_like(norm.weight)
         for graph, stage in zip(decoder.gcn_layers, decoder.layers, strict=True):
-            layer = _Graph(graph, pending)
-            blocks, pending = fused_blocks(stage, torch.zeros_like(pending))
+            layer = _Graph(cast(FoldedGraphLayer, graph), pending)
+            blocks, pending = fused_blocks(cast(Stage, stage), torch.zeros_like(pending))
             self.stages.append((layer, blocks))
         self.norm, self.readout = PendingNorm(norm, pending), OneReadout(head.readout)
 
-    def __call__(self, tokens: Tensor, global_token: Tensor, mean: Tensor, joints_2d: Tensor, fusions: Fusions) -> Tensor:
+    def __call__(
+        self, tokens: Tensor, global_token: Tensor, mean: Tensor, joints_2d: Tensor, fusions: Fusions
+    ) -> Tensor:
         """`tokens` are worked on in place."""
         rows = tokens.view(-1, tokens.shape[2])
         for graph, blocks in self.stages:
@@ -68,7 +74,7 @@ class FusedHead:
 
 
 class _Graph:
-    def __init__(self, layer: nn.Module, pending: Tensor) -> None:
+    def __init__(self, layer: FoldedGraphLayer, pending: Tensor) -> None:
         self.weight = layer.gconv.W.detach().flatten(0, 1)  # (42, C, C)
         self.mixing, self.scale, self.shift = layer.mixing, layer.scale, layer.shift
         self.pending = pending
@@ -112,6 +118,7 @@ class FusedNetwork:
     ) -> None:
         self.fusions = fusions
         self.backbone = FusedBackbone(backbone)
+        self.width: int = joint_regressor.readout.decpose.in_features
         self.downsampling, self.filters = downsample, token_sampler.filters
         self.joint_regressor, self.gss_head = FusedRegressor(joint_regressor), FusedHead(gss_head)
         self.first_hand = PosedHands(hand_layer, focal_length, vertices=False)
@@ -128,7 +135,7 @@ class FusedNetwork:
 
     def downsample(self, rows: Tensor) -> Tensor:
         """Take the backbone's rows (B * 192, width) to features (B, 192, C) in the products' dtype."""
-        return _two_layers(rows, self.downsampling).unflatten(0, (-1, _TOKENS))
+        return _two_layers(rows, self.downsampling).view(-1, _TOKENS, self.width)
 
     def tokens(self, features: Tensor, joints_2d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return tokens (B, 22, C), the global one (B, C), and the mean of the joints' (B, C)."""
@@ -136,12 +143,13 @@ class FusedNetwork:
             sampled = fused_sample(features, joints_2d, REACH)
         else:
             sampled = plain_sample(features, joints_2d)
-        joint_tokens = _two_layers(sampled, self.filters).unflatten(0, (-1, JOINTS))
+        joint_tokens = _two_layers(sampled, self.filters).view(-1, JOINTS, self.width)
         return (fused_tokens if self.fusions.sampling else plain_tokens)(features, joint_tokens)
 
 
 def _two_layers(rows: Tensor, layers: nn.Sequential) -> Tensor:
     """Apply two 1 x 1 convolutions with a ReLU between them to rows; the batch norm is folded."""
-    first, second = layers[0], layers[3]
-    hidden = relu_product(rows.to(first.weight.dtype), first.weight.flatten(1), first.bias)
+    first, second = (cast(nn.Conv2d, layers[place]) for place in (0, 3))
+    bias = cast(Tensor, first.bias)
+    hidden = relu_product(rows.to(first.weight.dtype), first.weight.flatten(1), bias)
     return functional.linear(hidden, second.weight.flatten(1), second.bias)

@@ -41,7 +41,7 @@ def fused_norm(x: Tensor, pending: Tensor, weight: Tensor, bias: Tensor, eps: fl
     return y
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def normed(x, known, weight_at, bias_at, c, eps, width):  # type: ignore[no-untyped-def]
     """Normalise one row in registers."""
     mean = tl.sum(x, 0) / width

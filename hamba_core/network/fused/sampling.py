@@ -15,7 +15,7 @@ _CHANNELS = 128
 
 def plain_sample(features: Tensor, joints_2d: Tensor) -> Tensor:
     """Sample features (B, 192, C) at joints (B, 21, 2), -0.5..0.5 over the crop: (B * 21, C) in the features' dtype."""
-    maps = features.float().mT.unflatten(2, (TOKEN_ROWS, TOKEN_COLUMNS))
+    maps = features.float().mT.reshape(len(features), -1, TOKEN_ROWS, TOKEN_COLUMNS)
     places = places_of_joints(joints_2d)[:, :, None]
     sampled = functional.grid_sample(maps, places, padding_mode="zeros", align_corners=False)
     return sampled[..., 0].mT.flatten(0, 1).to(features.dtype)
@@ -49,7 +49,8 @@ def fused_tokens(features: Tensor, joint_tokens: Tensor) -> tuple[Tensor, Tensor
     tokens = torch.empty(batch, joints + 1, channels, device=features.device)
     global_token, mean = (torch.empty(batch, channels, device=features.device) for _ in range(2))
     launching.launch(
-        _tokens, (batch, triton.cdiv(channels, _CHANNELS)), features, joint_tokens, tokens, global_token, mean, channels,
+        _tokens, (batch, triton.cdiv(channels, _CHANNELS)),
+        features, joint_tokens, tokens, global_token, mean, channels,
         LENGTH=length, PLACES=triton.next_power_of_2(length), JOINTS=joints, TOKENS=triton.next_power_of_2(joints),
         CHANNELS=_CHANNELS, num_warps=8,
     )  # fmt: skip

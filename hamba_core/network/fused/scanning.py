@@ -10,8 +10,8 @@ def plain_scans(x: Tensor, features: Tensor, delta: Tensor, bias: Tensor, A: Ten
     """Return what `scan_crosswise` does: maps (b, H, W, c) are put into four orders, scanned, and put back."""
     batch, height, width, _ = x.shape
     state, directions = A.shape[-1], len(A)
-    delta = functional.softplus(delta + bias[:, None, None]).unflatten(2, (height, width))  # (4, b, H, W, c)
-    ends = features[..., -2 * state :].unflatten(1, (height, width)).movedim(3, 0)  # (4, b, H, W, 2 N)
+    delta = functional.softplus(delta + bias[:, None, None]).view(directions, *x.shape)
+    ends = features[..., -2 * state :].reshape(batch, height, width, directions, -1).movedim(3, 0)  # (4, b, H, W, 2 N)
 
     def in_order(maps: Tensor, k: int) -> Tensor:
         ordered = (maps.transpose(1, 2) if k % 2 else maps).flatten(1, 2)
@@ -19,11 +19,12 @@ def plain_scans(x: Tensor, features: Tensor, delta: Tensor, bias: Tensor, A: Ten
 
     y = x.new_empty(batch, directions, height * width, x.shape[-1], dtype=A.dtype)
     for k in range(directions):
-        B, C = in_order(ends[k], k).split(state, -1)
+        B, C = in_order(ends[k], k).tensor_split(2, -1)
         u, step = in_order(x, k).float(), in_order(delta[k], k)
-        scanned = selective_scan(*(given[:, None] for given in (u, step)), A[k : k + 1], B[:, None], C[:, None], D[k : k + 1])[:, 0]
+        one = [given[:, None] for given in (u, step, B, C)]
+        scanned = selective_scan(one[0], one[1], A[k : k + 1], one[2], one[3], D[k : k + 1])[:, 0]
         scanned = scanned.flip(1) if k >= 2 else scanned
-        y[:, k] = scanned.unflatten(1, (width, height)).transpose(1, 2).flatten(1, 2) if k % 2 else scanned
+        y[:, k] = scanned.view(batch, width, height, -1).transpose(1, 2).flatten(1, 2) if k % 2 else scanned
     return y
 
 

@@ -22,8 +22,9 @@ _WARPS = 8
 def scan_crosswise(x: Tensor, features: Tensor, delta: Tensor, bias: Tensor, A: Tensor, D: Tensor) -> Tensor:
     """Scan maps x (b, H, W, c) in four directions: (b, 4, H * W, c), each direction's answers at their places.
 
-    All are float32, but for x, which may be the products' dtype. `features` (b, H * W, 4, rank + 2 N) end with B and C for each direction, `delta` (4, b, H * W, c)
-    has softplus and `bias` (4, c) still to come; `A` is (4, c, N), `D` (4, c). It is not differentiable.
+    All are float32, but for x, which may be in the products' dtype. `features` (b, H * W, 4, rank + 2 N) end with B and
+    C for each direction, `delta` (4, b, H * W, c) has softplus and `bias` (4, c) still to come; `A` is (4, c, N),
+    `D` (4, c). It is not differentiable.
     """
     batch, height, width, channels = x.shape
     length, state = height * width, A.shape[-1]
@@ -58,7 +59,9 @@ def _scan(  # type: ignore[no-untyped-def]
     known, is_place = c < channels, t < length
     inside = is_place[:, None] & known[None, :]
     u = tl.load(x_at + (b * length + place)[:, None] * channels + c[None, :], inside, 0.0).to(tl.float32)
-    raw = tl.load(delta_at + ((k * batch + b) * length + place)[:, None] * channels + c[None, :], inside, 0.0).to(tl.float32)
+    raw = tl.load(delta_at + ((k * batch + b) * length + place)[:, None] * channels + c[None, :], inside, 0.0).to(
+        tl.float32
+    )
     raw += tl.load(bias_at + k * channels + c, known, 0.0)[None, :]
     delta = tl.maximum(raw, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(raw)))  # softplus
     y = tl.load(D_at + k * channels + c, known, 0.0)[None, :] * u

@@ -65,6 +65,8 @@ class ModelBenchmark:
     packed_reason: str
     scan: str
     scan_reason: str
+    fused: str
+    fused_reason: str
     threads: int
     rounds: int
     weights: str

@@ -18,9 +18,20 @@ import torch
 
 from hamba_core.hand import load_generic_hand
 from hamba_core.network import Hamba, choose_packing, choose_precision, crop_precision, keep_freed_memory
-from hamba_core.view import Square, cut_batch
+from hamba_core.view import Square, cut_batch, cut_places
 from hamba_core.weights import load
-from stages.reconstruction.hamba import Cpu, Crop, Cuda, Device, DeviceEngine, Slot, Work, row_width, write_rows
+from stages.reconstruction.hamba import (
+    Cpu,
+    Crop,
+    Cuda,
+    Device,
+    DeviceEngine,
+    Slot,
+    Work,
+    fuse,
+    row_width,
+    write_rows,
+)
 
 Way = Literal["reference", "eager", "default"]
 WAYS: tuple[Way, ...] = ("reference", "eager", "default")
@@ -38,6 +49,8 @@ class Setup(NamedTuple):
     packed_reason: str
     scan: str
     scan_reason: str
+    fused: str
+    fused_reason: str
     device: str
     threads: int
 
@@ -49,6 +62,7 @@ class Contestant:
     network: Hamba
     device: Device
     crop_dtype: torch.dtype
+    fused_crops: bool
     engine: DeviceEngine | None  # where several batches can be under way
     setup: Setup
     batches: "dict[int, Work]"
@@ -65,21 +79,27 @@ def prepare(path: Path, way: Way, device: torch.device, sizes: tuple[int, ...]) 
         precision = choose_precision(device)
         packing = choose_packing(device, precision.dtype)
         network = load(path, hand, device, precision.dtype, packed=packing.packed)
-        scan = network.use_scan()
-        setup = Setup(_name(precision.dtype), precision.reason, *packing, *scan, _device_name(device), _threads())
+        scan, crop_dtype = network.use_scan(), crop_precision(precision.dtype)
+        fusions, why = fuse(network, device, crop_dtype) if cuda else network.fuse()
+        names = ", ".join(fusions.names()) or "none"
+        setup = Setup(
+            _name(precision.dtype), precision.reason, *packing, *scan, names, why, _device_name(device), _threads()
+        )
     else:
         network = load(path, hand, device, folded=False)
         scan = network.use_scan("reference" if way == "reference" else "associative")
-        setup = Setup("float32", way, False, way, *scan, _device_name(device), _threads())
+        fusions, crop_dtype = network.fusion.fusions, torch.float32
+        setup = Setup("float32", way, False, way, *scan, "none", way, _device_name(device), _threads())
     if cuda:
         torch.cuda.synchronize(device)
     runs_on = Cuda(device, spin=True) if cuda else Cpu()
-    crop_dtype = crop_precision(getattr(torch, setup.precision))
-    contestant = Contestant(network, runs_on, crop_dtype, None, setup, {})
+    contestant = Contestant(network, runs_on, crop_dtype, fusions.crops, None, setup, {})
     for size in sizes:
         contestant.batches[size] = _pinned(contestant, size) if way == "default" else _plain(network, device, size)
     if way == "default" and cuda:
-        contestant.engine = DeviceEngine(network, runs_on, sizes, slots=2, crop_dtype=crop_dtype)
+        contestant.engine = DeviceEngine(
+            network, runs_on, sizes, slots=2, crop_dtype=crop_dtype, fused_crops=fusions.crops
+        )
         contestant.engine.open()
     _prepared[:] = [contestant]
 
@@ -151,9 +171,8 @@ def filled_slot(contestant: Contestant, size: int) -> tuple[Slot, Work, Work]:
     mean, std = (torch.tensor(values, device=device.torch_device) for values in normalisation)
 
     def cut() -> None:
-        places = slot.places.device
-        hands = places[:, :3], places[:, 3] > 0, places[:, 4].long()
-        slot.crops.copy_(cut_batch(slot.pictures.device, *hands, mean, std, contestant.crop_dtype))
+        given = slot.pictures.device, slot.places.device, mean, std, slot.crops, contestant.crop_dtype
+        cut_places(*given, fused=contestant.fused_crops)
 
     def run() -> None:
         write_rows(network(slot.crops), slot.rows.device)

@@ -13,6 +13,7 @@ from hamba_core.network import PrecisionChoice, choose_packing, choose_precision
 from hamba_core.weights import checked_device, load
 from stages.packets import Choice
 from stages.reconstruction.hamba.engine import Cpu, Cuda, DeviceEngine, Engine, Replicas
+from stages.reconstruction.hamba.fusing import as_choice, fuse
 from stages.reconstruction.hamba.settings import NetworkSettings
 
 _CPU_SIZES: Final = tuple(range(1, 9))
@@ -58,7 +59,8 @@ def open_model(
             torch.set_num_threads(settings.threads)
     precision = _choose_precision(settings, devices)
     packing = choose_packing(devices[0], precision.dtype)
-    engines = []
+    engines: list[DeviceEngine] = []
+    fused: list[Choice] = []
     for device in devices:
         on_step(f"loading the network onto {device}")
         network = load(checkpoint, hand_model, device, precision.dtype, packed=packing.packed)
@@ -70,7 +72,14 @@ def open_model(
             torch.cuda.synchronize(device)
             sizes = _sizes_up_to(live_hands or _CUDA_SIZES[-1])
             cuda = Cuda(device, spin=live_hands is not None)
-            engine = DeviceEngine(network, cuda, sizes, _CUDA_SLOTS, crop_precision(precision.dtype))
+            crop_dtype = crop_precision(precision.dtype)
+            on_step(f"trying out fused kernels on {device}")
+            fusion = fuse(network, device, crop_dtype, settings.unfused)
+            fused = [as_choice(fusion, settings.unfused)]
+            engine = DeviceEngine(
+                network, cuda, sizes, _CUDA_SLOTS, crop_dtype,
+                fused_crops=fusion.fusions.crops, together=live_hands is not None,
+            )  # fmt: skip
         engine.open(on_step)
         engines.append(engine)
     choices = (
@@ -79,6 +88,7 @@ def open_model(
         Choice("precision", str(precision.dtype).removeprefix("torch."), precision.reason),
         Choice("scan kernel", scan.kernel, scan.reason),
         Choice("matrix kernels", "oneDNN" if packing.packed else "torch", packing.reason),
+        *fused,
     )
     return Model(engines[0] if len(engines) == 1 else Replicas(engines), _FRAMES[kind], choices)
 

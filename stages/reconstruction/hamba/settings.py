@@ -23,6 +23,9 @@ class NetworkSettings(StageSettings):
     scan: Literal["auto", "reference", "associative", "mamba-ssm", "triton"] = Field(
         "auto", description="selective scan; auto: on CUDA triton, or mamba-ssm where installed; else associative"
     )
+    unfused: str = Field(
+        "", description="fused kernels to leave out on CUDA, names with commas, or all; docs/model.md has the names"
+    )
     rescale: float = Field(
         2.0, gt=0, le=10, description="size of the crop relative to the hand's box, 2 in the release"
     )

@@ -9,7 +9,7 @@ import torch
 
 import hamba_core
 from hamba_core.errors import ConfigurationError
-from hamba_core.network.hamba import Hamba, HambaOutput
+from hamba_core.network import Hamba, HambaOutput
 from hamba_core.network.heads.readout import rotations_from_6d
 from hamba_core.network.state_space.blocks import SS2D
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 import hamba_core
+from hamba_core.network import Hamba, HambaOutput
 from hamba_core.network.fast.packing import can_pack
-from hamba_core.network.hamba import Hamba, HambaOutput
 
 PARITY_RELEASE = Callable[[str], Path]
 TOLERANCE = 1e-4  # of the largest absolute value of an array
@@ -115,6 +115,28 @@ def test_mini_is_equal_to_the_release_in_bfloat16(
     assert vertex_error(answers(network, inputs), parity / "mini" / "expected.npz") < 2e-3
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_mini_as_fused_kernels_compute_it_is_equal_to_the_release(
+    parity: Path, parity_release: PARITY_RELEASE, inputs: Tensor, dtype: torch.dtype
+) -> None:
+    network = hamba_core.load(parity_release("mini"), dtype=dtype)
+    with torch.inference_mode():
+        check_fused(network.fused_parts()(inputs), parity / "mini" / "expected.npz", dtype)
+
+
+def check_fused(output: HambaOutput, expected_file: Path, dtype: torch.dtype) -> None:
+    """The plain references of the fused kernels, whose sums and roundings are those of the kernels."""
+    assert output.initial is not None
+    found = {**by_name(output, ""), **by_name(output.initial, "output_init_regression.")}
+    if dtype == torch.bfloat16:
+        assert vertex_error({name: tensor.numpy() for name, tensor in found.items()}, expected_file) < 2e-3
+        return
+    with np.load(expected_file) as expected:
+        for name, tensor in found.items():
+            error = np.abs(tensor.numpy() - expected[name]).max() / np.abs(expected[name]).max()
+            assert error < TOLERANCE, name
+
+
 def test_mini_is_equal_to_the_release_from_a_converted_file_with_the_users_mano(
     parity: Path, parity_release: PARITY_RELEASE, inputs: Tensor, tmp_path: Path
 ) -> None:
@@ -135,3 +157,8 @@ def test_full_is_equal_to_the_release(parity: Path, parity_release: PARITY_RELEA
         gc.collect()
     reduced = hamba_core.load(release, dtype=torch.bfloat16, packed=can_pack(torch.bfloat16))
     assert vertex_error(answers(reduced, inputs), expected) < 2e-3
+    del reduced
+    gc.collect()
+    network = hamba_core.load(release, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        check_fused(network.fused_parts()(inputs), expected, torch.bfloat16)

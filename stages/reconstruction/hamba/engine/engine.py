@@ -8,6 +8,9 @@ Where the device captures graphs, the network is captured for each slot and size
 depends on the pictures' shape: it is captured for all sizes when the first pictures come, so that no later frame has to
 wait for it. Other shapes are cut without a graph until they have come some times, since in a folder no two pictures may
 be alike.
+
+Where every frame is waited for, nothing of one batch runs beside another: copies, cutting and network are then one
+graph on one stream (`together`), which saves the events between streams.
 """
 
 import logging
@@ -23,7 +26,7 @@ import torch
 
 from hamba_core.errors import DeviceError, PipelineError, first_line
 from hamba_core.network import Hamba, plain_float32
-from hamba_core.view import cut_batch
+from hamba_core.view import cut_places
 from stages.packets import Choice
 from stages.reconstruction.hamba.engine.device import Device, Event, Work
 from stages.reconstruction.hamba.engine.rows import row_width, write_rows
@@ -67,8 +70,8 @@ class DeviceEngine:
     """One network on one device. It is used from one thread at a time.
 
     `sizes` are those of its batches, ascending: a batch is filled up to the next one. `slots` batches can be under way.
-    `crop_dtype` is the type of the matrix products that cut crops on a GPU. Out of memory, the engine goes on with
-    smaller batches, and says so in the log and in `choices`.
+    `crop_dtype` is the type in which crops are cut on a GPU, by matrix products or by `fused_crops`. Out of memory, the
+    engine goes on with smaller batches, and says so in the log and in `choices`.
     """
 
     def __init__(
@@ -78,8 +81,12 @@ class DeviceEngine:
         sizes: Sequence[int],
         slots: int,
         crop_dtype: torch.dtype = torch.float32,
+        *,
+        fused_crops: bool = False,
+        together: bool = False,
     ) -> None:
         self._network, self._device, self._crop_dtype = network, device, crop_dtype
+        self._fused_crops, self._together = fused_crops, together and device.graphs
         self._sizes, self._wanted, self._count = tuple(sizes), sizes[-1], slots
         self._width = row_width(len(network.hand.v_template))
         self._slots: list[Slot] = []
@@ -199,7 +206,15 @@ class DeviceEngine:
             slot.pending()
         size = next(size for size in self._sizes if size >= len(crops))
         pictures = slot.fill(self._device, crops, size)
-        cut, network, run = self._cut_run(slot, size), self._network_run(slot, size), self._device.run
+        self._prepare_cutting(slot, pictures)
+        whole = slot.wholes.get((size, pictures))
+        read = self._device.run("compute", whole) if whole else self._by_streams(slot, size, pictures)
+        slot.pending = Pending(slot, len(crops), partial(self._wait, read))
+        return slot.pending
+
+    def _by_streams(self, slot: Slot, size: int, pictures: int) -> Event:
+        """Put copies and work of one batch onto a stream each; return the event of the end."""
+        run, cut, network = self._device.run, self._cut_run(slot, size), self._network_run(slot, size)
 
         def compute() -> None:
             cut()
@@ -207,9 +222,7 @@ class DeviceEngine:
 
         uploaded = run("upload", partial(slot.upload, pictures, size))
         computed = run("compute", compute, uploaded)
-        read = run("read-back", partial(slot.rows.read_back, size), computed)
-        slot.pending = Pending(slot, len(crops), partial(self._wait, read))
-        return slot.pending
+        return run("read-back", partial(slot.rows.read_back, size), computed)
 
     def _wait(self, event: Event) -> None:
         with self._device_errors():
@@ -220,26 +233,38 @@ class DeviceEngine:
             if slot.pending is not None:
                 slot.pending()
 
-    def _cut_run(self, slot: Slot, size: int) -> Work:
-        """Return what cuts this slot's crops: a graph for pictures of the first shape, and of those that come often."""
+    def _prepare_cutting(self, slot: Slot, pictures: int) -> None:
+        """Capture how this slot's crops are cut, for pictures of the first shape, and of those that come often."""
         shape = slot.pictures.host.shape[1:]
         self._shapes[shape] += 1
         often = shape == next(iter(self._shapes)) or self._shapes[shape] > _SEEN_OFTEN
-        if not slot.cuts and often and self._device.graphs:
-            height, width = shape[:2]
-            log.info("capturing how crops are cut from pictures of %d x %d", width, height)
-            # The places that an earlier batch left may point to pictures that are no longer there.
-            self._device.run("compute", slot.clear).synchronize()
-            slot.cuts = {size: self._captured(partial(self._cut, slot, size)) for size in self._sizes}
+        if slot.cuts or not often or not self._device.graphs:
+            return
+        height, width = shape[:2]
+        log.info("capturing how crops are cut from pictures of %d x %d", width, height)
+        # The places that an earlier batch left may point to pictures that are no longer there.
+        self._device.run("compute", slot.clear).synchronize()
+        slot.cuts = {size: self._captured(partial(self._cut, slot, size)) for size in self._sizes}
+        if self._together:
+            slot.wholes = {
+                (size, pictures): self._captured(partial(self._all_of_it, slot, size, pictures)) for size in self._sizes
+            }
+
+    def _all_of_it(self, slot: Slot, size: int, pictures: int) -> None:
+        slot.upload(pictures, size)
+        self._cut(slot, size)
+        self._run_network(slot, size)
+        slot.rows.read_back(size)
+
+    def _cut_run(self, slot: Slot, size: int) -> Work:
         return slot.cuts.get(size) or partial(self._cut, slot, size)
 
     def _network_run(self, slot: Slot, size: int) -> Work:
         return slot.networks.get(size) or partial(self._run_network, slot, size)
 
     def _cut(self, slot: Slot, size: int) -> None:
-        places = slot.places.device[:size]
-        hands = places[:, :3], places[:, 3] > 0, places[:, 4].long()
-        slot.crops[:size].copy_(cut_batch(slot.pictures.device, *hands, self._mean, self._std, self._crop_dtype))
+        given = slot.pictures.device, slot.places.device[:size], self._mean, self._std, slot.crops[:size]
+        cut_places(*given, self._crop_dtype, fused=self._fused_crops)
 
     def _run_network(self, slot: Slot, size: int) -> None:
         with plain_float32() if self._exact else nullcontext():

@@ -58,6 +58,9 @@ class Slot:
         self.rows = device.buffer((largest, width), torch.float32)
         self.networks: dict[int, Work] = {}  # by size
         self.cuts: dict[int, Work] = {}  # by size, for the shape of `pictures`
+        self.wholes: dict[
+            tuple[int, int], Work
+        ] = {}  # the same with copies and network, by size and number of pictures
         self.pending: Pending | None = None
 
     def clear(self) -> None:
@@ -73,6 +76,7 @@ class Slot:
         shape = crops[0].picture.shape
         if self.pictures.host.shape[1:] != shape or len(self.pictures.host) < len(pictures):
             self.cuts.clear()
+            self.wholes.clear()
             self.pictures = _NO_PICTURES  # gone before there are others
             self.pictures = device.buffer((len(pictures), *shape), torch.uint8)
         for place, picture in zip(self.pictures.host.numpy(), pictures.values(), strict=False):

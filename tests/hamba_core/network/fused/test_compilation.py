@@ -1,7 +1,6 @@
 """Every fused kernel compiles for GPUs since Ampere at the network's sizes, and keeps its numbers in registers."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,15 @@ from hamba_core.network import launching
 triton = pytest.importorskip("triton")
 
 from hamba_core.network.fused import (  # noqa: E402
-    convolution, graph, hands, merging, norm, patches, products, sampling, scanning,
+    convolution,
+    graph,
+    hands,
+    merging,
+    norm,
+    patches,
+    products,
+    sampling,
+    scanning,
 )  # fmt: skip
 
 
@@ -26,7 +33,7 @@ class Launch(NamedTuple):
 
 
 @pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Launch]]:
+def launches(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
     """What would be launched."""
     seen: list[Launch] = []
 
@@ -36,7 +43,7 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Launch]]:
         seen.append(Launch(kernel, arguments, constants))
 
     monkeypatch.setattr(launching, "launch", remember)
-    yield seen
+    return seen
 
 
 def launch_all(dtype: torch.dtype) -> None:
@@ -47,7 +54,7 @@ def launch_all(dtype: torch.dtype) -> None:
 
     layer = nn.LayerNorm(1024, device="meta")
     for width, out in ((1280, dtype), (512, torch.float32)):
-        norm.fused_norm(meta(384, width), *(meta(width) for _ in range(3)), 1e-6, out)
+        norm.fused_norm(meta(384, width), meta(width), meta(width), meta(width), 1e-6, out)
     merging.fused_merge(meta(2, 4, 192, 1024), layer, dtype)
     for shape in ((2, 16, 12, 1024), (2, 22, 1, 1024)):
         convolution.fused_convolution(meta(*shape, dtype=dtype), meta(9, 1024), None)
@@ -62,9 +69,7 @@ def launch_all(dtype: torch.dtype) -> None:
     )
     patches.fused_patches(meta(2, 3, 256, 256), dtype)
     graph.fused_gather(meta(2, 22, 512), meta(512), dtype)
-    graph.fused_mix(
-        meta(2, 22, 512), meta(42, 2, 512, dtype=dtype), meta(21, 21), meta(512), meta(512), meta(512)
-    )
+    graph.fused_mix(meta(2, 22, 512), meta(42, 2, 512, dtype=dtype), meta(21, 21), meta(512), meta(512), meta(512))
     sampling.fused_sample(meta(2, 192, 512, dtype=dtype), meta(2, 21, 2), 0.875)
     sampling.fused_tokens(meta(2, 192, 512, dtype=dtype), meta(2, 21, 512, dtype=dtype))
     for correctives in (False, True):
@@ -74,7 +79,13 @@ def launch_all(dtype: torch.dtype) -> None:
             hands.PosedHands(hand, 5000.0, vertices=vertices)(torch.zeros(2, 109), fused=True)
 
 
-_TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.uint8: "*u8", torch.int32: "*i32"}
+_TYPES = {
+    torch.float32: "*fp32",
+    torch.bfloat16: "*bf16",
+    torch.float16: "*fp16",
+    torch.uint8: "*u8",
+    torch.int32: "*i32",
+}
 
 
 def compiled(launch: Launch, architecture: int) -> Any:
@@ -93,9 +104,7 @@ def compiled(launch: Launch, architecture: int) -> Any:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_kernels_compile_without_spilling_registers(
-    launches: list[Launch], dtype: torch.dtype, tmp_path: Path
-) -> None:
+def test_kernels_compile_without_spilling_registers(launches: list[Launch], dtype: torch.dtype, tmp_path: Path) -> None:
     from triton.backends.nvidia import driver  # type: ignore[import-untyped]
 
     launch_all(dtype)

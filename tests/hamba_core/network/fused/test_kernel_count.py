@@ -15,13 +15,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hamba_core.hand import HandLayer, load_generic_hand
 from hamba_core.network import RELEASED, Fusions, Hamba, fold, launching, reducible_parameters
+from hamba_core.network.state_space import SS2D
 from hamba_core.view.crop import cut_places
 from stages.reconstruction.hamba import row_width, write_rows
 
 pytest.importorskip("triton")
 
 META = torch.device("meta")
-ALLOCATIONS = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "detach", "lift_fresh", "_unsafe_view"}
+ALLOCATIONS = {
+    "empty",
+    "empty_like",
+    "new_empty",
+    "empty_strided",
+    "new_empty_strided",
+    "detach",
+    "lift_fresh",
+    "_unsafe_view",
+}
 
 
 class Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -73,7 +83,7 @@ def network() -> Hamba:
     network.to(META).eval()
     fold(network)
     for module in network.modules():
-        if hasattr(module, "scan_kernel"):
+        if isinstance(module, SS2D):
             module.scan_kernel = "triton"
     return network
 
@@ -85,7 +95,10 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Kernels:
 
 def cut(fused: bool) -> Tensor:
     """Two hands of one picture."""
-    pictures, out = torch.empty(1, 480, 640, 3, dtype=torch.uint8, device=META), torch.empty(2, 3, 256, 256, device=META)
+    pictures, out = (
+        torch.empty(1, 480, 640, 3, dtype=torch.uint8, device=META),
+        torch.empty(2, 3, 256, 256, device=META),
+    )
     mean, std = torch.empty(3, device=META), torch.empty(3, device=META)
     cut_places(pictures, torch.empty(2, 5, device=META), mean, std, out, torch.float16, fused=fused)
     return out
@@ -98,7 +111,6 @@ def test_a_batch_of_two_hands_takes_at_most_450_kernels(network: Hamba, kernels:
     fused = network.fused_parts(Fusions())
     of_network, output = kernels.of(lambda: fused(crops))
     writing, _ = kernels.of(lambda: write_rows(output, rows))
-    print(crop, of_network, writing, dict(kernels.names))
     assert crop == 2
     assert crop + of_network + writing <= 450
 
@@ -109,7 +121,6 @@ def test_without_fused_kernels_it_takes_more_than_twice_as_many(network: Hamba, 
     crop, crops = kernels.of(lambda: cut(fused=False))
     of_network, output = kernels.of(lambda: network(crops))
     writing, _ = kernels.of(lambda: write_rows(output, rows))
-    print(crop, of_network, writing)
     assert 1000 < crop + of_network + writing < 1200
 
 

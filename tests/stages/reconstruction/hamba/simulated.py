@@ -96,7 +96,7 @@ class Simulated:
         before = Counter(self.host) | (last.before if last else Counter()) | (after.before if after else Counter())
         before[stream] = number
         piece = Piece(self, stream, number, work, after, before)
-        if stream == "upload":
+        if stream != "read-back":  # a graph of everything copies on the compute stream
             piece.pinned = {place: tensor.clone() for place, tensor in self._watch.pinned.items()}
         self._queues[stream].append(piece)
         self._last[stream] = piece

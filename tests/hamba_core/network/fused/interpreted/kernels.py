@@ -1,4 +1,4 @@
-"""Every fused kernel gives what its plain reference gives, for many shapes, in Triton's interpreter: see test_interpreted."""
+"""Every fused kernel gives what its plain reference gives, in Triton's interpreter; test_interpreted runs it."""
 
 from collections.abc import Callable
 
@@ -39,9 +39,7 @@ def test_a_norm_adds_what_is_pending(rows: int, width: int, dtype: torch.dtype, 
     batch=st.integers(1, 3), directions=st.integers(1, 4), length=st.integers(1, 4), width=st.integers(2, 40),
     dtype=DTYPES, seed=SEEDS,
 )  # fmt: skip
-def test_scans_are_merged(
-    batch: int, directions: int, length: int, width: int, dtype: torch.dtype, seed: int
-) -> None:
+def test_scans_are_merged(batch: int, directions: int, length: int, width: int, dtype: torch.dtype, seed: int) -> None:
     draw, layer = drawn(seed), nn.LayerNorm(width).requires_grad_(False)
     layer.weight.copy_(draw(width))
     layer.bias.copy_(draw(width))

@@ -1,0 +1,87 @@
+"""Fused kernels run where they work, each with a flag, and the report says why the others do not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import hamba_core
+from hamba_core.errors import ConfigurationError
+from hamba_core.network import Fusions, Hamba, fusion_names
+from hamba_core.network.fused.fusions import NO_FUSIONS
+
+pytest.importorskip("triton")
+
+from hamba_core.network.fused import network as fused_network, sampling
+from hamba_core.network.fused.trial import tried_fusions
+from stages.reconstruction.hamba.fusing import as_choice, fuse, wanted_fusions
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def network(tiny_release: Path) -> Hamba:
+    return hamba_core.load(tiny_release)
+
+
+def test_each_flag_is_told_apart() -> None:
+    assert set(NO_FUSIONS.names()) == set()
+    assert set(Fusions().names()) == set(fusion_names()) - {"split_products"}
+    assert set(Fusions().without(["norms", "scans"]).names()) == set(Fusions().names()) - {"norms", "scans"}
+    with pytest.raises(ConfigurationError, match=r"expected names among patches, norms.* found nroms"):
+        Fusions().without(["nroms"])
+
+
+def test_they_can_be_left_out_by_a_setting() -> None:
+    assert wanted_fusions("") == Fusions()
+    assert wanted_fusions("all") == NO_FUSIONS
+    assert wanted_fusions("crops, gelu") == Fusions().without(["crops", "gelu"])
+
+
+def test_on_a_processor_none_run(network: Hamba) -> None:
+    choice = fuse(network, CPU, torch.float32)
+    assert choice == (NO_FUSIONS, "device cpu")
+    assert network.fused is None
+    report = as_choice(choice)
+    assert (report.chosen, report.reason, report.fallback) == ("none", "device cpu", True)
+    assert not as_choice(choice, "all").fallback
+
+
+def test_a_network_that_is_not_folded_cannot_be_fused(tiny_release: Path) -> None:
+    with pytest.raises(ConfigurationError, match="folded"):
+        hamba_core.load(tiny_release, folded=False).fused_parts()
+
+
+def test_kernels_that_fail_are_left_out_and_named(network: Hamba) -> None:
+    choice = tried_fusions(network.fused_parts(), Fusions(), device=CPU)  # where nothing of CUDA's works
+    assert {"norms", "scans", "hands", "graph"} & set(choice.fusions.names()) == set()
+    assert "norms: it failed: " in choice.reason
+
+
+def test_a_kernel_that_computes_something_else_is_left_out(network: Hamba, monkeypatch: pytest.MonkeyPatch) -> None:
+    def off(*given: Any) -> tuple[torch.Tensor, ...]:
+        tokens, global_token, mean = sampling.plain_tokens(*given)
+        return 1.5 * tokens, global_token, mean
+
+    monkeypatch.setattr(
+        fused_network, "fused_sample", lambda features, joints, reach: fused_network.plain_sample(features, joints)
+    )
+    monkeypatch.setattr(fused_network, "fused_tokens", off)
+    wanted = NO_FUSIONS.without([]).__class__(**dict.fromkeys(fusion_names(), False) | {"sampling": True})
+    choice = tried_fusions(network.fused_parts(), wanted, device=CPU)
+    assert choice.fusions == NO_FUSIONS
+    assert "sampling: it is off by" in choice.reason
+    monkeypatch.setattr(fused_network, "fused_tokens", fused_network.plain_tokens)
+    assert tried_fusions(network.fused_parts(), wanted, device=CPU) == (
+        wanted,
+        "each gives what its plain reference gives",
+    )
+
+
+def test_forward_runs_what_was_fused(network: Hamba, monkeypatch: pytest.MonkeyPatch) -> None:
+    fused = network.fused_parts()
+    monkeypatch.setattr(network, "fused", fused)
+    crops = torch.randn(1, 3, 256, 256)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(crops).vertices, fused(crops).vertices, rtol=0, atol=0)
