@@ -55,13 +55,15 @@ class Hamba(nn.Module):
         def __call__(self, crops: Tensor) -> HambaOutput:
             """Do what `forward` does."""
 
-    def use_scan(self, wanted: ScanKernel | None = None) -> ScanChoice:
-        """Run this selective scan from now on; without an argument, the one that suits the device and works there.
+    def use_scan(self, wanted: ScanKernel | None = None, *, inference: bool = False) -> ScanChoice:
+        """Run this selective scan from now on; without one, the one that suits the device and works there.
+
+        For `inference` it may be one without gradients, that no compiler takes as one graph.
 
         Raises DependencyError.
         """
         blocks = [module for module in self.modules() if isinstance(module, SS2D)]
-        self.scan = choose_scan(self.gss_head.readout.init_cam.device, wanted)
+        self.scan = choose_scan(self.gss_head.readout.init_cam.device, wanted, inference=inference)
         if self.scan.kernel in ("triton", "mamba-ssm") and (fault := fault_of_scan(blocks[0], self.scan.kernel)):
             if wanted is not None:
                 raise DependencyError(

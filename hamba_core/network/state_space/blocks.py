@@ -12,6 +12,7 @@ from torch.nn import functional
 from hamba_core.errors import first_line
 from hamba_core.network.configuration import TOKEN_COLUMNS, TOKEN_ROWS, DecoderConfiguration
 from hamba_core.network.precision import Conv2d, Linear
+from hamba_core.network.state_space.blocked_scan import scan_in_blocks
 from hamba_core.network.state_space.convolution import depthwise_3x3_silu
 from hamba_core.network.state_space.scan import ScanKernel, SequenceScan, selective_scan
 
@@ -51,7 +52,10 @@ class SS2D(nn.Module):
         """(B, H, W, C) -> (B, H, W, C)."""
         kernel = self.scan_kernel
         x = depthwise_3x3_silu(self.in_proj(x), self.conv2d, fused=kernel == "mamba-ssm").float()
-        scanned = self.fused_scans(x) if kernel == "triton" else self.plain_scans(x, kernel)
+        if kernel == "triton":
+            scanned = self.fused_scans(x)
+        else:
+            scanned = self.blocked_scans(x) if kernel == "blocked" else self.plain_scans(x, kernel)
         projected: Tensor = self.out_proj(self.out_norm(scanned))
         return projected
 
@@ -70,6 +74,13 @@ class SS2D(nn.Module):
         if self.orders == 1:
             return by_row
         return by_row + by_order[:, 1].reshape(batch, width, height, inner).transpose(1, 2)
+
+    def blocked_scans(self, x: Tensor) -> Tensor:
+        """Return the same for inference on a processor. What feeds the scans is computed in the map's own order."""
+        features = (x @ self.x_proj_weight.flatten(0, 1).mT).view(*x.shape[:3], self.directions, -1)
+        A = self.decay_rates() if self.A is None else self.A
+        D = self.Ds.view(self.directions, -1)
+        return scan_in_blocks(x, features, self.dt_projs_weight, self.dt_projs_bias, A, D, self.orders)
 
     def fused_scans(self, x: Tensor) -> Tensor:
         """Return the same on CUDA with one kernel for the scans. What feeds them is computed in the map's own order."""
@@ -98,7 +109,7 @@ def fault_of_scan(block: SS2D, kernel: ScanKernel) -> str | None:
     for height, width in ((TOKEN_ROWS, TOKEN_COLUMNS), (TOKENS, 1)):
         x = torch.randn(2, height, width, block.Ds.shape[0] // DIRECTIONS, device=block.Ds.device)
         try:
-            found = block.fused_scans(x) if kernel == "triton" else block.plain_scans(x, kernel)
+            found = block.fused_scans(x) if kernel == "triton" else block.plain_scans(x, cast(SequenceScan, kernel))
             expected = block.plain_scans(x, "associative")
             error = float((found - expected).abs().max() / expected.abs().max())
         except Exception as failure:  # noqa: BLE001 - whatever a kernel, its compiler or a missing C compiler raises

@@ -8,6 +8,7 @@ For each direction k, channel c and state n, along places t = 0 .. L-1:
 ceil(log2 L) levels, with plain tensor operations: any device, no kernel to compile, a graph without loops.
 `walk` is what training on a CPU uses: it walks too, but goes back through the recurrence by itself, so that nothing but
 the states is kept.
+`blocked` is for inference on a CPU, in `blocked_scan`, which takes all of SS2D's scans at once too.
 `mamba-ssm` is that package's CUDA kernel. `triton` is `cross_scan`, which takes all of SS2D's scans at once.
 """
 
@@ -23,7 +24,7 @@ from hamba_core.errors import DependencyError
 SequenceScan = Literal["reference", "associative", "walk", "mamba-ssm"]
 """Kernels that scan any sequence."""
 
-ScanKernel = Literal["reference", "associative", "walk", "mamba-ssm", "triton"]
+ScanKernel = Literal["reference", "associative", "walk", "blocked", "mamba-ssm", "triton"]
 
 
 class ScanChoice(NamedTuple):
@@ -33,8 +34,10 @@ class ScanChoice(NamedTuple):
     reason: str
 
 
-def choose_scan(device: torch.device, wanted: ScanKernel | None = None) -> ScanChoice:
+def choose_scan(device: torch.device, wanted: ScanKernel | None = None, *, inference: bool = False) -> ScanChoice:
     """Return the scan for this device: the one wanted, else Triton's on CUDA, mamba-ssm's, or the associative one.
+
+    For `inference` on a CPU it is the blocked one, which works in place: no gradients, and no one graph of it.
 
     Triton's comes first: it takes the scans of a block in one kernel, mamba-ssm's needs some twenty more around it.
 
@@ -55,6 +58,8 @@ def choose_scan(device: torch.device, wanted: ScanKernel | None = None) -> ScanC
         )
     if wanted is not None:
         return ScanChoice(wanted, "configured")
+    if device.type != "cuda" and inference:
+        return ScanChoice("blocked", f"the fastest for inference on {device.type}")
     if device.type != "cuda":
         return ScanChoice("associative", f"the other kernels need CUDA, the device is {device.type}")
     if triton:

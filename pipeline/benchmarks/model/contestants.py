@@ -79,7 +79,7 @@ def prepare(path: Path, way: Way, device: torch.device, sizes: tuple[int, ...]) 
         precision = choose_precision(device)
         packing = choose_packing(device, precision.dtype)
         network = load(path, hand, device, precision.dtype, packed=packing.packed)
-        scan, crop_dtype = network.use_scan(), crop_precision(precision.dtype)
+        scan, crop_dtype = network.use_scan(inference=True), crop_precision(precision.dtype)
         fusions, why = fuse(network, device, crop_dtype) if cuda else network.fuse()
         names = ", ".join(fusions.names()) or "none"
         setup = Setup(

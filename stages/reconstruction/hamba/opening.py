@@ -64,7 +64,7 @@ def open_model(
     for device in devices:
         on_step(f"loading the network onto {device}")
         network = load(checkpoint, hand_model, device, precision.dtype, packed=packing.packed)
-        scan = network.use_scan(None if settings.scan == "auto" else settings.scan)
+        scan = network.use_scan(None if settings.scan == "auto" else settings.scan, inference=True)
         if kind == "cpu":
             engine = DeviceEngine(network, Cpu(), _CPU_SIZES, slots=1)
         else:

@@ -20,8 +20,8 @@ class NetworkSettings(StageSettings):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of the large matrix products; auto: bfloat16 where the device has it"
     )
-    scan: Literal["auto", "reference", "associative", "mamba-ssm", "triton"] = Field(
-        "auto", description="selective scan; auto: on CUDA triton, or mamba-ssm where installed; else associative"
+    scan: Literal["auto", "reference", "associative", "blocked", "mamba-ssm", "triton"] = Field(
+        "auto", description="selective scan; auto: on CUDA triton, or mamba-ssm where installed; on a processor blocked"
     )
     unfused: str = Field(
         "", description="fused kernels to leave out on CUDA, names with commas, or all; docs/model.md has the names"

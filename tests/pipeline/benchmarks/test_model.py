@@ -30,7 +30,7 @@ def test_every_number_is_measured(tiny_release: Path, tmp_path: Path) -> None:
     assert result.speedup_over_reference == pytest.approx(result.reference_s / result.default_s, rel=0.5)
     assert result.load_speedup == pytest.approx(result.checkpoint_load_s / result.converted_load_s, rel=0.5)
     assert result.peak_memory_over_weights == pytest.approx(result.peak_memory_mib / result.weights_mib, rel=0.5)
-    assert (result.rounds, result.scan, result.weights) == (2, "associative", str(tiny_release))
+    assert (result.rounds, result.scan, result.weights) == (2, "blocked", str(tiny_release))
     ways = ["reference", "eager", "default"]
     assert [(speed.hands, speed.way) for speed in result.batches] == [(hands, way) for hands in (1, 3) for way in ways]
     for speed in result.batches:

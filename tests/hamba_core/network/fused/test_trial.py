@@ -65,14 +65,14 @@ def test_a_kernel_that_computes_something_else_is_left_out(network: Hamba, monke
         return 1.5 * tokens, global_token, mean
 
     monkeypatch.setattr(
-        fused_network, "fused_sample", lambda features, joints, reach: fused_network.plain_sample(features, joints)
+        fused_network, "fused_sample", lambda features, joints, reach: sampling.plain_sample(features, joints)
     )
     monkeypatch.setattr(fused_network, "fused_tokens", off)
     wanted = NO_FUSIONS.without([]).__class__(**dict.fromkeys(fusion_names(), False) | {"sampling": True})
     choice = tried_fusions(network.fused_parts(), wanted, device=CPU)
     assert choice.fusions == NO_FUSIONS
     assert "sampling: it is off by" in choice.reason
-    monkeypatch.setattr(fused_network, "fused_tokens", fused_network.plain_tokens)
+    monkeypatch.setattr(fused_network, "fused_tokens", sampling.plain_tokens)
     assert tried_fusions(network.fused_parts(), wanted, device=CPU) == (
         wanted,
         "each gives what its plain reference gives",

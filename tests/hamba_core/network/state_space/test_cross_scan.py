@@ -71,7 +71,9 @@ def test_the_kernel_compiles_for_gpus_since_ampere_without_spilling_registers(st
 def test_the_kernel_is_not_used_where_it_fails(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the triton kernel failed" in (fault_of_scan(block(), "triton") or "")  # there is no GPU in this test
     network = hamba_core.load(tiny_release)
-    monkeypatch.setattr("hamba_core.network.hamba.choose_scan", lambda device, wanted: ScanChoice("triton", "a test"))
+    monkeypatch.setattr(
+        "hamba_core.network.hamba.choose_scan", lambda device, wanted, **_: ScanChoice("triton", "a test")
+    )
     choice = network.use_scan()
     assert choice.kernel == "associative"
     assert "the triton kernel failed" in choice.reason
@@ -104,7 +106,7 @@ def test_a_package_without_its_kernel_is_not_used(tiny_release: Path, monkeypatc
 
     monkeypatch.setattr("hamba_core.network.state_space.scan._mamba_ssm", no_kernel)
     chosen = ScanChoice("mamba-ssm", "a test")
-    monkeypatch.setattr("hamba_core.network.hamba.choose_scan", lambda device, wanted: chosen)
+    monkeypatch.setattr("hamba_core.network.hamba.choose_scan", lambda device, wanted, **_: chosen)
     network = hamba_core.load(tiny_release)
     assert network.use_scan().kernel == "associative"
     network(torch.zeros(1, 3, 256, 256))

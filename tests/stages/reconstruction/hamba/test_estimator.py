@@ -209,7 +209,7 @@ def test_it_says_what_it_uses_and_why(tiny_release: Path) -> None:
     assert set(choices) == {"weights", "device", "precision", "scan kernel", "matrix kernels", "batches"}
     assert choices["device"].chosen.startswith(("cpu", "cuda"))
     assert choices["precision"].chosen in ("float32", "bfloat16")
-    assert choices["scan kernel"].chosen in ("associative", "mamba-ssm")
+    assert choices["scan kernel"].chosen in ("blocked", "triton")
     assert str(tiny_release / "model_config.yaml") in choices["weights"].reason
     assert all(choice.reason for choice in choices.values())
 
