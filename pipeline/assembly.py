@@ -14,6 +14,7 @@ from pipeline.runtime import Runner, SinkPolicy
 from pipeline.settings import Settings
 from stages.contract import Sink, Source, Stage
 from stages.detection import HandDetection
+from stages.events import Events
 from stages.packets import ClockAnchor, HandTopology, RunInfo, SourceInfo, Status
 from stages.reconstruction import Estimator, Reconstruction, load_hand_model, named_hand_model
 from stages.reconstruction.hamba import SharedModel
@@ -45,7 +46,7 @@ def assemble(
     on_step: Callable[[str], None] = lambda step: None,
     shared: SharedModel | None = None,
 ) -> Runner:
-    """Return a runner of: source, detect, track, reconstruct, smooth, and the sinks that settings and `out` ask for.
+    """Return a runner of: source, detect, track, reconstruct, smooth, events, and the sinks that settings ask for.
 
     `out` is an existing folder for files, or none for no files. `sinks` are yours, beside those; `sink_policies` says
     what happens to results that one of them cannot take at once. `stages` takes the place of the usual line
@@ -108,10 +109,10 @@ def hand_stages(
     on_step: Callable[[str], None] = lambda step: None,
     shared: SharedModel | None = None,
 ) -> list[Stage[Any, Any]]:
-    """Return the usual line from frames to results: detect, track, reconstruct, smooth; none of them is open yet.
+    """Return the usual line from frames to results, not open yet: detect, track, reconstruct, smooth, events.
 
-    `stills` says that the pictures have nothing to do with one another: they are not smoothed. `live_hands` is how many
-    hands a frame has at most where each frame is waited for; the rest is as `assemble` has it.
+    `stills` says that the pictures have nothing to do with one another: they are not smoothed, and have no events.
+    `live_hands` is how many hands a frame has at most where each frame is waited for; the rest is as `assemble` has it.
     """
     if hand_model is None:
         hand_model = _hand_model(settings, shared, own=estimator is not None)
@@ -130,7 +131,7 @@ def hand_stages(
         reconstruction,
     ]
     if not stills:
-        line.append(Smoothing(settings.smooth, hand_model))
+        line += [Smoothing(settings.smooth, hand_model), Events(settings.events)]
     return line
 
 

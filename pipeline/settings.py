@@ -13,6 +13,7 @@ from hamba_core.errors import ConfigurationError
 from hamba_core.untrusted import DocumentError, parse_yaml, read_text
 from pipeline.runtime import RuntimeSettings
 from stages.detection import DetectionSettings
+from stages.events import EventSettings
 from stages.overlay import OverlaySettings
 from stages.publishing import PublishSettings
 from stages.reconstruction import ReconstructionSettings
@@ -42,6 +43,7 @@ class Settings(StageSettings):
     track: TrackingSettings = TrackingSettings()
     reconstruct: ReconstructionSettings = ReconstructionSettings()
     smooth: SmoothingSettings = SmoothingSettings()
+    events: EventSettings = EventSettings()
     publish: PublishSettings = PublishSettings()
     record: RecordingSettings = RecordingSettings()
     overlay: OverlaySettings = OverlaySettings()

@@ -455,3 +455,4 @@ class Status:
     frames_with_hands: int = 0  # results that had any; not on the wire
     tracks: TrackCounts | None = None  # not on the wire
     source: SourceStatus | None = None  # none where the source is not live
+    doing: tuple[str, ...] = ()  # what hands do in the newest result, as in "left pinch"; not on the wire

@@ -4,6 +4,8 @@
         message = hands.latest(timeout=1.0)      # the newest, for a robot or a viewer
         for message in hands.stream():           # every one, in order, for a recorder
             ...
+        for event in hands.events():             # what hands begin and cease to do
+            ...
 
 It needs pyzmq, msgspec and NumPy only. Use it from one thread at a time. Nothing runs in the background: whatever has
 come is read when `latest`, `stream` or one of the properties is asked.
@@ -22,7 +24,7 @@ import zmq
 from hamba_core.errors import ConfigurationError, WireError
 from stages import wire
 from stages.common.address import DEFAULT_ADDRESS, HIGHEST_PORT, has_impossible_port
-from stages.packets import ClockAnchor
+from stages.packets import ClockAnchor, HandEvent
 from stages.wire import HandsMessage, ImageMessage, ModelMessage, StatusMessage
 
 SILENCE = 3.0
@@ -164,6 +166,17 @@ class HandClient:
             if timeout is not None and time.monotonic() - heard > timeout:
                 return
             self._socket.poll(int(_POLL * 1000))
+
+    def events(self, timeout: float | None = None, *, holds: bool = False) -> Iterator[HandEvent]:
+        """Yield what hands begin and cease to do, in order; with `holds`, also each frame's "still does".
+
+        `newest` is the message that an event was in. Ends when no message has come for `timeout` seconds (None: never).
+        """
+        for message in self.stream(timeout):
+            self.newest = message
+            for event in message.result.events:
+                if holds or event.phase != "hold":
+                    yield event
 
     @property
     def state(self) -> State:

@@ -31,7 +31,7 @@ REST, MOVING = 0.06, 0.25  # m/s
 
 def raw_clip() -> list[FrameResult]:
     settings = load_settings("offline", ["reconstruct.estimator=landmarks"])
-    detect, track, reconstruct, _ = line = hand_stages(settings)
+    detect, track, reconstruct, *_ = line = hand_stages(settings)
     source = source_for(str(CLIP))
     source.open()
     for stage in line:

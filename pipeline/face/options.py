@@ -13,6 +13,7 @@ from hamba_core.errors import ConfigurationError
 from hamba_core.view import Intrinsics
 from pipeline.settings import Settings, changed_settings, load_settings
 from stages.detection import DetectionSettings
+from stages.events import EventSettings
 from stages.reconstruction import Estimator, ReconstructionSettings
 from stages.settings import StageSettings
 from stages.smoothing import SmoothingSettings
@@ -45,6 +46,7 @@ class Options(TypedDict, total=False):
     track: TrackingSettings | Mapping[str, Any]
     reconstruct: ReconstructionSettings | Mapping[str, Any]
     smooth: SmoothingSettings | Mapping[str, Any]
+    events: EventSettings | Mapping[str, Any]
 
 
 _SHORT_NAMES: Final = {
@@ -56,7 +58,7 @@ _SHORT_NAMES: Final = {
     "device": ("reconstruct", "device"),
     "smoothing": ("smooth", "strength"),
 }
-_STAGES: Final = ("source", "detect", "track", "reconstruct", "smooth")
+_STAGES: Final = ("source", "detect", "track", "reconstruct", "smooth", "events")
 
 
 def settings_of(

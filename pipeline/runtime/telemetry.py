@@ -131,7 +131,7 @@ class _Tick(NamedTuple):
 class Telemetry:
     """It puts the ledgers of all parts together into a `Status`. Any thread may ask for one.
 
-    `latency`, `frames`, `hands` and `tracks` are written by the last stage's thread.
+    `latency`, `frames`, `hands`, `doing` and `tracks` are written by the last stage's thread.
     """
 
     def __init__(self, stream: str, clock: Clock) -> None:
@@ -146,6 +146,7 @@ class Telemetry:
         self.latency = Histogram()
         self.frames = 0
         self.hands = 0
+        self.doing: tuple[str, ...] = ()
         self.frames_with_hands = 0
         self.tracks = TrackCounter()
 
@@ -194,6 +195,7 @@ class Telemetry:
             frames=frames,
             hands=self.hands,
             frames_with_hands=self.frames_with_hands,
+            doing=self.doing if state == "running" else (),
             tracks=self.tracks.counts,
             rate=(frames - before) * 1e9 / (until - since) if until > since else 0.0,
             latency=self.latency.percentiles(recent and recent.latency),

@@ -221,6 +221,7 @@ class StageWorker(Worker):
         result: FrameResult = envelope.packet
         telemetry.frames += 1
         telemetry.hands = len(result.hands)
+        telemetry.doing = tuple(f"{e.side} {e.kind}".replace("_", " ") for e in result.events if e.phase != "end")
         telemetry.frames_with_hands += bool(result.hands)
         telemetry.tracks.add(result)
         envelope.packet = replace(result, stage_ns={**result.stage_ns, **envelope.stage_ns})

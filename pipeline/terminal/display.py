@@ -90,6 +90,8 @@ def status_line(status: Status) -> str:
     dropped = sum(sum(stage.dropped.values()) for stage in status.stages)
     parts.append(f"{dropped} dropped")
     parts.append(f"{status.hands} hand{'' if status.hands == 1 else 's'}")
+    if status.doing:
+        parts.append(", ".join(status.doing))
     return "  ".join(parts)
 
 

@@ -17,6 +17,7 @@ from stages.packets import Choice, Detections, FrameResult, Hand
 from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.hamba import HambaEstimator, NetworkSettings, SharedModel
 from stages.settings import UserPath
+from stages.visibility import with_visibility
 
 if TYPE_CHECKING:
     from stages.reconstruction.hamba import Model
@@ -45,7 +46,7 @@ class ReconstructionSettings(NetworkSettings):
 
 
 class Reconstruction(Stage[Detections, FrameResult]):
-    """Holds the estimator and puts its hands into results.
+    """Holds the estimator and puts its hands into results, with how likely each joint is in sight.
 
     `hand_model` is the one that `load_hand_model` gives for these settings, or the shared network's. `estimator` is one
     of your own, in the place of the one that settings ask for. Without `meshes`, vertices that the estimator leaves out
@@ -99,11 +100,12 @@ class Reconstruction(Stage[Detections, FrameResult]):
         """Start on several frames, in order of time, also from call to call."""
         finish = self._estimator.begin(packets)
         return lambda: [
-            FrameResult(packet.frame.meta, self._finished(of_frame), image=packet.frame.image)
+            FrameResult(packet.frame.meta, self._finished(packet, of_frame), image=packet.frame.image)
             for packet, of_frame in zip(packets, finish(), strict=True)
         ]
 
-    def _finished(self, hands: tuple[Hand, ...]) -> tuple[Hand, ...]:
+    def _finished(self, packet: Detections, hands: tuple[Hand, ...]) -> tuple[Hand, ...]:
+        hands = with_visibility(hands, packet.boxes, packet.frame.meta, packet.frame.image)
         return tuple(with_mesh(hand, self._hand_model) for hand in hands) if self._meshes else hands
 
     def choices(self) -> tuple[Choice, ...]:

@@ -1,6 +1,7 @@
 """The settings of `synthetic:`, as in `synthetic:?seed=3&width=1280&height=720&seconds=20&fps=30&hands=2&live=1`."""
 
 from difflib import get_close_matches
+from typing import Literal
 from urllib.parse import parse_qsl
 
 from pydantic import Field, ValidationError
@@ -14,6 +15,10 @@ HELD_OUT_SEEDS = range(900_000, 900_100)
 """Seeds for evaluation alone: nothing is trained, fitted or tuned on them."""
 
 
+Acts = Literal["all", "gestures"]
+"""What hands do: everything in turn; or gestures alone, each by itself at home, with some that resemble others."""
+
+
 class SyntheticSettings(StageSettings):
     """Settings of the test pattern."""
 
@@ -22,6 +27,7 @@ class SyntheticSettings(StageSettings):
     height: int = Field(480, ge=16, le=8192, description="px")
     seconds: float | None = Field(None, gt=0, description="length; 10 if not given, or without end if live")
     fps: float = Field(30.0, gt=0, le=1000, description="frames a second")
+    acts: Acts = Field("all", description="all; or gestures: pinch, fist, point, thumbs up and what resembles them")
     hands: int = Field(2, ge=1, le=2, description="one hand or both")
     live: bool = Field(False, description="give frames at their time, as a camera does, and skip those that are late")
 

@@ -86,6 +86,10 @@ class SyntheticSource(Source):
         """Return the true hands of the frame with these `pts`, also those out of the picture. Call `open` first."""
         return self._opened().truth(pts)
 
+    def gestures_at(self, pts: float) -> list[dict[str, float]]:
+        """Return how far, rad, each hand's fingers are from each gesture on average. Call `open` first."""
+        return self._opened().gestures_at(pts)
+
     def _opened(self) -> "World":
         if self._world is None:
             raise SourceError(f"{self._text}: expected an open source, found one that is not; call open() first")

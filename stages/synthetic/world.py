@@ -52,13 +52,24 @@ class World:
         distance = stage_distance(self.camera, self._size)
         scenery = make_scenery(place, self.camera, self._size, distance)
         self._choreography = Choreography(
-            self.model, settings.seed, sides, self.camera, self._size, scenery.view, np.tile(betas, (len(sides), 1))
+            self.model,
+            settings.seed,
+            sides,
+            self.camera,
+            self._size,
+            scenery.view,
+            np.tile(betas, (len(sides), 1)),
+            settings.acts,
         )
         self._meshes = [HandMesh(self.model, betas, look) for _ in sides]
         self._renderer = Renderer(
             self._meshes, Skin(self.model, betas, scenery.tone, skin), scenery, self.camera, self._size, look
         )
         self._flesh = self._flesh_before_joints(betas)
+
+    def gestures_at(self, time: float) -> list[dict[str, float]]:
+        """Return how far, rad, each hand's fingers are from each gesture at `time` seconds."""
+        return self._choreography.gestures_at(time)
 
     def picture(self, time: float) -> Image:
         """Return the picture (height, width, 3) RGB at `time` seconds."""

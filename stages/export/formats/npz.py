@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hamba_core.hand import JOINT_NAMES
 from stages.export.settings import ExportSettings
 from stages.export.tracks import HAND_FIELDS, ROW, Selection, Track
+from stages.packets import EVENT_KINDS
 
 RENAMED: Final = {"frame": "frames"}
 """Fields of a row that have another name in the file."""
@@ -65,6 +66,7 @@ def write_pictures(selection: Selection, path: Path, on_progress: Callable[[floa
         "pictures": np.array([picture.name for picture in selection.pictures]),
         "sizes": np.array([picture.size for picture in selection.pictures]),
         "cameras": np.array([picture.camera for picture in selection.pictures]),
+        "T_world_camera": rows["T_world_camera"],
         "picture": np.array([places[frame] for frame in rows["frame"].tolist()]),
         "side": np.array([track.side for track in tracks]),
         **{name: rows[name] for name in HAND_FIELDS},
@@ -87,6 +89,7 @@ def _said_once(selection: Selection) -> dict[str, NDArray[Any]]:
     return {
         "tracks": np.array([name_of(track) for track in selection.tracks]),
         "joint_names": np.array(JOINT_NAMES),
+        "event_names": np.array(EVENT_KINDS),
         "joint_parents": np.array(topology.joint_parents),
         "faces_right": topology.faces_right,
         "faces_left": topology.faces_left,

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.arrays import Float32Array
+from hamba_core.arrays import Array, Float32Array
 from hamba_core.errors import SourceError
 from hamba_core.hand import slerp
 from stages.export.tracks.tracks import HAND_FIELDS, ROW, Rows, Selection, Track, TrackWriter
@@ -18,6 +18,7 @@ _LONGEST_STEP: Final = 0.25
 _SAME: Final = 1e-6  # s, within which a row stands for its own moment
 _BLOCK: Final = 256  # rows
 _ROTATIONS: Final = ("global_orient", "hand_pose")
+_NEAREST: Final = ("events",)  # an event is there or not
 
 
 def resampled(selection: Selection, rate: float, folder: Path) -> Selection:
@@ -70,6 +71,7 @@ def _between(
     nearer = np.where(fraction < 0.5, before, after)
     result = np.zeros(len(times), ROW)
     result["camera"], result["pts"] = rows["camera"][nearer], times
+    result["T_world_camera"] = _pose_between(a["T_world_camera"], b["T_world_camera"], fraction)
     there = a["valid"] & b["valid"] & (span <= _LONGEST_STEP)
     result["valid"] = there
     for name in HAND_FIELDS:
@@ -77,11 +79,23 @@ def _between(
         if name in _ROTATIONS:
             shares = fraction[there].reshape(-1, *[1] * (a[name].ndim - 3))
             result[name][there] = slerp(a[name][there], b[name][there], shares)
+        elif name in _NEAREST:
+            result[name][there] = rows[name][nearer][there]
         else:
             result[name][there] = _mixed(a[name], b[name], fraction)[there]
     meshes = _mixed(vertices[before], vertices[after], fraction)
     meshes[~there] = np.nan
     return result, meshes
+
+
+def _pose_between(a: Array, b: Array, fraction: NDArray[np.float64]) -> Array:
+    """Return poses (N, 4, 4) between two, the nearer one where only one is known."""
+    nearer = np.where((fraction < 0.5)[:, None, None], a, b)
+    known = np.isfinite(a).all((1, 2)) & np.isfinite(b).all((1, 2))
+    nearer[known, :3, :3] = slerp(a[known, :3, :3], b[known, :3, :3], fraction[known, None, None])
+    share = fraction[known, None]
+    nearer[known, :3, 3] = (1 - share) * a[known, :3, 3] + share * b[known, :3, 3]
+    return np.asarray(nearer)
 
 
 def _mixed(a: Float32Array, b: Float32Array, fraction: NDArray[np.float64]) -> Float32Array:

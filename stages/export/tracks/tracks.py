@@ -16,7 +16,7 @@ from hamba_core.arrays import Float32Array
 from hamba_core.errors import NoHandsError, SourceError
 from hamba_core.hand import Side
 from stages.export.settings import ExportSettings
-from stages.packets import FrameMeta, Hand
+from stages.packets import EVENT_KINDS, FrameMeta, FrameResult, Hand
 from stages.recording import Recording
 
 ROW: Final = np.dtype(
@@ -24,6 +24,7 @@ ROW: Final = np.dtype(
         ("frame", "<i8"),  # the source's count; of resampled rows, theirs
         ("pts", "<f8"),  # s
         ("camera", "<f4", 4),  # fx, fy, cx, cy, px
+        ("T_world_camera", "<f8", (4, 4)),  # where the camera stands; NaN where it is not known
         ("valid", "?"),  # whether the hand is there; all that follows is NaN where it is not
         ("score", "<f4"),
         ("box", "<f4", 4),
@@ -36,16 +37,21 @@ ROW: Final = np.dtype(
         ("seen", "<f4"),  # 1 where it was seen, 0 where it was extrapolated
         ("quality", "<f4"),  # NaN where it is not known, as the next
         ("translation_std", "<f4", 3),
+        ("visibility", "<f4", 21),
+        ("events", "<f4", len(EVENT_KINDS)),  # confidence of each of `EVENT_KINDS`; 0 where the hand does not do it
     ]
 )
 """One hand in one frame; fields as in `packets.Hand`."""
 
-HAND_FIELDS: Final = tuple(name for name in ROW.names or () if name not in ("frame", "pts", "camera", "valid"))
+_OF_FRAME: Final = ("frame", "pts", "camera", "T_world_camera", "valid")
+HAND_FIELDS: Final = tuple(name for name in ROW.names or () if name not in _OF_FRAME)
 
 _NO_HAND: Final = np.zeros(1, ROW)
-for _field in HAND_FIELDS:
+for _field in (*HAND_FIELDS, "T_world_camera"):
     _NO_HAND[_field] = np.nan
 
+_LEAST: Final = 1e-3
+"""The confidence of an event that is there, at least: 0 stands for none."""
 _BUFFERED: Final = 256  # rows of a track that are kept back, so that files are opened seldom
 _BLOCK: Final = 256  # rows
 
@@ -106,6 +112,7 @@ class Selection:
     start: float  # s, of the first chosen frame
     end: float  # s, of the last one
     pictures: tuple[Picture, ...] = ()  # of single pictures all that were chosen; then each track is a hand in one
+    in_world: bool = False  # whether the camera's place in a world is known, of any frame
 
     def check_vertices(self, otherwise: str = "") -> None:
         """Raise SourceError where the recording has no meshes; `otherwise` is what else there is to do."""
@@ -130,6 +137,7 @@ def select_tracks(
     seen: set[tuple[int, Side]] = set()
     expected, stills = recording.run.source.frames, recording.run.source.stills
     pictures: list[Picture] = []
+    in_world = False
     for result in recording.results():
         frame = result.frame
         if settings.end is not None and frame.pts > settings.end:
@@ -139,6 +147,7 @@ def select_tracks(
         if stills:
             camera = (frame.camera.fx, frame.camera.fy, frame.camera.cx, frame.camera.cy)
             pictures.append(Picture(frame.name, frame.index, (frame.width, frame.height), camera))
+        in_world = in_world or frame.world is not None
         for hand in result.hands:
             key = (hand.track_id, hand.side)
             seen.add(key)
@@ -146,7 +155,7 @@ def select_tracks(
                 if key not in writers:
                     picture = frame.name if stills else ""
                     writers[key] = TrackWriter(folder, *key, len(hand.vertices), picture)
-                writers[key].add(frames, frame, hand)
+                writers[key].add(frames, frame, hand, events_of(hand, result))
         frames.add(frame)
         if frames.count % _BUFFERED == 0:
             for writer in writers.values():
@@ -158,7 +167,9 @@ def select_tracks(
         raise error(_nothing(recording, settings, frames, sorted(seen)))
     on_progress(1.0)
     rate = _rate(recording, frames)
-    return Selection(recording, tracks, frames.count, rate, frames.first_pts, frames.last_pts, tuple(pictures))
+    return Selection(
+        recording, tracks, frames.count, rate, frames.first_pts, frames.last_pts, tuple(pictures), in_world
+    )
 
 
 class FrameLog:
@@ -210,8 +221,8 @@ class TrackWriter:
         self._next = -1  # of the frames, after the track's last one
         self._first_pts = self._last_pts = 0.0
 
-    def add(self, frames: FrameLog, frame: FrameMeta, hand: Hand) -> None:
-        """Add a hand of the frame that comes next in `frames`."""
+    def add(self, frames: FrameLog, frame: FrameMeta, hand: Hand, events: Float32Array) -> None:
+        """Add a hand of the frame that comes next in `frames`, with the confidence of its events (5,)."""
         at = frames.count
         for start in range(self._next, at, _BLOCK) if self._next >= 0 else ():
             away = frames.rows(start, min(at, start + _BLOCK))
@@ -220,7 +231,7 @@ class TrackWriter:
         row = empty_row(frame)
         row["valid"] = True
         for name in HAND_FIELDS:
-            value = getattr(hand, name)
+            value = events if name == "events" else getattr(hand, name)
             row[name] = np.nan if value is None else value
         meshed = len(hand.vertices) == self._vertices
         self._meshed &= meshed
@@ -259,10 +270,24 @@ class TrackWriter:
         return np.full((count, self._vertices, 3), np.nan, np.float32)
 
 
+def events_of(hand: Hand, result: FrameResult) -> Float32Array:
+    """Return the confidence (5,) of what a hand does in a frame, in the order of `EVENT_KINDS`; 0 for what it does not.
+
+    One that has just ended does not count.
+    """
+    found = np.zeros(len(EVENT_KINDS), np.float32)
+    for event in result.events:
+        if (event.track_id, event.side) == (hand.track_id, hand.side) and event.phase != "end":
+            found[EVENT_KINDS.index(event.kind)] = max(event.confidence, _LEAST)
+    return found
+
+
 def empty_row(frame: FrameMeta) -> Rows:
     """Return a row (1,) without a hand."""
     row, camera = _NO_HAND.copy(), frame.camera
     row["frame"], row["pts"], row["camera"] = frame.index, frame.pts, (camera.fx, camera.fy, camera.cx, camera.cy)
+    if frame.world is not None:
+        row["T_world_camera"] = frame.world.T_world_camera
     return row
 
 

@@ -50,12 +50,16 @@ def make_gestures(model: HandModel, betas: Array) -> dict[str, Array]:
         thumb=(20, 28, 8, 22, 28), index=(50, 50, 26, 0), middle=(26, 30, 14, 0), ring=(18, 22, 10, 0),
         little=(12, 16, 8, -4),
     )  # fmt: skip
+    relaxed = angles(thumb=(4, 6, 0, 14, 12), spread=0.5, index=(12, 16, 8, 0), middle=(16, 20, 10, 0),
+                     ring=(20, 24, 12, 0), little=(22, 26, 12, 0))  # fmt: skip
+    together = _with_pads_together(model, betas, pinch)
     return {
         "open": angles(spread=1.0),
-        "relaxed": angles(thumb=(4, 6, 0, 14, 12), spread=0.5, index=(12, 16, 8, 0), middle=(16, 20, 10, 0),
-                          ring=(20, 24, 12, 0), little=(22, 26, 12, 0)),
+        "relaxed": relaxed,
         "fist": raised(),
-        "pinch": _with_pads_together(model, betas, pinch),
+        "pinch": together,
+        "almost_pinch": 0.6 * together + 0.4 * relaxed,
+        "thumbs_up": raised(thumb=THUMB_OUT),
         "one": raised("index"),
         "two": raised("index", "middle", spread=1.3),
         "three": raised("index", "middle", "ring"),

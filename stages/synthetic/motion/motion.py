@@ -11,7 +11,7 @@ is turned about itself (0 shows the palm, 180 degrees the back), how far the wri
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -20,6 +20,7 @@ from hamba_core.arrays import Array
 from hamba_core.hand import JOINT_NAMES, MIRROR, HandModel, Side
 from hamba_core.view import Intrinsics
 from stages.synthetic.motion.gestures import hand_pose, make_gestures
+from stages.synthetic.settings import Acts
 
 View = Literal["facing", "first_person"]
 """Whose hands they are: those of somebody before the camera, or of who wears it."""
@@ -127,6 +128,18 @@ def _hold(gesture: str, seconds: float, turn: float = 0) -> list[Key]:
     return [start, *(Key(t, turn=turn, fingers=gesture) for t in (0.45, seconds - 0.45)), end]
 
 
+def _show(gesture: str, rng: np.random.Generator) -> list[Key]:
+    """Show a gesture for a while, from a direction and at a pace that are drawn."""
+    turn, rise, hold = rng.uniform(-35, 35), rng.uniform(0.15, 0.35), rng.uniform(0.3, 0.5)
+    tilt = rng.uniform(-55, -35) if gesture == "thumbs_up" else rng.uniform(-12, 12)
+    start, end = Key(0, turn=0, tilt=0, fingers="open"), Key(2 * rise + hold, turn=0, tilt=0, fingers="open")
+    return [start, *(Key(t, turn=turn, tilt=tilt, fingers=gesture) for t in (rise, rise + hold)), end]
+
+
+SHOWN: Final = ("pinch", "almost_pinch", "fist", "one", "thumbs_up", "two", "relaxed", "pinch")
+"""Gestures that are shown by themselves."""
+
+
 def _point() -> list[Key]:
     return [
         Key(0, place=HERE, tilt=0, fingers="open"),
@@ -189,9 +202,10 @@ class Choreography:
 
     def __init__(
         self, model: HandModel, seed: int, sides: tuple[Side, ...], camera: Intrinsics, size: tuple[int, int],
-        view: View, betas: Array,
+        view: View, betas: Array, acts: Acts = "all",
     ) -> None:  # fmt: skip
         """Take the picture's `size` (width, height) and `betas` (hands, 10)."""
+        self._acts = acts
         self._model, self._seed, self._sides, self._betas = model, seed, sides, betas
         self.distance = stage_distance(camera, size)
         self._drop = size[1] / 2 / camera.fy * self.distance - HOME[1] + REACH
@@ -206,6 +220,12 @@ class Choreography:
         """Return the channels of each hand through one cycle."""
         rng = np.random.default_rng([self._seed, 11, cycle])
         tracks = [self._empty_tracks(gestures) for gestures in self._gestures]
+        if self._acts == "gestures":
+            for hand, gestures in zip(tracks, self._gestures, strict=True):
+                time = 0.1
+                for name in rng.permutation(SHOWN):
+                    time = self._add(hand, gestures, time, _show(name, rng)) + 0.05
+            return tracks
         busy, calm = rng.permutation(2)
         before = {busy: ["count", "wave"], calm: ["fist", "pinch"]}
         after = {busy: ["rotate", "pinch"], calm: ["point", "leave"]}
@@ -244,6 +264,17 @@ class Choreography:
         """Return the state of every hand at `time` seconds."""
         cycle, within = divmod(time, CYCLE)
         return tuple(self._state(i, hand, time, within) for i, hand in enumerate(self._tracks(int(cycle))))
+
+    def gestures_at(self, time: float) -> list[dict[str, float]]:
+        """Return how far, rad, root of the mean square, each hand's fingers are from each gesture at `time` seconds."""
+        cycle, within = divmod(time, CYCLE)
+        return [
+            {
+                name: float(np.sqrt(((hand["fingers"].at(within) - angles) ** 2).mean()))
+                for name, angles in gestures.items()
+            }
+            for hand, gestures in zip(self._tracks(int(cycle)), self._gestures, strict=True)
+        ]
 
     def _state(self, i: int, hand: dict[str, Track], time: float, within: float) -> HandState:
         phase, rate = self._sway[0][i], self._sway[1][i]

@@ -111,7 +111,7 @@ def test_the_report_is_json_for_programs_and_everything_adds_up(
     assert report["frames"] == 10
     for stage in report["stages"]:
         assert stage["received"] == stage["emitted"] + sum(stage["dropped"].values()) + stage["in_flight"]
-    assert [stage["name"] for stage in report["stages"]][1:5] == ["detect", "track", "reconstruct", "smooth"]
+    assert [stage["name"] for stage in report["stages"]][1:6] == ["detect", "track", "reconstruct", "smooth", "events"]
     assert str(tmp_path / RECORDING) in report["written"]
     assert not (tmp_path / OVERLAY).exists()
 

@@ -1,0 +1,5 @@
+"""How likely each joint of a hand is in sight."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

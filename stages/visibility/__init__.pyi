@@ -1,0 +1,1 @@
+from .visibility import with_visibility as with_visibility
