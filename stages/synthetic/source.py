@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from hamba_core.arrays import Array
 from hamba_core.errors import DependencyError, SourceError
 from stages.contract import Source
 from stages.packets import Frame, FrameMeta, SourceInfo
@@ -89,6 +90,10 @@ class SyntheticSource(Source):
     def gestures_at(self, pts: float) -> list[dict[str, float]]:
         """Return how far, rad, each hand's fingers are from each gesture on average. Call `open` first."""
         return self._opened().gestures_at(pts)
+
+    def joints_2d_at(self, pts: float) -> list[Array]:
+        """Return the joints (21, 2) px of each hand in the frame with these `pts`, seen or not. Call `open` first."""
+        return self._opened().joints_2d_at(pts)
 
     def _opened(self) -> "World":
         if self._world is None:

@@ -71,6 +71,10 @@ class World:
         """Return how far, rad, each hand's fingers are from each gesture at `time` seconds."""
         return self._choreography.gestures_at(time)
 
+    def joints_2d_at(self, time: float) -> list[Array]:
+        """Return the joints (21, 2) px of each hand at `time` seconds, seen or not."""
+        return [self.camera.project(posed.joints) for posed in self._posed(self._choreography.states(time))]
+
     def picture(self, time: float) -> Image:
         """Return the picture (height, width, 3) RGB at `time` seconds."""
         states = self._choreography.states(time)

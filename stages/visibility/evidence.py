@@ -20,6 +20,7 @@ NAMES: Final = (
 _BORDER: Final = 0.15  # of the hand's size in the picture
 _MOST_OFF: Final = 0.4  # of the hand's size
 _LEAST_PRESENCE: Final = 1e-3
+_USUAL_PRESENCE: Final = 0.6  # as a logit over 5
 _ENOUGH: Final = 5  # joints, to say what the hand looks like
 
 
@@ -61,7 +62,7 @@ def _border(joints_2d: AnyFloats, meta: FrameMeta, size: float) -> Array:
 def _presence(box: HandBox | None) -> tuple[float, float]:
     """Return the detector's certainty that there is a hand, as a logit over 5, and whether it said none."""
     if box is None or box.look is None:
-        return 0.0, 1.0
+        return _USUAL_PRESENCE, 1.0
     presence = min(max(box.look.presence, _LEAST_PRESENCE), 1 - _LEAST_PRESENCE)
     return float(np.log(presence / (1 - presence))) / 5, 0.0
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from stages.common.palette import hand_colour
-from stages.packets import FrameResult, Hand
+from stages.packets import FrameResult, Hand, HandEvent
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 
@@ -123,4 +124,24 @@ def test_03_shows_the_hands_in_a_page(
         assert mask[y, x].mean() > 0.9
     browser.open("about:blank")
     socket.create_connection(("127.0.0.1", port)).close()  # as browsers do with their spare connections
+    one.end()
+
+
+def test_04_prints_starts_and_ends_and_no_uncertain_start(
+    example: Callable[..., Example], make_stage: MakeStage, make_result: MakeResult, until: Callable[..., None]
+) -> None:
+    stage, result = make_stage(), make_result(0)
+    events = (
+        HandEvent(1, "right", "pinch", "start", 0.9, 0.0),
+        HandEvent(1, "right", "pinch", "hold", 0.9, 0.5),
+        HandEvent(1, "left", "grab", "start", 0.3, 0.0),
+        HandEvent(1, "left", "open", "end", 0.1, 1.25),
+    )
+    one = example("04_events.py", stage.address)
+    until(publishing(stage, replace(result, events=events), lambda: len(one.lines()) >= 4))
+    assert one.lines()[:2] == [
+        "right pinch start, 0.00 s, confidence 0.90",
+        "left open end, 1.25 s, confidence 0.10",
+    ]
+    assert not any("grab" in line or "hold" in line for line in one.lines())
     one.end()

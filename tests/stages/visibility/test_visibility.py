@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hamba_core.arrays import Array
-from hamba_core.hand import JOINT_NAMES, exp_so3, load_generic_hand
+from hamba_core.hand import JOINT_NAMES, load_generic_hand
 from hamba_core.view import Intrinsics
 from stages.detection import HandCrop, HandNetwork, crop_around, look_at
 from stages.packets import Detections, Frame, FrameMeta, Hand, HandBox, Image
@@ -21,12 +21,13 @@ MODEL = load_generic_hand()
 CAMERA = Intrinsics(600, 600, 320, 240)
 META = FrameMeta("hands", 0, 0.0, 1, 640, 480, CAMERA)
 SKIN = np.full((480, 640, 3), (200, 150, 120), np.uint8)
-UPRIGHT = exp_so3(np.array([-np.pi / 2, 0, 0]))
+UPRIGHT = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
 
 
 def _hand(x: float = 0.0, z: float = 0.6, *, track: int = 1, **known: object) -> Hand:
-    posed = MODEL.pose(UPRIGHT, np.tile(np.eye(3), (15, 1, 1)), np.zeros(10), np.array([x, 0.05, z]))
-    arrays = (np.zeros(4), UPRIGHT, np.tile(np.eye(3), (15, 1, 1)), np.zeros(10), np.array([x, 0.05, z]), posed.joints,
+    place = np.array([x, 0.05, z]) - MODEL.rest_joints(np.zeros(10))[0]  # of the wrist
+    posed = MODEL.pose(UPRIGHT, np.tile(np.eye(3), (15, 1, 1)), np.zeros(10), place)
+    arrays = (np.zeros(4), UPRIGHT, np.tile(np.eye(3), (15, 1, 1)), np.zeros(10), place, posed.joints,
               CAMERA.project(posed.joints), posed.vertices)  # fmt: skip
     hand = Hand(track, "right", 1.0, *(array.astype(np.float32) for array in arrays))  # type: ignore[arg-type]
     return replace(hand, **known)  # type: ignore[arg-type]
@@ -44,7 +45,7 @@ def _visibility(*hands: Hand, boxes: tuple[HandBox, ...] | None = None, image: I
 
 def test_every_hand_gets_a_visibility_for_each_joint_and_one_that_has_it_keeps_it() -> None:
     own = np.full(21, 0.25, np.float32)
-    first, second = _visibility(_hand(), _hand(0.2, track=2, visibility=own))
+    first, second = _visibility(_hand(), _hand(0.15, track=2, visibility=own))
     assert first.shape == (21,)
     assert ((first > 0) & (first < 1)).all()
     assert first.mean() > 0.7, "flat, open, alone, in the middle of the picture"
@@ -53,7 +54,7 @@ def test_every_hand_gets_a_visibility_for_each_joint_and_one_that_has_it_keeps_i
 
 
 def test_joints_beyond_the_picture_are_hardly_in_sight() -> None:
-    (seen,) = _visibility(hand := _hand(0.33))
+    (seen,) = _visibility(hand := _hand(0.31))
     outside = (hand.joints_2d[:, 0] > 640) | (hand.joints_2d[:, 0] < 0)
     assert 3 < outside.sum() < 21
     assert (seen[outside] <= 0.5).all()

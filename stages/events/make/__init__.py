@@ -1,0 +1,1 @@
+"""Measures how often events are wrong."""
