@@ -69,8 +69,8 @@ class WorldPose:
 
     T_world_camera: Array  # (4, 4), takes points of the camera frame, m, to the world; rigid
     origin: str  # what tells it: "board", "tag", "file", "trajectory", "topic"
-    seen: bool = True  # whether it was measured for this frame; false where an earlier one is kept
-    age: float = 0.0  # s since it was measured; 0 where it does not age
+    seen: bool = True  # false where the camera moves and an earlier pose is kept, since none came for this frame
+    age: float = 0.0  # s since it was measured; 0 of a camera that stands still
     error: float | None = None  # px, by which the board's corners are off, root of the mean square; none: unknown
 
     __repr__ = _shapes

@@ -68,6 +68,32 @@ def charuco(columns: int, rows: int, square: float, marker: float | None = None,
     return Board(_grid(columns - 1, rows - 1, square), find)
 
 
+def tag(number: int, size: float, dictionary: str) -> Board:
+    """A single square marker, an AprilTag or one of ArUco's, with its corners about its middle; `size` in metres.
+
+    It is the black square's side, without the white around it.
+    """
+    markers = _dictionary(dictionary, "tag")
+    if not 0 <= number < len(markers.bytesList):
+        raise ConfigurationError(
+            f"tag: expected one of the {len(markers.bytesList)} of {dictionary}, counted from 0, found {number}"
+        )
+    parameters = cv2.aruco.DetectorParameters()
+    parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
+    detector = cv2.aruco.ArucoDetector(markers, parameters)
+    half = size / 2
+    points = np.array([[-half, -half, 0], [half, -half, 0], [half, half, 0], [-half, half, 0]])
+
+    def find(grey: Image) -> Corners | None:
+        corners, ids, _ = detector.detectMarkers(grey)
+        for found, its_number in zip(corners, [] if ids is None else ids.ravel().tolist(), strict=True):
+            if its_number == number:
+                return Corners(np.arange(4), np.asarray(found, np.float64).reshape(4, 2))
+        return None
+
+    return Board(points, find)
+
+
 def draw_charuco(columns: int, rows: int, square: float) -> Image:
     """A ChArUco board to print, grey (H, W), at 300 dots an inch on A4; squares of this many metres."""
     width, height = columns * square * 1000, rows * square * 1000
@@ -91,17 +117,22 @@ def _charuco(columns: int, rows: int, square: float, marker: float, dictionary: 
             f"--charuco: expected at least 3x3 squares with markers smaller than they, found {columns}x{rows}, squares "
             f"of {square:g} m with markers of {marker:g} m"
         )
-    number = getattr(cv2.aruco, f"DICT_{dictionary.upper()}", None)
-    if number is None:
-        raise ConfigurationError(
-            f"--dictionary: expected one of OpenCV's, such as 4X4_50, 5X5_100 or 6X6_250, found {dictionary}"
-        )
-    markers = cv2.aruco.getPredefinedDictionary(number)
+    markers = _dictionary(dictionary, "--dictionary")
     if len(markers.bytesList) < columns * rows // 2:
         raise ConfigurationError(
             f"--charuco: expected a board for which {dictionary} has markers enough, found {columns}x{rows} squares"
         )
     return cv2.aruco.CharucoBoard((columns, rows), square, marker, markers)
+
+
+def _dictionary(name: str, option: str) -> "cv2.aruco.Dictionary":
+    """Return the markers of OpenCV's name. Raises ConfigurationError."""
+    known = {key.removeprefix("DICT_").upper(): key for key in dir(cv2.aruco) if key.startswith("DICT_")}
+    if name.upper() not in known:
+        raise ConfigurationError(
+            f"{option}: expected one of OpenCV's markers, such as 4X4_50, 6X6_250 or APRILTAG_36H11, found {name}"
+        )
+    return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, known[name.upper()]))
 
 
 def _grid(columns: int, rows: int, square: float) -> Array:

@@ -48,7 +48,11 @@ def source_for(text: str | Sequence[str], settings: SourceSettings | None = None
     if settings.realtime:
         from stages.sources.pacing import PacedSource
 
-        return PacedSource(source)
+        source = PacedSource(source)
+    if settings.world:
+        from stages.world import WorldSource
+
+        source = WorldSource(source, settings.world, stream)
     return source
 
 

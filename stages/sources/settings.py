@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from stages.settings import StageSettings, UserPath
 from stages.sources.regions import Region
+from stages.world import WorldSettings
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,7 @@ class SourceSettings(StageSettings):
     pictures: PictureSettings = PictureSettings()
     camera: CameraSettings = CameraSettings()
     live: LiveSettings = LiveSettings()
+    world: WorldSettings = WorldSettings()
 
     @field_validator("region", mode="before")
     @classmethod

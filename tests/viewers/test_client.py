@@ -124,7 +124,7 @@ def test_a_client_made_from_the_protocols_page_alone_reads_everything(
                 topic, _, content = one.recv().partition(b"\0")
                 kind, _, stream = topic.decode().partition("/")
                 fields = msgspec.msgpack.decode(content)
-                assert (fields["v"], fields["stream"]) == (2, stream)
+                assert (fields["v"], fields["stream"]) == (3, stream)
                 seen.setdefault(kind, []).append(fields)
         return len(seen) == 4 and len(seen["hands"]) > 5
 

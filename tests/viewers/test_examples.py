@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from stages.common.palette import hand_colour
-from stages.packets import FrameResult, Hand, HandEvent
+from stages.packets import FrameResult, Hand, HandEvent, WorldPose
+from stages.world.pose_file import read_pose
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 
@@ -144,4 +145,23 @@ def test_04_prints_starts_and_ends_and_no_uncertain_start(
         "left open end, 1.25 s, confidence 0.10",
     ]
     assert not any("grab" in line or "hold" in line for line in one.lines())
+    one.end()
+
+
+def test_05_prints_wrists_in_the_world_and_passes_over_frames_without(
+    example: Callable[..., Example], make_stage: MakeStage, make_result: MakeResult, until: Callable[..., None]
+) -> None:
+    stage, result = make_stage(), make_result(0)
+    T_world_camera = read_pose(EXAMPLES / "05_pose.yaml", "hands")
+    there = replace(result, frame=replace(result.frame, world=WorldPose(T_world_camera, "file")))
+    one = example("05_world.py", stage.address)
+    until(publishing(stage, there, lambda: len(one.lines()) >= 4))
+    x, y, z = T_world_camera[:3, :3] @ result.hands[0].joints[0] + T_world_camera[:3, 3]
+    assert one.lines()[0].endswith(f"{result.hands[0].side}  {x:+.3f} {y:+.3f} {z:+.3f} m  by file")
+    before = len(one.lines())
+    for _ in range(20):
+        stage.show(result)
+        time.sleep(0.01)
+    stage.show(there)
+    until(lambda: len(one.lines()) > before)
     one.end()

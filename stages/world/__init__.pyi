@@ -1,0 +1,2 @@
+from .settings import WorldSettings as WorldSettings
+from .source import WorldSource as WorldSource
