@@ -56,7 +56,7 @@ def sight(board: Board, image: Image, camera: Intrinsics, last: Array | None = N
         seen, slopes = cv2.projectPoints(points, turn, shift, matrix, None)
         error = float(np.sqrt(((np.asarray(seen).reshape(-1, 2) - places) ** 2).sum(1).mean()))
         distance = float(np.linalg.norm(shift))
-        known = _place_std(np.asarray(slopes)[:, :6], distance, error) < _LEAST_KNOWN * distance
+        known = _place_std(np.asarray(slopes, np.float64)[:, :6], distance, error) < _LEAST_KNOWN * distance
         if np.isfinite(error) and float(np.asarray(shift).ravel()[2]) > 0 and known:
             poses.append(Sighting(_T_world_camera(np.asarray(turn), np.asarray(shift)), error))
     poses.sort(key=lambda pose: pose.error)
