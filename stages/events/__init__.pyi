@@ -1,2 +1,2 @@
 from .events import Events as Events, EventSettings as EventSettings
-from .strengths import INVOLVED as INVOLVED, strengths as strengths
+from .resemblance import INVOLVED as INVOLVED, strengths as strengths

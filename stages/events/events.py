@@ -15,7 +15,7 @@ from pydantic import Field
 from hamba_core.arrays import Array
 from hamba_core.hand import Side
 from stages.contract import Stage
-from stages.events.strengths import INVOLVED, strengths
+from stages.events.resemblance import INVOLVED, strengths
 from stages.packets import EVENT_KINDS, Choice, EventKind, EventPhase, FrameResult, Hand, HandEvent
 from stages.settings import StageSettings
 

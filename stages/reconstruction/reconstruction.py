@@ -16,8 +16,8 @@ from stages.contract import Stage
 from stages.packets import Choice, Detections, FrameResult, Hand
 from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.hamba import HambaEstimator, NetworkSettings, SharedModel
+from stages.reconstruction.visibility import with_visibility
 from stages.settings import UserPath
-from stages.visibility import with_visibility
 
 if TYPE_CHECKING:
     from stages.reconstruction.hamba import Model

@@ -15,7 +15,7 @@ import numpy as np
 from hamba_core.arrays import Array
 from hamba_core.hand import JOINT_NAMES
 from stages.packets import FrameMeta, Hand, HandBox, Image
-from stages.visibility.evidence import NAMES, evidence
+from stages.reconstruction.visibility.evidence import NAMES, evidence
 
 WEIGHTS: Final = Path(__file__).with_name("weights.txt")
 LEAST: Final = 0.01

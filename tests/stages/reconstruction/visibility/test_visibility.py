@@ -12,10 +12,10 @@ from hamba_core.view import Intrinsics
 from stages.detection import HandCrop, HandNetwork, crop_around, look_at
 from stages.packets import Detections, Frame, FrameMeta, Hand, HandBox, Image
 from stages.reconstruction import Reconstruction, ReconstructionSettings
+from stages.reconstruction.visibility import with_visibility
+from stages.reconstruction.visibility.evidence import NAMES
+from stages.reconstruction.visibility.visibility import WEIGHTS, Weights
 from stages.synthetic.crops import Sight, render_crop
-from stages.visibility import with_visibility
-from stages.visibility.evidence import NAMES
-from stages.visibility.visibility import WEIGHTS, Weights
 
 MODEL = load_generic_hand()
 CAMERA = Intrinsics(600, 600, 320, 240)

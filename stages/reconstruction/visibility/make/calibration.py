@@ -1,6 +1,6 @@
 """Fit the weights of the evidence on synthetic pictures, and plot what they are worth on others.
 
-    python -m stages.visibility.make.calibration --work FOLDER [--crops 1500] [--scenes 14] [--shards FOLDER]
+    python -m stages.reconstruction.visibility.make.calibration --work FOLDER [--crops 1500] [--scenes 14] [--shards FOLDER]
 
 It renders training crops and scenes of the test pattern, has the shipped detector and hamba-s find the hands in them,
 and writes `weights.txt` and `docs/images/visibility.png`. What was gathered is kept in FOLDER, so that a second call is
@@ -26,13 +26,13 @@ from stages.common.terminal import Terminal
 from stages.detection import DetectionSettings, HandCrop, HandDetection, HandNetwork, crop_around, look_at
 from stages.packets import Detections, Frame, FrameMeta, Hand
 from stages.reconstruction import Reconstruction, ReconstructionSettings
+from stages.reconstruction.visibility.evidence import NAMES, evidence
+from stages.reconstruction.visibility.visibility import WEIGHTS, Weights, shipped_weights
 from stages.synthetic import HELD_OUT_SEEDS, SyntheticSettings, SyntheticSource
 from stages.synthetic.crops import Sight, TrainingCrop, read_shard, render_crop, shard_path
 from stages.tracking import HandTracking, TrackingSettings
-from stages.visibility.evidence import NAMES, evidence
-from stages.visibility.visibility import WEIGHTS, Weights, shipped_weights
 
-PICTURE: Final = Path(__file__).parents[3] / "docs" / "images" / "visibility.png"
+PICTURE: Final = Path(__file__).parents[4] / "docs" / "images" / "visibility.png"
 CROPS, CROPS_HELD_OUT = 1_210_000, 905_000  # first seeds
 SCENES, SCENES_HELD_OUT = 3000, HELD_OUT_SEEDS[60]
 RATE, SECONDS = 5.0, 10.0  # of scenes: pictures that differ, and tracks that last

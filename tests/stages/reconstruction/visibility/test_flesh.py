@@ -6,8 +6,8 @@ from hypothesis import given, strategies as st
 
 from hamba_core.arrays import Array
 from hamba_core.hand import MIRROR, exp_so3, load_generic_hand
+from stages.reconstruction.visibility.flesh import LIMIT, covers
 from stages.synthetic.motion.gestures import hand_pose, make_gestures
-from stages.visibility.flesh import LIMIT, covers
 
 MODEL = load_generic_hand()
 GESTURES = make_gestures(MODEL, np.zeros(10))

@@ -8,7 +8,7 @@ import numpy as np
 from hamba_core.arrays import AnyFloats, Array
 from stages.common.proximity import hand_size
 from stages.packets import FrameMeta, Hand, HandBox, Image
-from stages.visibility.flesh import covers
+from stages.reconstruction.visibility.flesh import covers
 
 NAMES: Final = (
     "flesh", "flesh deep", "other hand deep", "inside", "near the border", "presence", "presence unknown", "off",
