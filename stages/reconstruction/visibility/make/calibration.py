@@ -1,6 +1,7 @@
 """Fit the weights of the evidence on synthetic pictures, and plot what they are worth on others.
 
-    python -m stages.reconstruction.visibility.make.calibration --work FOLDER [--crops 1500] [--scenes 14] [--shards FOLDER]
+    python -m stages.reconstruction.visibility.make.calibration --work FOLDER [--crops 1500] [--scenes 14]
+        [--shards FOLDER]
 
 It renders training crops and scenes of the test pattern, has the shipped detector and hamba-s find the hands in them,
 and writes `weights.txt` and `docs/images/visibility.png`. What was gathered is kept in FOLDER, so that a second call is
