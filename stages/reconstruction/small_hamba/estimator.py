@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.landmarks import LandmarksEstimator, SingleFit, landmark_offsets
 from stages.reconstruction.quality import picture_error, quality_of, translation_std
 from stages.reconstruction.small_hamba.network import SmallNetwork, ViewedHands
+from stages.reconstruction.small_hamba.track import HandTrack
 from stages.reconstruction.small_hamba.view import CropView
 
 FORGET_AFTER: Final = 60
@@ -32,8 +33,6 @@ NOT_SEEN: Final = "the hand was not seen in the frame"
 NO_HAND: Final = "no hand is seen in the crop"
 CONTRADICTION: Final = "network and landmarks contradict each other"
 
-_MEMORY: Final = 60  # frames of a track's running shape
-_MOST_BETA: Final = 3.0
 _NEAREST: Final = 0.1  # m: the skin of a hand whose joints are all farther away is in front of the camera too
 
 
@@ -41,9 +40,10 @@ class SmallHambaEstimator(Estimator):
     """Has hamba-s correct the landmark fit of each tracked hand, from what the detector's last look at it saw.
 
     The look is the box's own, or, where the detector tells none or of the other side, one at a crop around the box's
-    joints. What the network says is brought as near to the landmarks seen as it allows (`SingleFit.to_pose`). Where it
-    and the landmarks contradict each other, where no hand is seen in the crop, and where the box is a guess
-    (`HandBox.seen` is false), the fit to the landmarks is given, and counted by cause in the report.
+    joints. What the network says is steadied along the track (`HandTrack`), and brought as near to the landmarks seen
+    as it allows (`SingleFit.to_pose`). Where it and the landmarks contradict each other, where no hand is seen in the
+    crop, and where the box is a guess (`HandBox.seen` is false), the fit to the landmarks is given, and counted by
+    cause in the report.
     """
 
     name = "hamba-s"
@@ -57,7 +57,7 @@ class SmallHambaEstimator(Estimator):
         self._fit = SingleFit(model)
         self._looking: HandNetwork | None = None
         self._network: SmallNetwork | None = None
-        self._shapes: dict[int, _Shape] = {}
+        self._tracks: dict[int, HandTrack] = {}
         self._frames = 0
         self.hands_given = 0
         """Hands of the network's so far."""
@@ -72,7 +72,7 @@ class SmallHambaEstimator(Estimator):
         """Let go of the networks, and forget the tracks."""
         self._looking = self._network = None
         self._landmarks.close()
-        self._shapes.clear()
+        self._tracks.clear()
 
     def choices(self) -> tuple[Choice, ...]:
         """How many hands are the network's, and the landmark fit's by cause."""
@@ -154,25 +154,29 @@ class SmallHambaEstimator(Estimator):
             np.array([view.focal_length for view in views]),
             ViewedHands(*map(np.stack, zip(*first, strict=True))),
         )
-        betas = np.stack([self._shape(t, b) for t, b in zip(tasks, answer.betas, strict=True)])
+        tracks = [self._track(task) for task in tasks]
+        betas = np.stack([track.shape(own) for track, own in zip(tracks, answer.betas, strict=True)])
+        rotations = np.stack(
+            [
+                track.steadied(estimate.rotations, own, task.frame.meta.pts)
+                for track, task, estimate, own in zip(tracks, tasks, first, answer.rotations, strict=True)
+            ]
+        )
         nowhere = np.zeros((len(tasks), 3))
-        joints = self._model.joints(answer.rotations[:, 0], answer.rotations[:, 1:], betas, nowhere)
-        refit = self._fit.to_pose(rays, answer.rotations, joints, betas)
+        joints = self._model.joints(rotations[:, 0], rotations[:, 1:], betas, nowhere)
+        refit = self._fit.to_pose(rays, rotations, joints, betas)
         return [
             self._hand(task, view, refit.rotations[i], betas[i], refit.wrist[i])
             for i, (task, view) in enumerate(zip(tasks, views, strict=True))
         ]
 
-    def _shape(self, task: "_Task", betas: Array) -> Array:
-        """The track's running shape, brought up to date."""
-        betas = np.clip(betas, -_MOST_BETA, _MOST_BETA)
-        shape = self._shapes.get(task.hand.track_id)
-        if shape is None or shape.side != task.hand.side:
-            shape = self._shapes[task.hand.track_id] = _Shape(betas, task.hand.side)
-        else:
-            shape.add(betas)
-        shape.last_seen = self._frames
-        return shape.betas
+    def _track(self, task: "_Task") -> HandTrack:
+        """The memory of a hand's track."""
+        track = self._tracks.get(task.hand.track_id)
+        if track is None or track.side != task.hand.side:
+            track = self._tracks[task.hand.track_id] = HandTrack(task.hand.side)
+        track.last_seen = self._frames
+        return track
 
     def _hand(self, task: "_Task", view: CropView, rotations: Array, betas: Array, wrist: Array) -> Hand | None:
         """The real hand in the camera's frame; none where it is not where the landmarks are."""
@@ -200,9 +204,9 @@ class SmallHambaEstimator(Estimator):
         )
 
     def _forget(self) -> None:
-        ended = [key for key, shape in self._shapes.items() if self._frames - shape.last_seen > FORGET_AFTER]
+        ended = [key for key, track in self._tracks.items() if self._frames - track.last_seen > FORGET_AFTER]
         for key in ended:
-            del self._shapes[key]
+            del self._tracks[key]
 
 
 class _Task(NamedTuple):
@@ -214,20 +218,6 @@ class _Task(NamedTuple):
     box: HandBox
     look: HandLook
     hand: Hand  # the landmark fit's
-
-
-@dataclass
-class _Shape:
-    """A running mean of a track's betas."""
-
-    betas: Array  # (10,)
-    side: str
-    count: int = 1
-    last_seen: int = 0
-
-    def add(self, betas: Array) -> None:
-        self.count = min(self.count + 1, _MEMORY)
-        self.betas = self.betas + (betas - self.betas) / self.count
 
 
 def _in_view(hand: Hand, view: CropView) -> ViewedHands:
