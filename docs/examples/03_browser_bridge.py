@@ -4,10 +4,12 @@
     python docs/examples/03_browser_bridge.py  # [ADDRESS [PORT]]; needs: pip install websockets
 
 and open http://127.0.0.1:8765. Browsers speak no ZeroMQ, so this passes messages on as they are; the page
-(03_browser.html) decodes them itself, as `docs/protocol.md` says.
+(03_browser.html) decodes them itself, as `docs/protocol.md` says. A WebSocket to /webxr gets JSON instead, joints as
+WebXR has them: `new WebSocket("ws://127.0.0.1:8765/webxr")`, then `JSON.parse(event.data).hands[0].joints["wrist"]`.
 """
 
 import asyncio
+import json
 import logging
 import sys
 from contextlib import suppress
@@ -21,6 +23,9 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Origin
 
+from stages.wire import HandsMessage, decode
+from viewers.avatars import webxr_frame
+
 PAGE = Path(__file__).with_name("03_browser.html")
 PORT = sys.argv[2] if len(sys.argv) > 2 else "8765"
 HOSTS = (f"127.0.0.1:{PORT}", f"localhost:{PORT}")
@@ -30,13 +35,20 @@ def give_page(connection: ServerConnection, request: Request) -> Response | None
     # A name that somebody points to this machine must not show the hands under it ("DNS rebinding").
     if request.headers.get("Host") not in HOSTS:
         return connection.respond(HTTPStatus.FORBIDDEN, "not under this name\n")
-    if request.path == "/hands":
-        return None  # the WebSocket
+    if request.path in ("/hands", "/webxr"):
+        return None  # a WebSocket
     if request.path != "/":
         return connection.respond(HTTPStatus.NOT_FOUND, "not here\n")
     page = PAGE.read_bytes()
     headers = Headers({"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(page))})
     return Response(HTTPStatus.OK, "OK", headers, page)
+
+
+def webxr_json(message: bytes) -> str:
+    decoded = decode(message)
+    if not isinstance(decoded, HandsMessage):
+        raise TypeError(f"only hands are subscribed to, found {decoded.topic}")
+    return json.dumps(webxr_frame(decoded.result))
 
 
 async def main(address: str = "tcp://127.0.0.1:5557") -> None:
@@ -48,7 +60,9 @@ async def main(address: str = "tcp://127.0.0.1:5557") -> None:
             hands.subscribe("hands/")
             hands.connect(address)
             while True:
-                await browser.send(await hands.recv())
+                message = await hands.recv()
+                as_webxr = browser.request is not None and browser.request.path == "/webxr"
+                await browser.send(webxr_json(message) if as_webxr else message)
 
     async def follow(browser: ServerConnection) -> None:
         passing = asyncio.create_task(pass_on(browser))

@@ -20,6 +20,7 @@ from pipeline.commands import (
     export,
     info,
     keys,
+    osc,
     play,
     record,
     retarget,
@@ -28,6 +29,7 @@ from pipeline.commands import (
     settings,
     train,
     view,
+    vmc,
     web,
     weights,
 )
@@ -54,6 +56,8 @@ app.command("export")(export.export)
 app.command("convert")(convert.convert)
 app.command("retarget")(retarget.retarget)
 app.command("ros")(ros.ros)
+app.command("vmc")(vmc.vmc)
+app.command("osc")(osc.osc)
 app.command("train")(train.train)
 app.command("settings")(settings.settings)
 app.command("calibrate")(calibrate.calibrate)

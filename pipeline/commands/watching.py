@@ -1,13 +1,15 @@
 """What `hamba view` and `hamba web` show: what is published somewhere, or a recording, played for them alone."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stages.packets import FrameResult
+    from viewers.avatars import OscMessage
     from viewers.player import Player
 
 
@@ -36,3 +38,33 @@ def played(shown: str, take: int | None) -> Iterator[tuple[str, "Player | None"]
         finally:
             player.stop()
             thread.join(5.0)
+
+
+def sent_over_osc(
+    shown: str, take: int | None, host: str, port: int, server_key: Path | None, client_key: Path | None,
+    messages: "Callable[[FrameResult], Iterable[OscMessage]]",
+) -> None:  # fmt: skip
+    """Send what `messages` makes of each newest frame to a receiver of OSC, until Ctrl-C."""
+    from viewers.avatars import OscSender
+    from viewers.client import HandClient
+    from viewers.terminal_line import TerminalLine
+    from viewers.watch import Watch
+
+    with (
+        suppress(KeyboardInterrupt),
+        OscSender(host, port) as sender,
+        played(shown, take) as (followed, _),
+        HandClient(followed, server_key=server_key, client_key=client_key) as client,
+        TerminalLine() as line,
+    ):
+        watch = Watch(client)
+        line.say(f"sending to {host}:{port}; Ctrl-C ends")
+        while True:
+            message = client.latest(timeout=0.05)
+            if message is not None:
+                sender.send(messages(message.result))
+                watch.shown(message)
+            if line.due:
+                numbers = watch.numbers()
+                refused = f"  {sender.unsent} refused by the receiver's machine" if sender.unsent else ""
+                line.show(numbers.words, numbers.line() + refused)

@@ -1,5 +1,6 @@
 """The examples in docs/examples run as they stand."""
 
+import json
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,19 @@ def test_03_shows_the_hands_in_a_page(
         assert inside.sum() >= 5
         assert mask[y, x].mean() > 0.9
     browser.open("about:blank")
+    from websockets.sync.client import connect
+
+    with connect(f"ws://127.0.0.1:{port}/webxr", origin=f"http://127.0.0.1:{port}") as page:  # type: ignore[arg-type]
+        frames: list[Any] = []
+
+        def came() -> bool:
+            with suppress(TimeoutError):
+                frames.append(json.loads(page.recv(timeout=0.05)))
+            return bool(frames)
+
+        until(publishing(stage, result, came))
+        tip = frames[0]["hands"][0]["joints"]["index-finger-tip"]["position"]
+        np.testing.assert_allclose(tip, result.hands[0].joints[8] * [1, -1, -1], atol=1e-4)
     socket.create_connection(("127.0.0.1", port)).close()  # as browsers do with their spare connections
     one.end()
 

@@ -1,0 +1,5 @@
+"""Avatars take a person's hands: over VMC and OSC, and as WebXR has them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
