@@ -17,7 +17,7 @@ from stages.recording import Recorder
 
 pytest.importorskip("pythonosc", reason="needs python-osc: pip install 'hamba-stream[avatars]'")
 
-EXAMPLE = Path(__file__).parents[3] / "docs/examples/06_vmc_receiver.py"
+EXAMPLE = Path(__file__).parents[3] / "docs/examples/08_vmc_receiver.py"
 HAMBA = [sys.executable, "-c", "from pipeline.commands.cli import main; main()"]
 
 

@@ -24,7 +24,7 @@ from viewers.robots.retarget import decode
 
 pytest.importorskip("dexi_rs", reason="needs dexi-rs: pip install 'hamba-stream[robots]'")
 
-EXAMPLE = Path(__file__).parents[3] / "docs/examples/04_robot_hand.py"
+EXAMPLE = Path(__file__).parents[3] / "docs/examples/06_robot_hand.py"
 
 
 def hamba(*arguments: str | Path) -> int:

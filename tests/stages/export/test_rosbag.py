@@ -81,7 +81,7 @@ def test_the_example_reads_a_bag(frames: list[tuple[Hand, ...]], make_recording:
     import sys
 
     [bag] = export(make_recording(load_generic_hand(), frames), tmp_path, ExportSettings(formats=("rosbag",)))
-    example = Path(__file__).parents[3] / "docs/examples/05_read_rosbag.py"
+    example = Path(__file__).parents[3] / "docs/examples/07_read_rosbag.py"
     done = subprocess.run([sys.executable, str(example), str(bag)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     x, y, z = frames[0][0].joints[8]

@@ -1,7 +1,7 @@
 """Read hands from a ROS 2 bag, without ROS.
 
 hamba export out/clip --to rosbag                                # pip install 'hamba-stream[ros]'
-python docs/examples/05_read_rosbag.py out/clip/hands-rosbag
+python docs/examples/07_read_rosbag.py out/clip/hands-rosbag
 """
 
 import os

@@ -1,7 +1,7 @@
 """Receive an avatar's finger bones, as VMC receivers do.
 
 pip install 'hamba-stream[avatars]'
-python docs/examples/06_vmc_receiver.py   # [PORT]
+python docs/examples/08_vmc_receiver.py   # [PORT]
 hamba vmc out/clip                        # or, live: hamba run 0 & hamba vmc
 """
 

@@ -2,7 +2,7 @@
 
     hamba run 0                               # or: hamba play out/clip
     hamba retarget --robot leap               # pip install 'hamba-stream[robots]'
-    python docs/examples/04_robot_hand.py     # [ADDRESS]
+    python docs/examples/06_robot_hand.py     # [ADDRESS]
 
 It needs pyzmq and msgspec only: `docs/protocol.md` describes the message. What is here printed goes to your robot's
 driver: positions by joint name, and where the wrist is to be, by how much it has moved since it was taken up.
