@@ -10,6 +10,10 @@ LIBRARIES := libusb-1.0.so.0 libGL.so.1 libEGL.so.1 libGLESv2.so.2 libX11.so.6 l
 DEBIAN := libusb-1.0-0 libgl1 libegl1 libgles2 libx11-6 libgomp1 libsm6 libice6 libxext6 libudev1 libidn2-0
 # Debian packages that compile the readers of the wire in docs/clients.md, for test-slow.
 COMPILERS := g++ cppzmq-dev libmsgpack-cxx-dev mono-mcs mono-runtime
+# Minutes that test-soak takes.
+SOAK_MINUTES ?= 30
+# Debian packages with other people's servers, against which test-slow reads streams where they are installed.
+SERVERS := python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly ffmpeg
 
 define FIND_MISSING
 import ctypes, sys
@@ -22,7 +26,7 @@ endef
 export FIND_MISSING
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system compilers demo test test-slow test-gpu train-small lint types format clean
+.PHONY: help setup system compilers servers demo test test-slow test-soak test-gpu train-small lint types format clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,9 +38,12 @@ test: setup ## Set up, then lint, types and tests
 	@$(MAKE) --no-print-directory lint types
 	@$(BIN)/pytest
 
-test-slow: setup compilers ## The tests that take minutes, and the readers in other languages
+test-slow: setup compilers servers ## The tests that take minutes, the readers in other languages, and others' servers
 	@$(BIN)/pytest -m "slow and not gpu" --timeout 1800
 	@$(BIN)/pytest -rs tests/viewers/test_client_snippets.py
+
+test-soak: setup ## Half an hour of a live run in which something goes wrong all the time, into out/soak; SOAK_MINUTES=5
+	@$(BIN)/python -m tests.pipeline.streams.soak --minutes $(SOAK_MINUTES) --out out/soak
 
 test-gpu: setup ## The tests that need CUDA
 	@$(BIN)/pytest -m gpu --timeout 1800 tests/gpu
@@ -82,14 +89,16 @@ system:
 		exit 1; \
 	fi
 
-# What the readers of the wire in docs/clients.md are compiled with.
-compilers:
-	@command -v dpkg-query >/dev/null || { echo "No Debian here: the readers in C++ and C# are tested where their compilers are." >&2; exit 0; }; \
-	missing=$$(for package in $(COMPILERS); do dpkg-query --show --showformat '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || echo $$package; done); \
+# What test-slow uses beyond Python: compilers for the readers of the wire in docs/clients.md, and servers of streams.
+compilers: WANTED = $(COMPILERS)
+servers: WANTED = $(SERVERS)
+compilers servers:
+	@command -v dpkg-query >/dev/null || { echo "No Debian here: tests that need $@ run where they are installed." >&2; exit 0; }; \
+	missing=$$(for package in $(WANTED); do dpkg-query --show --showformat '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || echo $$package; done); \
 	test -z "$$missing" && exit 0; \
 	command="apt-get install --yes --no-install-recommends $$(echo $$missing)"; \
 	if test "$$(id -u)" = 0; then \
-		echo "Installing compilers:" $$missing; \
+		echo "Installing $@:" $$missing; \
 		{ apt-get update --quiet && DEBIAN_FRONTEND=noninteractive $$command --quiet; } >/dev/null || { echo "That failed. Try: $$command" >&2; exit 1; }; \
 	else \
 		echo "Not installed:" $$missing "- their tests are skipped. To run them: sudo $$command" >&2; \

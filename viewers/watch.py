@@ -106,6 +106,11 @@ class Watch:
         hint = " without pictures (its run sends them with --set publish.images=true)"
         return hint if now - self._without_since > _PICTURES_EXPECTED else ""
 
+    def _about_source(self) -> str:
+        """Return how the publisher's camera is if it is not as usual, else an empty text."""
+        source = self._client.status.status.source if self._client.status else None
+        return "" if source is None or source.state == "live" else f", its source {source.state}"
+
     def _words(self, state: State) -> str:
         match state:
             case "waiting":
@@ -115,6 +120,6 @@ class Watch:
             case "gone":
                 return f"gone without a word, waiting for it to come back at {self._client.address}"
             case "running":
-                return f"running{self._about_pictures()}"
+                return f"running{self._about_source()}{self._about_pictures()}"
         reason = self._client.status.status.reason if self._client.status else ""
         return f"{state}{f' ({reason})' if reason else ''}, waiting for the next at {self._client.address}"

@@ -71,7 +71,8 @@ class FFmpegSession(Session):
         if packet.after_gap:
             self._decoder.begin_anew()
         for frame in self._decoder.decode(packet.data, hurry=hurry):
-            yield Decoded(frame.time, partial(self._pixels.picture, frame, self._decoder.pixel_aspect))
+            image = partial(self._pixels.picture, frame, self._decoder.pixel_aspect)
+            yield Decoded(frame.time, image, frame.key_frame or self.intra)
 
     def close(self) -> None:
         """Let the camera go."""

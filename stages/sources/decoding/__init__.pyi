@@ -1,3 +1,4 @@
+from .access_units import whole_pictures as whole_pictures
 from .decoding import (
     NoVideoError as NoVideoError,
     VideoDecoder as VideoDecoder,

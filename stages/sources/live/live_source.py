@@ -13,13 +13,13 @@ from math import isinf
 
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import EndOfStream, Source
-from stages.packets import Choice, Frame, Image, SourceInfo, SourceStatus
+from stages.packets import Choice, Frame, SourceInfo, SourceStatus
 from stages.sources.lens.framing import FrameMaker
 from stages.sources.live.capture_clock import captured
 from stages.sources.live.packet import Epoch, Packet
 from stages.sources.live.packet_buffer import LATE, End, Item, PacketBuffer
 from stages.sources.live.reader import Reader
-from stages.sources.live.session import Session
+from stages.sources.live.session import Decoded, Session
 from stages.sources.live.source_watch import SourceWatch
 from stages.sources.settings import SourceSettings
 from stages.sources.timestamps import Timeline
@@ -165,7 +165,7 @@ class LiveSource(Source):
                 if late and time.monotonic_ns() - self._late_since_ns < self._settings.live.max_age * 1e9:
                     self._left_out[NOT_GIVEN] += 1
                 else:
-                    self._give(session, packet, decoded.stamp, decoded.image())
+                    self._give(session, packet, decoded)
                     self._late_since_ns = 0
         except SourceError as error:
             session.failure = session.failure or error
@@ -180,8 +180,9 @@ class LiveSource(Source):
         age = now - captured(packet, packet.stamp)[0]
         return session.newest_only and idle > _SILENCE_NS and age > 0.9 * idle
 
-    def _give(self, session: Session, packet: Packet, stamp: float | None, image: Image) -> None:
+    def _give(self, session: Session, packet: Packet, decoded: Decoded) -> None:
         """Make a frame of a picture."""
+        stamp, image = decoded.stamp, decoded.image()
         taken_ns, captured_by = captured(packet, stamp)
         if not self._given_ns:
             self._start_ns = taken_ns
@@ -195,7 +196,7 @@ class LiveSource(Source):
         self._given_ns = time.monotonic_ns()
         self._captured_by = captured_by if session.live else ""
         if not session.dropped:
-            self._watch.picture(image, self._newest_ns, captured_by, session.rate)
+            self._watch.picture(image, self._newest_ns, captured_by, session.rate, key=decoded.key)
         self._ready.append(self._maker.frame(image, pts, self._newest_ns, captured_by=self._captured_by))
 
     def _watch_decoding(self, session: Session, *, came: bool) -> None:

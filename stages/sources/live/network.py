@@ -22,6 +22,7 @@ from stages.sources.decoding import (
     reason_of,
     stamp_of,
     wall_time_of,
+    whole_pictures,
 )
 from stages.sources.live.live_source import LiveSource
 from stages.sources.live.multipart_stream import pictures_or_bytes
@@ -176,7 +177,7 @@ class NetworkSession(Session):
         decoder = self._decoder
         newest_ns = 0
         try:
-            for packet in decoder.packets():
+            for packet in whole_pictures(decoder.packets(), decoder.codec):
                 # Without times or lengths, a picture is whole when the next begins: it came when the one before it did.
                 begun_ns, newest_ns = newest_ns, time.monotonic_ns()
                 yield Packet(
@@ -203,7 +204,9 @@ class NetworkSession(Session):
             if stamp is not None:
                 self._first = stamp if self._first is None else self._first
                 self._reached = stamp
-            yield Decoded(stamp, partial(self._pixels.picture, frame, decoder.pixel_aspect))
+            yield Decoded(
+                stamp, partial(self._pixels.picture, frame, decoder.pixel_aspect), frame.key_frame or self.intra
+            )
 
     def missing(self) -> str | None:
         """Return what is missing of a file, compared to what its header promises."""

@@ -24,6 +24,7 @@ class Decoded:
 
     stamp: float | None  # s on the stream's own clock
     image: Callable[[], Image]  # it may raise SourceError
+    key: bool = True  # it was coded without others
 
 
 class Session(ABC):

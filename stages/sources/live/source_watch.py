@@ -8,6 +8,7 @@ from math import nan
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.packets import Image, SourceState, SourceStatus
 
@@ -16,12 +17,17 @@ logger = logging.getLogger(__name__)
 STALLED_NS = 1_000_000_000
 """So long without a picture is a stall."""
 FROZEN_NS = 3_000_000_000
-"""So long nothing but the same picture: the noise of a camera alone makes two pictures differ."""
+"""So long nothing but the same picture: the noise of a camera alone makes two pictures differ. Of video, key frames are
+compared, since those between differ little where nothing moves, and the same picture is not coded twice alike."""
+_EQUAL_KEYS = 2  # key frames like the one before them
+_STILL = 3.0  # of 255: the mean by which a picture differs from its key frame where nothing moves
 BLACK_NS = 1_000_000_000
 _BLACK = 24  # of 255: no channel of any pixel looked at is brighter; limited range, noise and compression lie below
 _LOOKED_AT = 48  # pixels looked at along each side
 _RATE_OFF = 0.3  # share by which the rate may differ from the nominal one
 _RATE_NS = 5_000_000_000
+
+_Look = NDArray[np.uint8]  # some of a picture's pixels
 
 _SAID = {
     "stalled": "gives no pictures",
@@ -46,9 +52,11 @@ class SourceWatch:
         self._picture_ns: int | None = None  # when the newest picture came
         self._captured_ns: int | None = None
         self._captured_by = ""
-        self._look: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None = None
+        self._look: _Look | None = None  # of the newest picture
+        self._key_look: _Look | None = None  # of the newest key frame
+        self._equal_keys = 0  # in a row
         self._size: tuple[int, int] | None = None
-        self._same_since_ns = self._black_since_ns = 0
+        self._same_since_ns = self._black_since_ns = self._key_since_ns = 0
         self._rate_from: tuple[int, int] | None = None  # when its counting began, and pictures since
 
     def connecting(self, reason: str) -> None:
@@ -82,8 +90,10 @@ class SourceWatch:
             self._count(kind)
             self._say(kind, words)
 
-    def picture(self, image: Image, captured_ns: int, captured_by: str, rate: float | None) -> None:
-        """Take note of a picture that was given; `rate` is the nominal one."""
+    def picture(
+        self, image: Image, captured_ns: int, captured_by: str, rate: float | None, *, key: bool = True
+    ) -> None:
+        """Take note of a picture that was given, coded without others (`key`) or not; `rate` is the nominal one."""
         now = self._now_ns()
         height, width = image.shape[:2]
         look = image[:: max(1, height // _LOOKED_AT), :: max(1, width // _LOOKED_AT)].copy()
@@ -98,11 +108,9 @@ class SourceWatch:
                 self._count("changes of size")
                 self._say("size", f"gives pictures of {width}x{height} from here on, before of %dx%d" % self._size)
             self._size = (width, height)
-            if self._look is None or not np.array_equal(look, self._look):
-                self._same_since_ns = now
+            self._watch_change(look, now, key=key)
             if look.max() > _BLACK:
                 self._black_since_ns = now
-            self._look = look
             self._picture_ns, self._captured_ns, self._captured_by = now, captured_ns, captured_by
             self._watch_rate(now, rate)
             self._state(now)
@@ -130,7 +138,7 @@ class SourceWatch:
                 state = "stalled"
             elif now - self._black_since_ns > BLACK_NS:
                 state = "black"
-            elif now - self._same_since_ns > FROZEN_NS:
+            elif now - self._frozen_since_ns(now) > FROZEN_NS:
                 state = "frozen"
         if state != self._shown:
             self._shown = state
@@ -147,8 +155,29 @@ class SourceWatch:
             case "black":
                 return self._black_since_ns
             case "frozen":
-                return self._same_since_ns
+                return self._frozen_since_ns(self._now_ns())
         return self._since_ns
+
+    def _watch_change(self, look: _Look, now: int, *, key: bool) -> None:
+        if self._look is None or not np.array_equal(look, self._look):
+            self._same_since_ns = now
+        self._look = look
+        if self._key_look is None or look.shape != self._key_look.shape:
+            moved = True
+        elif key:
+            moved = not np.array_equal(look, self._key_look)
+            self._equal_keys += 1
+        else:
+            moved = float(np.abs(look.astype(np.int16) - self._key_look).mean()) > _STILL
+        if moved:
+            self._equal_keys, self._key_since_ns = 0, now
+        if key:
+            self._key_look = look
+
+    def _frozen_since_ns(self, now: int) -> int:
+        """Return since when all pictures are the same."""
+        by_keys = self._key_since_ns if self._equal_keys >= _EQUAL_KEYS else now
+        return min(self._same_since_ns, by_keys)
 
     def _watch_rate(self, now: int, rate: float | None) -> None:
         if self._rate_from is None or rate is None:
@@ -166,8 +195,9 @@ class SourceWatch:
 
     def _enter(self, state: SourceState) -> None:
         self._connection = state
-        self._since_ns = self._same_since_ns = self._black_since_ns = self._now_ns()
-        self._look = None
+        self._since_ns = self._same_since_ns = self._black_since_ns = self._key_since_ns = self._now_ns()
+        self._look = self._key_look = None
+        self._equal_keys = 0
         self._picture_ns = None
         self._state(self._now_ns())
 

@@ -94,6 +94,31 @@ def test_the_same_picture_again_and_again_is_frozen_and_said_once(caplog: pytest
     assert sum("same picture" in message for message in caplog.messages) == 1
 
 
+def coded(watched: Watched, seconds: float, *, noisy: bool) -> None:
+    """Give video of a scene in which nothing moves: a key frame a second, and between them a little of the coder's."""
+    scene = watched.noise()
+    for number in range(round(seconds * 30)):
+        watched.now += S // 30
+        key = number % 30 == 0
+        picture = scene.astype(int)
+        if not key:
+            picture = picture + number % 3
+        elif noisy:
+            picture = picture + watched.random.integers(0, 2, scene.shape)
+        image = picture.clip(0, 255).astype(np.uint8)
+        watched.watch.picture(image, watched.now, "stream clock", 30.0, key=key)
+
+
+def test_of_video_key_frames_tell_a_frozen_picture_from_a_scene_in_which_nothing_moves() -> None:
+    watched = Watched()
+    coded(watched, 8, noisy=True)
+    assert watched.state == "live"
+    coded(watched, 8, noisy=False)
+    assert watched.state == "frozen"
+    coded(watched, 0.1, noisy=True)
+    assert watched.state == "live"
+
+
 @pytest.mark.parametrize(("level", "state"), [(0, "black"), (16, "black"), (60, "live")])
 def test_black_is_told_from_dark(level: int, state: str) -> None:
     watched = Watched()

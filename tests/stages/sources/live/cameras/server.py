@@ -52,6 +52,7 @@ class Behaviour:
     reports: bool = True  # RTCP's sender reports
     only_udp: bool = False
     password: str = ""
+    slices: int = 1  # of a picture; before each of a key frame the parameter sets stand again
     noise: int = 0  # of the picture's background, so that it takes more bytes
     clip: str = ""  # a video of which the background is made, for hands to be seen
 
@@ -96,8 +97,8 @@ class Camera:
             b = self.behaviour
             due = max(due + 1 / b.rate, time.monotonic() - 0.5)
             time.sleep(max(0.0, due - time.monotonic()))
-            if (b.width, b.height, b.rate, b.key_interval, b.b_frames) != shape:
-                shape = (b.width, b.height, b.rate, b.key_interval, b.b_frames)
+            if (b.width, b.height, b.rate, b.key_interval, b.b_frames, b.slices) != shape:
+                shape = (b.width, b.height, b.rate, b.key_interval, b.b_frames, b.slices)
                 encoder = self._encoder(b)
                 image = np.zeros((b.height, b.width, 3), np.uint8)
                 index = 0
@@ -135,7 +136,8 @@ class Camera:
             encoder.options = {
                 "preset": "ultrafast" if not b.b_frames else "veryfast",
                 "g": str(b.key_interval),
-                "x264-params": f"repeat-headers=1:keyint={b.key_interval}:scenecut=0:sliced-threads=0",
+                "x264-params": f"repeat-headers=1:keyint={b.key_interval}:scenecut=0:slices={b.slices}",
+                "sliced-threads": "0",
                 **tune,
             }
         else:
@@ -290,12 +292,21 @@ def play(camera: Camera, connection: socket.socket, rtp: socket.socket | None, p
             ntp = (int(wall), int(wall % 1 * 2**32))
             send(1, struct.pack(">BBHIIIIII", 0x80, 200, 6, 7, *ntp, stamp, 0, 0))
         units = [unit.rstrip(b"\0") for unit in sent.data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") if unit]
+        if b.slices > 1:
+            units = repeated(units)
         for number, unit in enumerate(units):
             last = number == len(units) - 1
             for payload, marker in fragments(unit, last):
                 header = struct.pack(">BBHII", 0x80, 96 | marker << 7, sequence & 0xFFFF, stamp, 7)
                 sequence += 1
                 send(0, header + spoilt(payload, b.corrupt))
+
+
+def repeated(units: list[bytes]) -> list[bytes]:
+    """The units of a picture with its parameter sets before every slice of a key frame."""
+    sets = [unit for unit in units if unit[0] & 0x1F in (7, 8)]
+    others = [unit for unit in units if unit[0] & 0x1F not in (7, 8)]
+    return [part for unit in others for part in ([*sets, unit] if unit[0] & 0x1F == 5 else [unit])]
 
 
 def fragments(unit: bytes, last: bool) -> Iterator[tuple[bytes, bool]]:
