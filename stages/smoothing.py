@@ -47,6 +47,9 @@ _PLACE: Final = _Tuning(cutoff=1.0, slope=80.0)  # speed in tangents of the view
 _DEPTH: Final = _Tuning(cutoff=0.7, slope=5.0)  # speed as a share of the depth a second
 _ROTATIONS: Final = _Tuning(cutoff=1.0, slope=3.0)  # speed in radians a second
 _SPEED_CUTOFF: Final = 3.0  # Hz, of the speeds
+_FASTEST_TURN: Final = 30.0  # radians/s; a wrist that turns faster was seen wrongly, now or before
+_OFF: Final = 0.1  # of the hand's size in the picture, which holding a turn back may put its joints off
+_JUMP: Final = 0.5  # of the hand's size in a frame; a track that jumps like that was on another hand
 
 
 class Smoothing(Stage[FrameResult, FrameResult]):
@@ -131,9 +134,13 @@ class _Track:
         self._frames += 1
         self._betas += max(1 / self._frames, 1 - exp(-step / _BETAS_MEMORY)) * (hand.betas - self._betas)
         place, depth = _seen_from_camera(hand.joints.mean(0))
+        jumped = self._place.distance(place) > _JUMP * _width(hand.joints)
         middle = np.append(self._place.step(place, step), 1) * np.exp(self._depth.step(depth, step))
         self.lag, self.speed = float(self._place.lag.max()), float(middle[2]) * self._place.speed
         rotations = self._rotations.step(_rotations(hand), step)
+        slower = None if jumped else self._rotations.held_back(0, _FASTEST_TURN * step)
+        if slower is not None and self._fits(slower, middle, hand, model):
+            rotations = self._rotations.settle(slower)
         posed = model.pose(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
         translation = middle - posed.joints.mean(0)
         joints = posed.joints + translation
@@ -148,10 +155,23 @@ class _Track:
             vertices=(posed.vertices + translation).astype(np.float32),
         )
 
+    def _fits(self, rotations: Array, middle: Array, hand: Hand, model: HandModel) -> bool:
+        """Return whether a hand turned like that, about its middle (3,) m, still lies on the hand in the picture."""
+        joints = model.joints(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
+        joints += middle - joints.mean(0)
+        apart = joints[:, :2] / joints[:, 2:] - hand.joints[:, :2] / hand.joints[:, 2:]
+        return bool(np.linalg.norm(apart, axis=1).mean() < _OFF * _width(hand.joints))
+
 
 def _rotations(hand: Hand) -> AnyFloats:
     """Return all rotations (16, 3, 3) in model order."""
     return np.concatenate([hand.global_orient[None], hand.hand_pose])
+
+
+def _width(joints: AnyFloats) -> float:
+    """Return how large joints (21, 3) look, in tangents of the viewing angle: the longer side of their box."""
+    seen = joints[:, :2] / joints[:, 2:]
+    return float(np.ptp(seen, axis=0).max())
 
 
 def _seen_from_camera(point: AnyFloats) -> tuple[Array, Array]:
@@ -168,6 +188,10 @@ class _OneEuro:
         self._velocity = np.zeros_like(self._difference(value))
         self._tuning, self._strength = tuning, strength
         self.lag = np.zeros(1)  # s, of the last step
+
+    def distance(self, new: AnyFloats) -> float:
+        """Return how far a new value is from the filtered one."""
+        return float(np.linalg.norm(self._difference(new)))
 
     @property
     def speed(self) -> float:
@@ -196,6 +220,26 @@ class _OneEuroRotation(_OneEuro):
 
     def __init__(self, value: AnyFloats, tuning: _Tuning, strength: float) -> None:
         super().__init__(nearest_rotation(value), tuning, strength)
+        self._before = self._value
+
+    def step(self, new: AnyFloats, seconds: float) -> Array:
+        self._before = self._value
+        return super().step(new, seconds)
+
+    def held_back(self, which: int, most: float) -> Array | None:
+        """Return the filtered value with this rotation turned by `most` radians since before; None if it is no more."""
+        turn = log_so3(self._before[which].T @ self._value[which])
+        angle = float(np.linalg.norm(turn))
+        if angle <= most:
+            return None
+        held = self._value.copy()
+        held[which] = self._before[which] @ exp_so3(turn * (most / angle))
+        return held
+
+    def settle(self, value: Array) -> Array:
+        """Go on from this value."""
+        self._value = value
+        return value
 
     def _difference(self, new: AnyFloats) -> Array:
         return log_so3(np.swapaxes(self._value, -1, -2) @ new)

@@ -14,10 +14,11 @@ from hamba_core.view import Intrinsics
 from stages.packets import Choice, Detections, Hand, HandBox
 from stages.reconstruction.estimator import Estimator
 from stages.reconstruction.landmarks.fingers import Fingers
-from stages.reconstruction.landmarks.fit import LandmarkFit, Landmarks, Pose
+from stages.reconstruction.landmarks.fit import Fit, LandmarkFit, Landmarks, Pose
 from stages.reconstruction.landmarks.shape import RunningLengths, ShapeFromLengths, span_lengths
 from stages.reconstruction.left_out import left_out_choices
 from stages.reconstruction.quality import quality_of, translation_std
+from stages.reconstruction.turning import Sight, Turning
 
 FORGET_AFTER = 60
 """Frames without a hand after which its track's shape is forgotten."""
@@ -29,6 +30,11 @@ WIDEST_VIEW = 10.0  # rays: 84 degrees off the optical axis
 DEPTH = (0.05, 20.0)  # m
 NEAR = 0.1  # m: the skin of a hand whose joints are all farther away is in front of the camera too
 WORST_ERROR = 0.15  # mean distance of the fitted landmarks from those seen, as a share of the hand's size
+STILL_ERROR = 0.08  # the same, of a hand that is shown as it was in the frame before
+CONTRADICTION = 0.04  # the same, from which on 3D landmarks and picture contradict each other
+
+_HELD_SCATTER: Final = 0.02
+"""m: of a hand's joints about where they were in the frame before, when they are held."""
 
 _NO_VERTICES: Final = np.zeros((0, 3), np.float32)
 
@@ -61,9 +67,14 @@ class LandmarksEstimator(Estimator):
         self._shape = ShapeFromLengths(model, self._offsets)
         self._tracks: dict[int, _Track] = {}
         self._last: dict[Hashable, Pose] = {}  # by track and side
+        self._turning = Turning()
+        self._shown: dict[Hashable, _Shown] = {}  # in the frame before, by track and side
+        self._steady = LandmarkFit(self._fingers, self._offsets, point_scatter=_HELD_SCATTER)
         self._frames = 0
         self.left_out: Counter[str] = Counter()
         """Hands left out so far, by cause."""
+        self.held = 0
+        """Hands so far whose 3D landmarks were not believed, so that they go on from the frame before."""
 
     @property
     def tracks(self) -> int:
@@ -77,11 +88,15 @@ class LandmarksEstimator(Estimator):
         """Forget the tracks."""
         self._tracks.clear()
         self._last.clear()
+        self._turning.clear()
+        self._shown.clear()
 
     def choices(self) -> tuple[Choice, ...]:
-        """Return what is assumed of the hands' size, and how many hands were left out and why."""
+        """Return what is assumed of the hands' size, and how many were held as before, or left out and why."""
         size = Choice("hand size", "near the model's mean", "one camera cannot measure it; distances scale with it")
-        return (size, *left_out_choices(self.left_out))
+        reason = "they would have turned faster than a hand can, or contradicted the picture"
+        held = (Choice("hands held as before", str(self.held), reason),) if self.held else ()
+        return (size, *held, *left_out_choices(self.left_out))
 
     def reconstruct(self, detections: Sequence[Detections]) -> list[tuple[Hand, ...]]:
         """Return the hands of each frame; frames come in order of time. Many at once cost less than one by one."""
@@ -125,12 +140,15 @@ class LandmarksEstimator(Estimator):
             model_lengths = span_lengths(rest + self._offsets)
             # The detector's scale is a guess that changes from frame to frame; the track's shape is steady.
             points *= (model_lengths @ lengths) / (lengths @ lengths)
-            views.append(_View(place, box.track_id, box, detections.frame.meta.camera, rays, points, betas, rest))
+            meta = detections.frame.meta
+            views.append(_View(place, box.track_id, box, meta.camera, meta.pts, rays, points, betas, rest))
         ended = [key for key, track in self._tracks.items() if self._frames - track.last_seen > FORGET_AFTER]
         for key in ended:
             del self._tracks[key]
             for side in SIDES:
                 self._last.pop((key, side), None)
+                self._shown.pop((key, side), None)
+                self._turning.forget((key, side))
         return views
 
     def _fitted(self, views: "list[_View]") -> list[Hand | str]:
@@ -138,7 +156,10 @@ class LandmarksEstimator(Estimator):
         rest = np.stack([view.rest for view in views])
         landmarks = Landmarks(np.stack([view.rays for view in views]), np.stack([view.points for view in views]))
         tracks = [(view.box.track_id, view.box.side) for view in views]
-        fit = self._fit.fit(landmarks, rest - rest[:, :1], tracks, self._last)
+        rest_at_wrist = rest - rest[:, :1]
+        fit = self._fit.fit(landmarks, rest_at_wrist, tracks, self._last)
+        for i, view in enumerate(views):
+            fit = self._held(i, view, rest_at_wrist[i : i + 1], fit)
         poses = self._fingers.hand_pose(fit.angles)
         near = fit.ray_error < WORST_ERROR
         distance = (fit.wrist[:, 2] > DEPTH[0]) & (fit.wrist[:, 2] < DEPTH[1])
@@ -152,6 +173,54 @@ class LandmarksEstimator(Estimator):
             else:
                 hands.append(NO_DISTANCE if near[i] else NO_POSE)
         return hands
+
+    def _held(self, i: int, view: "_View", rest: Array, fit: Fit) -> Fit:
+        """Return the fit, with its hand i bent and turned by the frame before where the 3D landmarks are not believed.
+
+        They are not where the hand would have turned faster than it can, and where they contradict the picture. Then
+        the landmarks of the frame before stand for them, if that goes with the picture.
+        """
+        key = (view.track_id, view.box.side)
+        if not view.box.seen:
+            # What was not believed when it was seen last is not believed now.
+            return self._as_before(i, key, view, rest, fit) if self._turning.is_held(key) else fit
+        sight = Sight(view.pts, fit.global_orient[i], view.rays.mean(0), float(np.hypot(*np.ptp(view.rays, axis=0))))
+        doubted = self._turning.doubts(key, sight)
+        held = None
+        if doubted or (fit.ray_error[i] > CONTRADICTION and self._turning.goes_on(key, sight)):
+            held = self._going_on(key, view, rest, sight, float(fit.ray_error[i]), doubted=doubted)
+        if held is not None:
+            fit = Fit(*(_with_row(all_, i, row[0]) for all_, row in zip(fit, held, strict=True)))
+            self.held += 1
+        self._turning.take(key, sight._replace(orient=fit.global_orient[i]), held=doubted and held is not None)
+        pose = Pose(fit.global_orient[i], fit.angles[i])
+        self._shown[key] = _Shown(pose, fit.turned[i])
+        if held is not None:
+            self._last[key] = pose
+        return fit
+
+    def _as_before(self, i: int, key: Hashable, view: "_View", rest: Array, fit: Fit) -> Fit:
+        """Return the fit, with its hand i as it was when it was seen last."""
+        placed = self._steady.placed(Landmarks(view.rays[None], view.points[None]), rest, self._shown[key].pose)
+        self.held += 1
+        return Fit(*(_with_row(all_, i, row[0]) for all_, row in zip(fit, placed, strict=True)))
+
+    def _going_on(
+        self, key: Hashable, view: "_View", rest: Array, sight: Sight, error: float, *, doubted: bool
+    ) -> Fit | None:
+        """Return one hand that goes on from the frame before; None where the picture says otherwise.
+
+        `error` is that of the hand as the 3D landmarks have it.
+        """
+        before = self._shown[key]
+        seen = Landmarks(view.rays[None], before.landmarks[None])
+        one = self._steady.fit(seen, rest)
+        if float(one.ray_error[0]) < error / 2:
+            return one
+        if not self._turning.is_too_fast(key, sight._replace(orient=one.global_orient[0])):
+            return one if one.ray_error[0] < (WORST_ERROR if doubted else error) else None
+        placed = self._steady.placed(seen, rest, before.pose)
+        return placed if doubted and placed.ray_error[0] < STILL_ERROR else None
 
     def _hand(
         self, view: "_View", global_orient: Array, hand_pose: Array, translation: Array, joints: Array, error: float
@@ -199,6 +268,20 @@ class _Track:
     last_seen: int
 
 
+def _with_row(array: Array, row: int, value: Array) -> Array:
+    """Return the array with another row in the place of this one."""
+    changed = array.copy()
+    changed[row] = value
+    return changed
+
+
+class _Shown(NamedTuple):
+    """How a hand was fitted."""
+
+    pose: Pose
+    landmarks: Array  # (21, 3) m, about the wrist, camera axes
+
+
 class _View(NamedTuple):
     """One hand in one frame, as a right hand."""
 
@@ -206,6 +289,7 @@ class _View(NamedTuple):
     track_id: int
     box: HandBox
     camera: Intrinsics
+    pts: float  # s
     rays: Array  # (21, 2)
     points: Array  # (21, 3) m, camera-aligned axes, any origin
     betas: Array  # (10,)

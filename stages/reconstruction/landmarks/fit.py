@@ -41,6 +41,7 @@ class Fit(NamedTuple):
     angles: Array  # (B, 5, 3, 3) radians, see `Fingers`
     wrist: Array  # (B, 3) m, camera frame
     ray_error: Array  # (B,) mean distance of the fitted landmarks' rays from those seen, as a share of the hand's size
+    turned: Array  # (B, 21, 3) m, the fitted landmarks about the wrist, camera axes
 
 
 class Pose(NamedTuple):
@@ -138,7 +139,13 @@ class LandmarkFit:
                 errors = self._ray_errors(problem, state)
             done |= ready
         last.update((track, _pose(state, i)) for i, track in enumerate(tracks))
-        return Fit(state.orient, state.angles, state.wrist, errors.mean(1))
+        return Fit(state.orient, state.angles, state.wrist, errors.mean(1), state.turned)
+
+    def placed(self, landmarks: Landmarks, rest: Array, pose: Pose) -> Fit:
+        """Return one hand in this pose where its rays are, without any fitting."""
+        problem, state = self._begin(landmarks, rest, pose.global_orient[None], pose.angles[None])
+        errors = self._ray_errors(problem, state).mean(1)
+        return Fit(state.orient, state.angles, state.wrist, errors, state.turned)
 
     def _with_hints(
         self, problem: _Problem, state: _State, landmarks: Landmarks, rest: Array, hints: dict[int, Pose]
