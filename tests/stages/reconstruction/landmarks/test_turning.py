@@ -55,7 +55,7 @@ def still(see_hand: SeeHand, seed: int, index: int, *, inside_out: bool, side: s
     if not inside_out:
         return seen
     box = seen.boxes[0]
-    return replace(seen, boxes=(replace(box, joints_world=box.joints_world * np.float32([1, 1, -1])),))
+    return replace(seen, boxes=(replace(box, joints_world=box.joints_world * (1, 1, -1)),))
 
 
 @pytest.mark.parametrize("together", [1, 16])
