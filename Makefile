@@ -52,7 +52,7 @@ gpu-check: setup ## All that a visit to a GPU can tell, in eight minutes, into o
 	@PYTHON=$(abspath $(BIN)/python) OUT=out/gpu bash tests/gpu/visit/check.sh $(or $(LIMIT),470)
 
 train-small: setup ## hamba-s from nothing: crops, training, evaluation, export (hours; goes on where it was stopped)
-	@$(BIN)/hamba train small --out out/train
+	@$(BIN)/hamba train small --out $(or $(OUT),out/train) $(foreach change,$(SET),--set $(change))
 
 lint: setup ## ruff: lint and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
