@@ -26,7 +26,7 @@ endef
 export FIND_MISSING
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system compilers servers demo test test-slow test-soak test-gpu train-small lint types format clean
+.PHONY: help setup system compilers servers demo test test-slow test-soak test-gpu train-small addon lint types format clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ gpu-check: setup ## All that a visit to a GPU can tell, in eight minutes, into o
 
 train-small: setup ## hamba-s from nothing: crops, training, evaluation, export (hours; goes on where it was stopped)
 	@$(BIN)/hamba train small --out $(or $(OUT),out/train) $(foreach change,$(SET),--set $(change))
+
+addon: ## The Blender add-on: out/hamba_hands.zip
+	@$(PYTHON) viewers/blender/make/addon.py out/hamba_hands.zip && echo "out/hamba_hands.zip: in Blender, Preferences > Add-ons > Install from Disk"
 
 lint: setup ## ruff: lint and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hamba_core.hand import SIDES, to_quaternion
+from hamba_core.hand import SIDES, mirrored_rotations, to_quaternion
 from stages.common.openxr_joints import rotations_21
 from stages.packets import FrameResult
 from viewers.avatars.humanoid import curls
@@ -28,6 +28,9 @@ def osc_messages(result: FrameResult, prefix: str = "/hamba") -> Iterator[OscMes
         turned = to_quaternion(rotations_21(hand)[0]).tolist()
         yield OscMessage(f"{prefix}/{side}/wrist", (x, y, z, *turned))
         yield OscMessage(f"{prefix}/{side}/joints", tuple(hand.joints.ravel().tolist()))
+        own = np.concatenate([hand.global_orient[None], hand.hand_pose])
+        real = to_quaternion(mirrored_rotations(own.astype(np.float64), side))
+        yield OscMessage(f"{prefix}/{side}/rotations", tuple(real.ravel().tolist()))
         for finger, curl in curls(hand).items():
             yield OscMessage(f"{prefix}/{side}/curl/{finger}", (curl,))
         pinch = float(np.linalg.norm(hand.joints[4] - hand.joints[8]))

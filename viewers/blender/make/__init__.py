@@ -1,0 +1,1 @@
+"""What makes the add-on's zip file."""
