@@ -11,6 +11,7 @@ from threading import Condition
 
 from stages.sources.live.capture_clock import ARRIVAL, captured
 from stages.sources.live.packet import Packet
+from stages.sources.live.rhythm import Rhythm
 from stages.sources.live.session import Session
 
 BEHIND = "behind: skipped to a key frame"
@@ -22,8 +23,10 @@ _MOST_BYTES = 64 << 20
 _MOST_PACKETS = 4096
 _BLOCKING_PACKETS = 8  # of a stream of which nothing may be skipped
 _SILENCE = 0.5  # s
-_QUIET, _SETTLING = 0.012, 0.3
-"""Seconds without a packet after which a connection has given what waited in it, and the most to wait for that."""
+_SETTLING = 0.3
+"""The most seconds to wait until a connection has given what waited in it."""
+_QUIET = 0.012
+"""The least seconds without a packet that show it; where packets come seldom, it is most of the time between two."""
 _AT_ONCE = 4
 """More packets than this that wait, of a stream without times of its own, show that they were held up somewhere."""
 
@@ -56,6 +59,7 @@ class PacketBuffer:
         self._wants_key = False
         self._settled: Session | None = None
         self._taken = 0.0  # when the newest packet was taken
+        self._rhythm = Rhythm()
         self.skipped: Counter[str] = Counter()
         """Packets that were never decoded, by cause."""
 
@@ -72,6 +76,7 @@ class PacketBuffer:
             if self._wants_key and not packet.key:
                 self.skipped[OVERFLOW] += 1
                 return
+            self._rhythm.hear(packet.arrived_ns)
             packet.after_gap |= self._wants_key
             self._wants_key = False
             self._queue.append(Item(session, packet))
@@ -114,13 +119,13 @@ class PacketBuffer:
             return self._behind(item)
 
     def _behind(self, item: Item) -> float:
-        newest = next((other for other in reversed(self._queue) if isinstance(other, Item)), None)
-        if newest is None or not item.session.newest_only:
+        newest = next((other for other in reversed(self._queue) if isinstance(other, Item)), item)
+        if not item.session.newest_only:
             return 0.0
         if newest.session is not item.session:
             return (newest.packet.arrived_ns - item.packet.arrived_ns) / 1e9
         (begin, how), (end, _) = (captured(each.packet, each.packet.stamp) for each in (item, newest))
-        if how == ARRIVAL and len(self._queue) > _AT_ONCE:
+        if how == ARRIVAL and (len(self._queue) > _AT_ONCE or self._rhythm.catches_up):
             return float("inf")
         return (end - begin) / 1e9
 
@@ -137,9 +142,13 @@ class PacketBuffer:
             return
         give_up = time.monotonic() + _SETTLING
         while time.monotonic() < give_up and self._queue:
-            count = len(self._queue)
-            if not self._changed.wait_for(lambda: len(self._queue) != count or self._closed, _QUIET) or self._closed:  # noqa: B023 - called at once
+            newest = self._queue[-1]
+            self._changed.wait(self._quiet())
+            if self._queue and self._queue[-1] is newest:
                 return
+
+    def _quiet(self) -> float:
+        return max(_QUIET, 0.75 * min(self._rhythm.usual, _SETTLING / 2))
 
     def _skip(self) -> None:
         """Drop what a decoder that is behind need not decode. The lock is held."""

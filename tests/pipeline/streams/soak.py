@@ -180,7 +180,12 @@ def plot(run: Consumer, faults: list[tuple[str, float, float]], begin: float, pa
     from matplotlib import pyplot as plt
 
     figure, (above, below) = plt.subplots(2, 1, figsize=(11, 5.5), sharex=True, height_ratios=[2, 1])
-    results = run.since(begin)
+    frozen = [(started, ended + 0.5) for name, started, ended in faults if name == "frozen"]
+    results = [
+        result
+        for result in run.since(begin)  # the clock in a frozen picture stands still
+        if not any(started <= result["at"] < ended for started, ended in frozen)
+    ]
     times = [(result["at"] - begin) / 60 for result in results]
     above.plot(times, [result["age"] for result in results], ".", ms=1.5, color="#2060a0", label="age of a result")
     colours = {name: plt.colormaps["tab20"](number) for number, name in enumerate(sorted(FAULTS))}

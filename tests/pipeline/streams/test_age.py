@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="proc
 RATE = 30.0
 KEY_INTERVAL = 1.0  # s, of video; pictures by themselves have none
 SLACK = 0.5
-UNDER_WAY = 2
+UNDER_WAY = 2  # results
+UNSEEN = 0.5  # s
 
 KINDS: list[Any] = [
     pytest.param("rtsp", {}, id="RTSP over TCP"),
@@ -41,7 +42,8 @@ def test_after_ten_seconds_without_a_turn_results_are_new_at_once(kind: str, beh
         run.wait_for_results(30)
         again = run.hold(10)
         run.wait_for_results(60)
-        after = run.since(again)[UNDER_WAY:]
+        # Where a stream has no times of its own, what still waits at its sender is seen to be old by nobody.
+        after = run.since(again + (0.0 if kind == "rtsp" else UNSEEN))[UNDER_WAY:]
         assert max(result["age"] for result in after) < bound(kind, 0.02)
         assert run.status["source"]["counts"]["stalls"] == 1
         assert sum(run.status["stages"][0]["dropped"].values()) > 100
@@ -68,7 +70,7 @@ def test_a_slow_consumer_has_new_results(kind: str, behaviour: dict[str, Any]) -
         run.wait_for_results(5)
         begin = time.monotonic()
         run.wait_for_results(20)
-        assert max(result["age"] for result in run.since(begin)) < bound(kind, processing) - KEY_INTERVAL / 2
+        assert max(result["age"] for result in run.since(begin)) < bound(kind, processing)
         assert run.status["stages"][1]["dropped"]["replaced by newer"] > 50
 
 
