@@ -82,7 +82,8 @@ def _bends(rng: np.random.Generator, flexion: float, sideways: float) -> Array:
     """Rotation vectors (15, 3): of so many radians about the fingers' own axes, and about the others."""
     others = rng.normal(scale=sideways, size=(15, 3))
     along = rng.normal(scale=flexion, size=(15, 1)) - (others * MODEL.flexion_axes).sum(1, keepdims=True)
-    return others + along * MODEL.flexion_axes
+    bends: Array = others + along * MODEL.flexion_axes
+    return bends
 
 
 def jitter(hands: Sequence[Hand], of: Callable[[Hand], NDArray[np.floating]]) -> float:
