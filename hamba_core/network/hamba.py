@@ -13,6 +13,7 @@ from hamba_core.errors import ConfigurationError, DependencyError
 from hamba_core.hand import HandLayer, HandModel
 from hamba_core.network.backbone import Backbone
 from hamba_core.network.configuration import HambaConfiguration
+from hamba_core.network.fast.packing import PackedLinear
 from hamba_core.network.fused.fusions import NO_FUSIONS, FusionChoice, Fusions
 from hamba_core.network.heads import GSSHead, HandParameters, JointRegressor, SemanticGraphConvolution
 from hamba_core.network.output import HambaOutput, seen_through_crop
@@ -100,8 +101,11 @@ class Hamba(nn.Module):
 
     def fused_parts(self, fusions: Fusions = NO_FUSIONS) -> "FusedNetwork":
         """Return the parts as fused kernels that share the weights, on any device. Raises ConfigurationError."""
-        if not self.is_folded:
-            raise ConfigurationError("fused kernels: expected a folded network; load it with folded=True")
+        if self.is_packed or not self.is_folded:
+            raise ConfigurationError(
+                "fused kernels: expected a network that is folded and not packed, found another; load it with folded=True "
+                "and packed=False"
+            )
         from hamba_core.network.fused.network import FusedNetwork
 
         return FusedNetwork(
@@ -113,6 +117,11 @@ class Hamba(nn.Module):
     def is_folded(self) -> bool:
         """Whether what depends on weights alone was computed once."""
         return not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in self.modules())
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether its linear layers are in a processor's own order."""
+        return any(isinstance(module, PackedLinear) for module in self.modules())
 
     def forward(self, crops: Tensor) -> HambaOutput:
         """Reconstruct the right hands in normalised crops (B, 3, 256, 256)."""

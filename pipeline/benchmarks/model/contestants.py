@@ -166,7 +166,7 @@ def filled_slot(contestant: Contestant, size: int) -> tuple[Slot, Work, Work]:
     """Return a slot with a batch in it, and what cuts its crops and takes them through the network."""
     device, network = contestant.device, contestant.network
     slot = Slot(device, size, row_width(len(network.hand.v_template)))
-    pictures = slot.fill(device, hands_to_see(size), size)
+    pictures = slot.fill(device, hands_to_see(size))
     normalisation = network.configuration.mean, network.configuration.std
     mean, std = (torch.tensor(values, device=device.torch_device) for values in normalisation)
 
@@ -204,7 +204,7 @@ def _pinned(contestant: Contestant, size: int) -> Work:
 def _plain(network: Hamba, device: torch.device, size: int) -> Work:
     """Turn pictures into rows as a plain program would."""
     slot = Slot(Cpu(), size, 1)
-    slot.fill(Cpu(), hands_to_see(size), size)
+    slot.fill(Cpu(), hands_to_see(size))
     pictures, places = slot.pictures.host, slot.places.host
     mean, std = (torch.tensor(v, device=device) for v in (network.configuration.mean, network.configuration.std))
     width = row_width(len(network.hand.v_template))

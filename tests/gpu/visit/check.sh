@@ -73,8 +73,9 @@ suite waits $MOST tests/gpu/test_engine_cuda.py -k 'waits_for_the_device' & PIDS
 suite network $MOST tests/gpu/test_network_cuda.py -k 'not compiles' & PIDS+=($!)
 suite compile $MOST tests/gpu/test_network_cuda.py -k 'compiles' & PIDS+=($!)
 suite parity $MOST tests/gpu/test_parity_cuda.py & PIDS+=($!)
+suite fused $MOST tests/gpu/test_fused_cuda.py & PIDS+=($!)
 wait "${PIDS[@]}"
-for name in network engine waits parity compile; do
+for name in network engine waits parity compile fused; do
   say "tests $name: exit $(cat "$WORK/test-$name.rc" 2>/dev/null || echo stopped): $(tail -n 1 "$WORK/test-$name.log" 2>/dev/null)"
   grep -E '^(FAILED|ERROR)' "$WORK/test-$name.log" 2>/dev/null | cut -c1-300 >> "$SUMMARY"
 done
@@ -83,7 +84,7 @@ wait $MAKER; say "weights: $(tail -n 1 "$WORK/weights.log" 2>/dev/null)"
 
 # Timing, alone on the card.
 SIZES=1,2,4,8,16,32; [ "$DEVICE" = cpu ] && SIZES=1,2
-step probe 170 "$PYTHON" "$HERE/probe.py" "$WORK/w/hamba.safetensors" "$WORK/probe" --device "$DEVICE" --sizes $SIZES --seconds 0.6 --deadline 110
+step probe 200 "$PYTHON" "$HERE/probe.py" "$WORK/w/hamba.safetensors" "$WORK/probe" --device "$DEVICE" --sizes $SIZES --seconds 0.6 --deadline 140
 cp "$WORK"/probe/* "$OUT/" 2>/dev/null; cat "$WORK/probe.log" >> "$SUMMARY"
 # Against eager and reference; its last line counts, it prints nothing before.
 [ "$(left)" -gt 70 ] && step bench 230 sh -c "'$PYTHON' -c 'from pipeline.commands.cli import main; main()' bench model '$WORK/w/release' --device '${DEVICE%%:*}' --batches ${BENCH:-1,2,32} --rounds 1 --json > '$OUT/bench.json'"
@@ -106,9 +107,9 @@ k = probe.get("kernels", {})
 print("two hands:", {name: k.get(name) for name in ("of_batch", "busy_us", "median_gap_us", "sum_of_gaps_us")})
 print("\n".join(k.get("top", [])))
 print("parts", json.dumps(probe.get("parts")))
-for name in ("floors", "products", "attention", "small_ones", "scan", "compiled"):
+for name in ("fusions", "live", "floors", "products", "split", "attention", "small_ones", "scan", "compiled", "tuned"):
     print(name, json.dumps(probe.get(name))[:1800])
-for name in ("speedup_over_reference", "throughput_over_eager", "copy_gb_per_s", "matrix_tflop_per_s", "scan", "scan_reason"):
+for name in ("speedup_over_reference", "throughput_over_eager", "copy_gb_per_s", "matrix_tflop_per_s", "scan", "scan_reason", "fused", "fused_reason"):
     print(name, bench.get(name))
 for of in bench.get("batches", []):
     print({key: of[key] for key in ("hands", "way", "p50_ms", "p99_ms", "hands_per_s", "floor_ms")})

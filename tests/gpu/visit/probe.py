@@ -193,6 +193,84 @@ def kernels() -> Any:
 
 
 @section
+def fusions() -> Any:
+    """us of the network by its fused kernels: all, each left out, none in the same flow, none at all; crops both ways.
+
+    `split_products` is off by default: with it is what `+ split_products` tells.
+    """
+    from dataclasses import replace
+
+    from hamba_core.hand import load_generic_hand
+    from hamba_core.network import Fusions
+    from hamba_core.network.fused.fusions import NO_FUSIONS
+    from hamba_core.view import cut_places
+    from hamba_core.weights import load
+
+    contestant = contestants.prepared()
+    dtype = contestant.crop_dtype
+    network = contestant.network if CUDA else load(arguments.weights, load_generic_hand())  # not packed
+    found: dict[Any, Any] = {"chosen": network.fusion.fusions.names(), "why": network.fusion.reason}
+    with torch.inference_mode():
+        fused, kept = network.fused or network.fused_parts(), network.fused
+        before = fused.fusions
+        for size in sorted({min(2, SIZES[-1]), SIZES[-1]}):
+            crops = torch.randn(size, 3, 256, 256, device=DEVICE)
+            of = found[size] = {}
+
+            def measured(flags: Fusions) -> float:
+                fused.fusions = flags
+                return us(lambda: fused(crops))
+
+            of["all"] = tried(lambda: measured(Fusions()))
+            of["none, in the same flow"] = tried(lambda: measured(NO_FUSIONS))
+            for name in Fusions().names():
+                if name != "crops":
+                    of[f"without {name}"] = tried(lambda: measured(Fusions().without([name])))
+            of["+ split_products"] = tried(lambda: measured(replace(Fusions(), split_products=True)))
+            network.fused = None
+            of["plain"] = tried(lambda: us(lambda: network(crops)))
+            network.fused, fused.fusions = kept, before
+
+            pictures = torch.zeros((size + 1) // 2, *contestants.PICTURE, dtype=torch.uint8, device=DEVICE)
+            places = torch.tensor([[320.0, 240, 280, hand % 2, hand // 2] for hand in range(size)], device=DEVICE)
+            mean, std = torch.zeros(3, device=DEVICE), torch.ones(3, device=DEVICE)
+            for way in (False, True):
+                of["crops, fused" if way else "crops, products"] = tried(
+                    lambda: us(lambda: cut_places(pictures, places, mean, std, crops, dtype, fused=way))
+                )
+    return found
+
+
+@section
+def live() -> Any:
+    """A frame that is waited for: three streams, or copies and work in one graph on one stream."""
+    contestant = contestants.prepared()
+    from stages.reconstruction.hamba import DeviceEngine
+
+    hands = contestants.hands_to_see(min(2, SIZES[-1]))
+    found = {}
+    for together in (False, True):
+        engine = DeviceEngine(
+            contestant.network,
+            contestant.device,
+            (len(hands),),
+            2,
+            contestant.crop_dtype,
+            fused_crops=contestant.fused_crops,
+            together=together,
+        )
+        engine.open()
+        times: list[float] = []
+        while len(times) < 8 or sum(times) < arguments.seconds:
+            begin = time.perf_counter()
+            engine.begin(hands)()
+            times.append(time.perf_counter() - begin)
+        engine.close()
+        found["one graph" if together else "three streams"] = quantiles(times[4:])
+    return found
+
+
+@section
 def floors() -> Any:
     """A chain of the smallest kernels, copies, and an empty way through the three streams."""
     one = torch.zeros(1, device=DEVICE)
@@ -286,6 +364,31 @@ def products() -> Any:
                     )
 
                 of[f"{name}, float8"] = tried(in_float8)
+    return found
+
+
+@section
+def split() -> Any:
+    """us a layer of proj and fc2 onto a float32 residual, by our kernel that splits the sum, by tile and splits."""
+    from hamba_core.network.fused import products as module
+
+    if not CUDA:
+        return "needs CUDA"
+    found: dict[Any, Any] = {}
+    kept = module._TILE, module._SPLITS
+    for name, (outputs, inputs) in {"proj": (WIDTH, WIDTH), "fc2": (WIDTH, HIDDEN)}.items():
+        matrices = weights(outputs, inputs)
+        rows, residual = torch.randn(384, inputs, device=DEVICE).to(HALF), torch.randn(384, outputs, device=DEVICE)
+        for tile in ((64, 64, 64), (64, 128, 64), (128, 128, 64), (128, 64, 128)):
+            for splits in (1, 2, 4, 8):
+                module._TILE, module._SPLITS = tile, splits
+
+                def all_layers() -> None:
+                    for matrix in matrices:
+                        module.add_product(residual, rows, matrix, fused=True, split=True)
+
+                found[f"{name} {tile} / {splits}"] = tried(lambda: us(all_layers, LAYERS))
+    module._TILE, module._SPLITS = kept
     return found
 
 
@@ -412,6 +515,23 @@ def compiled() -> Any:
     found["compile_s"] = time.perf_counter() - begin
     found["difference"] = float((expected - got).abs().max() / expected.abs().max())
     found["backbone, compiled"] = us(lambda: backbone(crops))
+    return found
+
+
+@section
+def tuned() -> Any:
+    """us a layer of proj and fc2 for two hands as Inductor's max-autotune makes them, beside torch's own choice."""
+    if not CUDA:
+        return "needs CUDA"
+    found: dict[Any, Any] = {}
+    for name, (outputs, inputs) in {"proj": (WIDTH, WIDTH), "fc2": (WIDTH, HIDDEN)}.items():
+        if time.perf_counter() - BEGAN > arguments.deadline - 30:
+            return found
+        matrices = weights(outputs, inputs)
+        rows = torch.randn(384, inputs, device=DEVICE).to(HALF)
+        product = torch.compile(torch.mm, mode="max-autotune-no-cudagraphs", dynamic=False)
+        found[name] = tried(lambda: us(lambda: [product(rows, w.t()) for w in matrices], LAYERS))
+        found[f"{name}, as it is"] = tried(lambda: us(lambda: [torch.mm(rows, w.t()) for w in matrices], LAYERS))
     return found
 
 

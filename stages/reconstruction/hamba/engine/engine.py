@@ -205,7 +205,7 @@ class DeviceEngine:
         if slot.pending is not None:
             slot.pending()
         size = next(size for size in self._sizes if size >= len(crops))
-        pictures = slot.fill(self._device, crops, size)
+        pictures = slot.fill(self._device, crops)
         self._prepare_cutting(slot, pictures)
         whole = slot.wholes.get((size, pictures))
         read = self._device.run("compute", whole) if whole else self._by_streams(slot, size, pictures)

@@ -69,8 +69,8 @@ class Slot:
         self.places.device.zero_()
         self.places.device[:, 2] = 1  # a side
 
-    def fill(self, device: Device, crops: Sequence[Crop], size: int) -> int:
-        """Write a batch of up to `size` crops into the host's side, and return how many pictures it has."""
+    def fill(self, device: Device, crops: Sequence[Crop]) -> int:
+        """Write a batch of crops into the host's side, and return how many pictures it has."""
         pictures = {id(crop.picture): crop.picture for crop in crops}
         which = {key: number for number, key in enumerate(pictures)}
         shape = crops[0].picture.shape
@@ -84,7 +84,8 @@ class Slot:
         places = self.places.host.numpy()
         for place, crop in zip(places, crops, strict=False):
             place[:] = *crop.square, crop.mirrored, which[id(crop.picture)]
-        places[len(crops) : size] = places[0]  # the rest of the batch repeats its first hand
+        # The rest repeats the first hand, also beyond this batch's size: capturing a larger one reads them too.
+        places[len(crops) :] = places[0]
         return len(pictures)
 
     def upload(self, pictures: int, size: int) -> None:

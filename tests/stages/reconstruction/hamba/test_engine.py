@@ -22,9 +22,11 @@ from tests.stages.reconstruction.hamba.simulated import STREAMS, RaceError, Simu
 SIZES = (1, 2, 4, 8)
 
 
-def opened(device: Any, sizes: Sequence[int] = SIZES, slots: int = 2, network: Any = None) -> DeviceEngine:
+def opened(
+    device: Any, sizes: Sequence[int] = SIZES, slots: int = 2, network: Any = None, *, together: bool = False
+) -> DeviceEngine:
     network = network or QuickNetwork()
-    engine = DeviceEngine(network, device, sizes, slots)
+    engine = DeviceEngine(network, device, sizes, slots, together=together)
     engine.open()
     if isinstance(device, Simulated):
         device.log.clear()
@@ -205,6 +207,32 @@ def test_no_later_frame_of_a_camera_waits_for_a_capture(make_crops: MakeCrops) -
     for number in range(40):
         engine.begin(make_crops(1 + number % 8))()
     assert device.captures == before
+
+
+def test_a_frame_that_is_waited_for_is_one_graph_on_one_stream(make_crops: MakeCrops) -> None:
+    device = Simulated()
+    engine = opened(device, together=True)
+    for _ in range(engine.in_flight):
+        engine.begin(make_crops(2))()
+    device.log.clear()
+    before = device.captures
+    for seed, count in enumerate((2, 1, 8)):
+        crops = make_crops(count, seed=seed)
+        assert_same(engine.begin(crops)(), crops)
+    assert [stream for stream, _ in device.log] == ["compute"] * 3
+    assert device.captures == before
+
+
+def test_frames_of_several_cameras_at_once_go_by_streams(make_crops: MakeCrops) -> None:
+    device = Simulated()
+    engine = opened(device, slots=1, together=True)
+    engine.begin(make_crops(2, pictures=2))()
+    device.log.clear()
+    for pictures, streams in ((2, ["compute"]), (1, ["upload", "compute", "read-back"])):
+        crops = make_crops(2, pictures=pictures, seed=pictures)
+        assert_same(engine.begin(crops)(), crops)
+        assert [stream for stream, _ in device.log] == streams
+        device.log.clear()
 
 
 def test_where_nothing_can_be_captured_it_goes_on_without_and_says_so(
@@ -414,12 +442,14 @@ STEPS = st.lists(
 
 
 @settings(max_examples=30, deadline=None)
-@given(steps=STEPS, slots=st.integers(1, 3), devices=st.integers(1, 2), seed=st.integers(0, 2**16))
+@given(
+    steps=STEPS, slots=st.integers(1, 3), devices=st.integers(1, 2), together=st.booleans(), seed=st.integers(0, 2**16)
+)
 def test_whatever_the_streams_do_answers_are_those_of_one_hand_after_the_other(
-    make_crops: MakeCrops, steps: list[Any], slots: int, devices: int, seed: int
+    make_crops: MakeCrops, steps: list[Any], slots: int, devices: int, together: bool, seed: int
 ) -> None:
     simulated = [Simulated() for _ in range(devices)]
-    engine = Replicas([opened(device, slots=slots) for device in simulated])
+    engine = Replicas([opened(device, slots=slots, together=together) for device in simulated])
     random = Random(seed)
     waiting: list[tuple[list[Crop], Callable[[], Float32Array]]] = []
     for number, (action, count, size) in enumerate(steps):
