@@ -103,8 +103,8 @@ class Hamba(nn.Module):
         """Return the parts as fused kernels that share the weights, on any device. Raises ConfigurationError."""
         if self.is_packed or not self.is_folded:
             raise ConfigurationError(
-                "fused kernels: expected a network that is folded and not packed, found another; load it with folded=True "
-                "and packed=False"
+                "fused kernels: expected a network that is folded and not packed, found another; load it with "
+                "folded=True and packed=False"
             )
         from hamba_core.network.fused.network import FusedNetwork
 
