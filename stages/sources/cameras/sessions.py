@@ -5,10 +5,11 @@ import re
 import time
 from collections.abc import Generator, Iterator
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 
 from hamba_core.errors import SourceError
 from stages.packets import Choice
@@ -51,20 +52,30 @@ class FFmpegSession(Session):
         self.rate = self._decoder.rate
         self.intra = self._decoder.intra
         self._camera = camera
-        self._stamped: bool | None = None
 
     def packets(self) -> Generator[Packet]:
-        """Yield packets as they come, each with the driver's time if that is of this machine's clock."""
-        try:
-            for packet in self._decoder.packets():
-                now_ns, stamp = time.monotonic_ns(), stamp_of(packet)
-                taken_ns = capture_time(stamp, now_ns)
-                self._stamped = taken_ns is not None
-                yield Packet(
-                    packet, now_ns, stamp, taken_ns=taken_ns, key=packet.is_keyframe or self.intra, size=packet.size
-                )
-        except (av.FFmpegError, OSError) as error:
-            raise SourceError(f"{reason_of(error)}; was it unplugged?") from error
+        """Yield packets as they come, each with the driver's time if that is of this machine's clock.
+
+        What FFmpeg gives are the driver's own buffers: there are few of them, and they are gone once the device is
+        closed. So each is copied at once, and nothing of FFmpeg's is held on to, not by an error's traceback either.
+        """
+        demuxed = self._container.demux(self._decoder.stream)
+        while True:
+            try:
+                packet = _own(next(demuxed), self._decoder.stream)
+            except StopIteration:
+                return
+            except (av.FFmpegError, OSError) as error:
+                raise SourceError(f"{reason_of(error)}; was it unplugged?") from error.with_traceback(None)
+            now_ns, stamp = time.monotonic_ns(), stamp_of(packet)
+            yield Packet(
+                packet,
+                now_ns,
+                stamp,
+                taken_ns=capture_time(stamp, now_ns),
+                key=packet.is_keyframe or self.intra,
+                size=packet.size,
+            )
 
     def decode(self, packet: Packet, *, hurry: bool) -> Iterator[Decoded]:
         """Yield the pictures that come out."""
@@ -79,13 +90,19 @@ class FFmpegSession(Session):
         self._container.close()
 
     def choices(self) -> tuple[Choice, ...]:
-        """Return the back-end, the camera's format, and whose time stamps its pictures have."""
-        chosen = Choice("camera", f"FFmpeg {self.format}, {self._decoder.codec}", f"{self._camera.device} opened")
-        if self._stamped is None:
-            return (chosen,)
-        stamps = ("the driver's", "they are of this machine's clock") if self._stamped else (
-            "those of arrival", "the driver's are of another clock, or missing")  # fmt: skip
-        return chosen, Choice("time stamps", *stamps, fallback=not self._stamped)
+        """Return the back-end and the camera's format."""
+        return (Choice("camera", f"FFmpeg {self.format}, {self._decoder.codec}", f"{self._camera.device} opened"),)
+
+
+def _own(packet: "av.Packet[VideoStream]", stream: VideoStream) -> "av.Packet[VideoStream]":
+    """Return a copy with memory of its own."""
+    if stream.codec_context.name == "wrapped_avframe":  # a filter's picture, which is no bytes and belongs to nobody
+        return packet
+    copied: av.Packet[Any] = av.Packet(bytes(packet)) if packet.size else av.Packet()
+    copied.stream, copied.time_base = stream, packet.time_base
+    copied.pts, copied.dts, copied.duration = packet.pts, packet.dts, packet.duration
+    copied.is_keyframe = packet.is_keyframe
+    return copied
 
 
 def _address(camera: Camera, format: str) -> str:
