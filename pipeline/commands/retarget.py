@@ -33,7 +33,9 @@ def retarget(
     method: Annotated[str, typer.Option(help="vector, or dexpilot, in which pinches meet.")] = "vector",
     scale: Annotated[
         float | None,
-        typer.Option(help="How much larger the robot's hand counts. [default: as far as both reach]", min=0.05, max=20),
+        typer.Option(
+            help="How much larger the robot's hand counts. \\[default: as far as both reach]", min=0.05, max=20
+        ),
     ] = None,
     smoothing: Annotated[
         float, typer.Option(metavar="S", min=0, max=2, help="Time constant; what it delays is told.")
@@ -48,14 +50,17 @@ def retarget(
     ] = 1.0,
     unseen: Annotated[str, typer.Option(help="While the hand is unseen: hold, or relax after a second.")] = "hold",
     clutch: Annotated[
-        str, typer.Option(help="none; key (space); or gesture: thumb to little finger, index straight, half a second.")
+        str,
+        typer.Option(
+            help="none; key (space); or gesture: thumb to little finger, index and middle straight, half a second."
+        ),
     ] = "none",
     publish: Annotated[
         str | None,
-        typer.Option(help="Where robot/STREAM is published. [default: tcp://127.0.0.1:5567]", show_default=False),
+        typer.Option(help="Where robot/STREAM is published. \\[default: tcp://127.0.0.1:5567]", show_default=False),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Of a recording: folder for .npz and .csv. [default: the recording's]")
+        Path | None, typer.Option(help="Of a recording: folder for .npz and .csv. \\[default: the recording's]")
     ] = None,
     reach: Annotated[
         bool, typer.Option("--reach", help="Of a recording: also look for the best that the robot can reach (slow).")

@@ -13,7 +13,7 @@ def ros(
     address: Address = DEFAULT_ADDRESS,
     parent: Annotated[
         str,
-        typer.Option(help="Frame that hands are under. [default: STREAM_camera_optical_frame]", show_default=False),
+        typer.Option(help="Frame that hands are under. \\[default: STREAM_camera_optical_frame]", show_default=False),
     ] = "",
     world: Annotated[
         str, typer.Option(help="Frame that --parent is under, where the run knows its camera's place.")

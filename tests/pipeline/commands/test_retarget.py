@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,10 @@ def test_live_hands_are_followed_keys_are_obeyed_and_the_example_reads_it(
             stdin=theirs, stderr=subprocess.PIPE,
         )  # fmt: skip
         example = subprocess.Popen([sys.executable, str(EXAMPLE), address], stdout=subprocess.PIPE, text=True)
-        states: list[str] = []
+        states, lines = list[str](), list[str]()
+        assert example.stdout is not None
+        reader = Thread(target=lines.extend, args=(example.stdout,), daemon=True)
+        reader.start()
 
         def reaches(state: str) -> Callable[[], bool]:
             def check() -> bool:
@@ -123,17 +127,22 @@ def test_live_hands_are_followed_keys_are_obeyed_and_the_example_reads_it(
             until(reaches("released"))
             os.write(terminal, b" ")
             until(reaches("following"))
+            shown = reaches("following")
+            until(lambda: shown() and any(line.startswith("right following") for line in lines))
             os.write(terminal, b" ")
             until(reaches("released"))
             follow.send_signal(signal.SIGINT)
             _, said = follow.communicate(timeout=30)
             assert (follow.returncode, "Traceback" in said.decode()) == (0, False)
             example.send_signal(signal.SIGINT)
-            lines = example.communicate(timeout=30)[0].splitlines()
-            assert any(line.startswith("right following") for line in lines)
+            assert example.wait(30) == 0
         finally:
             for process in (follow, example):
                 process.kill()
-                process.communicate()
+                process.wait()
+            reader.join(10)
+            for stream in (follow.stderr, example.stdout):
+                if stream is not None:
+                    stream.close()
             os.close(terminal)
             os.close(theirs)

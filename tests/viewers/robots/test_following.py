@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from hamba_core.arrays import Array
-from hamba_core.hand import SIDES, Side, exp_so3, mirrored_points
+from hamba_core.hand import JOINT_NAMES, SIDES, Side, exp_so3, mirrored_points
 from hamba_core.hand.rotations import angle_between
 from stages.packets import FrameResult, Hand, WorldPose
 from viewers.robots.retarget.clutch import Clutch
@@ -200,27 +200,29 @@ def test_a_hidden_finger_is_followed_less(make_hand: MakeHand, make_result: Make
     np.testing.assert_allclose(state.positions[ring], seen.positions[ring], atol=0.15)
 
 
-def touching(straight: bool) -> Array:
-    """A hand whose thumb touches its little finger; the index finger straight or bent."""
+def touching(bent: str = "") -> Array:
+    """A hand whose thumb touches its little finger; all other fingers are straight but one."""
     joints = np.zeros((21, 3))
     for finger in range(5):
         for bone in range(4):
             joints[1 + 4 * finger + bone] = [0.02 * finger - 0.04, 0, 0.09 + 0.025 * bone]
     joints[4] = joints[20] + [0.01, 0, 0]
-    if not straight:
-        joints[8] = joints[5] + [0, 0.02, 0.01]
+    if bent:
+        knuckle = JOINT_NAMES.index(f"{bent}_1")
+        joints[knuckle + 3] = joints[knuckle] + [0, 0.02, 0.01]
     return joints
 
 
 def test_the_gesture_toggles_once_each_time_that_it_is_held() -> None:
-    clutch, apart = Clutch("gesture"), touching(straight=True)
+    clutch, apart = Clutch("gesture"), touching()
     apart[4] = [0.1, 0, 0.1]
     assert clutch.engaged
-    assert all(clutch.see(touching(straight=True), t / 30) for t in range(14))
-    assert not any(clutch.see(touching(straight=True), t / 30) for t in range(16, 90))
+    assert all(clutch.see(touching(), t / 30) for t in range(14))
+    assert not any(clutch.see(touching(), t / 30) for t in range(16, 90))
     assert not clutch.see(apart, 3.1)
-    assert not any(clutch.see(touching(straight=False), 4 + t / 30) for t in range(60))
-    assert not clutch.see(touching(straight=True), 7.0)
+    assert not any(clutch.see(touching("index"), 4 + t / 30) for t in range(30))
+    assert not any(clutch.see(touching("middle"), 5.5 + t / 30) for t in range(30)), "a hand that points"
+    assert not clutch.see(touching(), 7.0)
     assert not clutch.see(None, 7.4)
-    assert not clutch.see(touching(straight=True), 7.6)
-    assert clutch.see(touching(straight=True), 8.2)
+    assert not clutch.see(touching(), 7.6)
+    assert clutch.see(touching(), 8.2)

@@ -1,7 +1,7 @@
 """A clutch decides when a robot follows: by a key, or by a gesture that is held.
 
-The gesture: the thumb touches the little finger while the index finger is straight, for half a second. Nobody grasps
-like that. It lets go of the robot, and the same again takes it up.
+The gesture: the thumb touches the little finger while index and middle finger are straight, for half a second. Nobody
+grasps or points like that. It lets go of the robot, and the same again takes it up.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ CLUTCHES: Final[tuple[ClutchKind, ...]] = ("none", "key", "gesture")
 HOLD_SECONDS: Final = 0.5
 """How long the gesture is held before it counts."""
 _TOUCHES, _APART = 0.35, 0.6  # of the length of the palm, between thumb and little finger
-_STRAIGHT: Final = 0.85  # of the index finger's own length, from its knuckle to its tip
+_STRAIGHT: Final = 0.85  # of a finger's own length, from its knuckle to its tip
 _THUMB, _LITTLE = JOINT_NAMES.index("thumb_4"), JOINT_NAMES.index("little_4")
 _INDEX, _MIDDLE = JOINT_NAMES.index("index_1"), JOINT_NAMES.index("middle_1")
 
@@ -50,7 +50,7 @@ class Clutch:
         apart = thumb_to_little(joints)
         if apart > _APART:
             self._since, self._done = None, False
-        elif apart < _TOUCHES and index_straightness(joints) > _STRAIGHT:
+        elif apart < _TOUCHES and min(straightness(joints, _INDEX), straightness(joints, _MIDDLE)) > _STRAIGHT:
             self._since = now if self._since is None else self._since
             if not self._done and now - self._since >= HOLD_SECONDS:
                 self._done = True
@@ -66,8 +66,8 @@ def thumb_to_little(joints: Array) -> float:
     return float(np.linalg.norm(joints[_THUMB] - joints[_LITTLE])) / palm
 
 
-def index_straightness(joints: Array) -> float:
-    """Return how straight the index finger is: 1 where its tip is as far from its knuckle as its bones reach."""
-    bones = joints[_INDEX : _INDEX + 4]
+def straightness(joints: Array, knuckle: int) -> float:
+    """Return how straight a finger is: 1 where its tip is as far from its knuckle, a joint, as its bones reach."""
+    bones = joints[knuckle : knuckle + 4]
     length = max(float(np.linalg.norm(np.diff(bones, axis=0), axis=1).sum()), 1e-6)
     return float(np.linalg.norm(bones[3] - bones[0])) / length

@@ -1,5 +1,6 @@
 """A publisher of robot hands over ZeroMQ: the newest counts, and nobody who listens slows it."""
 
+import re
 import time
 
 import zmq
@@ -43,7 +44,8 @@ class RobotPublisher:
     def address(self) -> str:
         """The address that is bound."""
         endpoint = self._socket.getsockopt(zmq.LAST_ENDPOINT)
-        return endpoint.decode().rstrip("\0") if isinstance(endpoint, bytes) else str(endpoint)
+        text = endpoint.decode().rstrip("\0") if isinstance(endpoint, bytes) else str(endpoint)
+        return re.sub(r"\[::ffff:([0-9.]+)\]", r"\1", text)  # IPv4, as an IPv6 socket writes it
 
     def publish(self, frame: RobotFrame, clock: ClockAnchor) -> RobotMessage:
         """Send a frame's robot hands, and return what was sent."""
