@@ -86,7 +86,7 @@ def synthetic(
     folder = results_folder(out, "synthetic")
     with share_bar(console, "measuring") as on_progress:
         measured = measure_synthetic(settings, scenes, on_progress)
-    tree = score(measured, scenes) | origin(settings)
+    tree = score(measured, scenes) | origin(settings, measured.estimator)
     _show(tables_of(tree), tree, as_json=json)
     _tell_written(write_results(folder, page_of(tree, measured.gallery), tree), console)
 
@@ -266,11 +266,13 @@ def stereo(
     folder = results_folder(out, "stereo") if out is not None else None
     settings, rig = _settings(estimator, checkpoint, set_, hand_model), read_rig(calibration, unit)
     with share_bar(console, "measuring") as on_progress:
-        tree = measure_stereo(left, right, rig, settings, gate, on_progress) | origin(settings)
+        tree = measure_stereo(left, right, rig, settings, gate, on_progress)
+    tree |= origin(settings, tree["estimator"])
     table = stereo_table(tree)
     _show([table], tree, as_json=json)
     if folder is not None:
-        page = Page("Against triangulated joints", (("left", left), ("right", right)), (table,))
+        facts = [(name, str(tree[name])) for name in ("weights", "settings", "version") if name in tree]
+        page = Page("Against triangulated joints", (("left", left), ("right", right), *facts), (table,))
         _tell_written(write_results(folder, page, tree), console)
 
 

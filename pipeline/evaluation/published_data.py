@@ -61,6 +61,10 @@ class PublishedData(ABC):
     def published(self, answer: Answer, sample: Sample) -> Answer:
         """Return the answer in the set's own joint order, axes and origin, as its server takes it."""
 
+    def in_camera(self, joints: Array) -> Array:
+        """Return published joints (21, 3) in our joint order and axes; a set that has others overrides it."""
+        return joints
+
 
 class FreiHand(PublishedData):
     """FreiHAND's evaluation set (Zimmermann et al., ICCV 2019), `FreiHAND_pub_v2_eval`: 3,960 right hands.
@@ -122,6 +126,10 @@ class Ho3d(PublishedData):
         in_order = np.empty_like(answer.joints)
         in_order[list(JOINTS_FROM_MODEL)] = answer.joints
         return Answer((in_order + move) * OPENGL, (answer.vertices + move) * OPENGL)
+
+    def in_camera(self, joints: Array) -> Array:
+        ours: Array = (joints * OPENGL)[list(JOINTS_FROM_MODEL)]
+        return ours
 
 
 _META: Final = {"handBoundingBox": 4, "camMat": 9, "handJoints3D": 3}

@@ -12,7 +12,7 @@ from hamba_core.hand import JOINT_NAMES
 from hamba_core.metrics import AUC_MOST, procrustes_aligned
 from hamba_core.view import Intrinsics
 from pipeline.evaluation.plots import COLOURS, plot
-from pipeline.evaluation.published_data import FreiHand
+from pipeline.evaluation.published_data import FreiHand, Ho3d, PublishedData
 from pipeline.evaluation.published_scores import Submission
 from pipeline.evaluation.report import Page, Plot, Table, Tile, Tiles, number
 from pipeline.evaluation.scores import Tree
@@ -21,13 +21,16 @@ _KINDS: Final = (
     ("joints", "joints"), ("joints_aligned", "joints, aligned"), ("joints_scale_and_root", "joints, scale and root"),
     ("mesh", "mesh"), ("mesh_aligned", "mesh, aligned"),
 )  # fmt: skip
-_PAPER: Final = (("Hamba, paper, with TTA", "5.3", "0.992"), ("Hamba, paper", "5.5", "0.991"))
-"""On FreiHAND: PA-MPVPE, mm, and F@15 aligned (Dong et al., NeurIPS 2024)."""
+_ON_FREIHAND: Final = (("Hamba, paper, with TTA", "–", "5.3", "–", "0.992"), ("Hamba, paper", "–", "5.5", "–", "0.991"))
+"""PA-MPJPE and PA-MPVPE, mm, F@5 and F@15 aligned (Dong et al., NeurIPS 2024)."""
+_ON_HO3D: Final = (("MaskHand, version 3", "7.0", "7.0", "0.663", "0.984"),)
+"""The same on HO-3D (its entry on Papers with Code)."""
 _WORST: Final = 12
+_TILE: Final = 240  # px
 
 
 def score_tables(tree: Tree, *, ho3d: bool) -> list[Table]:
-    """Return tables of all scores, and for FreiHAND also of the paper's."""
+    """Return tables of all scores, and of published ones beside them."""
     errors, auc = tree["errors"], tree["auc"]
     names = {"joints": "MPJPE", "joints_aligned": "PA-MPJPE", "joints_scale_and_root": "MPJPE, scale and root",
              "mesh": "MPVPE", "mesh_aligned": "PA-MPVPE"}  # fmt: skip
@@ -47,9 +50,12 @@ def score_tables(tree: Tree, *, ho3d: bool) -> list[Table]:
             f"{100 * tree['mirrored']:.2f} % of the answers are mirrored hands, which the alignment hides.",
         ),
     ]  # fmt: skip
-    if not ho3d:
-        own = (("this submission", number(errors.get("mesh_aligned"), 2), number(tree["f15_aligned"], 3)),)
-        tables.append(Table("FreiHAND beside the paper", ("", "PA-MPVPE mm", "F@15 aligned"), own + _PAPER))
+    own = (
+        "this submission", number(errors["joints_aligned"], 2), number(errors.get("mesh_aligned"), 2),
+        number(tree["f5_aligned"], 3), number(tree["f15_aligned"], 3),
+    )  # fmt: skip
+    title, published = ("HO-3D beside a paper", _ON_HO3D) if ho3d else ("FreiHAND beside the paper", _ON_FREIHAND)
+    tables.append(Table(title, ("", "PA-MPJPE mm", "PA-MPVPE mm", "F@5", "F@15"), (own, *published), "Aligned."))
     return tables
 
 
@@ -57,7 +63,7 @@ def score_page(tree: Tree, own: Submission, truth: Submission, folder: Path, *, 
     """Return the whole report; it has pictures if the data set's are in `folder`."""
     facts = (("pictures", f"{tree['pictures']} of {tree['of']}"), ("mesh", f"{tree['vertices']} vertices"))
     parts: list[Table | Plot | Tiles] = [*score_tables(tree, ho3d=ho3d), _curves(tree), _joints(tree, ho3d=ho3d)]
-    worst = [] if ho3d else _worst(tree, own, truth, folder)
+    worst = _worst(tree, own, truth, folder, ho3d=ho3d)
     if worst:
         parts.append(
             Tiles("The worst pictures", tuple(worst), "Found joints, aligned, in colours; true ones in white.")
@@ -91,20 +97,47 @@ def _joints(tree: Tree, *, ho3d: bool) -> Plot:
     return plot("Error by joint", "", (11, 3.4), 2, draw)
 
 
-def _worst(tree: Tree, own: Submission, truth: Submission, folder: Path) -> list[Tile]:
-    """Return FreiHAND's pictures with the largest aligned errors, as far as they are there."""
+def _worst(tree: Tree, own: Submission, truth: Submission, folder: Path, *, ho3d: bool) -> list[Tile]:
+    """Return the hands with the largest aligned errors, as far as their pictures are there."""
     tiles = []
     try:
-        data = FreiHand(folder)
+        data: PublishedData = _ho3d(folder) if ho3d else FreiHand(folder)
         for place in np.argsort(tree["by_picture"])[::-1][:_WORST].tolist():
             sample = data.sample(place)
             aligned = procrustes_aligned(own.joints[place], truth.joints[place], reflection=True)
-            true, found = (_pixels(sample.camera, points) for points in (truth.joints[place], aligned))
+            true, found = (_pixels(sample.camera, data.in_camera(p)) for p in (truth.joints[place], aligned))
             caption = f"{tree['by_picture'][place]:.1f} mm · {sample.name}"
-            tiles.append(Tile(sample.image, caption, true, found))
+            tiles.append(_cut(Tile(sample.image, caption, true, found)))
     except SourceError:  # scores need no pictures
         return []
     return tiles
+
+
+def _ho3d(folder: Path) -> Ho3d:
+    """Return the set in a folder; which version it is, its pictures tell."""
+    try:
+        data = Ho3d(folder, 3)
+        data.sample(0)
+    except SourceError:
+        return Ho3d(folder, 2)
+    return data
+
+
+def _cut(tile: Tile) -> Tile:
+    """Return the hand's part of the picture, a square, where that is larger than a tile."""
+    import cv2
+
+    height, width = tile.image.shape[:2]
+    if tile.true is None or tile.found is None or max(height, width) <= _TILE:
+        return tile
+    both = np.concatenate([tile.true, tile.found])
+    least, most = both.min(0), both.max(0)
+    side = 1.3 * float((most - least).max())
+    scale, corner = _TILE / side, (least + most - side) / 2
+    to_tile = np.column_stack([scale * np.eye(2), -scale * corner])
+    image = cv2.warpAffine(tile.image, to_tile, (_TILE, _TILE), flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    true, found = ((scale * (joints - corner)).astype(np.float32) for joints in (tile.true, tile.found))
+    return Tile(np.asarray(image, np.uint8), tile.caption, true, found)
 
 
 def _pixels(camera: Intrinsics, points: Array) -> Any:

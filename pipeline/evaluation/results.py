@@ -9,6 +9,7 @@ from hamba_core.errors import OutputError, SourceError
 from pipeline.evaluation.report import Page, write_page
 from pipeline.evaluation.scores import Tree
 from pipeline.settings import Settings, flat_settings
+from stages.assets import HAMBA_S_SHA256
 from stages.common.files import write_whole
 
 NUMBERS: Final = "numbers.json"
@@ -51,11 +52,12 @@ def read_numbers(path: Path, kind: str) -> Tree:
     return tree
 
 
-def origin(settings: Settings) -> Tree:
-    """Return what a run was made with: settings that are not the default's, and the version."""
+def origin(settings: Settings, estimator: str) -> Tree:
+    """Return what a run was made with: settings that are not the default's, the version, and hamba-s's weights."""
     changed = ", ".join(flat_settings(settings.model_dump(mode="json", exclude_defaults=True))) or "defaults"
     try:
         own = version("hamba-stream")
     except PackageNotFoundError:
         own = "unknown"
-    return {"settings": changed, "version": own}
+    weights = {"weights": f"hamba-s, SHA-256 {HAMBA_S_SHA256[:12]}..."} if estimator == "hamba-s" else {}
+    return {"settings": changed, "version": own, **weights}

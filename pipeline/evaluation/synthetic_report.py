@@ -92,7 +92,7 @@ def page_of(tree: Tree, gallery: Gallery) -> Page:
         ("estimator", tree["estimator"]),
         ("scenes", f"{len(tree['scenes'])} with {tree['frames']} frames: {', '.join(views)}"),
         *((choice["subject"], f"{choice['chosen']} ({choice['reason']})") for choice in tree["choices"]),
-        *((name, str(tree[name])) for name in ("settings", "version", "command") if tree.get(name)),
+        *((name, str(tree[name])) for name in ("weights", "settings", "version", "command") if tree.get(name)),
     ]
     plots = [_pck_plot({"": tree}), _joint_plot({"": tree}), _motion_plot({"": tree})]
     pictures = [

@@ -20,6 +20,15 @@ from stages.packets import FrameResult, Hand
 from stages.recording import read_recording
 from stages.synthetic import ClipTruth, load_truth
 
+_UNITS: Final = {
+    "acceleration_error": "mm/s²",
+    "jitter": "mm/s³",
+    "shape_jitter": "mm/s³",
+    "jitter_2d": "px/frame³",
+    "tremble": "mm RMS",
+    "tremble_2d": "px RMS",
+    "lag": "ms",
+}
 _LONGEST_STEP: Final = 1.6
 """Of the usual time between frames: after a longer one, a stretch ends."""
 
@@ -50,6 +59,7 @@ def measure_video(
         "rate": rate,
         "stretches": len(stretches),
         "motion": asdict(measure_motion(stretches)),
+        "units": dict(_UNITS),
         "tracks": asdict(counts),
         "per_minute": {
             name: 60 * getattr(counts, name) / seconds if seconds else None
@@ -65,6 +75,8 @@ def measure_video(
 def read_clip_truth(path: Path) -> ClipTruth:
     """Return the truth of a synthetic clip, as `stages.synthetic` writes it. Raises SourceError."""
     try:
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise ValueError("another kind of file")
         return load_truth(path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path}: expected the truth of a synthetic clip (.npz), found: {error}") from error
@@ -74,12 +86,12 @@ def video_table(tree: Tree) -> Table:
     """Return all measures with their units."""
     motion, tracks, rates = tree["motion"], tree["tracks"], tree["per_minute"]
     rows = [
-        ("acceleration error", number(motion["acceleration_error"], 0), "mm/s²"),
-        ("jitter (third difference)", number(motion["jitter"], 0), "mm/s³"),
-        ("jitter in the picture", number(motion["jitter_2d"], 3), "px/frame³"),
-        ("tremble of the mesh's middle", number(motion["tremble"], 2), "mm RMS"),
-        ("tremble in the picture", number(motion["tremble_2d"], 2), "px RMS"),
-        ("behind the truth", number(motion["lag"], 1), "ms"),
+        ("acceleration error", number(motion["acceleration_error"], 0), _UNITS["acceleration_error"]),
+        ("jitter (third difference)", number(motion["jitter"], 0), _UNITS["jitter"]),
+        ("jitter in the picture", number(motion["jitter_2d"], 3), _UNITS["jitter_2d"]),
+        ("tremble of the mesh's middle", number(motion["tremble"], 2), _UNITS["tremble"]),
+        ("tremble in the picture", number(motion["tremble_2d"], 2), _UNITS["tremble_2d"]),
+        ("behind the truth", number(motion["lag"], 1), _UNITS["lag"]),
         ("behind the raw hands", number(tree.get("added_lag"), 1), "ms"),
         ("gaps", str(tracks["gaps"]), f"{number(rates['gaps'])}/min, {tracks['gap_seconds']:.2f} s in all"),
         ("births and deaths", f"{tracks['births']} and {tracks['deaths']}",

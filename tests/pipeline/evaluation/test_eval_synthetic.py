@@ -10,6 +10,7 @@ from hamba_core.errors import HambaError
 from pipeline.commands.cli import app
 from pipeline.evaluation import read_numbers, results_folder
 from pipeline.terminal import run_app
+from stages.assets import HAMBA_S_SHA256
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,26 @@ def test_the_report_is_one_file_with_tables_plots_and_pictures(evaluated: Path) 
     assert page.count("data:image/png;base64") == 3
     assert page.count("data:image/jpeg;base64") > 4
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+
+
+@pytest.mark.slow
+def test_a_small_run_of_every_view_with_the_default_estimator(tmp_path: Path) -> None:
+    """What the whole run says of all groups holds for a small one, roughly."""
+    arguments = ["eval", "synthetic", "--seeds", "1", "--seconds", "4", "--out", str(tmp_path / "run")]
+    assert run_app(app, arguments) == 0
+    tree = read_numbers(tmp_path / "run", "synthetic")
+    assert tree["estimator"] == "hamba-s"
+    assert HAMBA_S_SHA256.startswith(tree["weights"].rpartition(" ")[2].rstrip("."))
+    assert {scene["view"] for scene in tree["scenes"]} == {"plain", "narrow", "small", "dark", "cut", "fast"}
+    baseline, raw, smoothed = (tree["hands"][method] for method in tree["methods"])
+    for group in ("all", "open", "fist", "pinch", "fast", "at rest", "small", "dark", "left", "right"):
+        assert raw[group]["measured"] > 20, group
+        assert raw[group]["pa_mpjpe"] < baseline[group]["pa_mpjpe"], group
+    assert smoothed["all"]["mpjpe"] < raw["all"]["mpjpe"] + 0.2
+    trembling, calm = (tree["motion"][method] for method in tree["methods"][1:])
+    assert calm["at rest"]["jitter"] < 0.35 * trembling["at rest"]["jitter"]
+    assert calm["moving"]["jitter"] < 0.5 * trembling["moving"]["jitter"]
+    assert calm["moving"]["lag"] - trembling["moving"]["lag"] < 15
 
 
 def test_two_runs_side_by_side(evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,9 @@ def test_predict_and_score_on_a_folder_in_ho3ds_format(
         run_app(app, ["eval", "score", str(out / "pred.zip"), str(ho3d), "--out", str(tmp_path / "s"), "--json"]) == 0
     )
     errors = json.loads(capsys.readouterr().out)["errors"]
+    page = (tmp_path / "s" / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64") == 4
+    assert "HO-3D beside a paper" in page
     assert errors["joints_aligned"] < errors["joints_scale_and_root"] < 60
     assert errors["joints_aligned"] < errors["joints"] < 60
 
@@ -74,6 +77,7 @@ def test_ho3ds_order_axes_and_root() -> None:
     given = Ho3d.published(object.__new__(Ho3d), answer, sample)
     back = (given.joints * (1, -1, -1))[list(JOINTS_FROM_MODEL)]
     assert back == pytest.approx(answer.joints - answer.joints[0] + wrist)
+    assert Ho3d.in_camera(object.__new__(Ho3d), given.joints) == pytest.approx(back)
     assert given.vertices * (1, -1, -1) == pytest.approx(answer.vertices - answer.joints[0] + wrist)
 
 
