@@ -55,6 +55,12 @@ class Source(ABC):
         """Return how a live source is, also while it is being opened. Any thread may ask."""
         return None
 
+    def outpaced(self, replaced: bool) -> None:  # noqa: B027 - few sources can do with less work
+        """Take note of whether the newest frame took the place of one that no stage had taken yet, in a live run.
+
+        Called after each frame, in the thread of `frames`: a source may leave out work whose results nobody takes.
+        """
+
     def skipped(self) -> Mapping[str, int]:
         """Return how many pictures were never given since they were too old, by cause; asked after each frame."""
         return {}

@@ -69,6 +69,11 @@ class Channel(Generic[T]):
         self._producer_freed.acquire()
         self._consumer_waits = self._producer_waits = False
 
+    @property
+    def replaced(self) -> int:
+        """How many packets a newer one has taken the place of."""
+        return self._ledger.dropped[REPLACED]
+
     def put(self, packet: T) -> None:
         """Add a packet; waits while it is full and its policy is `block`. Never raises.
 

@@ -36,7 +36,8 @@ class SourceWorker(Worker):
             self._source.interrupt()
 
     def _work(self) -> None:
-        now_ns, put = self.shared.clock.now_ns, self.outboxes[0].put
+        now_ns, entrance, live = self.shared.clock.now_ns, self.outboxes[0], self.shared.live
+        replaced = 0
         self._frames = frames = self._call("frames", self._source.frames)
         last: FrameMeta | None = None
         while not self.shared.finish:
@@ -54,9 +55,12 @@ class SourceWorker(Worker):
             self.ledger.receive()
             self._check_order(last, frame.meta)
             self.times.record(spent)
-            put(Envelope(frame))
+            entrance.put(Envelope(frame))
             self.ledger.settle(1)
             last = frame.meta
+            if live:
+                before, replaced = replaced, entrance.replaced
+                self._source.outpaced(replaced > before)
 
     def status(self) -> SourceStatus | None:
         """Return how a live source is. From any thread."""

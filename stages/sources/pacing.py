@@ -72,6 +72,10 @@ class PacedSource(Source):
         """Return the source's own."""
         return self._source.status()
 
+    def outpaced(self, replaced: bool) -> None:
+        """Tell the source itself."""
+        self._source.outpaced(replaced)
+
     def skipped(self) -> Mapping[str, int]:
         """Return the source's own."""
         return self._source.skipped()

@@ -29,6 +29,10 @@ _SILENCE_NS = 500_000_000
 
 NOT_GIVEN = "behind: decoded only"
 UNDECODED = "behind: not decoded"
+OUTPACED = "not decoded: the stages are slower"
+
+_OUTPACED, _MOST_OUTPACED = 4, 8
+"""So many frames took the place of one before, beyond two for each that did not, where the stages are slower."""
 
 
 class LiveSource(Source):
@@ -55,6 +59,7 @@ class LiveSource(Source):
         self._given_ns = 0  # when the newest picture was given; 0 before
         self._late_since_ns = 0  # since when all pictures were late and none was given; 0 if the last was not late
         self._undecoded_since_ns = 0  # since when none came out of the decoder
+        self._outpaced = 0
         self._taken_ns = 0  # when the newest packet was taken from the buffer; 0 before
         self._left_out: Counter[str] = Counter()
         self._captured_by = ""
@@ -143,6 +148,10 @@ class LiveSource(Source):
         session = self._reader.session
         return None if session is not None and not session.live else self._watch.status()
 
+    def outpaced(self, replaced: bool) -> None:
+        """Leave out pictures that no other depends on while the stages are slower than the stream."""
+        self._outpaced = min(self._outpaced + 1, _MOST_OUTPACED) if replaced else max(self._outpaced - 2, 0)
+
     def skipped(self) -> Mapping[str, int]:
         """Return how many pictures were left out to catch up, by cause."""
         return {**self._buffer.skipped, **self._left_out}
@@ -159,8 +168,9 @@ class LiveSource(Source):
         if packet.after_gap:
             self._watch.event("skips", f"was {'' if isinf(behind) else 'far '}behind and skips to its newest pictures")
         given, came = len(self._ready), False
+        hurry = late or self._outpaced >= _OUTPACED
         try:
-            for decoded in session.decode(packet, hurry=late):
+            for decoded in session.decode(packet, hurry=hurry):
                 came = True
                 if late and time.monotonic_ns() - self._late_since_ns < self._settings.live.max_age * 1e9:
                     self._left_out[NOT_GIVEN] += 1
@@ -169,8 +179,8 @@ class LiveSource(Source):
                     self._late_since_ns = 0
         except SourceError as error:
             session.failure = session.failure or error
-        if late and not came:
-            self._left_out[UNDECODED] += 1
+        if hurry and not came and packet.size:
+            self._left_out[UNDECODED if late else OUTPACED] += 1
         self._watch_decoding(session, came=came or len(self._ready) > given)
 
     def _is_leftover(self, session: Session, packet: Packet) -> bool:

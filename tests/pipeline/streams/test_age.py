@@ -74,6 +74,15 @@ def test_a_slow_consumer_has_new_results(kind: str, behaviour: dict[str, Any]) -
         assert run.status["stages"][1]["dropped"]["replaced by newer"] > 50
 
 
+def test_pictures_that_no_other_depends_on_are_not_decoded_where_the_stages_are_slower() -> None:
+    with CameraServer("rtsp", b_frames=3) as camera, Consumer(camera.address, 0.4) as run:
+        run.wait_for_results(20)
+        assert run.status["stages"][0]["dropped"]["not decoded: the stages are slower"] > 20
+    with CameraServer("rtsp", b_frames=3) as camera, Consumer(camera.address, 0.0) as run:
+        run.wait_for_results(60)
+        assert run.status["stages"][0]["dropped"].get("not decoded: the stages are slower", 0) < 10
+
+
 @pytest.mark.parametrize(("kind", "behaviour"), KINDS[:2])
 def test_the_age_that_is_said_is_the_age_that_stands_in_the_picture(kind: str, behaviour: dict[str, Any]) -> None:
     with CameraServer(kind, **behaviour) as camera, Consumer(camera.address, 0.0) as run:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 import pytest
@@ -11,7 +11,8 @@ from hamba_core.errors import BrokenSourceError, SourceError
 from stages.packets import Choice, Frame
 from stages.sources import SourceSettings
 from stages.sources.live.live_source import LiveSource
-from stages.sources.live.session import Picture, PictureSession
+from stages.sources.live.packet import Packet
+from stages.sources.live.session import Decoded, Picture, PictureSession
 from stages.sources.settings import LiveSettings
 
 IMAGE = np.zeros((32, 48, 3), np.uint8)
@@ -273,6 +274,31 @@ def test_a_defect_in_a_session_comes_out_as_it_is() -> None:
     source.open()
     with pytest.raises(ZeroDivisionError, match="a defect"):
         list(source.frames())
+    source.close()
+
+
+def test_a_source_whose_frames_are_replaced_is_in_a_hurry_until_one_is_taken() -> None:
+    class Noted(Fake):
+        def __init__(self, play: Play, live: bool) -> None:
+            super().__init__(play, live)
+            self.hurries: list[bool] = []
+
+        def decode(self, packet: Packet, *, hurry: bool) -> Iterator[Decoded]:
+            self.hurries.append(hurry)
+            return super().decode(packet, hurry=hurry)
+
+    fake = Noted(some(1000), live=False)  # so that none is late
+    source = source_of(fake)
+    source.open()
+    frames = source.frames()
+    for _ in range(15):
+        next(frame for frame in frames if frame is not None)
+        source.outpaced(True)
+    in_time, late = fake.hurries[:4], fake.hurries[-3:]
+    for _ in range(3):
+        source.outpaced(False)
+    next(frame for frame in frames if frame is not None)
+    assert (any(in_time), all(late), fake.hurries[-1]) == (False, True, False)
     source.close()
 
 
