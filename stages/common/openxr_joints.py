@@ -42,6 +42,9 @@ TRACKED: Final = 0b1100
 METACARPAL: Final = 0.25
 """Where a finger's metacarpal begins, on the way from the wrist to its knuckle. MANO has no such joint."""
 
+_SHORTEST, _LONGEST = 1e-4, 10.0
+"""Metres, of bones."""
+
 _KNUCKLES: Final = {finger: JOINT_NAMES.index(f"{finger}_1") for finger in FINGERS}
 _OURS: Final = (
     None, 0,
@@ -58,6 +61,15 @@ OURS_IN_26: Final = [_OURS.index(joint) for joint in range(21)]
 """Where each of our joints is among OpenXR's."""
 
 FLAGS: Final = tuple(VALID if ours is None else VALID | TRACKED for ours in _OURS)
+
+
+def has_bones(hand: Hand) -> bool:
+    """Return whether bones have lengths and the palm is a plane, so that joints have axes: a publisher may lie."""
+    joints = hand.joints.astype(np.float64)
+    lengths = np.linalg.norm(joints[1:] - joints[list(JOINT_PARENTS[1:])], axis=1)
+    along, across = joints[_KNUCKLES["middle"]] - joints[0], joints[_KNUCKLES["index"]] - joints[_KNUCKLES["ring"]]
+    area = float(np.linalg.norm(np.cross(along, across)))
+    return bool(lengths.min() > _SHORTEST and lengths.max() < _LONGEST and area > _SHORTEST**2)
 
 
 def rotations_21(hand: Hand) -> Array:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hamba_core.arrays import Array
 from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, Side, close_holes, to_quaternion
 from hamba_core.text import readable
-from stages.common.openxr_joints import OURS_IN_26, poses_26
+from stages.common.openxr_joints import OURS_IN_26, has_bones, poses_26
 from stages.common.palette import hand_colour
 from stages.packets import FrameMeta, FrameResult, Hand, HandTopology
 
@@ -169,7 +169,7 @@ def joint_state(names: Sequence[str], positions: Array, velocities: Array, frame
 def _one_a_side(hands: Sequence[Hand]) -> list[Hand]:
     """Return the hands that have a topic: of each side the best that is there."""
     best: dict[Side, Hand] = {}
-    for hand in hands:
+    for hand in filter(has_bones, hands):
         before = best.get(hand.side)
         if before is None or (hand.seen, hand.quality or 0.0) > (before.seen, before.quality or 0.0):
             best[hand.side] = hand

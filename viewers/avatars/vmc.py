@@ -7,6 +7,7 @@ Local positions are this person's own bones: receivers that take a model's propo
 from collections.abc import Iterator
 
 from hamba_core.arrays import Array
+from stages.common.openxr_joints import has_bones
 from stages.packets import FrameResult, Hand
 from viewers.avatars.humanoid import finger_bones, wrist_tracker
 from viewers.avatars.sending import OscMessage
@@ -31,7 +32,7 @@ def vmc_messages(result: FrameResult, seconds: float, camera: Array, *, trackers
 def best_of_sides(result: FrameResult) -> list[Hand]:
     """Return the hands that are seen, of each side the one that agrees best with its picture."""
     best: dict[str, Hand] = {}
-    for hand in result.hands:
+    for hand in filter(has_bones, result.hands):
         before = best.get(hand.side)
         if hand.seen and (before is None or (hand.quality or 0.0) > (before.quality or 0.0)):
             best[hand.side] = hand

@@ -200,6 +200,29 @@ def test_a_hidden_finger_is_followed_less(make_hand: MakeHand, make_result: Make
     np.testing.assert_allclose(state.positions[ring], seen.positions[ring], atol=0.15)
 
 
+def test_a_hand_without_a_shape_is_not_followed_and_a_clock_may_go_back(
+    make_hand: MakeHand, make_result: MakeResult
+) -> None:
+    from stages.ros import RosNames, messages_of
+    from viewers.avatars import osc_messages
+
+    hand = make_hand(1)
+    collapsed = replace(hand, joints=np.zeros_like(hand.joints))
+    flat = replace(hand, joints=hand.joints * np.array([0, 0, 1], np.float32))
+    robot = Retargeter((known_hand("leap", "right"),), replace(FREE, unseen="relax"))
+    [followed] = robot.step(frame_of(make_result, hand), 100.0).hands
+    for number, wrong in enumerate((collapsed, flat, collapsed)):
+        [state] = robot.step(frame_of(make_result, wrong), 100.1 + number / 30).hands
+        assert (state.state, state.wrist) == ("holding", None)
+        assert np.isfinite([*state.positions, *state.target.ravel()]).all()
+        result = frame_of(make_result, wrong)
+        assert [topic for topic, _ in messages_of(result, None, RosNames("cam"), 0)] == ["/cam/camera_info"]
+        assert dict(osc_messages(result))["/hamba/right/seen"] == (0,)
+    assert robot.step(frame_of(make_result), 5.0).hands[0].state == "holding"
+    assert robot.step(frame_of(make_result), 6.5).hands[0].state == "relaxing"
+    assert robot.step(frame_of(make_result, hand), 6.6).hands[0].state == followed.state == "following"
+
+
 def touching(bent: str = "") -> Array:
     """A hand whose thumb touches its little finger; all other fingers are straight but one."""
     joints = np.zeros((21, 3))

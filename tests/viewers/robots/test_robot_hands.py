@@ -76,3 +76,13 @@ def test_a_urdf_needs_a_configuration_and_a_name_none(tmp_path: Path) -> None:
         robot_hand("my.urdf", "right")
     with pytest.raises(ConfigurationError, match="--config"):
         robot_hand("leap", "right", tmp_path / "c.yml")
+
+
+def test_a_configuration_that_repeats_itself_without_end_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yml"
+    levels = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))
+    config.write_text(f"a0: &a0 [x]\n{levels}\n")
+    with pytest.raises(ConfigurationError, match="in YAML"):
+        robot_hand(str(config), "right")
+    with pytest.raises(ConfigurationError, match="No such file"):
+        robot_hand(str(tmp_path / "none.yml"), "right")

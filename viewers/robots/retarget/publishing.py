@@ -1,5 +1,6 @@
 """A publisher of robot hands over ZeroMQ: the newest counts, and nobody who listens slows it."""
 
+import logging
 import re
 import time
 
@@ -9,8 +10,11 @@ from hamba_core.errors import OutputError
 from hamba_core.hand import Side
 from stages.common.address import HIGHEST_PORT, has_impossible_port
 from stages.packets import ClockAnchor
+from stages.publishing import is_local
 from viewers.robots.retarget.messages import RobotMessage, encode, robot_message
 from viewers.robots.retarget.retargeter import RobotFrame
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_ROBOT_ADDRESS = "tcp://127.0.0.1:5567"
 _QUEUE = 60  # messages kept for a subscriber that does not keep up
@@ -31,6 +35,10 @@ class RobotPublisher:
             if has_impossible_port(address):
                 raise OutputError(f"cannot publish on {address}: expected a port up to {HIGHEST_PORT}")
             self._socket.bind(address)
+            if not is_local(address):
+                logger.warning(
+                    "anyone who reaches %s can read this robot's joints: it is not a loopback address", address
+                )
         except BaseException as error:
             self.close()
             if isinstance(error, zmq.ZMQError):

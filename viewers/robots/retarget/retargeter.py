@@ -7,6 +7,7 @@ import numpy as np
 
 from hamba_core.arrays import Array
 from hamba_core.hand import SIDES, Side
+from stages.common.openxr_joints import has_bones
 from stages.packets import FrameMeta, FrameResult, Hand
 from viewers.robots.retarget.clutch import Clutch, ClutchKind
 from viewers.robots.retarget.motion import JointMotion, PoseMotion, delay
@@ -91,6 +92,8 @@ class _Follower:
 
     def step(self, hand: Hand | None, T_reference_camera: Array, now: float) -> RobotHandState:
         dt = 0.0 if self.last is None else now - self.last
+        if self.last is not None and now < self.last:  # another publisher's clock, or a recording from its beginning
+            self.seen = None if self.seen is None else min(self.seen, now)
         self.last = now
         followed = hand if hand is not None and _is_trusted(hand) else None
         engaged = self.clutch.see(None if followed is None else followed.joints.astype(np.float64), now)
@@ -207,7 +210,7 @@ class Retargeter:
 
 
 def _is_trusted(hand: Hand) -> bool:
-    return hand.seen and (hand.quality is None or hand.quality >= _LEAST_QUALITY)
+    return hand.seen and (hand.quality is None or hand.quality >= _LEAST_QUALITY) and has_bones(hand)
 
 
 def _reference(frame: FrameMeta) -> tuple[Array, Literal["camera", "world"]]:

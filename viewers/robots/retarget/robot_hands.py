@@ -17,7 +17,6 @@ from hamba_core.hand import Side
 Method = Literal["vector", "dexpilot"]
 METHODS: Final[tuple[Method, Method]] = ("vector", "dexpilot")
 
-_LARGEST_CONFIG: Final = 1 << 20  # bytes
 _TIPS: Final = (4, 8, 12, 16, 20)  # a person's, thumb first
 
 
@@ -134,14 +133,13 @@ def robot_hand(robot: str, side: Side, config: Path | None = None) -> RobotHand:
 
 def _configured(path: Path, side: Side, urdf: Path | None) -> RobotHand:
     """Read a configuration as dex-retargeting has them."""
-    import yaml
+    from hamba_core.untrusted import DocumentError, parse_yaml, read_text
 
     try:
-        if path.stat().st_size > _LARGEST_CONFIG:
-            raise ConfigurationError(f"{path}: expected a configuration of at most 1 MiB, found a larger file")
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: expected a configuration in YAML, found: {error}") from error
+        tree = parse_yaml(read_text(path))
+    except (OSError, DocumentError) as error:
+        found = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"{path}: expected a configuration in YAML, found: {found}") from error
     fields = tree.get("retargeting", tree) if isinstance(tree, Mapping) else None
     if not isinstance(fields, Mapping):
         raise ConfigurationError(f"{path}: expected fields, as in target_task_link_names, found {type(tree).__name__}")
