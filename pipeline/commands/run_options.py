@@ -8,9 +8,9 @@ import typer
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
-        help="A video or picture file, a folder or glob of pictures, a camera (0, /dev/video0), "
-        "an address (rtsp://, http://, udp://), or synthetic: Several, or a folder or glob of videos, "
-        "are run one after another, each into a folder of its own in --out; "
+        help="A video or picture file, a folder or glob of pictures, a camera (0, /dev/video0, camera:NAME; "
+        "see hamba cameras), an address (rtsp://, http://, udp://), or synthetic: Several, or a folder or glob of "
+        "videos, are run one after another, each into a folder of its own in --out; "
         "several cameras run at once.",
         show_default=False,
     ),

@@ -90,10 +90,16 @@ def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:
                 f"{hint(revealed(text))}"
             )
         if paths.may_be_a_name(text):
-            from stages.sources.cameras import camera_called, camera_source
+            from stages.sources.cameras import camera_called, camera_source, in_words, list_cameras
 
-            if camera_called(text) is not None:
+            cameras = list_cameras()
+            if camera_called(text, cameras) is not None:
                 return camera_source(text, settings, stream)
+            if cameras and not paths.is_pattern(text):
+                raise SourceError(
+                    f"{text}: expected a file, a folder, a camera or an address, found nothing of that name; "
+                    f"{in_words(cameras)}"
+                )
         if paths.is_pattern(text):
             return _images(text, paths.pictures_of_glob(text), settings, stream)
     if paths.is_folder(text):

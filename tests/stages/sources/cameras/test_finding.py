@@ -149,8 +149,10 @@ def test_a_name_is_a_source_unless_a_file_is_called_so(
     monkeypatch.chdir(tmp_path)
     for text in ("HD Webcam C920", "camera:c920"):
         assert source_for(text).live
-    with pytest.raises(SourceError, match="nothing of that name"):
+    with pytest.raises(SourceError, match=r"nothing of that name$"):
         source_for("clip.mp4")
+    with pytest.raises(SourceError, match=r"nothing of that name; there are 0 \(HD Webcam C920\)"):
+        source_for("Brio")
     Path("HD Webcam C920").write_bytes(b"text")
     assert not source_for("HD Webcam C920").live
 
