@@ -50,6 +50,7 @@ class HandPipeline:
         self._shared = shared_network(self._settings.reconstruct) if network else None
         self._cameras = CameraModel(self._settings.source.lens)
         self._frames = 0
+        self._entered = 0  # blocks that hold it open
         self._video: _Line | None = None  # for frames that follow one another
         self._stills: _Line | None = None
         self._start: float | None = None
@@ -57,10 +58,13 @@ class HandPipeline:
 
     def __enter__(self) -> Self:
         self.open()
+        self._entered += 1
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._entered -= 1
+        if not self._entered:  # a block within a block leaves it open for the outer one
+            self.close()
 
     def open(self) -> None:
         """Load everything. Raises DependencyError, WeightsError, HandModelError, DeviceError."""

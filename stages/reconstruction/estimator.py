@@ -3,6 +3,7 @@
 from abc import ABC
 from collections.abc import Callable, Sequence
 
+from hamba_core.errors import ConfigurationError
 from stages.packets import Choice, Detections, Hand
 
 
@@ -29,7 +30,10 @@ class Estimator(ABC):
 
     def hands(self, detections: Detections) -> tuple[Hand, ...]:
         """Return the hands of one frame. Frames come in order of time."""
-        raise NotImplementedError(f"{type(self).__name__}: expected an estimator that has `hands` or `begin`")
+        raise ConfigurationError(
+            f"{type(self).__name__}: expected an estimator that has a method `hands` or `begin`, found neither; "
+            "docs/extending.md shows one"
+        )
 
     def begin(self, detections: Sequence[Detections]) -> Callable[[], Sequence[tuple[Hand, ...]]]:
         """Start on these frames, in order of time, and return a function that waits for the hands of each."""

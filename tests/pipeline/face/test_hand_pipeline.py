@@ -15,6 +15,7 @@ from hamba_core.view import Intrinsics
 from pipeline import HandPipeline, track_hands
 from stages.assets import CLIP
 from stages.packets import FrameResult, Image
+from stages.reconstruction import Estimator
 from stages.sources import source_for
 
 FRAMES = 8
@@ -154,6 +155,16 @@ def test_it_has_to_be_open(frames: list[Image]) -> None:
         closed.batch(frames)
 
 
+def test_a_block_within_a_block_leaves_it_open(frames: list[Image]) -> None:
+    pipeline = HandPipeline(estimator="landmarks")
+    with pipeline:
+        with pipeline as same:
+            assert same is pipeline
+        assert len(pipeline(frames[0], pts=0.0).hands) == 2
+    with pytest.raises(PipelineError, match="with"):
+        pipeline(frames[0])
+
+
 def test_it_opens_again_after_it_was_closed(frames: list[Image]) -> None:
     pipeline = HandPipeline(estimator="landmarks")
     for _ in range(2):
@@ -236,6 +247,17 @@ def test_short_names_go_on_top_of_a_stages_settings_in_any_order(frames: list[Im
 def test_arguments_of_other_kinds_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         HandPipeline(**wrong)
+
+
+def test_an_estimator_without_its_method_is_refused_in_words(frames: list[Image]) -> None:
+    class Nothing(Estimator):
+        name = "nothing"
+
+    with (
+        HandPipeline(estimator=Nothing) as hands,
+        pytest.raises(ConfigurationError, match=r"Nothing: .* `hands` or `begin`, found neither; docs/extending.md"),
+    ):
+        hands(frames[0])
 
 
 def test_what_makes_no_estimator_is_refused() -> None:
