@@ -76,19 +76,17 @@ def recording(tmp_path: Path, make_run: MakeRun, make_result: MakeResult) -> Rec
 def test_a_pause_puts_off_what_follows_and_a_jump_goes_there(recording: Recording) -> None:
     clock = Clock()
     heard = Heard(clock)
-    player = Player(recording, heard, now_ns=clock.now_ns, sleep=clock.sleep)
-    slept = clock.sleep
 
     def sleep(seconds: float) -> None:
-        slept(seconds)
+        clock.sleep(seconds)
         passed = (clock.ns - heard.begin) / 1e9
-        if 0.35 < passed < 0.45 and not player._paused:
+        if 0.35 < passed < 0.45 and not player.paused:
             player.pause()
-        elif passed > 2.0 and player._paused:
+        elif passed > 2.0 and player.paused:
             player.pause()
             player.jump(0.35)  # from 0.3 s on to 0.65 s
 
-    player._sleep = sleep
+    player = Player(recording, heard, now_ns=clock.now_ns, sleep=sleep)
     assert player.run().state == "ended"
     indices = [result.frame.index for _, result in heard.results]
     assert indices == [0, 1, 2, 3, 7, 8, 9]
@@ -118,14 +116,11 @@ def test_a_jump_back_plays_what_was_played_again_and_stop_ends_it(recording: Rec
 def test_while_paused_each_place_that_is_sought_is_shown_and_stays(recording: Recording) -> None:
     clock = Clock()
     heard = Heard(clock)
-    player = Player(recording, heard, now_ns=clock.now_ns, sleep=clock.sleep, loop=True)
-    assert player.duration == pytest.approx(3.9)
     places = iter([0.5, 0.2, 3.9, 1e9, -3.0])
     shown: list[list[int]] = []
-    slept = clock.sleep
 
     def sleep(seconds: float) -> None:
-        slept(seconds)
+        clock.sleep(seconds)
         if not player.paused:
             player.pause()
         elif (clock.ns - heard.begin) % 500_000_000 < 100_000_000:  # every half second
@@ -137,7 +132,8 @@ def test_while_paused_each_place_that_is_sought_is_shown_and_stays(recording: Re
             else:
                 player.seek(place)
 
-    player._sleep = sleep
+    player = Player(recording, heard, now_ns=clock.now_ns, sleep=sleep, loop=True)
+    assert player.duration == pytest.approx(3.9)
     assert player.run().state == "stopped"
     assert shown == [[0], [5], [2], [9], [9], [0]]
 

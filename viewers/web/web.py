@@ -128,8 +128,9 @@ class HandPage:
         view = server.gui.add_button_group("view", ("camera", "free"))
         self._seek_bar = SeekBar(server, self._player) if self._player is not None else None
         with server.gui.add_folder("more", expand_by_default=False):
-            self._mirror_choice = server.gui.add_checkbox("as in a mirror", initial_value=self._mirror)
-            self._look_choice = server.gui.add_dropdown("hands", LOOKS, initial_value="mesh")
+            # What programs may choose too, as a person does.
+            self.mirror_choice = server.gui.add_checkbox("as in a mirror", initial_value=self._mirror)
+            self.look_choice = server.gui.add_dropdown("hands", LOOKS, initial_value="mesh")
             self._publisher = server.gui.add_html("")
 
         @view.on_click
@@ -159,7 +160,7 @@ class HandPage:
             time.sleep(early)
         message, picture = self._following.next(timeout=0.05)
         with self._server.atomic():
-            if (self._look_choice.value, self._mirror_choice.value) != (self._look, self._mirror):
+            if (self.look_choice.value, self.mirror_choice.value) != (self._look, self._mirror):
                 self._switch()
             if message is not None:
                 self._next_show = time.monotonic() + _SHORTEST
@@ -179,9 +180,9 @@ class HandPage:
 
     def _switch(self) -> None:
         """Show what is there in the look that is chosen, and as in a mirror or not."""
-        self._look = self._look_choice.value
-        if self._mirror != self._mirror_choice.value:
-            self._mirror, self._given_model = self._mirror_choice.value, None  # its faces are wound anew
+        self._look = self.look_choice.value
+        if self._mirror != self.mirror_choice.value:
+            self._mirror, self._given_model = self.mirror_choice.value, None  # its faces are wound anew
         if self._result is not None and self._hands:
             self._show(self._result)
             if self._shown_picture is not None:

@@ -134,9 +134,9 @@ def test_a_browser_that_comes_late_sees_the_hands_where_they_are_and_follows_the
     scene.until(shows(moved.hands[:1], 0.85), make_result(0, moved.hands[:1]))
 
     whole = of_color(browser.look(), hand_colour("right")).sum()
-    scene.page._look_choice.value = "skeleton"
+    scene.page.look_choice.value = "skeleton"
     scene.until(lambda: 0 < of_color(browser.look(), hand_colour("right")).sum() < whole / 2)
-    scene.page._look_choice.value = "mesh"
+    scene.page.look_choice.value = "mesh"
     scene.until(shows(moved.hands[:1], 0.85))
 
     scene.stage.leave("ended")
@@ -194,9 +194,9 @@ def test_the_page_is_as_in_a_mirror_where_that_is_wanted(
         return right > 0.55 and left < 0.45 and green < 0.4
 
     scene.until(is_mirrored, result)
-    scene.page._mirror_choice.value = False
+    scene.page.mirror_choice.value = False
     scene.until(is_plain, result)
-    scene.page._mirror_choice.value = True
+    scene.page.mirror_choice.value = True
     scene.until(is_mirrored)  # without new hands too
 
 
