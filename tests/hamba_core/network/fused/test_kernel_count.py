@@ -127,6 +127,11 @@ def test_without_fused_kernels_it_takes_more_than_twice_as_many(network: Hamba, 
 @torch.no_grad()
 def test_a_block_of_the_backbone_takes_seven_kernels_and_a_vss_block_eleven(network: Hamba, kernels: Kernels) -> None:
     fused, fusions = network.fused_parts(), Fusions()
+    x = torch.empty(2, 192, 1280, device=META)
+    assert kernels.of(lambda: network.backbone.blocks[0](x))[0] == 12
+    x = torch.empty(2, 16, 12, 512, device=META)
+    plain = kernels.of(lambda: network.joint_regressor.decoder.layers[0].blocks[0](x))[0]  # type: ignore[index, operator]
+    assert plain == 21
     x = torch.empty(384, 1280, device=META)
     assert kernels.of(lambda: fused.backbone.blocks[0](x, 2, fusions))[0] == 7
     x = torch.empty(384, 512, device=META)
