@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 def export(
     recording: Annotated[
-        Path, typer.Argument(help="A recording (hands.mcap), or the folder that has it.", show_default=False)
+        list[Path],
+        typer.Argument(
+            help="A recording (hands.mcap), or the folder that has it; for lerobot several.", show_default=False
+        ),
     ],
     to: Annotated[
         str,
         typer.Option(
-            help="npz, csv, openxr, glb, usd, bvh, ply, obj, mp4, rosbag; several with commas.",
+            help="npz, csv, openxr, glb, usd, bvh, ply, obj, mp4, rosbag, lerobot; several with commas.",
             metavar="FORM[,FORM...]",
             show_default=False,
         ),
@@ -49,13 +52,30 @@ def export(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="mp4: the video to draw over. \\[default: a plain background]", show_default=False),
+        typer.Option(
+            help="mp4, lerobot: the video that was recorded from. \\[default: a plain background; as recorded]",
+            show_default=False,
+        ),
     ] = None,
     azimuth: Annotated[float, typer.Option(help="mp4 without --source: degrees around the hands.")] = 0.0,
     elevation: Annotated[float, typer.Option(help="mp4 without --source: degrees above them.")] = 0.0,
     distance: Annotated[
         float | None,
         typer.Option(metavar="M", help="mp4 without --source: how far from them. \\[default: the camera's]"),
+    ] = None,
+    video: Annotated[
+        bool, typer.Option("--video/--no-video", help="lerobot: with the pictures that were recorded from.")
+    ] = True,
+    task: Annotated[str | None, typer.Option(help="lerobot: what is done, in words.", show_default=False)] = None,
+    actions: Annotated[
+        Path | None,
+        typer.Option(help="lerobot: .npz (as hamba retarget writes) or .csv of a robot's actions.", show_default=False),
+    ] = None,
+    action: Annotated[
+        str | None,
+        typer.Option(
+            help="lerobot: arrays or columns of it, with commas. \\[default: all positions]", show_default=False
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier export wrote.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
@@ -64,14 +84,21 @@ def export(
     from pipeline.outputs import recording_in
     from pipeline.terminal import print_json, share_bar
     from stages.common.terminal import Terminal, tell
-    from stages.export import export as export_recording, formats_in
+    from stages.export import export as export_recording, export_dataset, formats_in
 
-    path = recording_in(recording)
+    paths = [recording_in(one) for one in recording]
+    path = paths[0]
     forms = formats_in(to)
+    if len(paths) > 1 and forms != ("lerobot",):
+        raise ConfigurationError(
+            f"expected one recording for --to {to}, found {len(paths)}; several become one data set of --to lerobot"
+        )
     turned = azimuth != 0 or elevation != 0 or distance is not None
     for given, needed, options in (
         (vertices, "glb", "--vertices"),
-        (source is not None, "mp4", "--source"),
+        (source is not None and "lerobot" not in forms, "mp4", "--source"),
+        (task is not None or actions is not None or not video, "lerobot", "--task, --actions and --no-video"),
+        (action is not None, "lerobot", "--action"),
         (turned, "mp4", "--azimuth, --elevation and --distance"),
     ):
         if given and needed not in forms:
@@ -96,11 +123,19 @@ def export(
         azimuth=azimuth,
         elevation=elevation,
         distance=distance,
+        video=video,
+        task=task,
+        actions=actions,
+        action=() if action is None else tuple(name.strip() for name in action.split(",")),
         overwrite=overwrite,
     )
     try:
         with share_bar(Terminal(stderr=True, quiet=json), "exporting") as on_progress:
-            written = export_recording(path, out or path.parent, settings, on_progress)
+            if len(paths) > 1:
+                target = (out or Path("out")) / "hands-lerobot"
+                written = [export_dataset(paths, target, settings, on_progress)]
+            else:
+                written = export_recording(path, out or path.parent, settings, on_progress)
     except KeyboardInterrupt:
         tell("stopped; forms that were finished are kept, the others left nothing")
         raise

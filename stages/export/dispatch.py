@@ -1,7 +1,7 @@
 """Export one recording in any number of forms, as `hamba export` does."""
 
 import shutil
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,10 +31,11 @@ _EXPORTERS: Final[dict[Format, tuple[str, str]]] = {
     "obj": ("mesh_files", "{}-obj"),
     "mp4": ("video", "{}.mp4"),
     "rosbag": ("rosbag", "{}-rosbag"),
+    "lerobot": ("lerobot.dataset", "{}-lerobot"),
 }
 """For each form the module in `formats` that has its `export_<form>`, and the name of the file or folder it becomes."""
 
-_FRAMES: Final[tuple[Format, ...]] = ("mp4", "rosbag")
+_FRAMES: Final[tuple[Format, ...]] = ("mp4", "rosbag", "lerobot")
 _READING: Final = 0.3  # of the progress
 
 
@@ -51,9 +52,47 @@ def export(
     there already, HandModelError, DependencyError.
     """
     targets = {folder / target_of(recording_path, form): _exporter_of(form) for form in settings.formats}
-    # A video and a bag have the frames themselves.
+    # These have the frames themselves.
     as_recorded = {folder / target_of(recording_path, form) for form in _FRAMES}
     return _export(recording_path, folder, settings, targets, as_recorded, on_progress)
+
+
+def export_dataset(
+    recording_paths: Sequence[Path],
+    target: Path,
+    settings: ExportSettings,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Path:
+    """Write several recordings as episodes of one LeRobot data set, the folder `target`, which is whole or not there.
+
+    Raises what `export` raises.
+    """
+    from stages.export.formats.lerobot.dataset import DatasetWriter
+
+    _check_free(target, settings)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".export-", dir=target.parent) as name:
+            work = Path(name)
+            (work / "dataset").mkdir()
+            writer = DatasetWriter(work / "dataset", settings)
+            for number, path in enumerate(recording_paths):
+
+                def progress(share: float, number: int = number) -> None:
+                    on_progress((number + share) / len(recording_paths))
+
+                recording = read_recording(path, settings.take)
+                selection = select_tracks(recording, settings, work / f"tracks-{number}", lambda share: None)
+                writer.add(selection, progress)
+                shutil.rmtree(work / f"tracks-{number}")
+            writer.close()
+            if target.is_dir():
+                shutil.rmtree(target)
+            (work / "dataset").replace(target)
+    except OSError as error:
+        raise output_error(target, error) from error
+    on_progress(1.0)
+    return target
 
 
 def export_as(
@@ -102,11 +141,7 @@ def _export(
             "which have no times; leave it out"
         )
     for target in targets:
-        if target.exists() and not settings.overwrite:
-            raise OutputError(
-                f"{target}: expected no such file yet, found one, and it is not overwritten; "
-                "name another folder with --out, or say --overwrite"
-            )
+        _check_free(target, settings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".export-", dir=folder) as name:
@@ -125,6 +160,14 @@ def _export(
         raise output_error(folder, error) from error
     on_progress(1.0)
     return list(targets)
+
+
+def _check_free(target: Path, settings: ExportSettings) -> None:
+    if target.exists() and not settings.overwrite:
+        raise OutputError(
+            f"{target}: expected no such file yet, found one, and it is not overwritten; "
+            "name another folder with --out, or say --overwrite"
+        )
 
 
 def _write(

@@ -10,7 +10,7 @@ from hamba_core.errors import ConfigurationError
 from hamba_core.hand import Side
 from stages.settings import StageSettings, UserPath
 
-Format = Literal["npz", "csv", "openxr", "glb", "usd", "bvh", "ply", "obj", "mp4", "rosbag"]
+Format = Literal["npz", "csv", "openxr", "glb", "usd", "bvh", "ply", "obj", "mp4", "rosbag", "lerobot"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -40,10 +40,16 @@ class ExportSettings(StageSettings):
     one_shape: bool = Field(True, description="glb, bvh: bones of one length all along a track, not as in each frame")
     vertices: bool = Field(False, description="glb: the recorded meshes, not skin and bones")
     hand_model: UserPath | None = Field(None, description="your MANO file, for skin and bones of a MANO recording")
-    source: str | None = Field(None, description="mp4: the video that was recorded from; none: a plain background")
+    source: str | None = Field(
+        None, description="mp4, lerobot: the video recorded from; none: a plain background; as recorded"
+    )
     azimuth: float = Field(0.0, description="mp4 without source: degrees around the hands, to their left")
     elevation: float = Field(0.0, ge=-90, le=90, description="mp4 without source: degrees above the hands")
     distance: float | None = Field(None, gt=0, description="mp4 without source: m from the hands; none: the camera's")
+    video: bool = Field(True, description="lerobot: with the pictures that were recorded from")
+    task: str | None = Field(None, description="lerobot: what is done, in words")
+    actions: UserPath | None = Field(None, description="lerobot: .npz or .csv with a robot's actions over `pts`")
+    action: tuple[str, ...] = Field((), description="lerobot: arrays or columns of it; none: all positions")
     overwrite: bool = Field(False, description="replace files of an earlier export")
 
     @field_validator("start", "end", "azimuth")

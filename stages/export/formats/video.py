@@ -58,18 +58,18 @@ def export_mp4(
 def _pictures(selection: Selection, settings: ExportSettings) -> Iterator[FrameResult]:
     """Yield the chosen frames with what is to be seen behind the hands."""
     if settings.source is not None:
-        yield from _over_source(selection, settings.source)
+        yield from over_source(selection, settings.source)
         return
     orbit = Orbit.about(selection.tracks, settings)
     background: Image | None = None
-    for result in _chosen(selection):
+    for result in chosen_results(selection):
         frame = result.frame
         if background is None or background.shape[:2] != (frame.height, frame.width):
             background = orbit.background(frame)
         yield orbit.picture(result, background)
 
 
-def _chosen(selection: Selection) -> Iterator[FrameResult]:
+def chosen_results(selection: Selection) -> Iterator[FrameResult]:
     """Yield the recorded frames between the take's start and end, with the hands of its tracks."""
     tracks = {(track.id, track.side) for track in selection.tracks}
     for result in selection.recording.results():
@@ -80,7 +80,8 @@ def _chosen(selection: Selection) -> Iterator[FrameResult]:
             yield replace(result, hands=hands)
 
 
-def _over_source(selection: Selection, name: str) -> Iterator[FrameResult]:
+def over_source(selection: Selection, name: str) -> Iterator[FrameResult]:
+    """Yield them with the pictures of the source that was recorded from. Raises SourceError, ConfigurationError."""
     run = selection.recording.run
     source = _reopened(name, run)
     if Path(name).name != Path(run.source.name).name:
@@ -90,7 +91,7 @@ def _over_source(selection: Selection, name: str) -> Iterator[FrameResult]:
         source.open()
         frames = (frame for frame in source.frames() if frame is not None)
         frame: Frame | None = None
-        for result in _chosen(selection):
+        for result in chosen_results(selection):
             while frame is None or frame.meta.index < result.frame.index:
                 if (frame := next(frames, None)) is None:
                     raise _mismatch(selection, name, result, "the source ends before it")
@@ -103,7 +104,7 @@ def _reopened(name: str, run: RecordedRun) -> Source:
     """Return the source, to be read as it was when it was recorded."""
     recorded = run.settings.get("source", {})
     try:
-        settings = SourceSettings.model_validate({**recorded, "realtime": False})
+        settings = SourceSettings.model_validate({**recorded, "realtime": False, "world": {}})
     except ValidationError as error:
         raise SourceError(
             f"{name}: expected the recording's settings of its source, found some unknown: {error}"
