@@ -36,6 +36,9 @@ OPTIONAL = {
     "pillow-heif": ("pillow_heif", "HEIC pictures need it", "pip install 'hamba-stream[pictures]'"),
     "pillow-jxl-plugin": ("pillow_jxl", "JPEG XL pictures need it", "pip install 'hamba-stream[pictures]'"),
     "usd-core": ("pxr", "`hamba export --to usd` needs it", "pip install 'hamba-stream[usd]'"),
+    "dexi-rs": ("dexi_rs", "`hamba retarget` needs it", "pip install 'hamba-stream[robots]'"),
+    "rosbags": ("rosbags", "`hamba export --to rosbag` needs it", "pip install 'hamba-stream[ros]'"),
+    "python-osc": ("pythonosc", "`hamba vmc` and `hamba osc` need it", "pip install 'hamba-stream[avatars]'"),
     "mamba-ssm": ("mamba_ssm", "the scan runs in plain torch", _KERNELS),
     "causal-conv1d": ("causal_conv1d", "the convolution runs in plain torch", _KERNELS),
 }
