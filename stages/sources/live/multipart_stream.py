@@ -102,6 +102,10 @@ class Bytes:
     def __init__(self, chunks: "_Chunks", head: bytes) -> None:
         self._chunks = chunks
         self._waiting = head
+        self.has_end = chunks.size > 0
+        """Whether the sender says how long they are."""
+        self.is_text = not head or all(byte >= 32 or byte in b"\t\r\n" for byte in head[:512])
+        """Whether they begin as a text, as a playlist is."""
 
     def read(self, size: int) -> bytes:
         """Return what is there, at most so many bytes; wait where there is nothing. Raises SourceError if none come."""
@@ -125,6 +129,7 @@ class _Chunks:
         options = {**options, "raw_packet_size": "65536"}
         self._container = open_container(address, settings, format="data", options=options, timeout=timeout)
         self._packets = self._container.demux(self._container.streams[0])
+        self.size = self._container.size  # bytes; 0 or less where unknown
 
     def __iter__(self) -> "_Chunks":
         return self

@@ -97,7 +97,8 @@ def _connected(address: str, shown: str, settings: SourceSettings, before: Sessi
             found = pictures_or_bytes(_with_small_scheme(address), settings, {}, timeout)
             if isinstance(found, Session):
                 return found
-            if scheme == "tcp":  # some senders take one connection and no other
+            # Some senders take one connection and no other; but what ends, or leads elsewhere, FFmpeg opens itself.
+            if scheme == "tcp" or not (found.has_end or found.is_text):
                 known = before.format if isinstance(before, NetworkSession) else None
                 container = open_container(found, settings, format=known, options={**options, **_ANY_FORMAT})
             else:
