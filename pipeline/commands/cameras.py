@@ -64,7 +64,7 @@ def _print(found: "list[Camera]") -> None:
             table.add_row(
                 "*" if is_taken else " ",
                 mode.format,
-                f"{mode.width}x{mode.height}",
+                f"{mode.width}x{mode.height}" if mode.width else "sizes are not told",
                 f"{rates} pictures a second" if rates else "",
                 "" if mode.ffmpeg else "FFmpeg does not read it",
             )

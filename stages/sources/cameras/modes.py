@@ -24,7 +24,7 @@ class Mode:
     """One format at one size, and the rates at which the camera gives it."""
 
     format: str  # the driver's name of four letters: "MJPG", "YUYV"
-    width: int  # px
+    width: int  # px; 0 where the driver does not say
     height: int  # px
     rates: tuple[float, ...] = ()  # pictures a second, the highest first; empty where the driver does not say
     ffmpeg: str = ""  # what FFmpeg calls the format; empty where it cannot read it
@@ -62,7 +62,7 @@ def mode_for(modes: Sequence[Mode], wishes: CameraSettings) -> tuple[Mode, float
     far as `RAW_BYTES` go, since they need no decoding, then JPEG, then raw ones that need more, then video.
     Where no size is wanted, one that does not reach the rate gives way to a smaller one that does.
     """
-    known = [mode for mode in modes if mode.ffmpeg]
+    known = [mode for mode in modes if mode.ffmpeg and mode.width]
     if not known:
         return None
     rate = wishes.rate or USUAL_RATE

@@ -124,8 +124,9 @@ def examined(device: Path) -> Camera | str:
         kind = 1 if can & CAPTURE else 9
         modes = tuple(_modes(descriptor, kind))
         problem = ""
-        if not any(mode.ffmpeg for mode in modes):
-            formats = ", ".join(sorted({mode.format for mode in modes})) or "none"
+        # One that tells no format at all may give pictures nevertheless; a virtual one does once its program runs.
+        if modes and not any(mode.ffmpeg for mode in modes):
+            formats = ", ".join(sorted({mode.format for mode in modes}))
             problem = (
                 f"it gives no format that FFmpeg reads (found {formats}); where it is a sensor on a ribbon cable, "
                 "its own program (rpicam-vid, libcamera) makes pictures of it: stream them, and give the address"
@@ -160,7 +161,8 @@ def _modes(descriptor: int, kind: int) -> Iterator[Mode]:
         (code,) = unpack_from("=I", data, 44)
         name = _text(code.to_bytes(4, "little"))
         ffmpeg, bits = FORMATS.get(name, ("", 0))
-        for width, height in _sizes(descriptor, code):
+        # Old drivers know no question about sizes.
+        for width, height in _sizes(descriptor, code) or [(0, 0)]:
             yield Mode(name, width, height, _rates(descriptor, code, width, height), ffmpeg, bits)
 
 

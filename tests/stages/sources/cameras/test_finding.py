@@ -95,6 +95,17 @@ def test_a_sensor_without_colours_is_listed_and_says_what_makes_them(kernel: Ker
     assert "rpicam-vid" in str(read("0").error)
 
 
+def test_a_driver_that_tells_no_sizes_or_no_formats_is_left_to_ffmpeg(kernel: Kernel) -> None:
+    kernel.plug(0, Device("Old", formats={"YUYV": {}}))
+    kernel.plug(1, Device("OBS Virtual Camera"))
+    old, virtual = list_cameras()
+    assert (old.problem, virtual.problem) == ("", "")
+    assert old.modes == (Mode("YUYV", 0, 0, (), "yuyv422", 16),)
+    assert mode_for(old.modes, CameraSettings()) is None
+    assert mode_for(virtual.modes, CameraSettings()) is None
+    assert "sizes are not told" in CliRunner().invoke(app, ["cameras"]).output
+
+
 @pytest.mark.parametrize(
     ("wishes", "format", "size", "rate"),
     [
