@@ -36,14 +36,19 @@ def camera(kind: str, stop: threading.Event) -> tuple[str, threading.Thread, soc
             "png": b"Content-Type: image/png\r\n",
             "no type": b"",
         }.get(kind, b"Content-Type: image/jpeg\r\n")
-        length = {"no length": b"", "length 0": b"Content-Length: 0\r\n"}.get(
-            kind, b"Content-Length: %d\r\n" % len(data)
-        )
+        lengths = {"no length": None, "bare boundary": None, "length 0": 0, "half a length": len(data) // 2}
+        lengths |= {"twice a length": 2 * len(data)}
+        said = lengths.get(kind, len(data))
+        length = b"" if said is None else b"Content-Length: %d\r\n" % said
+        if kind == "bare boundary":
+            return b"--frame\r\n\r\n" + data + b"\r\n"
         body = type_ + length + (b"" if type_ + length else b"X: 1\r\n") + b"\r\n" + data + b"\r\n"
         if kind == "no boundary before":
             return body + b"--frame\r\n"
         text = b"--frame\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi\r\n" if kind == "text" else b""
-        return b"--frame\r\n" + body + text
+        marks = {"no dashes": b"frame\r\n", "four dashes": b"----frame\r\n", "bare line ends": b"--frame\n"}
+        whole = marks.get(kind, b"--frame\r\n") + body + text
+        return whole.replace(b"\r\n", b"\n", 4) if kind == "bare line ends" else whole
 
     def serve() -> None:
         while not stop.is_set():
@@ -54,9 +59,14 @@ def camera(kind: str, stop: threading.Event) -> tuple[str, threading.Thread, soc
             with client:
                 try:
                     client.recv(4096)
+                    boundary = {"four dashes": b"--frame", "quoted": b'"frame"'}.get(kind, b"frame")
                     client.sendall(
-                        b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n"
+                        b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary="
+                        + boundary
+                        + b"\r\n\r\n"
                     )
+                    if kind == "words before":
+                        client.sendall(b"This is a stream of pictures.\r\n\r\n")
                     number = 0
                     while not stop.wait(GAP):
                         client.sendall(part(number))
@@ -98,9 +108,11 @@ def frames_of(address: str, count: int) -> list[Frame]:
         source.close()
 
 
-@pytest.mark.parametrize(
-    "kind", ["usual", "no boundary before", "jpg", "png", "no type", "no length", "length 0", "text"]
-)
+KINDS = ["usual", "no boundary before", "jpg", "png", "no type", "no length", "length 0", "text", "quoted", "no dashes"]
+KINDS += ["four dashes", "bare line ends", "bare boundary", "half a length", "twice a length", "words before"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_picture_comes_once_and_at_the_time_it_arrived(start: Fixture, kind: str) -> None:
     frames = frames_of(start(kind), 8)
     brightness = [round(float(frame.image.mean())) for frame in frames]
