@@ -12,6 +12,8 @@ EXTRAS: Final = {
     "pxr": "usd",
     "onnxscript": "train", "lightning_fabric": "train",
     "prometheus_client": "health",
+    "pyarrow": "parquet",
+    "ray": "cluster",
 }  # fmt: skip
 """The extra of hamba-stream that brings a package, by the name that it is imported by."""
 

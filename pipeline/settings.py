@@ -71,6 +71,14 @@ def changed_settings(settings: Settings, changes: Mapping[str, Mapping[str, Any]
     return _validated(_merged(tree, changes))
 
 
+def overridden_settings(settings: Settings, overrides: Sequence[str]) -> Settings:
+    """These settings, with each "stage.key=value" put in. Raises ConfigurationError as `load_settings` does."""
+    tree = settings.model_dump(exclude_unset=True)
+    for override in overrides:
+        _apply(tree, override)
+    return _validated(tree)
+
+
 def _merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tree with these changes, group by group."""
     merged = dict(tree)

@@ -9,7 +9,7 @@ from hamba_core.errors import BrokenSourceError, ConfigurationError, HambaError,
 from hamba_core.text import address_of
 from pipeline.batch.display import BatchLines, outcomes_tree, print_outcomes
 from pipeline.batch.process_pool import perform_all
-from pipeline.batch.worker import Outcome, Task
+from pipeline.batch.task import Outcome, Task
 from pipeline.outputs import folders_of, holds_results
 from pipeline.settings import Settings, flat_settings
 from pipeline.terminal import INTERRUPTED, missing_exports, print_json

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
 from hamba_core.text import readable
-from pipeline.batch.worker import Outcome, Progress as News, State
+from pipeline.batch.task import Outcome, Progress as News, State
 from pipeline.terminal import fallback_text
 from stages.packets import Choice
 

@@ -12,7 +12,7 @@ from threading import Event
 from typing import Any
 
 from hamba_core.errors import PipelineError
-from pipeline.batch.worker import Outcome, Progress, Task
+from pipeline.batch.task import Outcome, Progress, Task
 from stages.common.stop_signals import stopped_by_signals
 
 _POLL = 0.5  # s

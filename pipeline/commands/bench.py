@@ -54,6 +54,20 @@ def pipeline(
     _print(numbers, json=json)
 
 
+@app.command("corpus")
+def corpus(
+    videos: Annotated[int, typer.Option(min=100, help="Videos, which are no work.")] = 10_000,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What the driver of `hamba corpus` costs: videos a second, and whether its memory stays flat."""
+    from dataclasses import asdict
+
+    from pipeline.benchmarks.corpus import measure_corpus
+
+    _print(asdict(measure_corpus(videos, workers)), json=json)
+
+
 @app.command("python")
 def python(
     clip: Annotated[Path | None, typer.Argument(help="A video file. \\[default: the shipped clip]")] = None,

@@ -15,6 +15,7 @@ from pipeline.commands import (
     calibrate,
     cameras,
     convert,
+    corpus,
     doctor,
     eval as eval_,
     export,
@@ -58,6 +59,7 @@ app.command("retarget")(retarget.retarget)
 app.command("ros")(ros.ros)
 app.command("vmc")(vmc.vmc)
 app.command("osc")(osc.osc)
+app.command("corpus")(corpus.corpus)
 app.command("train")(train.train)
 app.command("settings")(settings.settings)
 app.command("calibrate")(calibrate.calibrate)

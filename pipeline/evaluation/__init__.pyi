@@ -1,3 +1,4 @@
+from .plots import plot as plot
 from .prediction import Prediction as Prediction, predict as predict
 from .published_data import (
     FreiHand as FreiHand,
@@ -18,7 +19,15 @@ from .published_scores import (
     read_truth as read_truth,
     score_submission as score_submission,
 )
-from .report import Page as Page, Table as Table, print_table as print_table, write_page as write_page
+from .report import (
+    Page as Page,
+    Plot as Plot,
+    Table as Table,
+    Tile as Tile,
+    Tiles as Tiles,
+    print_table as print_table,
+    write_page as write_page,
+)
 from .results import (
     origin as origin,
     read_numbers as read_numbers,

@@ -23,6 +23,7 @@ place.
 _EXPORTERS: Final[dict[Format, tuple[str, str]]] = {
     "npz": ("npz", "{}.npz"),
     "csv": ("joint_table", "{}.csv"),
+    "parquet": ("parquet", "{}.parquet"),
     "openxr": ("openxr", "{}.openxr.jsonl"),
     "glb": ("glb.glb_file", "{}.glb"),
     "usd": ("usd", "{}.usdc"),

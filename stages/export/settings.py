@@ -10,7 +10,7 @@ from hamba_core.errors import ConfigurationError
 from hamba_core.hand import Side
 from stages.settings import StageSettings, UserPath
 
-Format = Literal["npz", "csv", "openxr", "glb", "usd", "bvh", "ply", "obj", "mp4", "rosbag", "lerobot"]
+Format = Literal["npz", "csv", "parquet", "openxr", "glb", "usd", "bvh", "ply", "obj", "mp4", "rosbag", "lerobot"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 

@@ -21,7 +21,7 @@ from hamba_core.errors import ConfigurationError, OutputError
 from pipeline.batch.batch import plan, sources_of
 from pipeline.batch.display import BatchLines, print_outcomes
 from pipeline.batch.process_pool import perform_all
-from pipeline.batch.worker import Outcome, Progress, Task
+from pipeline.batch.task import Outcome, Progress, Task
 from pipeline.commands.cli import app
 from pipeline.outputs import OVERLAY, SUMMARY
 from pipeline.settings import load_settings

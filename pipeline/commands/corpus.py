@@ -1,0 +1,94 @@
+"""`hamba corpus`: thousands of videos on a Ray cluster."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hamba_core.errors import BrokenSourceError, HambaError
+from pipeline.commands import run_options as options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline.corpus import Totals
+
+
+def corpus(
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Videos, folders, patterns, s3://bucket/folder/, or manifests (CSV, JSONL, Parquet).",
+        ),
+    ],
+    out: Annotated[str, typer.Option(help="Folder for the results, or an address as s3://bucket/folder.")],
+    preset: options.Preset = None,
+    set_: options.Set = None,
+    checkpoint: options.Checkpoint = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="The Ray cluster: auto, or ray://HOST:10001. [default: this machine]", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Worker processes. [default: as many as there is room for]", show_default=False),
+    ] = None,
+    cpus: Annotated[float, typer.Option(help="Processors of a worker.")] = 1.0,
+    gpus: Annotated[float, typer.Option(help="GPUs of a worker: 1, or a share such as 0.25.")] = 0.0,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="Videos that a worker does at once; their hands share its network's batches.")
+    ] = 1,
+    attempts: Annotated[int, typer.Option(min=1, help="Tries of a video whose worker dies.")] = 3,
+    recordings: Annotated[bool, typer.Option("--recordings", help="Keep recordings besides the table.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: also try again what failed.")
+    ] = False,
+    json: options.Json = False,
+) -> int:
+    """Reconstruct a corpus of videos on a Ray cluster into one data set of Parquet files."""
+    from pipeline.corpus import CorpusSettings, Storage, corpus_progress, run_corpus, write_report
+    from pipeline.settings import load_settings
+    from pipeline.terminal import print_json
+    from stages.common.plain import plain
+    from stages.common.terminal import Terminal
+
+    values = {"reconstruct.checkpoint": checkpoint} if checkpoint is not None else {}
+    settings = load_settings(preset or "offline", set_ or (), values)
+    how = CorpusSettings(
+        address=address,
+        workers=workers,
+        cpus=cpus,
+        gpus=gpus,
+        at_once=at_once,
+        attempts=attempts,
+        recordings=recordings,
+    )
+    console = Terminal(stderr=True, quiet=json)
+    start = time.monotonic()
+    with corpus_progress(console) as on_totals:
+        totals = run_corpus(source, out, settings, how, resume=resume, retry_failed=retry_failed, on_totals=on_totals)
+    wall = time.monotonic() - start
+    write_report(Storage(out), wall)
+    _tell(console, totals, out, wall)
+    if json:
+        print_json({**plain(totals), "seconds": wall})
+    if not totals.failed:
+        return 0
+    return BrokenSourceError.exit_status if totals.done or totals.skipped else HambaError.exit_status
+
+
+def _tell(console: "Console", totals: "Totals", out: str, wall: float) -> None:
+    left = totals.expected - totals.skipped - totals.done - totals.failed
+    parts = [f"{totals.done:,} done", f"{totals.failed:,} failed"]
+    parts += [f"{totals.skipped:,} were finished before"] if totals.skipped else []
+    parts += [f"{left:,} left: --resume goes on"] if left else []
+    console.print(f"{totals.expected:,} videos in {wall:,.0f} s: {', '.join(parts)}", highlight=False)
+    console.print(
+        f"{totals.frames:,} frames, {totals.hands:,} hands, {totals.workers} workers, {totals.deaths} died",
+        highlight=False,
+    )
+    for reason, count in totals.reasons.most_common(5):
+        console.print(f"  {count:,} x {reason}", highlight=False)
+    console.print(f"wrote {out}: hands/, index.parquet, report.html", highlight=False, soft_wrap=True)

@@ -1,0 +1,74 @@
+"""The workers of a corpus on a Ray cluster, and which of them has which videos."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.corpus.manifest import Video
+
+
+@dataclass
+class Job:
+    video: Video
+    deaths: int = 0  # of workers that were at it
+    alone: bool = False  # it has a worker for itself, since it may have killed one, or since all have
+
+
+class Crew:
+    """Workers on the cluster, each an actor of Ray that `make` made, and the jobs that each has."""
+
+    def __init__(self, make: Callable[[], Any], at_once: int) -> None:
+        self._make, self._at_once = make, at_once
+        self._workers: list[Any] = []
+        self._jobs: dict[Any, tuple[int, Any, Job]] = {}  # by Ray's reference to the result
+        self._load: list[int] = []
+        self._closed: set[int] = set()  # workers with a job that is alone
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    @property
+    def in_flight(self) -> list[Any]:
+        """References to the results that are awaited."""
+        return list(self._jobs)
+
+    def grow(self, size: int) -> None:
+        """Have at least so many workers."""
+        while len(self._workers) < size:
+            self._workers.append(self._make())
+            self._load.append(0)
+
+    def free(self, job: Job) -> int | None:
+        """Return a worker that can take a job, the least busy one, or none."""
+        most = 1 if job.alone else self._at_once
+        able = [n for n, load in enumerate(self._load) if load < most and n not in self._closed]
+        return min(able, key=self._load.__getitem__, default=None)
+
+    def give(self, number: int, job: Job) -> None:
+        """Give a worker a job."""
+        worker = self._workers[number]
+        ref = worker.do.remote(job.video, job.deaths + 1)
+        self._jobs[ref] = number, worker, job
+        self._load[number] += 1
+        if job.alone:
+            self._closed.add(number)
+
+    def take(self, ref: Any) -> Job:
+        """Return the job of a result that has come; its worker is free for another."""
+        number, _, job = self._jobs.pop(ref)
+        self._load[number] -= 1
+        if job.alone:
+            self._closed.discard(number)
+        return job
+
+    def replace(self, ref: Any) -> bool:
+        """Put a new worker in the place of the one that this result was awaited from, unless that was done before.
+
+        Ray could restart an actor itself; what is sent to one that is being restarted would then fail as well, and be
+        blamed for the death.
+        """
+        number, worker, _ = self._jobs[ref]
+        if self._workers[number] is not worker:
+            return False
+        self._workers[number] = self._make()
+        return True

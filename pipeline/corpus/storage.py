@@ -1,0 +1,175 @@
+"""Where results are kept: a folder on this machine, or in an object store, through PyArrow.
+
+    hands/part=3f/<id>.parquet       the hands of a video, written before what follows
+    recordings/3f/<id>.mcap          where recordings are asked for
+    done/3f/<id>.json                the entry of a video: that it is there says that the video is finished
+    index.parquet                    all entries as one table, made anew at the end of each run
+
+An id's first two digits name the part, so that no folder grows beyond a 256th of the corpus. A file is there as a whole
+or not at all. Doing a video again replaces its files by equal ones, so that nothing is ever there twice.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+
+from hamba_core.errors import OutputError
+from hamba_core.packages import needed_for
+
+_BLOCK: Final = 1 << 22  # bytes
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a video."""
+
+    id: str
+    video: str  # its name
+    state: str  # "done" or "failed"
+    reason: str = ""  # why it failed, or what is to be known
+    attempts: int = 1
+    frames: int = 0
+    frames_with_hands: int = 0
+    rows: int = 0  # hands in the table
+    tracks: int = 0
+    quality: float | None = None  # mean of the hands' quality, where it is known
+    seconds: float = 0.0  # of work on it
+    settings: str = ""  # hash of all settings that it was done with
+    version: str = ""  # of hamba-stream
+
+
+class About(msgspec.Struct, frozen=True):
+    """How a corpus is done."""
+
+    settings: str  # hash of all settings that change hands
+    version: str  # of hamba-stream
+
+
+class Storage:
+    """The files of a corpus, by names such as `done/3f/...`. Raises OutputError where the place cannot be used."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        with needed_for("a corpus's results"):
+            from pyarrow import ArrowException
+            from pyarrow.fs import FileSystem, LocalFileSystem
+        try:
+            if "://" in place:
+                self.system, root = FileSystem.from_uri(place)
+            else:
+                self.system, root = LocalFileSystem(), str(Path(place).resolve())
+        except (ArrowException, OSError) as error:
+            raise OutputError(
+                f"{place}: expected a folder or an address as s3://bucket/folder, found: {error}"
+            ) from error
+        self.root = root.rstrip("/")
+        self._local = isinstance(self.system, LocalFileSystem)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a small file."""
+        with self._written(name) as stream:
+            stream.write(content)
+
+    def put(self, name: str, file: Path) -> None:
+        """Copy a file of this machine there."""
+        with file.open("rb") as source, self._written(name) as stream:
+            while block := source.read(_BLOCK):
+                stream.write(block)
+
+    @contextmanager
+    def _written(self, name: str) -> Iterator[Any]:
+        """Give a stream to write a file with. An object appears when it is closed; a file is moved into its place."""
+        path = f"{self.root}/{name}"
+        written = f"{path}.{uuid4().hex}.part" if self._local else path
+        try:
+            if self._local:
+                self.system.create_dir(path.rpartition("/")[0], recursive=True)
+            with self.system.open_output_stream(written) as stream:
+                yield stream
+            if self._local:
+                self.system.move(written, path)
+        except OSError as error:
+            raise OutputError(f"{self.place}: expected to write {name}, found: {error}") from error
+
+    def names(self, folder: str, suffix: str) -> Iterator[str]:
+        """Yield the names of the files in a folder and below that end so; half-written ones do not."""
+        from pyarrow.fs import FileSelector
+
+        selector = FileSelector(f"{self.root}/{folder}", recursive=True, allow_not_found=True)
+        try:
+            infos = self.system.get_file_info(selector)
+        except OSError as error:
+            raise OutputError(f"{self.place}: expected to list {folder}, found: {error}") from error
+        yield from (info.path.removeprefix(f"{self.root}/") for info in infos if info.path.endswith(suffix))
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        try:
+            with self.system.open_input_stream(f"{self.root}/{name}") as stream:
+                content: bytes = stream.read()
+        except OSError as error:
+            raise OutputError(f"{self.place}: expected to read {name}, found: {error}") from error
+        return content
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        from pyarrow.fs import FileType
+
+        path = f"{self.root}/{name}"
+        if self.system.get_file_info(path).type == FileType.File:
+            self.system.delete_file(path)
+
+    def finish(self, entry: Entry) -> None:
+        """Write that a video is finished, after its results."""
+        self.write(entry_name(entry.id), msgspec.json.encode(entry))
+
+    def finished(self) -> set[str]:
+        """Return the ids of the videos that are finished."""
+        return {name.rpartition("/")[2].removesuffix(".json") for name in self.names("done", ".json")}
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the entry of every finished video. Raises OutputError for one that is none."""
+        for name in sorted(self.names("done", ".json")):
+            try:
+                yield msgspec.json.decode(self.read(name), type=Entry)
+            except msgspec.DecodeError as error:
+                raise OutputError(
+                    f"{self.place}: expected an entry of a video in {name}, found: {error}; remove the file, and the "
+                    "video is done again"
+                ) from error
+
+    def write_index(self) -> int:
+        """Make index.parquet anew from all entries, and return how many there are."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns: dict[str, list[Any]] = {name: [] for name in Entry.__struct_fields__}
+        for entry in self.entries():
+            for name, values in columns.items():
+                values.append(getattr(entry, name))
+        kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+        schema = pa.schema(
+            [(field.name, kinds.get(field.type, pa.float64())) for field in msgspec.structs.fields(Entry)]
+        )
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table(columns, schema=schema), sink, compression="zstd")
+        self.write("index.parquet", sink.getvalue().to_pybytes())
+        return len(columns["id"])
+
+
+def entry_name(video_id: str) -> str:
+    """Return the name of a video's entry."""
+    return f"done/{video_id[:2]}/{video_id}.json"
+
+
+def table_name(video_id: str) -> str:
+    """Return the name of a video's table of hands."""
+    return f"hands/part={video_id[:2]}/{video_id}.parquet"
+
+
+def recording_name(video_id: str) -> str:
+    """Return the name of a video's recording."""
+    return f"recordings/{video_id[:2]}/{video_id}.mcap"

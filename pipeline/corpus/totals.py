@@ -1,0 +1,37 @@
+"""What has become of a corpus's videos, counted."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from pipeline.corpus.storage import Entry
+
+
+@dataclass
+class Totals:
+    """What has become of the videos so far."""
+
+    expected: int = 0  # names in the corpus; some may stand for the same video
+    videos: int = 0  # begun or ended so far; those named twice count once
+    skipped: int = 0  # finished by an earlier run
+    done: int = 0
+    failed: int = 0
+    deaths: int = 0  # of workers
+    frames: int = 0
+    hands: int = 0
+    workers: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Failures by kind."""
+
+    def count(self, entry: Entry) -> None:
+        """Count a video's entry."""
+        self.done += entry.state == "done"
+        self.failed += entry.state == "failed"
+        self.frames += entry.frames
+        self.hands += entry.rows
+        if entry.state == "failed":
+            self.reasons[kind_of(entry)] += 1
+
+
+def kind_of(entry: Entry) -> str:
+    """Return a failure's kind: its words without the video's name and numbers."""
+    return " ".join(entry.reason.replace(entry.video, "").split()[:8]) or "unknown"

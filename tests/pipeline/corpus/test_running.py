@@ -1,0 +1,206 @@
+"""A corpus on a Ray of this machine: every video once, whatever dies, and the hands that `hamba run` finds."""
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from hamba_core.errors import ConfigurationError, OutputError
+from pipeline.corpus import CorpusSettings, Entry, Storage, Video, run_corpus, write_report
+from pipeline.settings import Settings, load_settings
+from stages.assets import CLIP
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning:ray.*")
+
+ray: Any = importlib.import_module("ray")
+cluster_utils: Any = importlib.import_module("ray.cluster_utils")
+
+ONE = CorpusSettings(workers=1)
+
+
+class Stand:
+    """In the place of a worker: it keeps an entry for each video, and dies where the video's name says so."""
+
+    def __init__(self, place: str, settings: Settings, about: Any, *, recordings: bool) -> None:
+        self._storage = Storage(place)
+        self._place = Path(place)
+
+    def do(self, video: Video, attempt: int) -> Entry:
+        with (self._place.parent / "log").open("a") as log:
+            log.write(f"{video.path}\n")
+        if "slow" in video.path:
+            time.sleep(1.0)
+        if "poison" in video.path or ("once" in video.path and attempt == 1):
+            os._exit(11)
+        if "odd" in video.path:
+            raise ValueError("this cannot be")
+        entry = Entry(id=video.id, video=video.name, state="done", attempts=attempt, frames=10, rows=20)
+        self._storage.finish(entry)
+        return entry
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "list.csv"
+    names = [*(f"good{number}.mp4" for number in range(12)), "poison.mp4", "once.mp4", "odd.mp4", "good3.mp4"]
+    path.write_text("path\n" + "\n".join(f"/{name}" for name in names))
+    return path
+
+
+def attempts(tmp_path: Path) -> dict[str, int]:
+    names = [Path(line).stem for line in (tmp_path / "log").read_text().splitlines()]
+    return {name: names.count(name) for name in names}
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_every_video_ends_once_whatever_dies(cluster: None, manifest: Path, tmp_path: Path, at_once: int) -> None:
+    place = str(tmp_path / "out")
+    corpus = CorpusSettings(workers=2, at_once=at_once, cpus=0.5)
+    totals = run_corpus([str(manifest)], place, Settings(), corpus, worker=Stand)
+    assert (totals.expected, totals.videos, totals.done, totals.failed) == (16, 15, 13, 2)
+    entries = {Path(entry.video).stem: entry for entry in Storage(place).entries()}
+    assert len(entries) == 15
+    assert {name for name, entry in entries.items() if entry.state == "failed"} == {"poison", "odd"}
+    assert "its worker died 3 times" in entries["poison"].reason
+    assert "unexpected ValueError: this cannot be" in entries["odd"].reason
+    assert (totals.frames, totals.hands) == (130, 260)
+    tried = attempts(tmp_path)
+    # One that was at work beside a video that killed its worker is done again; it is not blamed.
+    assert all(1 <= tried[f"good{number}"] <= (1 if at_once == 1 else 5) for number in range(12))
+    index = pq.read_table(Path(place) / "index.parquet")
+    assert sorted(index["id"].to_pylist()) == sorted(entry.id for entry in entries.values())
+
+
+def test_to_resume_does_what_is_left_and_nothing_twice(cluster: None, manifest: Path, tmp_path: Path) -> None:
+    place = str(tmp_path / "out")
+    run_corpus([str(manifest)], place, Settings(), ONE, worker=Stand)
+    before = attempts(tmp_path)
+    with pytest.raises(OutputError, match="--resume goes on with it"):
+        run_corpus([str(manifest)], place, Settings(), ONE, worker=Stand)
+    other = load_settings("offline", ["detect.max_hands=5"])
+    with pytest.raises(OutputError, match="made with other settings"):
+        run_corpus([str(manifest)], place, other, ONE, resume=True, worker=Stand)
+    storage = Storage(place)
+    lost = next(entry for entry in storage.entries() if "good7" in entry.video)
+    storage.remove(f"done/{lost.id[:2]}/{lost.id}.json")
+    totals = run_corpus([str(manifest)], place, Settings(), ONE, resume=True, worker=Stand)
+    assert (totals.skipped, totals.done, totals.failed) == (14, 1, 0)
+    assert attempts(tmp_path) == {**before, "good7": 2}
+    totals = run_corpus([str(manifest)], place, Settings(), ONE, resume=True, retry_failed=True, worker=Stand)
+    assert (totals.skipped, totals.done, totals.failed) == (13, 0, 2)
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_running import Stand
+from pipeline.corpus import CorpusSettings, run_corpus
+from pipeline.settings import Settings
+run_corpus([{manifest!r}], {place!r}, Settings(), CorpusSettings(workers=2), resume=True, worker=Stand)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_driver_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    manifest, place = tmp_path / "list.csv", tmp_path / "out"
+    manifest.write_text("path\n" + "\n".join(f"/slow{number}.mp4" for number in range(20)))
+    program = DRIVER.format(tests=str(Path(__file__).parent), manifest=str(manifest), place=str(place))
+    for least in (3, 8):
+        driver = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 200
+        while not place.exists() or len(Storage(str(place)).finished()) < least:
+            assert driver.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        driver.kill()
+        driver.wait()
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
+    assert len(list(Storage(str(place)).entries())) == 20
+    # At most the two in flight at each kill are done again.
+    assert sum(attempts(tmp_path).values()) <= 24
+
+
+@pytest.mark.timeout(300)
+def test_its_hands_are_those_of_a_run(cluster: None, tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    cut = ["-v", "error", "-ss", "1", "-i", str(CLIP), "-t", "0.5", "-an", str(videos / "clip.mp4")]
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    subprocess.run(["ffmpeg", *cut], check=True)
+    (videos / "broken.mp4").write_bytes((videos / "clip.mp4").read_bytes()[:2000])
+    settings = load_settings("offline")
+    place = tmp_path / "out"
+    totals = run_corpus([str(videos)], str(place), settings, ONE)
+    assert (totals.done, totals.failed) == (1, 1)
+    storage = Storage(str(place))
+    write_report(storage, 1.0)
+    assert "broken.mp4" in (place / "report.html").read_text()
+    hands = ds.dataset(place / "hands", partitioning="hive").to_table()
+    program = [sys.executable, "-m", "pipeline.commands.cli", "run", str(videos / "clip.mp4"), "--no-overlay"]
+    run = subprocess.run(
+        [*program, "--out", str(tmp_path / "run"), "--export", "parquet"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    alone = pq.read_table(tmp_path / "run" / "hands.parquet")
+    assert hands.num_rows == alone.num_rows == totals.hands > 0
+    for name in ("frame", "track", "side", "pts"):
+        assert hands[name].to_pylist() == alone[name].to_pylist()
+    for name in ("joints", "hand_pose", "translation", "joints_2d"):
+        found, expected = (np.array(table[name].to_pylist()) for table in (hands, alone))
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)  # pixels are float32 too
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_nodes_that_die_lose_nothing(tmp_path: Path) -> None:
+    if ray.is_initialized():
+        ray.shutdown()
+    manifest, place = tmp_path / "list.csv", tmp_path / "out"
+    manifest.write_text("path\n" + "\n".join(f"/slow{number}.mp4" for number in range(24)))
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    killed = 0
+
+    def kill_one(totals: Any) -> None:
+        nonlocal killed
+        if nodes and totals.done >= 4 * (killed + 1):
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
+            killed += 1
+
+    try:
+        ray.init(cluster.address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+        how = CorpusSettings(workers=3, attempts=5)
+        totals = run_corpus([str(manifest)], str(place), Settings(), how, on_totals=kill_one, worker=Stand)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert (killed, totals.done, totals.failed) == (2, 24, 0)
+    assert len(list(Storage(str(place)).entries())) == 24
+
+
+def test_no_cluster_at_the_address_is_an_error(tmp_path: Path) -> None:
+    if ray.is_initialized():
+        ray.shutdown()
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(ConfigurationError, match=r"expected a Ray cluster.*ray start --head"):
+        run_corpus([str(tmp_path)], str(tmp_path / "out"), Settings(), CorpusSettings(address="127.0.0.1:1"))
