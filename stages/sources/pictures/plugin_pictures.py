@@ -34,8 +34,11 @@ def plugin_picture(header: StillHeader, data: bytes, pixels: PixelConverter) -> 
     Raises SourceError if the plugin is not installed, with the command that installs it, or cannot read the picture.
     """
     kind = header.kind
-    if kind == "JPEG XL" and (size := jpeg_xl_size(data)) is not None:
-        pixels.check_size(*size)  # its plugin decodes on opening
+    if kind == "JPEG XL":  # its plugin decodes on opening
+        size = jpeg_xl_size(data)
+        if size is None:
+            raise SourceError("expected a whole JPEG XL picture, found one that does not say its size")
+        pixels.check_size(*size)
     try:
         image = _opened(kind, data)
     except ImportError as error:
@@ -132,21 +135,27 @@ def _codestream(data: bytes) -> bytes:
     """Return the coded picture's first bytes, without their signature: bare, or in a box of ISO's base media format."""
     if data.startswith(b"\xff\x0a"):
         return data[2:64]
-    for name, start in _boxes(data):
+    parts = b""
+    for name, start, end in _boxes(data):
         if name == b"jxlc":
-            return data[start + 2 : start + 64]
+            return data[start + 2 : min(start + 64, end)]
         if name == b"jxlp":
-            return data[start + 6 : start + 68]  # behind its number
-    return b""
+            parts += data[start + 4 : min(start + 68, end)]  # behind its number
+            if len(parts) >= 64:
+                break
+    return parts[2:]
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, int]]:
+def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each box's name, and where its content begins and ends."""
     at = 0
     while at + 8 <= len(data):
         size, name, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
         if size == 1:
             size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
-        yield name, at + head
+        if size == 0:
+            size = len(data) - at
         if size < head:
             return
+        yield name, at + head, min(at + size, len(data))
         at += size

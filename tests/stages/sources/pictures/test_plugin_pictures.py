@@ -158,6 +158,23 @@ def test_the_size_of_a_jpeg_xl_is_read_from_its_head(width: int, height: int, bo
     assert not is_animated(data)
 
 
+def boxes(*parts: tuple[bytes, bytes]) -> bytes:
+    written = b"".join((8 + len(content)).to_bytes(4, "big") + name + content for name, content in parts)
+    return b"\0\0\0\x0cJXL \r\n\x87\n" + written
+
+
+def test_the_size_is_found_where_the_picture_is_in_pieces() -> None:
+    data = written("jxl", np.zeros((48, 333, 3), np.uint8))
+    pieces = [data[:3], data[3:5], data[5:]]
+    numbered = [(b"jxlp", number.to_bytes(4, "big") + piece) for number, piece in enumerate(pieces)]
+    assert jpeg_xl_size(boxes((b"ftyp", b"jxl \0\0\0\0jxl "), *numbered)) == (333, 48)
+
+
+def test_a_jpeg_xl_that_does_not_say_its_size_is_not_unpacked(read: Fixture, tmp_path: Path) -> None:
+    (tmp_path / "hand.jxl").write_bytes(boxes((b"ftyp", b"jxl \0\0\0\0jxl "), (b"free", bytes(100))))
+    assert "does not say its size" in str(read(tmp_path / "hand.jxl").error)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=80))
 def test_no_head_of_a_jpeg_xl_raises(noise: bytes) -> None:
