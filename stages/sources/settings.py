@@ -32,6 +32,9 @@ class LensSettings(StageSettings):
     calibration: UserPath | None = Field(
         None, description="calibration file of OpenCV's, ROS's, Kalibr's or COLMAP's; it takes out the distortion too"
     )
+    calibrated_camera: str | None = Field(
+        None, description="which camera of a calibration of several: Kalibr's name, as cam1, or COLMAP's number"
+    )
 
     @model_validator(mode="after")
     def _one_way_to_intrinsics(self) -> Self:
@@ -39,6 +42,8 @@ class LensSettings(StageSettings):
         missing = [name for name, value in pinhole.items() if value is None]
         if 0 < len(missing) < len(pinhole):
             raise ValueError(f"expected all of fx, fy, cx, cy or none of them; {', '.join(missing)} is missing")
+        if self.calibrated_camera is not None and self.calibration is None:
+            raise ValueError("expected a calibration with calibrated_camera, found none")
         if (not missing) + (self.field_of_view is not None) + (self.calibration is not None) > 1:
             raise ValueError(
                 "expected one way to give the camera: fx, fy, cx, cy; or field_of_view; or calibration; found several"

@@ -33,16 +33,19 @@ class Calibration:
         return self.fisheye or bool(self.distortion.any())
 
 
-def load_calibration(path: Path) -> Calibration:
-    """Read a calibration, whichever program has written it. Raises ConfigurationError."""
+def load_calibration(path: Path, camera: str | None = None) -> Calibration:
+    """Read a calibration, whichever program has written it; `camera` names one of several in it.
+
+    Raises ConfigurationError.
+    """
     try:
         text = read_text(path)
-        lens = lens_of_colmap(text)
+        lens = lens_of_colmap(text, camera)
         if lens is None:
             tree = parse_document(text)
             if not isinstance(tree, dict):
                 raise DocumentError("expected names with values, found none")
-            lens = lens_of_tree(tree)
+            lens = lens_of_tree(tree, camera)
         return _checked(lens)
     except OSError as error:
         raise ConfigurationError(f"{path}: expected a calibration file, found: {error.strerror}") from error

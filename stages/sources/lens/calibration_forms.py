@@ -25,8 +25,9 @@ _SIZE: Final = ("imagesize", "resolution", "size", "imgsize", "imageresolution")
 _FISHEYE_MODELS: Final = ("equidistant", "fisheye", "kannalabrandt")
 _PINHOLE_MODELS: Final = ("plumbbob", "rationalpolynomial", "radtan", "radialtangential", "brownconrady", "none", "")
 
+_KALIBRS: Final = re.compile(r"cam\d+")
 _COLMAP_LINE: Final = re.compile(
-    r"^[ \t]*\d+[ \t]+([A-Z][A-Z_]+)[ \t]+(\d+)[ \t]+(\d+)((?:[ \t]+[-+.\deE]+)+)[ \t]*$", re.M
+    r"^[ \t]*(\d+)[ \t]+([A-Z][A-Z_]+)[ \t]+(\d+)[ \t]+(\d+)((?:[ \t]+[-+.\deE]+)+)[ \t]*$", re.M
 )
 _COLMAP: Final[dict[str, tuple[str, bool]]] = {
     "SIMPLE_PINHOLE": ("f cx cy", False),
@@ -51,14 +52,15 @@ class Lens(NamedTuple):
     fisheye: bool
 
 
-def lens_of_colmap(text: str) -> Lens | None:
-    """Return the camera in COLMAP's cameras.txt, or a line of it; None if the text has no such line."""
-    lines = _COLMAP_LINE.findall(text)
+def lens_of_colmap(text: str, camera: str | None = None) -> Lens | None:
+    """Return the camera in COLMAP's cameras.txt, or a line of it; None if the text has no such line.
+
+    `camera` is the number of one of several.
+    """
+    lines = {number: rest for number, *rest in _COLMAP_LINE.findall(text)}
     if not lines:
         return None
-    if len(lines) > 1:
-        raise DocumentError(f"expected one camera, found {len(lines)} lines of COLMAP's; leave the one that is meant")
-    model, width, height, numbers = lines[0]
+    model, width, height, numbers = lines[_chosen(list(lines), camera, "COLMAP's")]
     if model not in _COLMAP:
         raise DocumentError(f"expected one of COLMAP's models {', '.join(_COLMAP)}, found {model}")
     names, fisheye = _COLMAP[model]
@@ -73,14 +75,17 @@ def lens_of_colmap(text: str) -> Lens | None:
     return Lens((int(width), int(height)), matrix, np.array(distortion if fisheye or any(distortion) else []), fisheye)
 
 
-def lens_of_tree(tree: Mapping[str, Any]) -> Lens:
-    """Return the camera in a document of names and values. Raises DocumentError."""
-    cameras = [value for key, value in tree.items() if re.fullmatch(r"cam\d+", str(key)) and isinstance(value, dict)]
-    if len(cameras) > 1:
-        raise DocumentError(f"expected one camera, found {len(cameras)} of Kalibr's; leave the one that is meant")
-    known = {
-        re.sub("[^a-z0-9]", "", str(key).lower()): value for key, value in (cameras[0] if cameras else tree).items()
+def lens_of_tree(tree: Mapping[str, Any], camera: str | None = None) -> Lens:
+    """Return the camera in a document of names and values; `camera` is the name of one of Kalibr's.
+
+    Raises DocumentError.
+    """
+    cameras = {
+        str(key): value for key, value in tree.items() if _KALIBRS.fullmatch(str(key)) and isinstance(value, dict)
     }
+    if cameras or camera is not None:
+        tree = cameras[_chosen(list(cameras), camera, "Kalibr's")]
+    known = {re.sub("[^a-z0-9]", "", str(key).lower()): value for key, value in tree.items()}
     model = re.sub("[^a-z0-9]", "", str(known.get("distortionmodel") or "").lower())
     fisheye = model in _FISHEYE_MODELS or bool(_side(known.get("fisheyemodel")))
     if not fisheye and model not in _PINHOLE_MODELS:
@@ -91,6 +96,21 @@ def lens_of_tree(tree: Mapping[str, Any]) -> Lens:
         raise DocumentError(f"expected the camera_model pinhole, found {camera}")
     distortion = np.zeros(0) if model == "none" else _first_array(known, _DISTORTION)
     return Lens(_size(known), _matrix(known), np.zeros(0) if distortion is None else distortion.reshape(-1), fisheye)
+
+
+def _chosen(names: list[str], wanted: str | None, whose: str) -> str:
+    """Return which of the cameras in a file is meant."""
+    if wanted is not None:
+        for name in (wanted, f"cam{wanted}"):
+            if name in names:
+                return name
+        raise DocumentError(f"expected the camera {wanted}, found {', '.join(names) or 'no cameras with names'}")
+    if len(names) > 1:
+        raise DocumentError(
+            f"expected one camera, found {len(names)} of {whose}: {', '.join(names)}; "
+            "choose one with source.lens.calibrated_camera"
+        )
+    return names[0]
 
 
 def _matrix(known: Mapping[str, Any]) -> Array:

@@ -30,7 +30,9 @@ class CameraModel:
     def __init__(self, settings: LensSettings, guess: LensGuess = PICTURES) -> None:
         self._settings = settings
         self._guess = guess
-        self._calibration = load_calibration(settings.calibration) if settings.calibration else None
+        self._calibration = (
+            load_calibration(settings.calibration, settings.calibrated_camera) if settings.calibration else None
+        )
         self._first: tuple[int, int] | None = None
         self._known: dict[tuple[int, int, float | None], Intrinsics] = {}
         self._maps: dict[tuple[int, int], tuple[Image, Image]] = {}

@@ -74,8 +74,8 @@ def test_a_matrix_without_a_size_is_that_of_the_first_picture(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("cam0: {intrinsics: [1, 1, 1, 1]}\ncam1: {intrinsics: [1, 1, 1, 1]}\n", "found 2 of Kalibr's"),
-        ("1 PINHOLE 10 10 5 5 5 5\n2 PINHOLE 10 10 5 5 5 5\n", "found 2 lines of COLMAP's"),
+        ("cam0: {intrinsics: [1, 1, 1, 1]}\ncam1: {intrinsics: [1, 1, 1, 1]}\n", "found 2 of Kalibr's: cam0, cam1"),
+        ("1 PINHOLE 10 10 5 5 5 5\n2 PINHOLE 10 10 5 5 5 5\n", "found 2 of COLMAP's: 1, 2"),
         ("1 OPENCV 1280 720 912.5 910.25 642", "expected fx fy cx cy k1 k2 p1 p2 of COLMAP's OPENCV, found 3 numbers"),
         ("1 FOV 1280 720 912.5 910.25 642 358 0.9", "COLMAP's models .* found FOV"),
         ("cam0: {camera_model: omni, intrinsics: [1, 1, 1, 1, 1]}\n", "camera_model pinhole, found omni"),
@@ -126,3 +126,43 @@ def test_kalibrs_fisheye_is_made_a_pinhole(tmp_path: Path) -> None:
         patch = straight[round(y) - 12 : round(y) + 13, round(x) - 12 : round(x) + 13, 0].astype(float)
         found = np.array([(patch * axis).sum() / patch.sum() for axis in (columns, rows)])
         assert np.linalg.norm(found - (x - round(x), y - round(y))) < 0.5
+
+
+CAMCHAIN = """cam0:
+  camera_model: pinhole
+  intrinsics: [400, 400, 319.5, 239.5]
+  distortion_model: none
+  distortion_coeffs: []
+  resolution: [640, 480]
+cam1:
+  T_cn_cnm1: [[1, 0, 0, -0.1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+  camera_model: pinhole
+  intrinsics: [500, 500, 319.5, 239.5]
+  distortion_model: none
+  distortion_coeffs: []
+  resolution: [640, 480]
+"""
+COLMAPS = "# cameras\n1 PINHOLE 640 480 400 400 320 240\n7 PINHOLE 640 480 500 500 320 240\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [(CAMCHAIN, {"cam0": 400, "cam1": 500, "1": 500}), (COLMAPS, {"1": 400, "7": 500})],
+    ids=["Kalibr", "COLMAP"],
+)
+def test_of_several_cameras_one_is_chosen(tmp_path: Path, text: str, choices: dict[str, float]) -> None:
+    path = written(tmp_path, text)
+    for name, focal in choices.items():
+        assert load_calibration(path, name).camera.fx == focal
+        assert CameraModel(LensSettings(calibration=path, calibrated_camera=name)).of(640, 480).fx == focal
+    with pytest.raises(ConfigurationError, match=r"found 2 of .*choose one with source\.lens\.calibrated_camera"):
+        load_calibration(path)
+    with pytest.raises(ConfigurationError, match="expected the camera cam9, found "):
+        load_calibration(path, "cam9")
+
+
+def test_a_choice_where_there_is_none_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="expected the camera cam1, found no cameras with names"):
+        load_calibration(written(tmp_path, K + "width: 1280\nheight: 720\n"), "cam1")
+    with pytest.raises(ValueError, match="expected a calibration with calibrated_camera"):
+        LensSettings(calibrated_camera="cam1")
