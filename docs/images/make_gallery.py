@@ -34,9 +34,9 @@ def pictures() -> dict[str, dict[str, Any]]:
     tiny[200 : 200 + small.shape[0], 260 : 260 + small.shape[1]] = small
     return {
         "works": {
-            "open hands": clip[20],
+            "open hands": clip[245],
             "an OK sign": clip[30],
-            "a fist": clip[90],
+            "a fist, two fingers": clip[75],
             "at half the light": (middle * 0.5).astype(np.uint8),
             "turned by 90 degrees": cv2.rotate(middle, cv2.ROTATE_90_CLOCKWISE),
             "half its size": cv2.resize(middle, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
@@ -60,7 +60,7 @@ def drawn(shots: dict[str, Any]) -> Any:
         for path, shot in zip(paths, shots.values(), strict=True):
             cv2.imwrite(str(path), shot)
         program = [sys.executable, "-c", "from pipeline.commands.cli import main; main()", "run", *map(str, paths)]
-        subprocess.run([*program, "--estimator", "landmarks", "--out", str(folder / "out")], check=True)
+        subprocess.run([*program, "--estimator", "hamba-s", "--out", str(folder / "out")], check=True)
         tiles = [tile(cv2.imread(str(folder / "out" / f"overlay-{title}.jpg")), title) for title in shots]
     return np.vstack([np.hstack(tiles[:3]), np.hstack(tiles[3:])])
 

@@ -49,7 +49,7 @@ def follow(client: HandClient, step: Callable[[], object], frame: int) -> None:
 def window() -> Any:
     """Through the camera and from anywhere, side by side."""
     with HandClient(ADDRESS, images=True) as client, tempfile.TemporaryDirectory() as folder:
-        window, views = HandWindow(client, width=640, height=480), []
+        window, views = HandWindow(client, width=640, height=480, words=False), []
         follow(client, window.step, 30)  # an OK sign and an open hand
         for number in range(2):
             path = Path(folder) / f"{number}.png"

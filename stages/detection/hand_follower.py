@@ -26,6 +26,8 @@ SAME_HAND: Final = 0.2
 
 _VELOCITY_MEMORY: Final = 0.03  # s, time constant of the velocity's running mean
 _LONGEST_STEP: Final = 0.2  # s; motion is not trusted for longer
+_MARGIN: Final = 0.5  # of the picture's longer side, around a picture in which no hand was found
+_WIDE_EVERY: Final = 0.25  # s; in a video it is searched so no more often
 _SIDE_MEMORY: Final = 3.0  # certain looks, most that a hand's side is held by
 
 
@@ -71,6 +73,7 @@ class HandFollower:
         self._follow, self._maps = follow, maps
         self._network, self._palms = HandNetwork(), PalmDetector()
         self._hands: list[_Followed] = []
+        self._searched_wide = -_WIDE_EVERY  # s, when last
         self.looks = 0
         """Crops looked at so far."""
         self.searches = 0
@@ -114,9 +117,21 @@ class HandFollower:
         self._hands = [hand for hand in self._hands if hand in kept]
 
     def _search(self, image: Image, now: float) -> None:
-        """Begin to follow hands whose palms are found."""
+        """Begin to follow hands whose palms are found.
+
+        A video's picture without any hand, and a still one without as many as there may be, may be filled by one, or
+        cut through one: it is searched again with black around it.
+        """
+        self._begin_at(image, self._palms.find(image, self._least_palm), now)
         self.searches += 1
-        for palm in self._palms.find(image, self._least_palm):
+        missing = len(self._hands) < self._most if not self._follow else not self._hands
+        if missing and (not self._follow or now - self._searched_wide >= _WIDE_EVERY):
+            self._searched_wide = now
+            self._begin_at(image, self._palms.find(image, self._least_palm, _MARGIN), now)
+            self.searches += 1
+
+    def _begin_at(self, image: Image, palms: Sequence[Palm], now: float) -> None:
+        for palm in palms:
             if len(self._hands) == self._most:
                 return
             if not any(_is_palm_of(palm, hand.sighting) for hand in self._hands):

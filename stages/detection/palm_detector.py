@@ -50,9 +50,13 @@ class PalmDetector:
         self._session: Any = open_session(PALM_NETWORK, PALM_NETWORK_SHA256)
         self._anchors = np.concatenate([_grid(places, count) for places, count in _GRIDS])  # (2016, 2) 0 to 1
 
-    def find(self, image: Image, least_score: float = 0.5) -> list[Palm]:
-        """Return the palms in a picture (H, W, 3) RGB, the likeliest first."""
-        shown, scale, corner = _letterbox(image)
+    def find(self, image: Image, least_score: float = 0.5, margin: float = 0.0) -> list[Palm]:
+        """Return the palms in a picture (H, W, 3) RGB, the likeliest first.
+
+        With a `margin`, a share of the picture's longer side, the network is shown the picture smaller, with so much
+        black around it: it knows no hand that is as large as its picture, and hardly one that is cut by its border.
+        """
+        shown, scale, corner = _letterbox(image, margin)
         boxes, logits = self._session.run(["boxes", "scores"], {"crops": shown[None]})
         scores = 1 / (1 + np.exp(-np.clip(logits[0].astype(np.float64), -100, 100)))
         likely = np.flatnonzero(scores >= least_score)
@@ -75,10 +79,10 @@ def _grid(places: int, count: int) -> Array:
     return np.repeat((np.stack([x, y], -1).reshape(-1, 2) + 0.5) / places, count, 0)
 
 
-def _letterbox(image: Image) -> tuple[Image, float, Array]:
+def _letterbox(image: Image, margin: float) -> tuple[Image, float, Array]:
     """Return the picture in a black square (192, 192, 3), its scale, and the place (2,) of its corner in the square."""
     height, width = image.shape[:2]
-    scale = _SIDE / max(height, width)
+    scale = _SIDE / (max(height, width) * (1 + 2 * margin))
     columns, rows = max(round(width * scale), 1), max(round(height * scale), 1)
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     left, top = (_SIDE - columns) // 2, (_SIDE - rows) // 2

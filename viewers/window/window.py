@@ -220,7 +220,8 @@ class HandWindow:
         for aid in (self._grid, self._frustum):  # in the way of a view through the camera
             if aid is not None:
                 self._remove(aid)
-                if self.view == "free":
+                # No ground runs over the picture.
+                if self.view == "free" and (aid is not self._grid or self._picture is None):
                     self._add(aid)
         control.set_constant_z_near(0.01)
         control.set_constant_z_far(20.0)
@@ -330,6 +331,7 @@ class HandWindow:
         if self._picture is None:
             self._picture = picture
             self._add(picture.mesh)
+            self._remove(self._grid)
         else:
             self._visualizer.update_geometry(picture.mesh)
         self._visualizer.update_renderer()

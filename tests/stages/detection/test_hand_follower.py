@@ -140,3 +140,51 @@ def test_of_stills_each_is_looked_at_anew(frames: list[Frame], both_in_view: ran
     assert len(first) == 2
     for box, same in zip(second, alone, strict=True):
         np.testing.assert_array_equal(box.joints_2d, same.joints_2d)
+
+
+def windows(frames: list[Frame], truth: ClipTruth, share: float) -> list[tuple[Image, np.ndarray]]:
+    """Squares out of the clip around a hand, so small that they show `share` of its length; and its joints in them."""
+    found = []
+    for index in range(0, len(frames), 30):
+        for hand in (0, 1):
+            joints = truth.joints_2d[index, hand]
+            least, most = joints.min(0), joints.max(0)
+            middle, half = (least + most) / 2, share / 2 * (most - least).max()
+            left, top = np.floor(middle - half).astype(int)
+            side = int(2 * half)
+            if truth.palm_in_view[index, hand] and min(left, top) >= 0 and left + side < 640 and top + side < 480:
+                image = np.ascontiguousarray(frames[index].image[top : top + side, left : left + side])
+                found.append((image, joints - (left, top)))
+    return found
+
+
+@pytest.mark.parametrize("share", [0.9, 0.7, 0.55])
+def test_a_hand_that_fills_the_picture_is_found(frames: list[Frame], truth: ClipTruth, share: float) -> None:
+    follower, pictures = HandFollower(follow=False), windows(frames, truth, share)
+    right = 0
+    for image, joints in pictures:
+        boxes = follower.find(image, 0.0)
+        right += len(boxes) == 1 and joint_distance(boxes[0].joints_2d, joints) < MATCH
+    assert len(pictures) >= 8
+    assert right >= 0.75 * len(pictures)
+
+
+def test_a_video_without_hands_is_searched_beyond_its_borders_four_times_a_second(frames: list[Frame]) -> None:
+    follower = HandFollower()
+    empty = np.zeros_like(frames[0].image)
+    assert not any(find_all(follower, [empty] * 30))
+    assert 30 + 4 <= follower.searches <= 30 + 5
+
+
+def test_no_hands_are_found_where_there_are_none(frames: list[Frame], truth: ClipTruth) -> None:
+    follower, count = HandFollower(follow=False), 0
+    for index in range(0, len(frames), 20):
+        joints = truth.joints_2d[index].reshape(-1, 2)
+        for left in range(0, 480, 80):
+            for top in range(0, 320, 80):
+                inside = (joints > (left - 20, top - 20)) & (joints < (left + 180, top + 180))
+                if not inside.all(1).any():
+                    count += 1
+                    window = frames[index].image[top : top + 160, left : left + 160]
+                    assert not follower.find(np.ascontiguousarray(window), 0.0)
+    assert count >= 40
