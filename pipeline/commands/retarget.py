@@ -30,7 +30,13 @@ def retarget(
         Path | None, typer.Option(help="Beside a URDF: what its links stand for, as dex-retargeting has it.")
     ] = None,
     side: Annotated[str, typer.Option(help="left, right or both.")] = "both",
-    method: Annotated[str, typer.Option(help="vector, or dexpilot, in which pinches meet.")] = "vector",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="dexpilot, in which pinches meet, or vector. \\[default: dexpilot, or the configuration's type]",
+            show_default=False,
+        ),
+    ] = None,
     scale: Annotated[
         float | None,
         typer.Option(
@@ -89,7 +95,7 @@ def retarget(
         ("unseen", unseen, get_args(Unseen)),
         ("clutch", clutch, CLUTCHES),
     ):
-        if value not in known:
+        if value is not None and value not in known:
             raise ConfigurationError(f"--{name}: expected {', '.join(known)}, found {value!r}")
     settings = RetargetSettings(
         method=method,  # type: ignore[arg-type]  # checked above, as the others

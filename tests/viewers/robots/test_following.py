@@ -15,7 +15,7 @@ from viewers.robots.retarget.clutch import Clutch
 from viewers.robots.retarget.measuring import best_reachable, tip_errors
 from viewers.robots.retarget.motion import JointMotion, PoseMotion, delay
 from viewers.robots.retarget.retargeter import Retargeter, RetargetSettings
-from viewers.robots.retarget.robot_hands import ROBOTS, known_hand
+from viewers.robots.retarget.robot_hands import ROBOTS, Method, known_hand
 from viewers.robots.retarget.solver import Solver, person_reach, tip_vectors
 from viewers.robots.retarget.wrist_frame import joints_in_wrist, moved, wrist_pose
 
@@ -23,7 +23,7 @@ pytest.importorskip("dexi_rs", reason="needs dexi-rs: pip install 'hamba-stream[
 
 MakeHand = Callable[..., Hand]
 MakeResult = Callable[..., FrameResult]
-FREE = RetargetSettings(smoothing=0.0, speed=100.0, wrist_speed=100.0, wrist_turning=100.0)
+FREE = RetargetSettings(method="vector", smoothing=0.0, speed=100.0, wrist_speed=100.0, wrist_turning=100.0)
 
 vectors = st.tuples(*[st.floats(-2, 2)] * 3).map(np.array)
 
@@ -48,7 +48,7 @@ def test_the_wrists_frame_moves_with_the_hand_and_a_left_hand_is_its_mirror_imag
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_fingertips_come_nearly_as_near_as_the_robot_can_reach(robot: str, side: Side, make_hand: MakeHand) -> None:
-    solver = Solver(known_hand(robot, side))
+    solver = Solver(known_hand(robot, side), "vector")
     hand, model = solver.hand, solver.model
     for seed in range(3):
         joints = joints_in_wrist(make_hand(seed, side).joints, side)
@@ -63,6 +63,26 @@ def test_fingertips_come_nearly_as_near_as_the_robot_can_reach(robot: str, side:
         assert reached < tip_errors(hand, model, wanted, best).mean() + 0.012
 
 
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_a_pinch_is_a_pinch_of_the_robot(robot: str, side: Side, make_hand: MakeHand) -> None:
+    """Whatever reaches: fingertips of a person that touch make those of the robot touch, unless asked otherwise."""
+    joints = joints_in_wrist(make_hand(0, side).joints, side)
+    middle = (joints[4] + joints[8]) / 2
+    joints[4], joints[8] = middle, middle
+    joints[[4, 8], 1] += (0.004, -0.004)
+    gaps = []
+    methods: tuple[Method | None, ...] = (None, "vector")
+    for method in methods:
+        solver = Solver(known_hand(robot, side), method)
+        for _ in range(3):
+            positions = solver.model.coupled(solver.solve(joints))
+        tips = tip_vectors(solver.hand, solver.model, positions)
+        gaps.append(float(np.linalg.norm(tips[0] - tips[1])))
+    assert gaps[0] < 0.012
+    assert gaps[0] < gaps[1]
+
+
 def test_what_a_robot_can_do_is_found_to_be_reachable() -> None:
     solver = Solver(known_hand("allegro", "right"))
     model = solver.model
@@ -73,7 +93,7 @@ def test_what_a_robot_can_do_is_found_to_be_reachable() -> None:
 
 
 def test_a_larger_person_moves_the_robot_alike(make_hand: MakeHand) -> None:
-    solver = Solver(known_hand("leap", "right"))
+    solver = Solver(known_hand("leap", "right"), "vector")
     joints = joints_in_wrist(make_hand(1).joints, "right")
     np.testing.assert_allclose(solver.wanted(1.3 * joints), solver.wanted(joints), atol=1e-9)
     assert person_reach(solver.hand, 1.3 * joints) == pytest.approx(1.3 * person_reach(solver.hand, joints))

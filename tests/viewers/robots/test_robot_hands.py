@@ -39,6 +39,7 @@ def test_a_configuration_beside_its_urdf_is_the_known_hand(fields: dict[str, obj
     hand = robot_hand(str(config), "left")
     assert (hand.tips, hand.wrist, hand.human_tips) == (known.tips, known.wrist, (4, 8, 12, 16))
     assert hand.scaling == fields.get("scaling_factor")
+    assert hand.method == ("vector" if fields is VECTOR else "dexpilot")
     assert robot_hand(str(tmp_path / "my_{side}.urdf"), "left", config).urdf == hand.urdf
     assert Solver(hand).model.names == Solver(known).model.names
 

@@ -31,7 +31,7 @@ _VISIBLE: Final = 0.5  # a fingertip as likely in sight as this is followed as a
 class RetargetSettings:
     """How robots follow."""
 
-    method: Method = "vector"
+    method: Method | None = None  # none: the robot hand's own
     smoothing: float = 0.03  # s, the time constant of a low pass
     speed: float = 1.0  # of the speeds in the robot's description
     wrist_speed: float = 1.0  # m/s

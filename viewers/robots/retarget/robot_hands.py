@@ -33,6 +33,7 @@ class RobotHand:
     joints: tuple[str, ...] | None = None  # that retargeting moves; none: all
     others: tuple[tuple[str, int], ...] = ()  # more links, and the person's joint that each follows, beside the tips
     human_tips: tuple[int, ...] = _TIPS  # the person's joints that the tips follow
+    method: Method = "dexpilot"  # how it is solved, unless somebody wants it otherwise
 
     @property
     def pairs(self) -> tuple[tuple[str, int], ...]:
@@ -158,7 +159,7 @@ def _configured(path: Path, side: Side, urdf: Path | None) -> RobotHand:
     others = tuple((link, human) for link, human in pairs if human not in _TIPS)
     return RobotHand(
         path.stem, side, urdf, wrist, tuple(link for _, link in tips), scaling and float(scaling), joints, others,
-        tuple(human for human, _ in tips),
+        tuple(human for human, _ in tips), "dexpilot" if str(fields.get("type")).lower() == "dexpilot" else "vector",
     )  # fmt: skip
 
 

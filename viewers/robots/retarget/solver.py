@@ -25,7 +25,7 @@ class Solver:
     Raises DependencyError without dexi-rs, ConfigurationError where hand and description do not go together.
     """
 
-    def __init__(self, hand: RobotHand, method: Method = "vector") -> None:
+    def __init__(self, hand: RobotHand, method: Method | None = None) -> None:
         try:
             import dexi_rs
         except ImportError as error:
@@ -33,6 +33,7 @@ class Solver:
                 f"retargeting needs dexi-rs, found: {error}; install it with: pip install 'hamba-stream[robots]'"
             ) from error
         self.hand = hand
+        method = method or hand.method
         self.model = model = read_urdf(hand.urdf)
         missing = {hand.wrist, *(link for link, _ in hand.pairs)} - set(model.links)
         unknown = set(hand.joints or ()) - set(model.names)
