@@ -78,7 +78,9 @@ def test_frames_of_a_camera_are_live(kernel: Kernel, monkeypatch: pytest.MonkeyP
     assert (info.width, info.height, info.fps, info.frames) == (1280, 720, 30, None)
     frames = taken(source.frames(), 10)
     source.close()
-    assert [frame.meta.pts for frame in frames] == pytest.approx([index / 30 for index in range(10)])
+    ticks = [frame.meta.pts * 30 for frame in frames]  # on a busy machine some are skipped
+    assert ticks == pytest.approx(sorted({round(tick) for tick in ticks}), abs=0.01)
+    assert ticks[0] == 0
     assert ffmpeg.formats == ["v4l2"]
     assert ffmpeg.options == [{"input_format": "mjpeg", "video_size": "1280x720", "framerate": "30"}]
     assert source.choices()[0].chosen.startswith("FFmpeg v4l2")
