@@ -221,3 +221,27 @@ def test_the_last_sink_that_is_not_spare_ends_the_run_and_so_does_any_offline(ri
     rig.sinks[0].on("write", fail)
     assert rig.finish().state == "failed"
     assert isinstance(rig.error, OutputError)
+
+
+def test_what_a_source_left_out_itself_is_counted_among_its_drops(rig: "Rig") -> None:
+    rig.build(count=50, mode="live")
+    given_ = iter(range(1, 1000))
+    rig.source.skipped = lambda: {"behind": 3 * next(given_), "not decoded": 7}  # type: ignore[method-assign]
+    report = rig.finish()
+    source = next(part for part in report.stages if part.name == "source")
+    assert source.dropped["not decoded"] == 7
+    assert source.dropped["behind"] >= 3 * 50
+    assert source.emitted == 50
+    assert source.received == source.emitted + sum(source.dropped.values())
+
+
+def test_a_source_is_told_whether_its_frames_are_replaced(rig: "Rig") -> None:
+    rig.build(count=60, mode="live", settings=RuntimeSettings(in_flight=1))
+    told: list[bool] = []
+    rig.source.outpaced = lambda replaced: told.append(replaced)  # type: ignore[method-assign]
+    rig.stages[0].on("process", lambda index: rig.until(lambda: len(told) >= 50))
+    report = rig.finish()
+    replaced = next(part for part in report.stages if part.name == "s0").dropped["replaced by newer"]
+    assert len(told) == 60
+    assert sum(told) == replaced
+    assert sum(told[:50]) > 40

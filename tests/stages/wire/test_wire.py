@@ -24,6 +24,7 @@ from stages.packets import (
     Hand,
     HandTopology,
     Percentiles,
+    SourceStatus,
     StageStatus,
     Status,
 )
@@ -177,6 +178,30 @@ def test_what_was_not_measured_is_nil_on_the_wire_and_nan_in_python() -> None:
     assert isinstance(got, wire.StatusMessage)
     assert math.isnan(got.status.latency.p99)
     assert math.isnan(got.status.rate)
+
+
+def test_the_state_of_a_live_source_travels_with_the_status_and_may_be_absent() -> None:
+    nothing = Percentiles(1.0, 1.0, 1.0)
+    source = SourceStatus("stalled", 2.5, "", 3.25, "sender reports", {"stalls": 1})
+    status = Status("hands", "running", "", 0.0, 0, 0, 30.0, nothing, (), (), {}, source=source)
+    message = wire.StatusMessage(status, 9, CLOCK)
+    assert wire.decode(wire.encode(message)) == message
+    assert content_of(message)["source"]["state"] == "stalled"
+    assert "source" not in content_of(wire.StatusMessage(replace(status, source=None), 9, CLOCK))
+    young = replace(status, source=replace(source, age=math.nan))
+    got = wire.decode(wire.encode(wire.StatusMessage(young, 9, CLOCK)))
+    assert isinstance(got, wire.StatusMessage)
+    assert got.status.source is not None
+    assert math.isnan(got.status.source.age)
+
+
+@given(frames(), st.binary(max_size=50))
+def test_how_the_time_of_capture_is_known_travels_with_a_frame(frame: FrameMeta, data: bytes) -> None:
+    for how in ("", "sender reports"):
+        given_frame = replace(frame, captured_by=how)
+        got = wire.decode(wire.encode(wire.ImageMessage(given_frame, SMALL_JPEG + data, 7, CLOCK)))
+        assert isinstance(got, wire.ImageMessage)
+        assert got.frame.captured_by == how
 
 
 @given(frames(), st.binary(max_size=50))
