@@ -77,7 +77,7 @@ def print_table(console: "Console", table: Table) -> None:
 
 
 _STYLE: Final = """
-body{font:15px/1.5 system-ui,sans-serif;color:#20242c;background:#fff;max-width:1180px;margin:2rem auto;padding:0 1rem}
+body{font:15px/1.5 system-ui,sans-serif;color:#20242c;background:#fff;max-width:1440px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem}p.note{color:#5d6675;max-width:60rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 .wide{overflow-x:auto}th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e6e8ec;white-space:nowrap}

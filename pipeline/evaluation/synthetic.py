@@ -63,7 +63,7 @@ def measure_synthetic(
     total, done = sum(scene.frames_expected for scene in scenes), 0
     with opened_chain(settings) as chain, opened_estimator(settings) as guessing:
         smooth = settings.smooth.strength > 0
-        measured = Measured(chain.estimator, (BASELINE, RAW, SMOOTHED) if smooth else (BASELINE, RAW), chain.choices())
+        measured = Measured(chain.estimator, (BASELINE, RAW, SMOOTHED) if smooth else (BASELINE, RAW))
         measured.gallery.method = SMOOTHED if smooth else RAW
         measured.false_hands = dict.fromkeys(measured.methods, 0)
         measured.found_hands = dict.fromkeys(measured.methods, 0)
@@ -77,6 +77,7 @@ def measure_synthetic(
                     measured.frames += 1
                     done += 1
                     on_progress(done / total)
+        measured.choices = chain.choices()  # some count what was done
     return measured
 
 

@@ -200,7 +200,7 @@ def _joint_plot(runs: dict[str, Tree]) -> Plot:
                 axis.bar([n + place * width for n in range(21)], errors, width, color=colour, label=label)
         axis.set_xticks([n + 0.4 - width / 2 for n in range(21)], JOINT_NAMES, rotation=60, ha="right")
         axis.set(ylabel="mm")
-        axis.legend(frameon=False, ncols=4)
+        axis.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
         axis.grid(visible=False, axis="x")
 
     return plot("Error by joint, aligned", "", (10, 3.2), 1, draw)

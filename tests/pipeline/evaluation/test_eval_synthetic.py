@@ -30,6 +30,8 @@ def test_the_numbers_say_how_good_the_estimator_is_beside_the_baseline(evaluated
     assert raw["side"] > 50
     assert 1 < raw["pa_mpjpe"] < baseline["pa_mpjpe"] < 20
     assert 0 < smoothed["pa_f5"] < smoothed["pa_f15"] <= 1
+    reasons = {choice["subject"]: choice["reason"] for choice in tree["choices"]}
+    assert "ms to hands at rest" in reasons["smoothing"]  # as it was at the end
     # The camera of the narrow view is not the one that would be assumed.
     assert tree["hands"]["raw"]["all"]["translation_guessed"] > tree["hands"]["raw"]["all"]["translation"]
 
