@@ -22,6 +22,7 @@ DOCKERFILES = sorted(DEPLOY.glob("Dockerfile.*"))
 def commands() -> Iterator[list[str]]:
     for service in yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"].values():
         yield service["command"]
+    yield shlex.split(yaml.safe_load((DEPLOY / "kuberay.yaml").read_text())["spec"]["entrypoint"])[1:]
     for line in (DEPLOY / "hamba.service").read_text().splitlines():
         if line.startswith("ExecStart="):
             yield shlex.split(line.partition("=")[2])[1:]
