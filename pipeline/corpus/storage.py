@@ -19,6 +19,7 @@ import msgspec
 
 from hamba_core.errors import OutputError
 from hamba_core.packages import needed_for
+from stages.sources.address import source_name
 
 _BLOCK: Final = 1 << 22  # bytes
 
@@ -52,7 +53,7 @@ class Storage:
     """The files of a corpus, by names such as `done/3f/...`. Raises OutputError where the place cannot be used."""
 
     def __init__(self, place: str) -> None:
-        self.place = place
+        self.place = str(source_name(place))  # as it may be shown: an address can hold a key
         with needed_for("a corpus's results"):
             from pyarrow import ArrowException
             from pyarrow.fs import FileSystem, LocalFileSystem
@@ -63,7 +64,7 @@ class Storage:
                 self.system, root = LocalFileSystem(), str(Path(place).resolve())
         except (ArrowException, OSError) as error:
             raise OutputError(
-                f"{place}: expected a folder or an address as s3://bucket/folder, found: {error}"
+                f"{self.place}: expected a folder or an address as s3://bucket/folder, found: {error}"
             ) from error
         self.root = root.rstrip("/")
         self._local = isinstance(self.system, LocalFileSystem)
