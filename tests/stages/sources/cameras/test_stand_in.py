@@ -205,3 +205,30 @@ told["seconds"] = time.monotonic() - begin
 be("ok")
 """)
     assert told["seconds"] < 10  # it would wait for ever
+
+
+@pytest.mark.slow
+def test_nothing_is_left_behind_by_a_camera_that_comes_and_goes(run: Run) -> None:
+    told = run("""
+import os
+source = source_for("0", SourceSettings(live={"reconnect_timeout": 60}))
+source.open()
+frames = source.frames()
+some(frames, 3)
+told["left"] = []
+for cycle in range(60):
+    be("gone")
+    while next(frames) is not None:
+        pass
+    be("ok")
+    some(frames, 3)
+    if cycle % 20 == 19:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        told["left"].append([len(os.listdir("/proc/self/fd")), threading.active_count(), pages * 4096 / 2**20])
+source.close()
+""")
+    descriptors, threads, megabytes = zip(*told["left"], strict=True)
+    assert len(set(descriptors)) == 1
+    assert len(set(threads)) == 1
+    # 40 connections' pictures alone, one of each kept, would be over 100 MB.
+    assert megabytes[-1] - megabytes[0] < 60
