@@ -197,3 +197,38 @@ def test_without_ros_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "rclpy", None)
     with HandClient("tcp://127.0.0.1:5999") as client, pytest.raises(DependencyError, match="source it first"):
         RosNode(client)
+
+
+def test_the_command_publishes_until_ros_ends(
+    ros: StandIn, make_stage: MakeStage, make_result: MakeResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from threading import Event, Thread
+
+    from pipeline.commands.cli import app
+    from pipeline.terminal import run_app
+
+    stage, result, over = make_stage(), make_result(0), Event()
+
+    def publish() -> None:
+        while not over.wait(0.02):
+            stage.show(result)
+            if sum(topic == "/hands/right/joints" for topic, _ in list(ros.sent)) >= 3:
+                ros.alive = False  # as Ctrl-C does in ROS
+
+    publisher = Thread(target=publish)
+    publisher.start()
+    try:
+        assert run_app(app, ["ros", stage.address, "--parent", "arm_camera", "--no-mesh"]) == 0
+    finally:
+        over.set()
+        publisher.join()
+    assert not [topic for topic, _ in ros.sent if "mesh" in topic]
+    parents = {
+        transform.header.frame_id
+        for topic, message in ros.sent
+        if topic == "/tf"
+        for transform in message.transforms
+        if transform.child_frame_id.endswith("wrist")
+    }
+    assert parents == {"arm_camera"}
+    assert "Traceback" not in capsys.readouterr().err
