@@ -197,6 +197,7 @@ def plot(run: Consumer, faults: list[tuple[str, float, float]], begin: float, pa
         width = max(ended, started + 0.3)
         above.axvspan((started - begin) / 60, (width - begin) / 60, color=colours[name], alpha=0.5, lw=0, label=label)
     above.set_yscale("log")
+    above.yaxis.set_major_formatter("{x:g}")
     above.set_ylabel("age, s")
     above.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7, markerscale=4)
     statuses = [line["status"] for line in run.lines if "status" in line and line["status"]["frames"]]
