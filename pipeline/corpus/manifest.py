@@ -84,12 +84,12 @@ def _is_video(path: Path) -> bool:
 
 
 def _in_store(name: str) -> Iterator[Video]:
-    if not name.endswith("/"):
+    head, mark, query = name.partition("?")
+    if not head.endswith("/"):
         yield Video(name)
         return
     with needed_for("object stores"):
         from pyarrow.fs import FileSelector, FileSystem
-    head, mark, query = name.partition("?")
     system, folder = FileSystem.from_uri(name)
     base = head.removesuffix("/").removesuffix(folder.rstrip("/"))
     for info in system.get_file_info(FileSelector(folder.rstrip("/"), recursive=True)):
