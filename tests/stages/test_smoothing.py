@@ -180,6 +180,48 @@ def test_on_real_motion_smoothed_hands_are_calmer_and_nearer_to_the_truth() -> N
     assert size(np.array(errors)) < 0.9 * size(np.array(raw_errors))
 
 
+def _calmed(axes: Array) -> float:
+    """The jitter that is left of a hand at rest whose wrist trembles about these axes (n, 3), as a share."""
+    rng = np.random.default_rng(0)
+    place = np.array([0.0, 0.0, 0.5])  # seen along z
+    rest = exp_so3([0.3, -0.5, 0.2])
+    raw = [
+        posed_hand(place, log_so3(exp_so3(rng.normal(scale=0.02, size=len(axes)) @ axes) @ rest)) for _ in range(120)
+    ]
+    frames = iter(raw)
+    calm = smoothed(lambda t: next(frames), 4)
+    return jitter(calm[30:], lambda h: h.global_orient) / jitter(raw[30:], lambda h: h.global_orient)
+
+
+def test_tilts_are_calmed_more_than_turns_in_the_picture() -> None:
+    in_picture, tilts = _calmed(np.eye(3)[2:]), _calmed(np.eye(3)[:2])
+    assert tilts < 0.5 * in_picture
+    assert in_picture < 0.5
+
+
+def test_fingers_are_calmed_more_sideways_than_in_bending() -> None:
+    def share(flexion: float, sideways: float) -> float:
+        rng = np.random.default_rng(0)
+        raw = [posed_hand(fingers=0.4 * MODEL.flexion_axes + _bends(rng, flexion, sideways)) for _ in range(120)]
+        frames = iter(raw)
+        calm = smoothed(lambda t: next(frames), 4)
+        return jitter(calm[30:], lambda h: h.hand_pose) / jitter(raw[30:], lambda h: h.hand_pose)
+
+    assert share(0, 0.02) < 0.8 * share(0.02, 0)
+
+
+@pytest.mark.parametrize("rate", [15.0, 30.0, 60.0])
+def test_a_hand_that_stops_suddenly_is_hardly_overshot(rate: float) -> None:
+    def depth(t: float) -> float:
+        return 0.6 - 0.35 * min(max(t - 0.5, 0), 0.7)
+
+    hands = smoothed(lambda t: posed_hand(np.array([0, 0, depth(t)])), 2.2, rate)
+    expected = posed_hand(np.array([0, 0, depth(9)])).joints[:, 2].mean()
+    nearest = min(hand.joints[:, 2].mean() for hand in hands)
+    assert expected - nearest < 0.015
+    assert hands[-1].joints[:, 2].mean() == pytest.approx(expected, abs=0.002)
+
+
 def test_a_still_input_stays_as_it_is() -> None:
     for hand in smoothed(lambda t: posed_hand(), 0.5):
         assert_same_hand(hand, posed_hand())
