@@ -41,6 +41,8 @@ def test_a_configuration_beside_its_urdf_is_the_known_hand(fields: dict[str, obj
     assert hand.scaling == fields.get("scaling_factor")
     assert hand.method == ("vector" if fields is VECTOR else "dexpilot")
     assert robot_hand(str(tmp_path / "my_{side}.urdf"), "left", config).urdf == hand.urdf
+    config.rename(tmp_path / "mine_left.yml")
+    assert robot_hand(str(tmp_path / "mine_{side}.yml"), "left").name == "mine"
     assert Solver(hand).model.names == Solver(known).model.names
 
 

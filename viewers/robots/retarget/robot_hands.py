@@ -128,8 +128,14 @@ def robot_hand(robot: str, side: Side, config: Path | None = None) -> RobotHand:
             raise ConfigurationError(
                 f"--robot {robot}: expected --config beside a URDF, which tells what its links stand for, found none"
             )
-        return _configured(Path(str(config).replace("{side}", side)), side, path)
-    return _configured(path, side, None)
+        configured = _configured(Path(str(config).replace("{side}", side)), side, path)
+        return replace(configured, name=_name_of(str(config)))
+    return replace(_configured(path, side, None), name=_name_of(robot))
+
+
+def _name_of(template: str) -> str:
+    """Return the name of a robot by its configuration's, of both sides the same."""
+    return Path(template.replace("{side}", "")).stem.strip("_-. ") or "robot"
 
 
 def _configured(path: Path, side: Side, urdf: Path | None) -> RobotHand:
