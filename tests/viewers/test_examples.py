@@ -89,6 +89,28 @@ def test_01_prints_the_fingertips(
     one.end()
 
 
+def test_01_ends_quietly_where_its_lines_are_no_longer_read(make_stage: MakeStage, make_result: MakeResult) -> None:
+    stage, result = make_stage(), make_result(0)
+    program = subprocess.Popen(
+        [sys.executable, EXAMPLES / "01_print_joints.py", stage.address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    head = subprocess.Popen(["head", "-n", "2"], stdin=program.stdout, stdout=subprocess.PIPE, text=True)
+    assert program.stdout is not None
+    program.stdout.close()
+    deadline = time.monotonic() + 60
+    while program.poll() is None:
+        assert time.monotonic() < deadline, "it goes on though nobody reads"
+        stage.show(result)
+        time.sleep(0.02)
+    assert len(head.communicate()[0].splitlines()) == 2
+    assert program.stderr is not None
+    assert program.stderr.read() == ""
+    program.stderr.close()
+
+
 def test_02_commands_the_gripper_from_the_pinch(
     example: Callable[..., Example], make_stage: MakeStage, make_hand: MakeHand, make_result: MakeResult,
     until: Callable[..., None],
