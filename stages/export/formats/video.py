@@ -83,6 +83,9 @@ def chosen_results(selection: Selection) -> Iterator[FrameResult]:
 def over_source(selection: Selection, name: str) -> Iterator[FrameResult]:
     """Yield them with the pictures of the source that was recorded from. Raises SourceError, ConfigurationError."""
     run = selection.recording.run
+    if run.source.stills and Path(name).is_dir():
+        yield from _over_pictures(selection, Path(name))
+        return
     source = _reopened(name, run)
     if Path(name).name != Path(run.source.name).name:
         logger.warning("mp4: drawn over %s; recorded from %s", name, run.source.name)
@@ -98,6 +101,24 @@ def over_source(selection: Selection, name: str) -> Iterator[FrameResult]:
             yield replace(result, image=_matched(selection, name, result, frame, mirrored=mirrored))
     finally:
         source.close()
+
+
+def _over_pictures(selection: Selection, folder: Path) -> Iterator[FrameResult]:
+    """Yield the recorded pictures, each read from this folder by its name: they may be some of those that are there."""
+    run = selection.recording.run
+    mirrored = bool(run.settings.get("detect", {}).get("mirror", False))
+    for result in chosen_results(selection):
+        path = str(folder / result.frame.name)
+        source = _reopened(path, run)
+        try:
+            source.open()
+            frame = next((frame for frame in source.frames() if frame is not None), None)
+        finally:
+            source.close()
+        if frame is None or (frame.meta.width, frame.meta.height) != (result.frame.width, result.frame.height):
+            size = "it is empty" if frame is None else f"it is {frame.meta.width}x{frame.meta.height}"
+            raise _mismatch(selection, path, result, size)
+        yield replace(result, image=np.ascontiguousarray(frame.image[:, ::-1]) if mirrored else frame.image)
 
 
 def _reopened(name: str, run: RecordedRun) -> Source:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hamba_core.errors import ConfigurationError
+from hamba_core.errors import ConfigurationError, SourceError
 from stages.export import ExportSettings, export
 from stages.packets import FrameResult, RunInfo
 from stages.recording import Recorder
@@ -50,6 +50,26 @@ def test_arrays_are_over_all_pictures(recording: Path, tmp_path: Path, make_resu
     camera = arrays["cameras"][2]
     assert camera[2:].tolist() == [240, 320]
     assert str(arrays["hand_model"]) == "generic"
+
+
+def test_a_video_is_drawn_over_the_pictures_of_a_folder_by_their_names(recording: Path, tmp_path: Path) -> None:
+    import av
+    import cv2
+
+    greys = {}
+    for number, (name, (width, height)) in enumerate(zip(NAMES, SIZES, strict=True)):
+        greys[name] = 60 * (number + 1)
+        cv2.imwrite(str(tmp_path / name), np.full((height, width, 3), greys[name], np.uint8))
+    cv2.imwrite(str(tmp_path / "another.png"), np.zeros((50, 50, 3), np.uint8))
+    export(recording, tmp_path / "out", ExportSettings(formats=("mp4",), source=str(tmp_path)))
+    with av.open(str(tmp_path / "out" / "hands.mp4")) as video:
+        shown = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(shown) == 3
+    for name, picture in zip(NAMES, shown, strict=True):
+        assert abs(int(np.median(picture[100:-100, 240:400])) - greys[name]) < 12
+    (tmp_path / NAMES[1]).unlink()
+    with pytest.raises(SourceError, match=r"none\.jpg"):
+        export(recording, tmp_path / "out", ExportSettings(formats=("mp4",), source=str(tmp_path), overwrite=True))
 
 
 def test_tables_and_joints_have_names_in_the_place_of_times(recording: Path, tmp_path: Path) -> None:
