@@ -1,17 +1,20 @@
 """Export one recording in any number of forms, as `hamba export` does."""
 
+import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from hamba_core.errors import ConfigurationError, OutputError
+from hamba_core.errors import ConfigurationError, OutputError, SourceError
 from stages.common.files import output_error
 from stages.export.settings import ExportSettings, Format
-from stages.export.tracks import Selection, resampled, select_tracks
+from stages.export.tracks import Selection, has_even_pace, resampled, select_tracks
 from stages.recording import read_recording
+
+logger = logging.getLogger(__name__)
 
 Exporter = Callable[[Selection, Path, ExportSettings, Callable[[float], None]], list[Path]]
 """It writes a selection into a folder of its own, tells the share that is done, and returns the files it wrote.
@@ -37,6 +40,9 @@ _EXPORTERS: Final[dict[Format, tuple[str, str]]] = {
 """For each form the module in `formats` that has its `export_<form>`, and the name of the file or folder it becomes."""
 
 _FRAMES: Final[tuple[Format, ...]] = ("mp4", "rosbag", "lerobot")
+_COUNTED: Final[tuple[Format, ...]] = ("bvh", "glb")
+"""Forms whose tools count frames."""
+
 _READING: Final = 0.3  # of the progress
 
 
@@ -149,18 +155,42 @@ def _export(
             work = Path(name)
             recorded = select_tracks(recording, settings, work / "tracks", lambda share: on_progress(_READING * share))
             selection = recorded if settings.rate is None else resampled(recorded, settings.rate, work / "resampled")
+            at_frames = _at_frames(recorded, settings, targets, as_recorded, work)
             for number, (target, exporter) in enumerate(targets.items()):
                 begin, part = _READING + (1 - _READING) * number / len(targets), (1 - _READING) / len(targets)
 
                 def progress(share: float, begin: float = begin, part: float = part) -> None:
                     on_progress(begin + part * share)
 
-                hands = recorded if target in as_recorded else selection
+                hands = recorded if target in as_recorded else at_frames.get(target, selection)
                 _write(exporter, hands, work / str(number), target, settings, progress)
     except OSError as error:
         raise output_error(folder, error) from error
     on_progress(1.0)
     return list(targets)
+
+
+def _at_frames(
+    recorded: Selection, settings: ExportSettings, targets: Iterable[Path], as_recorded: Set[Path], work: Path
+) -> dict[Path, Selection]:
+    """Return what is written, in forms whose tools count frames, of a recording without an even pace.
+
+    A phone's video has no even pace, nor has a camera that is short of light.
+    """
+    counting = {target_of(recorded.recording.path, form): form for form in _COUNTED}
+    wanted = [target for target in targets if target.name in counting and target not in as_recorded]
+    if not wanted or settings.rate is not None or recorded.pictures or has_even_pace(recorded):
+        return {}
+    try:
+        even = resampled(recorded, recorded.rate, work / "even")
+    except SourceError:  # no hand is there for two frames on end
+        return {}
+    logger.warning(
+        "%s: the recording has no even pace: keys are interpolated at its mean of %.4g a second; or name a --rate",
+        ", ".join(counting[target.name] for target in wanted),
+        recorded.rate,
+    )
+    return dict.fromkeys(wanted, even)
 
 
 def _check_free(target: Path, settings: ExportSettings) -> None:

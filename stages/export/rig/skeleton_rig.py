@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hamba_core.arrays import Array
 from hamba_core.errors import SourceError
 from hamba_core.hand import JOINT_PARENTS, JOINTS_FROM_MODEL, Side, mirrored_rotations
-from stages.export.tracks import Rows, Selection, Track
+from stages.export.tracks import UNEVEN, Rows, Selection, Track
 
 R_FILE_CAMERA: Final = np.diag([1.0, -1.0, -1.0])
 """Takes the camera frame to that of the files: x right, y up, z towards the viewer."""
@@ -26,7 +26,6 @@ R_FILE_CAMERA: Final = np.diag([1.0, -1.0, -1.0])
 TURNING: Final = tuple(bone for bone in range(21) if JOINTS_FROM_MODEL[bone] < 16)
 """The bones that turn; tips do not."""
 
-_UNEVEN: Final = 0.2  # of a frame, by which a time may be off an even pace
 _STEADY: Final = 1e-5
 """Metres by which a bone's offset may vary and still be written once: four bones in a row stay within 0.04 mm."""
 
@@ -112,7 +111,7 @@ def _rig_of(track: Track, selection: Selection, one_shape: bool) -> Rig:
 def _on_frames(pts: Array, selection: Selection) -> Array:
     """Return the rows' times, at whole frames from the take's start where its pace is even; files round them."""
     frames = np.round((pts - selection.start) * selection.rate)
-    even = np.abs((pts - selection.start) * selection.rate - frames).max(initial=0) < _UNEVEN
+    even = np.abs((pts - selection.start) * selection.rate - frames).max(initial=0) < UNEVEN
     return selection.start + frames / selection.rate if even and (np.diff(frames) > 0).all() else pts
 
 

@@ -1,5 +1,5 @@
 from .merging import merge_by_time as merge_by_time
-from .resampling import resampled as resampled
+from .resampling import UNEVEN as UNEVEN, has_even_pace as has_even_pace, resampled as resampled
 from .tracks import (
     HAND_FIELDS as HAND_FIELDS,
     ROW as ROW,

@@ -15,6 +15,8 @@ from stages.export.tracks.tracks import HAND_FIELDS, ROW, Rows, Selection, Track
 _LONGEST_STEP: Final = 0.25
 """s; what lies farther apart is not joined, though no frame between them was recorded without the hand."""
 
+UNEVEN: Final = 0.2
+"""Of a frame, by which a time may be off an even pace."""
 _SAME: Final = 1e-6  # s, within which a row stands for its own moment
 _BLOCK: Final = 256  # rows
 _ROTATIONS: Final = ("global_orient", "hand_pose")
@@ -37,6 +39,16 @@ def resampled(selection: Selection, rate: float, folder: Path) -> Selection:
         )
     frames = int((selection.end - selection.start) * rate + _SAME) + 1
     return replace(selection, tracks=kept, frames=frames, rate=rate, end=selection.start + (frames - 1) / rate)
+
+
+def has_even_pace(selection: Selection) -> bool:
+    """Return whether all rows are near whole frames of the take's rate; some may be missing."""
+    for track in selection.tracks:
+        for rows, _ in track.blocks(vertices=False):
+            frames = (rows["pts"] - selection.start) * selection.rate
+            if np.abs(frames - np.round(frames)).max() >= UNEVEN:
+                return False
+    return True
 
 
 def _is_ever_there(track: Track) -> bool:

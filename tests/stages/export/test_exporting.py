@@ -2,8 +2,11 @@
 
 import resource
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pygltflib
 import pytest
 from pydantic import ValidationError
 
@@ -94,3 +97,35 @@ def test_formats_are_read_from_a_list_with_commas() -> None:
 def test_settings_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ExportSettings.model_validate(wrong)
+
+
+def test_keys_of_an_uneven_pace_are_at_whole_frames(
+    pose_hand: PoseHand, make_recording: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As of a phone that films 30 frames a second on average."""
+    pts = [index / 30 + 0.012 * np.sin(2.1 * index) for index in range(40)]
+    hand = pose_hand(GENERIC)
+    moving = []
+    for second in pts:
+        shift = np.array([0.3 * second, 0, 0], np.float32)
+        moved = {name: getattr(hand, name) + shift for name in ("translation", "joints", "vertices")}
+        moving.append((replace(hand, **moved),))
+    uneven = make_recording(GENERIC, moving, pts=pts)
+    export(uneven, tmp_path, ExportSettings(formats=("glb", "bvh", "npz")))
+    assert "glb, bvh: the recording has no even pace: keys are interpolated at its mean of 30" in caplog.text
+    [bvh] = (tmp_path / "hands-bvh").glob("*.bvh")
+    rows = [line.split() for line in bvh.read_text().partition("Frame Time:")[2].splitlines()[1:]]
+    x = np.array([float(row[0]) for row in rows])
+    assert len(x) == 40
+    assert np.diff(x) == pytest.approx(np.full(39, 100 * 0.3 / 30), abs=0.02)  # cm, though frames were uneven
+    gltf = pygltflib.GLTF2().load(str(tmp_path / "hands.glb"))
+    assert gltf is not None
+    times = {gltf.accessors[sampler.input].max[0] for sampler in gltf.animations[0].samplers}
+    assert max(times) == pytest.approx(39 / 30, abs=1e-5)
+    with np.load(tmp_path / "hands.npz") as arrays:
+        assert arrays["1_right/pts"] == pytest.approx(pts)  # as recorded
+    caplog.clear()
+    export(uneven, tmp_path / "at", ExportSettings(formats=("bvh",), rate=60))
+    assert not caplog.records
+    [faster] = (tmp_path / "at" / "hands-bvh").glob("*.bvh")
+    assert "Frames: 79" in faster.read_text()
