@@ -25,7 +25,6 @@ _BEGINNINGS: Final = (
     (b"IIU\0", _RAW),  # Panasonic
     (b"FOVb", _RAW),  # Sigma
     (b"\0MRM", _RAW),  # Minolta
-    (b"SIMPLE  =", "an astronomer's FITS file; convert it to PNG or TIFF first"),
     (b"\x89HDF\r\n", "data in HDF5; save the pictures in it as PNG first"),
     (b"\x93NUMPY", "an array of NumPy's; save the pictures in it as PNG first"),
     (b"glTF", "a 3D model; expected what a camera saw"),
