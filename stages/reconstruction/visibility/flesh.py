@@ -45,11 +45,25 @@ def covers(joints: Array) -> Array:
         distance = np.linalg.norm(hand, axis=1)
         rays = hand / distance[:, None]
         for k, (centres, radii) in enumerate(balls):
+            if k != i and _are_apart(hand, joints[k], radii):
+                continue
             allowed = sizes[i] * _BEFORE if k == i else 0.5 * sizes[i] * _BEFORE
             cover = _cover(rays, distance - allowed, centres, radii)
             which = 0 if k == i else 1
             found[i, :, which] = np.maximum(found[i, :, which], cover)
     return np.asarray(np.clip(found, -LIMIT, LIMIT))
+
+
+def _are_apart(one: Array, other: Array, radii: Array) -> bool:
+    """Return whether no ball of the other hand can be near the line to a joint of the one; most pairs are far apart."""
+    if min(float(one[:, 2].min()), float(other[:, 2].min())) <= 0:
+        return False
+    seen, others = one[:, :2] / one[:, 2:], other[:, :2] / other[:, 2:]
+    gaps = np.maximum(seen.min(0) - others.max(0), others.min(0) - seen.max(0))
+    # A line and a point at distance z whose tangents differ by t are apart by more than t z / (1 + t^2 of the line).
+    slant = 1 + float((seen**2).sum(1).max())
+    reach = (1 + LIMIT / 2) * float(radii.max())
+    return float(gaps.max()) * float(other[:, 2].min()) > reach * slant
 
 
 def _balls(hand: Array, size: float) -> tuple[Array, Array]:

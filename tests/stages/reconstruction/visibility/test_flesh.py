@@ -6,6 +6,7 @@ from hypothesis import given, strategies as st
 
 from hamba_core.arrays import Array
 from hamba_core.hand import MIRROR, exp_so3, load_generic_hand
+from stages.reconstruction.visibility import flesh
 from stages.reconstruction.visibility.flesh import LIMIT, covers
 from stages.synthetic.motion.gestures import hand_pose, make_gestures
 
@@ -62,3 +63,14 @@ def test_neither_size_nor_side_matters(scale: float, turn: float, gesture: str) 
 @pytest.mark.parametrize("joints", [np.full((1, 21, 3), 0.5), np.full((2, 21, 3), 1e-3)])
 def test_a_hand_without_extent_is_no_error(joints: Array) -> None:
     assert np.isfinite(covers(joints)).all()
+
+
+@given(st.floats(-0.4, 0.4), st.floats(-0.3, 0.3), st.floats(0.3, 1.2), st.floats(-3, 3))
+def test_hands_that_are_far_apart_are_passed_over_without_a_difference(
+    x: float, y: float, z: float, turn: float
+) -> None:
+    both = np.stack([_joints("open"), _joints("fist", turn, (x, y, z))])
+    quick = covers(both)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flesh, "_are_apart", lambda *_: False)
+        np.testing.assert_allclose(quick, covers(both), atol=1e-9)
