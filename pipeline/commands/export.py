@@ -103,6 +103,8 @@ def export(
     ):
         if given and needed not in forms:
             raise ConfigurationError(f"{options}: expected {needed} in --to, which alone they are for, found {to}")
+    if action is not None and actions is None:
+        raise ConfigurationError("--action: expected --actions beside it, the file that has them, found none")
     if turned and source is not None:
         raise ConfigurationError(
             "--source: expected no --azimuth, --elevation or --distance beside it, since the video has its own view; "

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import zmq
 
-from stages.packets import FrameResult
+from stages.packets import FrameResult, HandEvent
 from viewers.client import HandClient
 
 MakeStage = Callable[..., Any]
@@ -156,3 +157,27 @@ def test_a_client_made_from_the_protocols_page_alone_reads_everything(
     for one in sockets:
         one.close(0)
     context.term()
+
+
+def test_events_come_one_by_one_without_holds_unless_they_are_asked_for(
+    make_stage: Callable[..., Any], make_result: Callable[..., Any], until: Callable[..., None]
+) -> None:
+    stage, result = make_stage(), make_result(0)
+    events = (
+        HandEvent(1, "right", "pinch", "start", 0.9, 0.0),
+        HandEvent(1, "right", "grab", "hold", 0.9, 0.5),
+        HandEvent(2, "left", "open", "end", 0.1, 1.0),
+    )
+    with HandClient(stage.address) as client:
+
+        def heard() -> bool:
+            stage.show(replace(result, events=events))
+            return client.latest(0.05) is not None
+
+        until(heard)
+        stage.show(replace(result, events=events))
+        found = [(event.kind, event.phase) for event in client.events(timeout=0.3)]
+        assert found[:2] == [("pinch", "start"), ("open", "end")]
+        assert client.newest is not None
+        stage.show(replace(result, events=events))
+        assert [event.phase for event in client.events(timeout=0.3, holds=True)] == ["start", "hold", "end"]

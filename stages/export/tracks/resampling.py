@@ -104,7 +104,7 @@ def _pose_between(a: Array, b: Array, fraction: NDArray[np.float64]) -> Array:
     """Return poses (N, 4, 4) between two, the nearer one where only one is known."""
     nearer = np.where((fraction < 0.5)[:, None, None], a, b)
     known = np.isfinite(a).all((1, 2)) & np.isfinite(b).all((1, 2))
-    nearer[known, :3, :3] = slerp(a[known, :3, :3], b[known, :3, :3], fraction[known, None, None])
+    nearer[known, :3, :3] = slerp(a[known, :3, :3], b[known, :3, :3], fraction[known])
     share = fraction[known, None]
     nearer[known, :3, 3] = (1 - share) * a[known, :3, 3] + share * b[known, :3, 3]
     return np.asarray(nearer)

@@ -57,6 +57,8 @@ def test_options_choose_what_is_written(folder: Path, capsys: pytest.CaptureFixt
         (["--to", "csv", "--azimuth", "30"], "expected mp4 in --to"),
         (["--to", "mp4", "--source", "clip.mp4", "--azimuth", "30"], "the video has its own view"),
         (["--to", "glb", "--hand-model", "nope.pkl"], "of the generic hand"),
+        (["--to", "npz", "--task", "wave"], "expected lerobot in --to"),
+        (["--to", "lerobot", "--action", "x"], "--action: expected --actions beside it"),
         (["--to", "npz", "--rate", "0"], "--rate: expected greater than 0"),
     ],
 )
@@ -83,3 +85,16 @@ def test_an_earlier_export_is_kept_unless_overwriting_is_asked_for(
 def test_a_folder_without_a_recording_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert hamba("export", tmp_path, "--to", "csv") == 2
     assert "hands.mcap: expected a readable recording" in capsys.readouterr().err
+
+
+def test_several_recordings_become_one_data_set_and_nothing_else(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow: pip install pyarrow")
+    both = (folder, folder / "hands.mcap")
+    assert hamba("export", *both, "--to", "lerobot", "--no-video", "--out", tmp_path / "set") == 0
+    info = json.loads((tmp_path / "set/hands-lerobot/meta/info.json").read_text())
+    assert (info["total_episodes"], info["total_frames"]) == (2, 12)
+    capsys.readouterr()
+    assert hamba("export", *both, "--to", "npz") == 2
+    assert "expected one recording for --to npz, found 2" in capsys.readouterr().err
