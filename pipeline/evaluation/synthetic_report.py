@@ -13,6 +13,10 @@ _KINDS: Final = (
     ("mpjpe", "MPJPE", 1), ("pa_mpjpe", "PA-MPJPE", 2), ("pa_mpvpe", "PA-MPVPE", 2), ("pa_f5", "F@5", 3),
     ("pa_f15", "F@15", 3), ("reprojection", "2D px", 1), ("translation", "place", 0),
 )  # fmt: skip
+_UNITS: Final = {"mpjpe": "mm", "pa_mpjpe": "mm", "pa_mpvpe": "mm", "translation": "mm"}  # where titles have none
+_MOTION_UNITS: Final = {
+    "acceleration_error": "mm/s²", "jitter": "mm/s³", "tremble": "mm", "tremble_2d": "px", "lag": "ms",
+}  # fmt: skip
 
 
 def method_table(tree: Tree) -> Table:
@@ -104,22 +108,28 @@ def page_of(tree: Tree, gallery: Gallery) -> Page:
 
 
 def comparison(first: Tree, second: Tree, names: tuple[str, str]) -> list[Table]:
-    """Return a table of two runs side by side: of each the hands as they come out, and the change in percent."""
+    """Return tables of two runs side by side: the baseline, of each run the hands as they come out, and the change."""
+    base = _methods(first)[0]
+    differ = first["scenes"] != second["scenes"]
+    note = "The runs are of different scenes: what changed may be the scenes' difference." if differ else ""
     tables = []
     for kind, title, digits in _KINDS:
-        columns = ("group", *names, "change %")
+        with_base = _has(first, base, kind)
+        columns = ("group", *((base,) if with_base else ()), *names, "change %")
         rows = []
-        for group in first["hands"][_last(first)]:
-            a, b = (tree["hands"][_last(tree)].get(group, {}).get(kind) for tree in (first, second))
+        for group, cells in first["hands"][_last(first)].items():
+            a, b = cells.get(kind), second["hands"][_last(second)].get(group, {}).get(kind)
             if a is not None or b is not None:
-                rows.append((group, number(a, max(digits, 1)), number(b, max(digits, 1)), _change(a, b)))
-        tables.append(Table(f"{title}, {_last(first)}", columns, tuple(rows)))
+                values = (first["hands"][base][group].get(kind), a, b) if with_base else (a, b)
+                rows.append((group, *(number(value, max(digits, 1)) for value in values), _change(a, b)))
+        unit = _UNITS.get(kind)
+        tables.append(Table(f"{title}{f', {unit}' if unit else ''}, {_last(first)}", columns, tuple(rows), note))
     rows = []
     for when in ("all", "at rest", "moving"):
-        for name in ("acceleration_error", "jitter", "tremble", "tremble_2d", "lag"):
+        for name, unit in _MOTION_UNITS.items():
             a, b = (tree["motion"][_last(tree)][when][name] for tree in (first, second))
-            rows.append((f"{name.replace('_', ' ')}, {when}", number(a, 2), number(b, 2), _change(a, b)))
-    tables.append(Table(f"Steadiness, {_last(first)}", ("measure", *names, "change %"), tuple(rows)))
+            rows.append((f"{name.replace('_', ' ')} {unit}, {when}", number(a, 2), number(b, 2), _change(a, b)))
+    tables.append(Table(f"Steadiness, {_last(first)}", ("measure", *names, "change %"), tuple(rows), note))
     found = []
     for group in first["hands"][_last(first)]:
         a, b = (tree["hands"][_last(tree)][group] for tree in (first, second))

@@ -68,8 +68,10 @@ def test_two_runs_side_by_side(evaluated: Path, tmp_path: Path, capsys: pytest.C
     arguments = ["eval", "synthetic", "--compare", str(evaluated), str(evaluated), "--out", str(tmp_path)]
     assert run_app(app, arguments) == 0
     printed = capsys.readouterr().out
-    assert "PA-MPJPE" in printed
+    assert "PA-MPJPE, mm" in printed
+    assert "MediaPipe" in printed
     assert "+0.0" in printed
+    assert "different scenes" not in printed
     assert (tmp_path / "comparison.html").stat().st_size > 10_000
 
 
