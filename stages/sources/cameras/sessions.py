@@ -82,7 +82,7 @@ class FFmpegSession(Session):
         if packet.after_gap:
             self._decoder.begin_anew()
         for frame in self._decoder.decode(packet.data, hurry=hurry):
-            image = partial(self._pixels.picture, frame, self._decoder.pixel_aspect)
+            image = partial(self._pixels.picture_or_reason, frame, self._decoder.pixel_aspect)
             yield Decoded(frame.time, image, frame.key_frame or self.intra)
 
     def close(self) -> None:

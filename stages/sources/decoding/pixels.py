@@ -11,6 +11,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 
 from hamba_core.errors import SourceError
 from stages.packets import Image
+from stages.sources.decoding.decoding import reason_of
 from stages.sources.decoding.orientation import Orientation
 from stages.sources.decoding.wide_colour import ordinary
 
@@ -59,6 +60,13 @@ class PixelConverter:
         image = self._rgb(frame, width, height)
         image = ordinary(image, frame.color_trc, frame.color_primaries)
         return np.ascontiguousarray((orientation or self._orientation(frame)).apply(image))
+
+    def picture_or_reason(self, frame: av.VideoFrame, pixel_aspect: Fraction | None = None) -> Image:
+        """Return `picture`; what FFmpeg raises comes as a SourceError."""
+        try:
+            return self.picture(frame, pixel_aspect)
+        except (av.FFmpegError, OSError) as error:
+            raise SourceError(f"a picture that cannot be made RGB: {reason_of(error)}") from error
 
     def check_size(self, width: int, height: int) -> None:
         """Raise SourceError for pictures that are too small to show a hand, or unreasonably large."""

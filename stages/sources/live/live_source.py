@@ -54,7 +54,6 @@ class LiveSource(Source):
         self._reader = Reader(name, connect, settings.live, self._buffer, self._watch)
         self._ready: list[Frame] = []  # made and not given yet
         self._epoch: Epoch | None = None
-        self._rate: float | None = None
         self._start_ns = self._newest_ns = 0
         self._given_ns = 0  # when the newest picture was given; 0 before
         self._late_since_ns = 0  # since when all pictures were late and none was given; 0 if the last was not late
@@ -76,12 +75,16 @@ class LiveSource(Source):
             item = self._buffer.take(_POLL)
             if isinstance(item, Item):
                 self._decode(item)
+                if item.session.failure is not None and not live.wait:
+                    raise self._not_opened(End(item.session, item.session.failure))
             elif isinstance(item, End):
                 raise self._not_opened(item)
-            elif time.monotonic() > give_up:
+            if time.monotonic() > give_up and not self._ready:
+                reason = self._watch.status().reason
                 raise SourceError(
-                    f"{self._name}: expected a picture within {patience:g} s, found none; is it in use elsewhere, or "
-                    "still starting? The limits are source.live.open_timeout and source.live.read_timeout"
+                    f"{self._name}: expected a picture within {patience:g} s, found none"
+                    f"{f' ({reason})' if reason else ''}; is it in use elsewhere, or still starting? The limits are "
+                    "source.live.open_timeout and source.live.read_timeout"
                 )
         session = self._reader.session
         if session is None:

@@ -206,7 +206,9 @@ class NetworkSession(Session):
                 self._first = stamp if self._first is None else self._first
                 self._reached = stamp
             yield Decoded(
-                stamp, partial(self._pixels.picture, frame, decoder.pixel_aspect), frame.key_frame or self.intra
+                stamp,
+                partial(self._pixels.picture_or_reason, frame, decoder.pixel_aspect),
+                frame.key_frame or self.intra,
             )
 
     def missing(self) -> str | None:

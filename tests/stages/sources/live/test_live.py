@@ -302,6 +302,36 @@ def test_a_source_whose_frames_are_replaced_is_in_a_hurry_until_one_is_taken() -
     source.close()
 
 
+def test_a_first_picture_that_cannot_be_made_is_an_error_at_once() -> None:
+    class TooLarge(Fake):
+        def decode(self, packet: Packet, *, hurry: bool) -> Iterator[Decoded]:
+            raise SourceError("pictures of 100000x100000")
+
+    source = source_of(TooLarge(some(1000)))
+    with pytest.raises(SourceError, match="cam: expected a stream, found pictures of 100000x100000"):
+        source.open()
+    source.close()
+
+
+def test_pictures_that_cannot_be_made_any_more_have_it_opened_again() -> None:
+    class Broken(Fake):
+        left = 3
+
+        def decode(self, packet: Packet, *, hurry: bool) -> Iterator[Decoded]:
+            self.left -= 1
+            if self.left < 0:
+                raise SourceError("pictures of 100000x100000")
+            return super().decode(packet, hurry=hurry)
+
+    source = source_of(Broken(some(1000)), Fake(some(1000)))
+    source.open()
+    assert len(taken(source, 6)) == 6
+    status = source.status()
+    assert status is not None
+    assert status.counts["reconnections"] == 1
+    source.close()
+
+
 def test_capture_times_never_go_back() -> None:
     def play(_: Fake) -> Generator[Picture]:
         now = time.monotonic_ns()
