@@ -36,7 +36,7 @@ trap keep EXIT
 
 EXTRA=$ROOT/.gpu
 ls "$EXTRA"/whl/*.whl > /dev/null 2>&1 && step wheels 60 "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target "$WORK/site" "$EXTRA"/whl/*.whl
-step environment 60 "$PYTHON" - <<'P'
+step environment 120 "$PYTHON" - <<'P'
 import importlib.metadata as m, platform, shutil, sys
 import torch, triton
 print(sys.version, platform.platform(), "gcc", shutil.which("gcc"), "nvcc", shutil.which("nvcc"))
@@ -87,7 +87,8 @@ SIZES=1,2,4,8,16,32; [ "$DEVICE" = cpu ] && SIZES=1,2
 step probe 200 "$PYTHON" "$HERE/probe.py" "$WORK/w/hamba.safetensors" "$WORK/probe" --device "$DEVICE" --sizes $SIZES --seconds 0.6 --deadline 140
 cp "$WORK"/probe/* "$OUT/" 2>/dev/null; cat "$WORK/probe.log" >> "$SUMMARY"
 # Against eager and reference; its last line counts, it prints nothing before.
-[ "$(left)" -gt 70 ] && step bench 230 sh -c "'$PYTHON' -c 'from pipeline.commands.cli import main; main()' bench model '$WORK/w/release' --device '${DEVICE%%:*}' --batches ${BENCH:-1,2,32} --rounds 1 --json > '$OUT/bench.json'"
+MOST=230; [ "$DEVICE" = cpu ] && MOST=900  # a trial may be on a busy processor
+[ "$(left)" -gt 70 ] && step bench $MOST sh -c "'$PYTHON' -c 'from pipeline.commands.cli import main; main()' bench model '$WORK/w/release' --device '${DEVICE%%:*}' --batches ${BENCH:-1,2,32} --rounds 1 --json > '$OUT/bench.json'"
 
 "$PYTHON" - "$OUT" <<'P' | tee -a "$SUMMARY"
 import json, sys

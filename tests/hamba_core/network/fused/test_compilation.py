@@ -24,6 +24,7 @@ from hamba_core.network.fused import (  # noqa: E402
     sampling,
     scanning,
 )  # fmt: skip
+from hamba_core.view import crop_kernels  # noqa: E402
 
 
 class Launch(NamedTuple):
@@ -43,6 +44,7 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
         seen.append(Launch(kernel, arguments, constants))
 
     monkeypatch.setattr(launching, "launch", remember)
+    monkeypatch.setattr(crop_kernels, "launch", remember)
     return seen
 
 
@@ -77,6 +79,10 @@ def launch_all(dtype: torch.dtype) -> None:
         hand.posedirs = torch.zeros(135, len(hand.template)) if correctives else None
         for vertices in (False, True):
             hands.PosedHands(hand, 5000.0, vertices=vertices)(torch.zeros(2, 109), fused=True)
+    crop_kernels.fused_crops(
+        meta(1, 480, 640, 3, dtype=torch.uint8), meta(2, 5), meta(3), meta(3), meta(2, 3, 256, 256),
+        torch.float16 if dtype == torch.bfloat16 else torch.float32,
+    )  # fmt: skip
 
 
 _TYPES = {
@@ -103,18 +109,29 @@ def compiled(launch: Launch, architecture: int) -> Any:
     return triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_kernels_compile_without_spilling_registers(launches: list[Launch], dtype: torch.dtype, tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("dtype", "architecture"),
+    [
+        (torch.bfloat16, 90),
+        pytest.param(torch.bfloat16, 80, marks=pytest.mark.slow),
+        pytest.param(torch.float32, 80, marks=pytest.mark.slow),
+        pytest.param(torch.float32, 90, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_kernels_compile_without_spilling_registers(
+    launches: list[Launch], dtype: torch.dtype, architecture: int, tmp_path: Path
+) -> None:
     from triton.backends.nvidia import driver  # type: ignore[import-untyped]
 
     launch_all(dtype)
-    assert len({launch.kernel.fn.__name__ for launch in launches}) == 12
+    assert len({launch.kernel.fn.__name__ for launch in launches}) == 14
     tool, spilled = Path(driver.__file__).parent / "bin" / "cuobjdump", {}
     for launch in launches:
-        for architecture in (80, 90):
-            binary = tmp_path / "kernel.cubin"
-            binary.write_bytes(compiled(launch, architecture).asm["cubin"])
-            usage = subprocess.run([tool, "-res-usage", binary], capture_output=True, text=True)
-            if "LOCAL:0" not in usage.stdout + usage.stderr:
-                spilled[launch.kernel.fn.__name__, architecture] = usage.stdout + usage.stderr
+        binary = tmp_path / "kernel.cubin"
+        binary.write_bytes(compiled(launch, architecture).asm["cubin"])
+        usage = subprocess.run([tool, "-res-usage", binary], capture_output=True, text=True)
+        if "LOCAL:0" not in usage.stdout + usage.stderr:
+            spilled[launch.kernel.fn.__name__] = usage.stdout + usage.stderr
     assert not spilled

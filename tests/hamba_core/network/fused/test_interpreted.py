@@ -26,12 +26,12 @@ def run(*arguments: str | Path) -> None:
     assert "skipped" not in done.stdout
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_fused_kernels_give_what_their_references_give_for_a_few_shapes() -> None:
     run(NETWORK / "kernels.py", "--hypothesis-profile", "few")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_crops_of_two_pictures_are_cut_at_once() -> None:
     run(CROPS / "crops.py", "-k", "at_once")
 
