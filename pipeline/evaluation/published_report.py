@@ -8,7 +8,7 @@ import numpy as np
 
 from hamba_core.arrays import Array
 from hamba_core.errors import SourceError
-from hamba_core.hand import JOINT_NAMES
+from hamba_core.hand import JOINT_NAMES, JOINTS_FROM_MODEL
 from hamba_core.metrics import AUC_MOST, procrustes_aligned
 from hamba_core.view import Intrinsics
 from pipeline.evaluation.plots import COLOURS, plot
@@ -85,7 +85,8 @@ def _curves(tree: Tree) -> Plot:
 
 
 def _joints(tree: Tree, *, ho3d: bool) -> Plot:
-    names = [f"joint {n}" for n in range(21)] if ho3d else list(JOINT_NAMES)
+    in_order = dict(zip(JOINTS_FROM_MODEL, JOINT_NAMES, strict=True))  # HO-3D has MANO's, the tips last
+    names = [in_order[n] for n in range(21)] if ho3d else list(JOINT_NAMES)
 
     def draw(axes: Sequence[Any]) -> None:
         for axis, (kind, errors) in zip(axes, tree["joint_errors"].items(), strict=True):

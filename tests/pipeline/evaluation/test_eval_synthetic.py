@@ -47,7 +47,7 @@ def test_the_report_is_one_file_with_tables_plots_and_pictures(evaluated: Path) 
 @pytest.mark.slow
 def test_a_small_run_of_every_view_with_the_default_estimator(tmp_path: Path) -> None:
     """What the whole run says of all groups holds for a small one, roughly."""
-    arguments = ["eval", "synthetic", "--seeds", "1", "--seconds", "4", "--out", str(tmp_path / "run")]
+    arguments = ["eval", "synthetic", "--seeds", "1", "--seconds", "2", "--out", str(tmp_path / "run")]
     assert run_app(app, arguments) == 0
     tree = read_numbers(tmp_path / "run", "synthetic")
     assert tree["estimator"] == "hamba-s"
@@ -60,7 +60,7 @@ def test_a_small_run_of_every_view_with_the_default_estimator(tmp_path: Path) ->
     assert smoothed["all"]["mpjpe"] < raw["all"]["mpjpe"] + 0.2
     trembling, calm = (tree["motion"][method] for method in tree["methods"][1:])
     assert calm["at rest"]["jitter"] < 0.35 * trembling["at rest"]["jitter"]
-    assert calm["moving"]["jitter"] < 0.5 * trembling["moving"]["jitter"]
+    assert calm["moving"]["jitter"] < 0.6 * trembling["moving"]["jitter"]
     assert calm["moving"]["lag"] - trembling["moving"]["lag"] < 15
 
 
