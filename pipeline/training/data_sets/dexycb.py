@@ -19,6 +19,7 @@ from pipeline.training.data_sets.hand_data import (
     HandData,
     HandSample,
     ManoParameters,
+    NoHandError,
     inside,
     numbers,
     parameters_of,
@@ -69,7 +70,7 @@ class DexYcbTraining(HandData):
             raise SourceError(f"{path}: expected DexYCB's labels of a picture, found: {error}") from error
         joints, joints_2d = (numbers(label[f"joint_{n}d"], (21, n), str(path)) for n in (3, 2))
         if (joints == _UNKNOWN).all():
-            raise SourceError(f"{path}: expected a hand in the picture, found none")
+            raise NoHandError(f"{path}: expected a hand in the picture, found none")
         image = read_image(path.with_name(path.name.replace("labels_", "color_")).with_suffix(".jpg"))
         within = inside(joints_2d, image)
         truth = truth_of(

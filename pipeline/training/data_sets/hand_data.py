@@ -25,6 +25,10 @@ _FROM_TIPS = (0, *(4 * finger + place for finger in range(5) for place in (4, 3,
 T = TypeVar("T")
 
 
+class NoHandError(SourceError):
+    """A picture of a data set has no hand that could be learned from, as some of every set have: take another."""
+
+
 @dataclass(frozen=True, eq=False)
 class HandSample:
     """One hand in one picture."""
@@ -43,7 +47,7 @@ class HandData(ABC):
 
     @abstractmethod
     def sample(self, number: int) -> HandSample:
-        """Return one hand. Raises SourceError."""
+        """Return one hand. Raises SourceError; NoHandError where there is none to learn from."""
 
 
 class ManoParameters(NamedTuple):

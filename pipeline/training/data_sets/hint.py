@@ -18,6 +18,7 @@ from pipeline.training.data_sets.hand_data import (
     LEAST_JOINTS,
     HandData,
     HandSample,
+    NoHandError,
     inside,
     numbers,
     read_json,
@@ -61,6 +62,6 @@ class HIntTraining(HandData):
         image = read_image(path.with_suffix(".jpg"))
         within = inside(joints_2d, image)
         if within.sum() < LEAST_JOINTS:
-            raise SourceError(f"{path}: expected a hand in the picture, found {within.sum()} of its joints there")
+            raise NoHandError(f"{path}: expected a hand in the picture, found {within.sum()} of its joints there")
         side = _SIDES[path.stem.rpartition("_")[2]]
         return HandSample(f"{path.parent.name}/{path.stem}", image, truth_of(side, joints_2d, within))

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hamba_core.errors import SourceError
 from hamba_core.hand import JOINTS_FROM_MODEL
 from pipeline.evaluation import OPENGL, camera_of, read_image, read_lines, read_meta
 from pipeline.training.data_sets.hand_data import (
     HandData,
     HandSample,
     ManoParameters,
+    NoHandError,
     inside,
     numbers,
     parameters_of,
@@ -50,7 +50,7 @@ class Ho3dTraining(HandData):
         image = read_image(next((path for path in pictures if path.exists()), pictures[0]))
         within = inside(pixels, image)
         if within.sum() < _INSIDE:
-            raise SourceError(f"{name}: expected a hand in the picture, found {within.sum()} of its joints there")
+            raise NoHandError(f"{name}: expected a hand in the picture, found {within.sum()} of its joints there")
         parameters = None
         if self._with_parameters:
             upright = parameters_of(meta["handPose"][:48], meta["handBeta"][:10])

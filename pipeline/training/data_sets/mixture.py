@@ -10,7 +10,7 @@ from hamba_core.errors import ConfigurationError, SourceError
 from pipeline.training.data_sets.coco_wholebody import CocoWholeBodyTraining
 from pipeline.training.data_sets.dexycb import DexYcbTraining
 from pipeline.training.data_sets.freihand import FreiHandTraining
-from pipeline.training.data_sets.hand_data import HandData, HandSample
+from pipeline.training.data_sets.hand_data import LEAST_JOINTS, HandData, HandSample, NoHandError
 from pipeline.training.data_sets.hint import HIntTraining
 from pipeline.training.data_sets.ho3d import Ho3dTraining
 from pipeline.training.data_sets.interhand import InterHandTraining
@@ -43,6 +43,8 @@ are shares of their sum. HInt and rendered crops were not in it, and count as Fr
 ones."""
 
 _ALONE: Final = 0.25
+
+_MOST_TRIES: Final = 100
 
 LEAST_ASIDE: Final = 1
 """Hands of each set that are kept aside at least."""
@@ -91,8 +93,14 @@ class Mixture:
         SourceError.
         """
         random = np.random.default_rng([self._seed, number])
-        which = random.choice(len(self._sets), p=list(self.shares.values()))
-        return self._sets[which].sample(int(random.integers(self._trained[which]))), random
+        for _ in range(_MOST_TRIES):
+            which = random.choice(len(self._sets), p=list(self.shares.values()))
+            sample = _usable(self._sets[which], int(random.integers(self._trained[which])))
+            if sample is not None:
+                return sample, random
+        raise SourceError(
+            f"data sets: expected hands to learn from, found none in {_MOST_TRIES} pictures of {', '.join(self.shares)}"
+        )
 
     def kept_aside(self, most: int) -> list[HandSample]:
         """Return at most so many hands that are kept aside, as many of each set. Raises SourceError."""
@@ -100,5 +108,16 @@ class Mixture:
         samples = []
         for data, first in zip(self._sets, self._trained, strict=True):
             places = np.linspace(first, len(data) - 1, min(of_each, len(data) - first)).astype(int)
-            samples += [data.sample(int(place)) for place in np.unique(places)]
+            samples += [sample for place in np.unique(places) if (sample := _usable(data, int(place))) is not None]
+        if not samples:
+            raise SourceError("data sets: expected hands to keep aside, found none in the sets' last pictures")
         return samples[:most]
+
+
+def _usable(data: HandData, number: int) -> HandSample | None:
+    """Return a hand, or none where the picture has none or too little is known of it."""
+    try:
+        sample = data.sample(number)
+    except NoHandError:
+        return None
+    return sample if np.sum(sample.truth.known_2d) >= LEAST_JOINTS else None

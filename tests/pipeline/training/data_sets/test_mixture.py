@@ -1,15 +1,17 @@
 """The mixture: weights, what is kept aside, and batches that a run that goes on sees again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from hamba_core.errors import ConfigurationError
+from hamba_core.errors import ConfigurationError, SourceError
 from hamba_core.network import RELEASED
 from hamba_core.training import NO_AUGMENTATION, Augmentation, CropTruths
 from pipeline.training.data_sets import PAPER_WEIGHTS, HandData, HandSample, MixedHands, Mixture, open_data, shown
+from pipeline.training.data_sets.hand_data import NoHandError, truth_of
 from stages.synthetic.crops import write_shard
 
 from .conftest import MadeHand, made
@@ -25,8 +27,6 @@ class Made(HandData):
         return self.count
 
     def sample(self, number: int) -> HandSample:
-        from pipeline.training.data_sets.hand_data import truth_of
-
         hand: MadeHand = made(number % 5)
         image = np.full((240, 320, 3), self.level, np.uint8)
         return HandSample(f"{self.level} {number}", image, truth_of("right", hand.joints_2d, joints=hand.joints))
@@ -66,6 +66,35 @@ def test_the_same_numbers_give_the_same_batches_whoever_makes_them() -> None:
     torch.testing.assert_close(again[1][1].joints_2d[0], truth.joints_2d[0])
     other = MixedHands(Mixture(SETS, seed=4), RELEASED, Augmentation())
     assert not torch.equal(other[4][0], crops[0])
+
+
+class OftenEmpty(Made):
+    """Every second picture has no hand, and of every third one hardly anything is known."""
+
+    def sample(self, number: int) -> HandSample:
+        if number % 2:
+            raise NoHandError(f"{number}: no hand")
+        sample = super().sample(number)
+        known = np.zeros(21) if number % 3 == 0 else np.ones(21)
+        return replace(sample, truth=sample.truth._replace(known_2d=known))
+
+
+def test_pictures_without_a_hand_are_passed_over() -> None:
+    mixture = Mixture({"dexycb": OftenEmpty(50, 200)}, aside=0.1)
+    drawn = {int(mixture.draw(number)[0].name.split()[1]) for number in range(200)}
+    assert len(drawn) > 30
+    assert all(number % 2 == 0 and number % 3 for number in drawn)
+    assert [sample.name for sample in mixture.kept_aside(20)] == [f"50 {n}" for n in (182, 184, 188, 190, 194, 196)]
+
+    class Empty(Made):
+        def sample(self, number: int) -> HandSample:
+            raise NoHandError(f"{number}: no hand")
+
+    empty = Mixture({"rhd": Empty(50, 20)})
+    with pytest.raises(SourceError, match="expected hands to learn from, found none"):
+        empty.draw(0)
+    with pytest.raises(SourceError, match="expected hands to keep aside"):
+        empty.kept_aside(4)
 
 
 @pytest.mark.slow
