@@ -40,7 +40,7 @@ def _checked(owner: object, name: str, shape: tuple[int | None, ...], dtype: DTy
     if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
         want_text = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
         raise PacketError(f"{type(owner).__name__}.{name}: expected shape {want_text}, found {array.shape}")
-    if finite and np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+    if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
         raise PacketError(f"{type(owner).__name__}.{name}: expected finite numbers, found NaN or infinity")
     if array.flags.writeable:
         # A view, so that the caller's own array stays as it was.

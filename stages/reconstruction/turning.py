@@ -6,6 +6,7 @@ right. A hand that was where it is a moment ago has hardly turned since.
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from math import cos, hypot, pi
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -25,8 +26,15 @@ class Sight(NamedTuple):
 
     pts: float  # s
     orient: AnyFloats  # (3, 3)
-    middle: AnyFloats  # (2,) of its joints, rays
+    middle: tuple[float, float]  # of its joints, rays
     size: float  # rays
+
+    @classmethod
+    def of(cls, pts: float, orient: AnyFloats, rays: AnyFloats) -> "Sight":
+        """Return the sight of a hand whose joints are seen along rays (21, 2)."""
+        # Python's numbers: for so few of them NumPy is slower.
+        (left, top), (right, bottom) = rays.min(0).tolist(), rays.max(0).tolist()
+        return cls(pts, orient, ((left + right) / 2, (top + bottom) / 2), hypot(right - left, bottom - top))
 
 
 @dataclass
@@ -60,14 +68,16 @@ class Turning:
         memory = self._memories.get(key)
         if memory is None or not 0 < sight.pts - memory.sight.pts <= _LONGEST_STEP:
             return False
-        moved = float(np.linalg.norm(sight.middle - memory.sight.middle))
+        (x, y), (before_x, before_y) = sight.middle, memory.sight.middle
+        moved = hypot(x - before_x, y - before_y)
         return moved <= _FARTHEST * max(sight.size, memory.sight.size)
 
     def is_too_fast(self, key: Hashable, sight: Sight) -> bool:
         """Return whether no hand turns so fast from how this track's was given last."""
         before = self._memories[key].sight
-        cosine = (np.trace(before.orient.T @ sight.orient) - 1) / 2
-        return bool(np.arccos(np.clip(cosine, -1, 1)) > _AT_ONCE + _FASTEST * (sight.pts - before.pts))
+        cosine = (float(np.vdot(before.orient, sight.orient)) - 1) / 2
+        most = _AT_ONCE + _FASTEST * (sight.pts - before.pts)
+        return most < pi and cosine < cos(most)
 
     def take(self, key: Hashable, sight: Sight, *, held: bool) -> None:
         """Remember a hand as it is given; `held` says that it was doubted, and something else is given for it."""

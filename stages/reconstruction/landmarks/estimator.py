@@ -184,7 +184,7 @@ class LandmarksEstimator(Estimator):
         if not view.box.seen:
             # What was not believed when it was seen last is not believed now.
             return self._as_before(i, key, view, rest, fit) if self._turning.is_held(key) else fit
-        sight = Sight(view.pts, fit.global_orient[i], view.rays.mean(0), float(np.hypot(*np.ptp(view.rays, axis=0))))
+        sight = Sight.of(view.pts, fit.global_orient[i], view.rays)
         doubted = self._turning.doubts(key, sight)
         held = None
         if doubted or (fit.ray_error[i] > CONTRADICTION and self._turning.goes_on(key, sight)):

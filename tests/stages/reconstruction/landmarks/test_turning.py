@@ -21,7 +21,7 @@ from tests.stages.reconstruction.landmarks.conftest import SeeHand
 
 
 def sight(index: int, angle: float = 0.0, x: float = 0.0) -> Sight:
-    return Sight(index / 30, exp_so3([0, angle, 0]), np.array([x, 0.0]), 0.3)
+    return Sight(index / 30, exp_so3([0, angle, 0]), (x, 0.0), 0.3)
 
 
 def watched(count: int) -> Turning:
