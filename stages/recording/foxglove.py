@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hamba_core.arrays import Float32Array, Int32Array
-from hamba_core.hand import BONES
+from hamba_core.arrays import Array, Float32Array, Int32Array
+from hamba_core.hand import BONES, to_quaternion
 from hamba_core.view import Intrinsics
 from stages.common.palette import JOINT_COLOURS, Colour
 from stages.packets import FrameResult, Hand, HandTopology
@@ -75,11 +75,16 @@ def camera_calibration(camera: Intrinsics, width: int, height: int, time_ns: int
     )
 
 
-def camera_transform(time_ns: int) -> bytes:
-    """Return T_world_camera of a level camera: the world's z is up, its y is where the camera looks."""
-    half = 0.5**0.5
-    rotation = _message(5, *(_double(field, value) for field, value in enumerate((-half, 0.0, 0.0, half), 1)))
-    return b"".join((_timestamp(1, time_ns), _text(2, WORLD), _text(3, CAMERA), _message(4), rotation))
+LEVEL: Final = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+"""T_world_camera of a level camera: the world's z is up, its y is where the camera looks."""
+
+
+def camera_transform(time_ns: int, T_world_camera: Array = LEVEL) -> bytes:
+    """Return where the camera stands in the world: by T_world_camera (4, 4), or level where nobody knows."""
+    quaternion = to_quaternion(T_world_camera[:3, :3])
+    rotation = _message(5, *(_double(field, value) for field, value in enumerate(quaternion.tolist(), 1)))
+    place = _vector(4, T_world_camera[:3, 3])
+    return b"".join((_timestamp(1, time_ns), _text(2, WORLD), _text(3, CAMERA), place, rotation))
 
 
 def _entity_id(track: int) -> str:

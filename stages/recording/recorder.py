@@ -17,7 +17,7 @@ from hamba_core.view import Intrinsics
 from stages import wire
 from stages.common.palette import HandColours
 from stages.contract import Sink
-from stages.packets import FrameMeta, FrameResult, RunInfo, Status
+from stages.packets import FrameMeta, FrameResult, RunInfo, Status, WorldPose
 from stages.recording.format import LIBRARY, REPORT, RUN, SUMMARY, RecordedRun, run_json, status_json
 from stages.settings import StageSettings
 
@@ -53,6 +53,7 @@ class Recorder(Sink):
         self._tracks: set[int] = set()
         self._colours = HandColours()
         self._camera: tuple[Intrinsics, int, int] | None = None
+        self._world: WorldPose | None = None
 
     def open(self, run: RunInfo) -> None:
         from stages.recording import foxglove
@@ -76,7 +77,7 @@ class Recorder(Sink):
         )
         if self._settings.scene != "none":
             schemas = foxglove.schemas()
-            self._scene, self._calibration, transform = (
+            self._scene, self._calibration, self._transform = (
                 file.add_channel(f"{topic}/{run.stream}", "protobuf", schema, "protobuf", schemas)
                 for topic, schema in (
                     ("scene", foxglove.SCENE_SCHEMA),
@@ -85,7 +86,7 @@ class Recorder(Sink):
                 )
             )
             data = foxglove.camera_transform(self._start_ns)
-            file.add_message(transform, self._start_ns, self._start_ns, data)
+            file.add_message(self._transform, self._start_ns, self._start_ns, data)
         file.flush()
 
     def write(self, result: FrameResult) -> None:
@@ -130,6 +131,10 @@ class Recorder(Sink):
         if (seen := (frame.camera, frame.width, frame.height)) != self._camera:
             self._camera = seen
             self._opened.add_message(self._calibration, now, now, foxglove.camera_calibration(*seen, now))
+        if frame.world is not None and frame.world is not self._world:
+            self._world = frame.world
+            transform = foxglove.camera_transform(now, frame.world.T_world_camera)
+            self._opened.add_message(self._transform, now, now, transform)
         tracks = {hand.track_id for hand in result.hands}
         gone = sorted(self._tracks - tracks)
         self._tracks = tracks

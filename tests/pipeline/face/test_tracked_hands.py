@@ -155,3 +155,11 @@ def test_a_program_that_ends_with_an_open_run_finishes_its_files(tmp_path: Path,
 def test_what_is_no_name_of_a_source_is_refused(source: Any) -> None:
     with pytest.raises(SourceError, match=type(source).__name__):
         track_hands(source)
+
+
+def test_hands_tell_which_joints_are_in_sight_and_what_they_do(short_clip: Path) -> None:
+    results = list(track_hands(short_clip))
+    assert all(hand.visibility is not None and hand.visibility.shape == (21,) for r in results for hand in r.hands)
+    begun = {(event.side, event.kind) for result in results for event in result.events if event.phase == "start"}
+    assert ("left", "open") in begun or ("right", "open") in begun
+    assert not [event for result in track_hands(short_clip, events={"enabled": False}) for event in result.events]

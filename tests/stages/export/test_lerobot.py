@@ -21,7 +21,6 @@ from hamba_core.errors import SourceError
 from hamba_core.hand import MIRROR, exp_so3
 from stages.export import ExportSettings, export, export_dataset
 from stages.export.formats.lerobot.actions import read_actions
-from stages.export.formats.lerobot.features import quaternion_of
 from stages.export.formats.lerobot.statistics import of_numbers, together
 from stages.packets import FrameResult, HandEvent, RunInfo, WorldPose
 from stages.recording import Recorder, read_recording
@@ -191,11 +190,6 @@ def test_statistics_of_parts_are_those_of_the_whole() -> None:
     found, whole = together([of_numbers(part) for part in parts]), of_numbers(np.concatenate(parts))
     for name in ("min", "max", "mean", "std", "count"):
         np.testing.assert_allclose(found[name], whole[name])
-
-
-def test_a_quaternion_is_that_of_its_rotation() -> None:
-    for vector in np.random.default_rng(1).uniform(-2, 2, (50, 3)):
-        np.testing.assert_allclose(rotation_of(quaternion_of(exp_so3(vector))), exp_so3(vector), atol=1e-9)
 
 
 LOADER = """

@@ -23,7 +23,7 @@ from hamba_core.errors import OutputError, PipelineError, SourceError, WireError
 from hamba_core.view import Intrinsics
 from stages import wire
 from stages.assets.make.foxglove_schemas import SCHEMAS_FILE, make_schemas
-from stages.packets import Choice, FrameResult, Hand, Percentiles, RunInfo, Status
+from stages.packets import Choice, FrameResult, Hand, Percentiles, RunInfo, Status, WorldPose
 from stages.recording import Recorder, RecordingSettings, mcap_file, reader
 from stages.recording.format import REPORT, RUN
 from stages.recording.mcap_file import McapFile
@@ -195,6 +195,24 @@ def test_foxglove_knows_the_camera_and_stands_it_upright(recorded: Path, make_ru
     cross = np.cross([x, y, z], up_in_camera)
     up = up_in_camera + 2 * w * cross + 2 * np.cross([x, y, z], cross)
     np.testing.assert_allclose(up, [0, 0, 1], atol=1e-12)
+
+
+def test_foxglove_is_told_where_the_camera_stands_whenever_it_moves(
+    tmp_path: Path, make_run: MakeRun, make_result: MakeResult
+) -> None:
+    recorder = Recorder(tmp_path / "hands.mcap")
+    recorder.open(make_run())
+    T = np.array([[0.0, -1, 0, 0.5], [1, 0, 0, -2], [0, 0, 1, 3], [0, 0, 0, 1]])
+    here, there = WorldPose(np.eye(4), "file"), WorldPose(T, "file")
+    for index, world in enumerate([here, here, there]):
+        result = make_result(index, 1)
+        recorder.write(replace(result, frame=replace(result.frame, world=world)))
+    recorder.close()
+    told = [FrameTransform.FromString(m.data) for _, _, m in read_by_mcap(tmp_path / "hands.mcap", "transform/hands")]
+    assert len(told) == 3, "level at first, then here, then there"
+    place, turn = told[2].translation, told[2].rotation
+    np.testing.assert_allclose([place.x, place.y, place.z], [0.5, -2, 3])
+    np.testing.assert_allclose([turn.x, turn.y, turn.z, turn.w], [0, 0, 0.5**0.5, 0.5**0.5], atol=1e-12)
 
 
 def test_the_schemas_shipped_are_foxgloves() -> None:

@@ -116,3 +116,26 @@ def test_gestures_stay_within_the_joints_limits() -> None:
     for name, angles in make_gestures(MODEL, np.zeros(10)).items():
         over = np.maximum(angles - most, least - angles).max()
         assert over < np.radians(2), name
+
+
+def test_gestures_alone_show_each_one_and_say_when() -> None:
+    dance = Choreography(MODEL, 3, SIDES, CAMERA, SIZE, "facing", np.zeros((2, 10)), "gestures")
+    shown: list[set[str]] = [set(), set()]
+    for time in np.arange(0, CYCLE, 0.05):
+        for seen, off in zip(shown, dance.gestures_at(time), strict=True):
+            seen |= {name for name, radians in off.items() if radians < 1e-6}
+    for seen in shown:
+        assert {"pinch", "almost_pinch", "fist", "one", "two", "thumbs_up", "relaxed", "open"} <= seen
+    again = Choreography(MODEL, 3, SIDES, CAMERA, SIZE, "facing", np.zeros((2, 10)), "gestures")
+    assert again.gestures_at(4.2) == dance.gestures_at(4.2)
+
+
+@given(time=st.floats(0, 2 * CYCLE), seed=st.integers(0, 3))
+@settings(deadline=None, max_examples=30)
+def test_shown_gestures_move_without_jumps_too(time: float, seed: int) -> None:
+    dance = Choreography(MODEL, seed, SIDES, CAMERA, SIZE, "facing", np.zeros((2, 10)), "gestures")
+    step = 1e-3
+    for before, after in zip(dance.states(time), dance.states(time + step), strict=True):
+        assert np.linalg.norm(after.wrist - before.wrist) < 2 * step
+        bent = Rotation.from_matrix(after.hand_pose @ before.hand_pose.transpose(0, 2, 1)).magnitude()
+        assert bent.max() < 25 * step

@@ -7,10 +7,9 @@ cannot take NaN.
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hamba_core.arrays import Array, BoolArray, Float32Array
-from hamba_core.hand import JOINT_NAMES, MIRROR, SIDES, Side, log_so3
+from hamba_core.hand import JOINT_NAMES, MIRROR, SIDES, Side, log_so3, to_quaternion
 from stages.packets import EVENT_KINDS, FrameResult, Hand
 
 _XYZ: Final = ("x", "y", "z")
@@ -62,7 +61,7 @@ def values(result: FrameResult, *, in_world: bool) -> dict[str, Value]:
         found[WORLD] = np.zeros(8, np.float32)
         if world is not None:
             T = world.T_world_camera
-            found[WORLD] = np.array([1, *T[:3, 3], *quaternion_of(T[:3, :3])], np.float32)
+            found[WORLD] = np.array([1, *T[:3, 3], *to_quaternion(T[:3, :3])], np.float32)
     return found
 
 
@@ -81,7 +80,7 @@ def _of_side(result: FrameResult, side: Side) -> dict[str, Value]:
     }
     return {
         f"{name}.valid": np.array([True]),
-        f"{name}.wrist": np.array([*hand.joints[0], *quaternion_of(wrist_rotation(hand))], np.float32),
+        f"{name}.wrist": np.array([*hand.joints[0], *to_quaternion(wrist_rotation(hand))], np.float32),
         f"{name}.joints": hand.joints.astype(np.float32).ravel(),
         f"{name}.parameters": parameters_of(hand),
         f"{name}.visibility": np.zeros(21, np.float32) if hand.visibility is None else hand.visibility,
@@ -99,11 +98,3 @@ def parameters_of(hand: Hand) -> Float32Array:
     """Return the model's parameters (61,), rotations as rotation vectors, as PARAMETERS names them."""
     vectors = log_so3(np.concatenate([hand.global_orient[None], hand.hand_pose]).astype(np.float64))
     return np.concatenate([vectors.ravel(), hand.betas, hand.translation]).astype(np.float32)
-
-
-def quaternion_of(R: NDArray[np.float64]) -> Array:
-    """Return the unit quaternion (4,) x, y, z, w of a rotation (3, 3), with w >= 0."""
-    vector = log_so3(R)
-    angle = float(np.linalg.norm(vector))
-    axis = vector / angle if angle > 0 else vector
-    return np.append(np.sin(angle / 2) * axis, np.cos(angle / 2))
