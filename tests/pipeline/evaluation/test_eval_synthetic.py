@@ -57,7 +57,7 @@ def test_a_small_run_of_every_view_with_the_default_estimator(tmp_path: Path) ->
     for group in ("all", "open", "fist", "pinch", "fast", "at rest", "small", "dark", "left", "right"):
         assert raw[group]["measured"] > 20, group
         assert raw[group]["pa_mpjpe"] < baseline[group]["pa_mpjpe"], group
-    assert smoothed["all"]["mpjpe"] < raw["all"]["mpjpe"] + 0.2
+    assert smoothed["all"]["mpjpe"] < 1.03 * raw["all"]["mpjpe"]
     trembling, calm = (tree["motion"][method] for method in tree["methods"][1:])
     assert calm["at rest"]["jitter"] < 0.35 * trembling["at rest"]["jitter"]
     assert calm["moving"]["jitter"] < 0.6 * trembling["moving"]["jitter"]
