@@ -26,7 +26,7 @@ class HambaOutput:
     vertices: Tensor  # (B, V, 3) m, without `translation`
     joints_2d: Tensor  # (B, 21, 2), in [-0.5, 0.5] over the crop
     initial: "HambaOutput | None" = None
-    """The joint regressor's own answer, whose `initial` is None."""
+    """The joint regressor's own answer, whose `initial` is None. Fused kernels give it without vertices, V = 0."""
 
 
 torch.export.register_dataclass(HambaOutput)  # so that torch.export knows what forward gives

@@ -26,7 +26,10 @@ def tried_fusions(network: FusedNetwork, wanted: Fusions, *, device: torch.devic
     """
     crops = torch.randn(2, 3, CROP_SIZE, CROP_SIZE, device=device)
     network.fusions = NO_FUSIONS
-    expected = _numbers(network(crops))
+    try:
+        expected = _numbers(network(crops))
+    except RuntimeError as error:  # memory that is short, above all: the plain network may go on in smaller batches
+        return FusionChoice(NO_FUSIONS, f"they could not be tried out: {first_line(error)}")
     faults: dict[str, str] = {}
     for name in wanted.names():
         if name not in _ELSEWHERE and (fault := _fault(network, replace(NO_FUSIONS, **{name: True}), crops, expected)):

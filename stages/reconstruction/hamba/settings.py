@@ -33,6 +33,16 @@ class NetworkSettings(StageSettings):
         None, ge=1, description="of the processor for the network, where it runs on one; none: as many as torch takes"
     )
 
+    @field_validator("unfused")
+    @classmethod
+    def _check_unfused(cls, unfused: str) -> str:
+        from hamba_core.network import fusion_names
+
+        names = {name.strip() for name in unfused.split(",") if name.strip()}
+        if unknown := sorted(names - {*fusion_names()}) if names != {"all"} else []:
+            raise ValueError(f"expected all, or names among {', '.join(fusion_names())}, found {', '.join(unknown)}")
+        return unfused
+
     @field_validator("device")
     @classmethod
     def _check_device(cls, device: str) -> str:

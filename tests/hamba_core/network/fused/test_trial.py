@@ -15,6 +15,7 @@ pytest.importorskip("triton")
 
 from hamba_core.network.fused import network as fused_network, sampling
 from hamba_core.network.fused.trial import tried_fusions
+from stages.reconstruction.hamba import NetworkSettings
 from stages.reconstruction.hamba.fusing import as_choice, fuse, wanted_fusions
 
 CPU = torch.device("cpu")
@@ -37,6 +38,27 @@ def test_they_can_be_left_out_by_a_setting() -> None:
     assert wanted_fusions("") == Fusions()
     assert wanted_fusions("all") == NO_FUSIONS
     assert wanted_fusions("crops, gelu") == Fusions().without(["crops", "gelu"])
+
+
+@pytest.mark.parametrize("unfused", ["nroms", "all,norms", "norms;gelu"])
+def test_other_names_are_refused_before_anything_is_loaded(unfused: str) -> None:
+    with pytest.raises(ValueError, match="expected all, or names among patches, norms"):
+        NetworkSettings(unfused=unfused)
+    assert NetworkSettings(unfused="norms, gelu").unfused == "norms, gelu"
+
+
+def test_where_there_is_no_room_to_try_them_out_the_plain_network_goes_on(
+    network: Hamba, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = network.fused_parts()
+
+    def no_room(*_: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(parts, "downsample", no_room)
+    choice = tried_fusions(parts, Fusions(), device=CPU)
+    assert choice.fusions == NO_FUSIONS
+    assert "could not be tried out: CUDA out of memory" in choice.reason
 
 
 def test_on_a_processor_none_run(network: Hamba) -> None:
