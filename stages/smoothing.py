@@ -61,7 +61,9 @@ _SIDEWAYS: Final = _Tuning(cutoff=0.3, slope=5.0, mean=0.5)  # and about every o
 _SPEED_CUTOFF: Final = 3.0  # Hz, of the speeds
 _MEAN_STEP: Final = 0.04  # s; over longer steps the mean counts less, so that it is never later than half of this
 _FASTEST_TURN: Final = 30.0  # radians/s; a wrist that turns faster was seen wrongly, now or before
-_OFF: Final = 0.1  # of the hand's size in the picture, which holding a turn back may put its joints off
+_OFF: Final = 0.1  # of the hand's size in the picture: further off what came, a smoothed hand is not that hand
+_NO_VERTICES: Final = np.zeros((0, 3), np.float32)
+_BENT: Final = 0.3  # radians, by which a finger's joint may lag; between two poses that far apart may lie none
 _JUMP: Final = 0.5  # of the hand's size in a frame; a track that jumps like that was on another hand
 
 
@@ -138,12 +140,17 @@ class _Track:
         self.pts = pts
         self._frames = 1
         self._betas = hand.betas.astype(np.float64)
-        place, depth = _seen_from_camera(hand.joints.mean(0))
-        self._place = _Vector(place, (_PLACE,), strength)
-        self._depth = _Vector(depth, (_DEPTH,), strength)
-        self._orient = _Rotation(hand.global_orient, (_IN_PICTURE, _TILT), strength)
-        self._fingers = _Rotation(hand.hand_pose, (_FLEXION, _SIDEWAYS), strength)
+        self._strength = strength
+        self._begin(hand)
         self.lag = self.lag_in_depth = self.speed = 0.0  # s, s and m/s, of its place in the last frame
+
+    def _begin(self, hand: Hand) -> None:
+        """Begin all filters anew with this hand."""
+        place, depth = _seen_from_camera(hand.joints.mean(0))
+        self._place = _Vector(place, (_PLACE,), self._strength)
+        self._depth = _Vector(depth, (_DEPTH,), self._strength)
+        self._orient = _Rotation(hand.global_orient, (_IN_PICTURE, _TILT), self._strength)
+        self._fingers = _Rotation(hand.hand_pose, (_FLEXION, _SIDEWAYS), self._strength)
 
     def follow(self, hand: Hand, meta: FrameMeta, model: HandModel) -> Hand:
         """Return the hand of the next frame, smoothed."""
@@ -161,6 +168,7 @@ class _Track:
             sight = MIRROR @ sight
         orient = self._orient.step(hand.global_orient, step, sight / np.linalg.norm(sight))
         fingers = self._fingers.step(hand.hand_pose, step, model.flexion_axes)
+        fingers = self._fingers.let_go(hand.hand_pose, _BENT)
         rotations = np.concatenate([orient[None], fingers])
         slower = None if jumped else self._orient.held_back(_FASTEST_TURN * step)
         if slower is not None:
@@ -171,6 +179,11 @@ class _Track:
         posed = model.pose(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
         translation = middle - posed.joints.mean(0)
         joints = posed.joints + translation
+        if not _lies_on(joints, hand):
+            # It moves as the filters did not expect, all of them together: they begin anew.
+            begun = hand if jumped else self._turned_in_time(hand, _FASTEST_TURN * step, meta, model)
+            self._begin(begun)
+            return with_mesh(begun, model)
         return replace(
             hand,
             global_orient=rotations[0].astype(np.float32),
@@ -182,12 +195,34 @@ class _Track:
             vertices=(posed.vertices + translation).astype(np.float32),
         )
 
+    def _turned_in_time(self, hand: Hand, most: float, meta: FrameMeta, model: HandModel) -> Hand:
+        """Return the hand turned by `most` radians since the frame before, if it then lies on what was seen."""
+        orient = self._orient.towards(hand.global_orient, most)
+        pose, betas = hand.hand_pose.astype(np.float64), hand.betas.astype(np.float64)
+        joints = model.joints(orient, pose, betas, np.zeros(3), hand.side)
+        shift = hand.joints.mean(0) - joints.mean(0)
+        joints = joints + shift
+        if not _lies_on(joints, hand):
+            return hand
+        return replace(
+            hand,
+            global_orient=orient.astype(np.float32),
+            translation=shift.astype(np.float32),
+            joints=joints.astype(np.float32),
+            joints_2d=meta.camera.project(joints).astype(np.float32),
+            vertices=_NO_VERTICES,
+        )
+
     def _fits(self, rotations: Array, middle: Array, hand: Hand, model: HandModel) -> bool:
         """Return whether a hand turned like that, about its middle (3,) m, still lies on the hand in the picture."""
         joints = model.joints(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
-        joints += middle - joints.mean(0)
-        apart = joints[:, :2] / joints[:, 2:] - hand.joints[:, :2] / hand.joints[:, 2:]
-        return bool(np.linalg.norm(apart, axis=1).mean() < _OFF * _width(hand.joints))
+        return _lies_on(joints + middle - joints.mean(0), hand)
+
+
+def _lies_on(joints: Array, hand: Hand) -> bool:
+    """Return whether joints (21, 3) m lie near those of the hand as it came, in the picture."""
+    apart = joints[:, :2] / joints[:, 2:] - hand.joints[:, :2] / hand.joints[:, 2:]
+    return bool(np.linalg.norm(apart, axis=1).mean() < _OFF * _width(hand.joints))
 
 
 def _width(joints: AnyFloats) -> float:
@@ -276,10 +311,24 @@ class _Rotation(_Vector):
         angle = float(np.linalg.norm(turn))
         return self._moved(self._before, turn * (most / angle)) if angle > most else None
 
+    def towards(self, new: AnyFloats, most: float) -> Array:
+        """Return the value before `step`, turned towards a new one by `most` radians, or all the way if it is less."""
+        turn = self._change(self._before, new.astype(np.float64))
+        angle = float(np.linalg.norm(turn))
+        return self._moved(self._before, turn * min(1.0, most / max(angle, 1e-12)))
+
     def settle(self, value: Array) -> None:
         """Go on from this value, without a trend."""
         self._value = self._given = value
         self._trend = np.zeros_like(self._trend)
+
+    def let_go(self, new: AnyFloats, most: float) -> Array:
+        """Return what `step` gave; rotations that are more than `most` radians from what came begin anew with that."""
+        far = np.linalg.norm(self._change(self._given, new.astype(np.float64)), axis=-1) > most
+        if far.any():
+            self._value, self._given = (np.where(far[..., None, None], new, old) for old in (self._value, self._given))
+            self._trend = np.where(far[..., None], 0.0, self._trend)
+        return self._given
 
     def _change(self, old: Array, new: Array) -> Array:
         return log_so3(new @ np.swapaxes(old, -1, -2))
