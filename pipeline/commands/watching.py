@@ -7,6 +7,9 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from hamba_core.errors import SourceError
+from stages.common.address import DEFAULT_ADDRESS
+
 if TYPE_CHECKING:
     from stages.packets import FrameResult
     from viewers.avatars import OscMessage
@@ -20,6 +23,11 @@ def played(shown: str, take: int | None) -> Iterator[tuple[str, "Player | None"]
     It is played again and again, until the context ends. Raises SourceError where a file is no recording.
     """
     if not Path(shown).exists():
+        if "://" not in shown:
+            raise SourceError(
+                f"{shown}: expected an address such as {DEFAULT_ADDRESS}, a recording or the folder of one; "
+                "found no file of that name"
+            )
         yield shown, None
         return
     from pipeline.outputs import recording_in

@@ -55,3 +55,9 @@ def test_a_clips_hands_get_manos_parameters_and_keep_their_places(
 def test_without_the_file_it_says_where_to_get_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert hamba("convert", CLIP, "--hand-model", tmp_path / "nope.pkl") == 2
     assert "expected an MCAP recording" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["view", "web"])
+def test_a_recording_that_is_not_there_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hamba(command, "nope.mcap") == 2
+    assert "nope.mcap: expected an address" in capsys.readouterr().err

@@ -208,7 +208,7 @@ def test_play_publishes_a_recording_until_its_end(
     [
         (["play", "nowhere.mcap"], "expected a readable recording"),
         (["play", "nowhere.mcap", "--rate", "0"], "--rate: expected a factor between"),
-        (["view", "nonsense"], "cannot connect to 'nonsense'"),
+        (["view", "nonsense"], "nonsense: expected an address such as"),
         (["record", "nonsense", "--out", "{}/x"], "cannot connect to 'nonsense'"),
         (["web", "--server-key", "x.key"], "CURVE needs two files"),
     ],
