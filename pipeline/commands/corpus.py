@@ -28,11 +28,11 @@ def corpus(
     checkpoint: options.Checkpoint = None,
     address: Annotated[
         str | None,
-        typer.Option(help="The Ray cluster: auto, or ray://HOST:10001. [default: this machine]", show_default=False),
+        typer.Option(help="The Ray cluster: auto, or ray://HOST:10001. \\[default: this machine]", show_default=False),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Worker processes. [default: as many as there is room for]", show_default=False),
+        typer.Option(min=1, help="Worker processes. \\[default: as many as there is room for]", show_default=False),
     ] = None,
     cpus: Annotated[float, typer.Option(help="Processors of a worker.")] = 1.0,
     gpus: Annotated[float, typer.Option(help="GPUs of a worker: 1, or a share such as 0.25.")] = 0.0,

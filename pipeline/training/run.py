@@ -15,6 +15,7 @@ from pipeline.training.curves import CURVES, draw_curves
 from pipeline.training.engine import joined, parted
 from pipeline.training.exporting import export_onnx
 from pipeline.training.features import features_of
+from pipeline.training.hands_picture import draw_hands
 from pipeline.training.loop import Progress, Training, progress_line
 from pipeline.training.scores import Scores
 from pipeline.training.settings import CropData, TrainingSettings
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 WEIGHTS: Final = "hamba_s.safetensors"
 EXPORTED: Final = "hamba_s.onnx"
 CURVES_PICTURE: Final = "curves.png"
+HANDS_PICTURE: Final = "hands.png"
 """Names in a run's folder."""
 
 _TRAINED_VERTICES: Final = 120
@@ -76,6 +78,8 @@ class FeatureFiles(NamedTuple):
     shards: list[Path]
     """That those are of, one for each."""
     kept_aside: list[Path]
+    shards_aside: list[Path]
+    """That those are of."""
 
 
 def feature_files(data: CropData, on_step: Callable[[str], None]) -> FeatureFiles:
@@ -90,7 +94,9 @@ def feature_files(data: CropData, on_step: Callable[[str], None]) -> FeatureFile
         for number, shard in enumerate(shards):
             on_step(f"looking at shard {number + 1} of {len(shards)}, variant {variant + 1} of {data.variants}")
             looked.append(features_of(shard, features, variant))
-    return FeatureFiles(looked, shards * data.variants, [features_of(shard, features) for shard in kept_aside])
+    return FeatureFiles(
+        looked, shards * data.variants, [features_of(shard, features) for shard in kept_aside], kept_aside
+    )
 
 
 def _shards(data: CropData, first_seed: int, count: int, on_step: Callable[[str], None]) -> list[Path]:
@@ -142,6 +148,7 @@ def _train(settings: TrainingSettings, folder: Path, fabric: "Fabric", on_step: 
         save_small(network, weights, origin)
         on_step("writing the network for ONNX Runtime")
         export_onnx(network, exported)
+        draw_hands(network, aside, files.shards_aside, folder / HANDS_PICTURE)
         draw_curves({settings.configuration().head: folder / CURVES}, folder / CURVES_PICTURE)
     fabric.barrier()
     return Trained(scores, len(table), parameters, weights, exported)

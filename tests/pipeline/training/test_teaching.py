@@ -84,6 +84,7 @@ def test_a_whole_run_learns_from_a_release(tiny_release: Path, tmp_path: Path) -
     header, *rows = (tmp_path / "run" / "curves.csv").read_text().splitlines()
     column = header.split(",").index("taught")
     assert all(float(row.split(",")[column]) > 0 for row in rows)
+    assert (tmp_path / "run" / "hands.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_teacher_that_is_not_there_is_named(tmp_path: Path) -> None:
