@@ -48,7 +48,7 @@ class Scene:
 
     def until(self, condition: Callable[[], bool], result: FrameResult | None = None, *, silent: bool = False) -> None:
         """Let the page work until something is so, while these hands, or the state alone, are published."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 90
         while not condition():
             assert time.monotonic() < deadline, "it did not happen in time"
             for _ in range(5):
