@@ -15,7 +15,8 @@ def pipeline(
     rounds: Annotated[int, typer.Option(min=1, help="Times that each is run.")] = 3,
     overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Draw the overlay video too.")] = False,
     estimator: Annotated[
-        Literal["landmarks", "hamba"], typer.Option(help="hamba: end to end on the test pattern, without a bare loop.")
+        Literal["landmarks", "hamba-s", "hamba"],
+        typer.Option(help="hamba: end to end on the test pattern, without a bare loop."),
     ] = "landmarks",
     checkpoint: Annotated[
         Path | None, typer.Option(help="Hamba weights. \\[default: random ones of the released size]")
@@ -23,7 +24,7 @@ def pipeline(
     seconds: Annotated[float, typer.Option(min=0.5, help="Seconds of the test pattern, for hamba.")] = 10.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """The whole pipeline (decode, detect, track, fit, smooth, record) against a bare loop of decode and detect."""
+    """The whole pipeline (decode, detect, track, reconstruct, smooth, record) against a bare loop of decode and detect."""
     from dataclasses import asdict
 
     from stages.common.terminal import Terminal
@@ -41,7 +42,7 @@ def pipeline(
     from stages.assets import CLIP
 
     console = Terminal(stderr=True, quiet=json)
-    settings = load_settings("offline", ["reconstruct.estimator=landmarks", f"overlay.enabled={overlay}"])
+    settings = load_settings("offline", [f"reconstruct.estimator={estimator}", f"overlay.enabled={overlay}"])
 
     def on_round(number: int) -> None:
         console.print(f"round {number + 1} of {rounds}", style="dim")
