@@ -24,7 +24,7 @@ def pipeline(
     seconds: Annotated[float, typer.Option(min=0.5, help="Seconds of the test pattern, for hamba.")] = 10.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """The whole pipeline (decode, detect, track, reconstruct, smooth, record) against a bare loop of decode and detect."""
+    """The whole pipeline, detection to recording, against a bare loop of decoding and detection."""
     from dataclasses import asdict
 
     from stages.common.terminal import Terminal
