@@ -103,7 +103,7 @@ class Watch:
         if not client.wants_images or client.image is not None:
             return ""
         self._without_since = now if self._without_since is None else self._without_since
-        hint = " without pictures (its run sends them with --set publish.images=true)"
+        hint = " without pictures (recordings have none; a run sends them with --set publish.images=true)"
         return hint if now - self._without_since > _PICTURES_EXPECTED else ""
 
     def _about_source(self) -> str:

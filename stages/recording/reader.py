@@ -117,12 +117,13 @@ class Recording:
         return Recorded(found.log_time, message) if found and message and message.clock == self.run.clock else None
 
 
-def read_recording(path: Path, take: int | None = None) -> Recording:
+def read_recording(path: str | Path, take: int | None = None) -> Recording:
     """Open a recording. Where another program has put several takes into one file, `take` says which, from 1.
 
     Raises SourceError where the file is no recording, was cut before anything was in it, or holds several takes and
     none is chosen.
     """
+    path = Path(path)
     runs = sorted(
         (_run(path, attachment.data) for attachment in _attachments(path) if attachment.name == RUN),
         key=lambda run: (run.clock.unix_ns, run.stream),

@@ -111,8 +111,11 @@ def pictures_of_glob(name: str) -> list[Path]:
 def videos_of(name: str) -> list[Path]:
     """Return the video files of a folder, or those that a pattern matches, in natural order.
 
-    There are none if the name is that of a single file, a camera or an address.
+    There are none if the name is that of a single file, a camera or an address, or empty: as a path, that would be the
+    folder one is in.
     """
+    if not name.strip():
+        return []
     try:
         path = expanded(name)
         if path.is_dir():

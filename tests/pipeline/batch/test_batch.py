@@ -87,6 +87,14 @@ def test_a_folder_of_videos_is_each_of_them_in_natural_order(tmp_path: Path) -> 
     assert sources_of([str(tmp_path), expected[1]]) == expected, "each once"
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_folder_one_is_in(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "take.mp4").touch()
+    monkeypatch.chdir(tmp_path)
+    assert sources_of([name]) == [name], "as from a shell's variable that is not set"
+    assert sources_of(["."]) == ["take.mp4"]
+
+
 def test_pictures_are_one_source_and_each_video_beside_them_is_another(tmp_path: Path) -> None:
     for name in ("1.jpg", "2.jpg", "clip.mp4", "take.mov"):
         (tmp_path / name).touch()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 import typer
 from rich.text import Text
 
+from pipeline.commands import entry
 from pipeline.commands.cli import app
 from pipeline.outputs import OVERLAY, SUMMARY
 from pipeline.terminal import run_app
@@ -254,6 +256,31 @@ def test_ctrl_c_stops_cleanly_and_keeps_everything_written(tmp_path: Path) -> No
 
     recorded = [r.message for r in read_recording(out / RECORDING).messages() if isinstance(r.message, HandsMessage)]
     assert len(recorded) == report["frames"]
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_the_commands_are_loaded_is_no_traceback(signal_number: signal.Signals) -> None:
+    """The signal comes at the first import of what the commands need, which the program itself tells."""
+    program = (
+        "import sys\n"
+        "class Told:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer':\n"
+        "            import os; os.kill(os.getpid(), int(sys.argv.pop()))\n"
+        "sys.meta_path.insert(0, Told())\n"
+        "from pipeline.commands.entry import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--help", str(int(signal_number))], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_the_installed_program_begins_where_signals_are_looked_after() -> None:
+    declared = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))
+    module, function = declared["project"]["scripts"]["hamba"].split(":")
+    assert module == entry.__name__
+    assert getattr(entry, function) is entry.main
 
 
 def test_doctor_tells_what_works_here(capfd: pytest.CaptureFixture[str]) -> None:

@@ -92,6 +92,7 @@ def test_what_was_recorded_is_read_back(recorded: Path, make_run: MakeRun, make_
     last = recording.last_status()
     assert last
     assert (last.state, last.choices[0].reason) == ("ended", "no CUDA device was found")
+    assert len(list(read_recording(str(recorded)).results())) == 10, "its name as a text"
 
 
 def test_mcaps_own_reader_finds_everything_by_the_index(recorded: Path) -> None:
