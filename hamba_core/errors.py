@@ -83,3 +83,11 @@ def first_line(error: Exception) -> str:
     """Return what an error says, in one line of bearable length."""
     lines = str(error).splitlines() or [type(error).__name__]
     return f"{lines[0]:.200}"
+
+
+def said(error: Exception) -> str:
+    """Return what an error says, for a message that names the file already: the system's words without number and name.
+
+    For others than the system's it is their text.
+    """
+    return getattr(error, "strerror", None) or str(error)

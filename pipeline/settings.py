@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
-from hamba_core.errors import ConfigurationError
+from hamba_core.errors import ConfigurationError, said
 from hamba_core.untrusted import DocumentError, parse_yaml, read_text
 from pipeline.runtime import RuntimeSettings
 from stages.detection import DetectionSettings
@@ -119,7 +119,7 @@ def _read_preset(preset: str) -> dict[str, Any]:
         try:
             text = read_text(path)
         except (OSError, DocumentError) as error:
-            raise ConfigurationError(f"{where}: expected a readable YAML file, found: {error}") from error
+            raise ConfigurationError(f"{where}: expected a readable YAML file, found: {said(error)}") from error
     try:
         tree = parse_yaml(text) or {}
     except DocumentError as error:

@@ -19,7 +19,7 @@ from zmq.auth import load_certificate
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
-from hamba_core.errors import ConfigurationError, OutputError
+from hamba_core.errors import ConfigurationError, OutputError, said
 from stages import wire
 from stages.common.address import DEFAULT_ADDRESS as DEFAULT_ADDRESS, HIGHEST_PORT, has_impossible_port
 from stages.contract import Sink
@@ -348,7 +348,9 @@ def load_secret_key(path: Path) -> tuple[bytes, bytes]:
             logger.warning("%s: others on this machine can read this secret key; chmod 600 %s", path, path)
         public, secret = load_certificate(path)
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path}: expected a CURVE key made by `hamba keys new`, found: {error}") from error
+        raise ConfigurationError(
+            f"{path}: expected a CURVE key made by `hamba keys new`, found: {said(error)}"
+        ) from error
     if secret is None:
         raise ConfigurationError(f"{path}: expected a secret key (*.key_secret), found a public one")
     return public, secret

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from hamba_core.arrays import AnyArray, Array
-from hamba_core.errors import SourceError
+from hamba_core.errors import SourceError, said
 from hamba_core.untrusted import NotArraysError, read_pickled_arrays
 from hamba_core.view import Intrinsics
 from stages.packets import Image
@@ -23,7 +23,9 @@ def read_list(path: Path) -> list[Any]:
     try:
         content = msgspec.json.decode(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise SourceError(f"{path}: expected a list in JSON, found: {error}; unpack the data set's archive") from error
+        raise SourceError(
+            f"{path}: expected a list in JSON, found: {said(error)}; unpack the data set's archive"
+        ) from error
     if not isinstance(content, list):
         raise SourceError(f"{path}: expected a list in JSON, found {type(content).__name__}")
     return content
@@ -36,7 +38,7 @@ def read_image(path: Path) -> Image:
     try:
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error) as error:
-        raise SourceError(f"{path}: expected a picture of the data set, found: {error}") from error
+        raise SourceError(f"{path}: expected a picture of the data set, found: {said(error)}") from error
     if image is None:
         raise SourceError(f"{path}: expected a picture, found something that cannot be decoded")
     return np.ascontiguousarray(image[..., ::-1], np.uint8)
@@ -47,7 +49,7 @@ def read_lines(path: Path, what: str) -> list[str]:
     try:
         return path.read_text().split()
     except OSError as error:
-        raise SourceError(f"{path.parent}: expected {what} with {path.name} in it, found: {error}") from error
+        raise SourceError(f"{path.parent}: expected {what} with {path.name} in it, found: {said(error)}") from error
 
 
 def camera_of(matrix: Array, name: str) -> Intrinsics:
@@ -62,7 +64,7 @@ def read_meta(path: Path, least: Mapping[str, int]) -> dict[str, AnyArray]:
     try:
         arrays = read_pickled_arrays(path.read_bytes(), list(least))
     except (OSError, NotArraysError) as error:
-        raise SourceError(f"{path}: expected HO-3D's description of a picture, found: {error}") from error
+        raise SourceError(f"{path}: expected HO-3D's description of a picture, found: {said(error)}") from error
     for name, count in least.items():
         if name not in arrays or arrays[name].size < count:
             raise SourceError(f"{path}: expected {name} with {count} numbers, found {arrays.get(name)!r:.80}")

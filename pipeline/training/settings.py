@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from hamba_core.errors import ConfigurationError
+from hamba_core.errors import ConfigurationError, said
 from hamba_core.network.small import SmallConfiguration
 from hamba_core.training import LossWeights
 from hamba_core.untrusted import DocumentError, parse_yaml, read_text
@@ -101,7 +101,7 @@ def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     try:
         tree = parse_yaml(read_text(path)) or {}
     except (OSError, DocumentError) as error:
-        raise ConfigurationError(f"{path}: expected a readable YAML file, found: {error}") from error
+        raise ConfigurationError(f"{path}: expected a readable YAML file, found: {said(error)}") from error
     if not isinstance(tree, dict):
         raise ConfigurationError(f"{path}: expected a mapping of settings, found {type(tree).__name__}")
     for override in overrides:
@@ -145,4 +145,4 @@ def _digest(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ConfigurationError(f"start: expected weights to begin from at {path}, found: {error}") from error
+        raise ConfigurationError(f"start: expected weights to begin from at {path}, found: {said(error)}") from error

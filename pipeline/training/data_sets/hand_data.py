@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from hamba_core.arrays import AnyFloats, Array, BoolArray
-from hamba_core.errors import SourceError
+from hamba_core.errors import SourceError, said
 from hamba_core.hand import Side, exp_so3
 from hamba_core.training import PictureTruth
 from stages.packets import Image
@@ -104,7 +104,9 @@ def read_json(path: Path, kind: type[T], what: str) -> T:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError, ValueError) as error:
-        raise SourceError(f"{path}: expected {what}, found: {error}; unpack the data set's archives there") from error
+        raise SourceError(
+            f"{path}: expected {what}, found: {said(error)}; unpack the data set's archives there"
+        ) from error
 
 
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
@@ -114,7 +116,9 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     try:
         tree = parse_yaml(read_text(path))
     except (OSError, DocumentError) as error:
-        raise SourceError(f"{path}: expected {what}, found: {error}; unpack the data set's archives there") from error
+        raise SourceError(
+            f"{path}: expected {what}, found: {said(error)}; unpack the data set's archives there"
+        ) from error
     if not isinstance(tree, dict):
         raise SourceError(f"{path}: expected {what}, found {type(tree).__name__}")
     return tree

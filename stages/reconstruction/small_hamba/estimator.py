@@ -76,7 +76,9 @@ class SmallHambaEstimator(Estimator):
 
     def choices(self) -> tuple[Choice, ...]:
         """How many hands are the network's, and the landmark fit's by cause."""
-        given = Choice("hands by hamba-s", str(self.hands_given), "the others are the landmark fit's")
+        seen = "all of them" if self.hands_given else "none was seen"
+        others = "the others are the landmark fit's" if self.fallbacks else seen
+        given = Choice("hands by hamba-s", str(self.hands_given), others)
         fallbacks = (
             Choice("hands by landmarks", str(count), cause, fallback=True) for cause, count in self.fallbacks.items()
         )

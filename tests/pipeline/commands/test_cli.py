@@ -258,6 +258,27 @@ def test_ctrl_c_stops_cleanly_and_keeps_everything_written(tmp_path: Path) -> No
     assert len(recorded) == report["frames"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--source-file", "{}"],
+        ["train", "{}"],
+        ["eval", "score", "{}", "."],
+        ["eval", "stereo", str(CLIP), str(CLIP), "--calibration", "{}"],
+        ["eval", "synthetic", "--compare", "{}", "{}"],
+    ],
+)
+def test_a_file_that_is_missing_is_named_once_and_in_words(
+    arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(tmp_path / "missing.yaml")
+    assert hamba(*(argument.format(missing) for argument in arguments)) == 2
+    told = " ".join(capfd.readouterr().err.split())
+    assert told.count("missing.yaml") == 1
+    assert "No such file or directory" in told
+    assert "Errno" not in told
+
+
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_while_the_commands_are_loaded_is_no_traceback(signal_number: signal.Signals) -> None:
     """The signal comes at the first import of what the commands need, which the program itself tells."""
