@@ -24,7 +24,9 @@ def main(bag: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     try:
-        main(*sys.argv[1:])
+        main(sys.argv[1])
     except BrokenPipeError:  # whoever read this, as `head` does, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -84,11 +84,13 @@ def _tell(console: "Console", totals: "Totals", out: str, wall: float) -> None:
     parts = [f"{totals.done:,} done", f"{totals.failed:,} failed"]
     parts += [f"{totals.skipped:,} were finished before"] if totals.skipped else []
     parts += [f"{left:,} left: --resume goes on"] if left else []
-    console.print(f"{totals.expected:,} videos in {wall:,.0f} s: {', '.join(parts)}", highlight=False)
+    videos = "1 video" if totals.expected == 1 else f"{totals.expected:,} videos"
+    console.print(f"{videos} in {wall:,.0f} s: {', '.join(parts)}", highlight=False)
     console.print(
         f"{totals.frames:,} frames, {totals.hands:,} hands, {totals.workers} workers, {totals.deaths} died",
         highlight=False,
     )
     for reason, count in totals.reasons.most_common(5):
         console.print(f"  {count:,} x {reason}", highlight=False)
-    console.print(f"wrote {out}: hands/, index.parquet, report.html", highlight=False, soft_wrap=True)
+    tables = "hands/, " if totals.hands else ""
+    console.print(f"wrote {out}: {tables}index.parquet, report.html", highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ import typer
 
 from hamba_core.errors import ConfigurationError, NoHandsError
 from pipeline.commands.options import ClientKey, ServerKey, Shown, Take
+from pipeline.commands.watching import is_recording
 from stages.common.address import DEFAULT_ADDRESS
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def retarget(
         if side in (each, "both")
         for hand in [robot_hand(robot, each, config)]
     )
-    recorded = Path(address).exists()
+    recorded = is_recording(address)
     if recorded and publish is not None:
         raise ConfigurationError(
             "--publish: expected hands that are published, found a recording; hamba play publishes one"

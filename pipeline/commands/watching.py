@@ -1,4 +1,4 @@
-"""What `hamba view` and `hamba web` show: what is published somewhere, or a recording, played for them alone."""
+"""What commands follow: what is published somewhere, or a recording, which some of them have played for them alone."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,18 +16,25 @@ if TYPE_CHECKING:
     from viewers.player import Player
 
 
+def is_recording(shown: str) -> bool:
+    """Return whether this is a recording or a folder, not an address. Raises SourceError where it is neither."""
+    if Path(shown).exists():
+        return True
+    if "://" not in shown:
+        raise SourceError(
+            f"{shown}: expected an address such as {DEFAULT_ADDRESS}, a recording or the folder of one; "
+            "found no file of that name"
+        )
+    return False
+
+
 @contextmanager
 def played(shown: str, take: int | None) -> Iterator[tuple[str, "Player | None"]]:
     """An address to follow, and the player behind it where what is shown is a recording or the folder of one.
 
     It is played again and again, until the context ends. Raises SourceError where a file is no recording.
     """
-    if not Path(shown).exists():
-        if "://" not in shown:
-            raise SourceError(
-                f"{shown}: expected an address such as {DEFAULT_ADDRESS}, a recording or the folder of one; "
-                "found no file of that name"
-            )
+    if not is_recording(shown):
         yield shown, None
         return
     from pipeline.outputs import recording_in

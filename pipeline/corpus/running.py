@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from importlib.metadata import version
+from itertools import chain
 from threading import Event
 from typing import Any, Final
 
@@ -70,12 +71,18 @@ def run_corpus(
         import ray
     storage = Storage(place)
     about = _about(settings)
-    finished = _prepare(storage, about, resume=resume, retry_failed=retry_failed)
+    finished = _finished(storage, about, resume=resume, retry_failed=retry_failed)
     totals = Totals(expected=sum(1 for _ in videos_in(names)))
     waiting = _jobs(names, finished, corpus.at_once, totals)
+    first = next(waiting, None)
+    if first is None:  # all is done: no cluster is needed
+        storage.write_index()
+        return totals
+    waiting = chain([first], waiting)
     own = not ray.is_initialized()
     if own:
         _connect(ray, corpus)
+    storage.write(ABOUT, msgspec.json.encode(about))  # not before all that may be wrong with what was asked for
     try:
         options: dict[str, Any] = {
             "num_cpus": corpus.cpus, "num_gpus": corpus.gpus, "max_concurrency": corpus.at_once,
@@ -200,11 +207,9 @@ def _jobs(names: Sequence[str], finished: set[bytes], at_once: int, totals: Tota
         yield Job(video, alone=at_once == 1)
 
 
-def _prepare(storage: Storage, about: About, *, resume: bool, retry_failed: bool) -> set[bytes]:
-    """Return the ids of what is finished, and keep what the corpus is done with. Raises OutputError, as for batches."""
-    found = next(iter(storage.names("", ABOUT)), None)
-    if found is None:
-        storage.write(ABOUT, msgspec.json.encode(about))
+def _finished(storage: Storage, about: About, *, resume: bool, retry_failed: bool) -> set[bytes]:
+    """Return the ids of what is finished. Raises OutputError, as for batches."""
+    if next(iter(storage.names("", ABOUT)), None) is None:
         return set()
     if not resume:
         raise OutputError(

@@ -1,9 +1,14 @@
 """What has become of a corpus's videos, counted."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 from pipeline.corpus.storage import Entry
+
+_NUMBER: Final = re.compile(r"\b\d+(?:[.,]\d+)*\b")
+_WORDS: Final = 12
 
 
 @dataclass
@@ -33,5 +38,6 @@ class Totals:
 
 
 def kind_of(entry: Entry) -> str:
-    """Return a failure's kind: its words without the video's name and numbers."""
-    return " ".join(entry.reason.replace(entry.video, "").split()[:8]) or "unknown"
+    """Return a failure's kind: its first words, without the video's name, and with N for each number."""
+    words = _NUMBER.sub("N", entry.reason.replace(entry.video, "").lstrip(": ")).split()
+    return " ".join(words[:_WORDS]) + (" …" if len(words) > _WORDS else "") or "unknown"

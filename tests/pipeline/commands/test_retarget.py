@@ -68,6 +68,13 @@ def test_a_recording_becomes_arrays_and_tables(folder: Path, capsys: pytest.Capt
     assert "not overwritten" in capsys.readouterr().err
 
 
+def test_a_name_that_is_neither_recording_nor_address_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hamba("retarget", tmp_path / "nothing", "--robot", "leap", "--json") == 2
+    assert "a recording or the folder of one; found no file of that name" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -15,8 +15,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from hamba_core.errors import ConfigurationError, OutputError
+from hamba_core.errors import ConfigurationError, OutputError, SourceError
 from pipeline.corpus import CorpusSettings, Entry, Storage, Video, run_corpus, write_report
+from pipeline.corpus.totals import kind_of
 from pipeline.settings import Settings, load_settings
 from stages.assets import CLIP
 
@@ -204,3 +205,32 @@ def test_no_cluster_at_the_address_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
     with pytest.raises(ConfigurationError, match=r"expected a Ray cluster.*ray start --head"):
         run_corpus([str(tmp_path)], str(tmp_path / "out"), Settings(), CorpusSettings(address="127.0.0.1:1"))
+    assert not list((tmp_path / "out").rglob("*.json"))  # nothing that the next try would take for a corpus
+
+
+def test_what_begins_nothing_leaves_nothing_in_the_way(cluster: None, tmp_path: Path) -> None:
+    manifest, place = tmp_path / "list.csv", str(tmp_path / "out")
+    manifest.write_text("path\n")
+    with pytest.raises(SourceError, match="found none"):
+        run_corpus([str(manifest)], place, Settings(), ONE, worker=Stand)
+    manifest.write_text("path\n/good.mp4\n")
+    assert run_corpus([str(manifest)], place, Settings(), ONE, worker=Stand).done == 1
+
+
+def test_to_resume_what_is_finished_needs_no_cluster(cluster: None, manifest: Path, tmp_path: Path) -> None:
+    place = str(tmp_path / "out")
+    run_corpus([str(manifest)], place, Settings(), ONE, worker=Stand)
+    ray.shutdown()
+    totals = run_corpus([str(manifest)], place, Settings(), ONE, resume=True, worker=Stand)
+    assert (totals.skipped, totals.done, totals.failed, totals.workers) == (15, 0, 0, 0)
+    assert not ray.is_initialized()
+
+
+def test_failures_are_counted_by_kind_without_names_and_numbers() -> None:
+    def kind(reason: str) -> str:
+        return kind_of(Entry(id="", video="a/b.mp4", state="failed", reason=reason))
+
+    cut = "a/b.mp4: expected a whole video, found that it breaks off at {} s of the 10.00 s its header promises"
+    assert kind(cut.format(0.03)) == kind(cut.format(7)) == "expected a whole video, found that it breaks off at N s …"
+    assert kind("its worker died 3 times") == "its worker died N times"
+    assert kind("") == "unknown"

@@ -175,6 +175,10 @@ def test_a_robots_actions_are_taken_by_name_at_the_frames_times(record: Record, 
             read_actions(tmp_path / "robot.npz", chosen)
     with pytest.raises(SourceError, match="expected columns c"):
         read_actions(tmp_path / "robot.csv", ("c",))
+    (tmp_path / "gaps.csv").write_text("pts,track,a\n0,1,1\n0.5,,3\n")  # as a robot's, while its hand is unseen
+    with pytest.raises(SourceError, match=r"column track, found '' in line 3; choose columns with --action"):
+        read_actions(tmp_path / "gaps.csv", ())
+    assert read_actions(tmp_path / "gaps.csv", ("a",)).values.tolist() == [[1], [3]]
 
 
 def test_a_source_that_cannot_be_read_again_is_told(record: Record) -> None:

@@ -92,12 +92,23 @@ def _of_table(path: Path, chosen: tuple[str, ...]) -> Actions:
     missing = [name for name in (TIME, *wanted) if name not in head]
     if missing:
         raise SourceError(f"{path}: expected columns {', '.join(missing)}, found {', '.join(head)[:200]}")
-    places = [head.index(name) for name in (TIME, *wanted)]
-    try:
-        numbers = np.array([[float(row[i]) for i in places] for row in body]).reshape(len(body), len(places))
-    except (ValueError, IndexError) as error:
-        raise SourceError(f"{path}: expected numbers in the columns {', '.join(wanted)}, found: {error}") from error
+    numbers = np.stack([_numbers(path, body, head.index(name), name) for name in (TIME, *wanted)], 1)
     return Actions(path, wanted, numbers[:, 0], numbers[:, 1:].astype(np.float32))
+
+
+def _numbers(path: Path, body: list[list[str]], column: int, name: str) -> Array:
+    """Return a column's numbers, a row each. Raises SourceError where one is none, as a cell that is empty."""
+    numbers = np.empty(len(body))
+    for i, row in enumerate(body):
+        cell = row[column] if column < len(row) else ""
+        try:
+            numbers[i] = float(cell)
+        except ValueError as error:
+            raise SourceError(
+                f"{path}: expected a number in every row of column {name}, found {cell!r} in line {i + 2}; "
+                "choose columns with --action"
+            ) from error
+    return numbers
 
 
 def _is_number(body: list[list[str]], column: int) -> bool:
