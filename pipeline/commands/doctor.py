@@ -28,10 +28,13 @@ LIBRARIES = {
 }
 _KERNELS = "pip install --no-build-isolation mamba-ssm causal-conv1d   (needs a CUDA compiler)"
 _NETWORK = ("the released network needs it; hamba-s and landmarks do not", "pip install 'hamba-stream[network]'")
+_TRAIN = ("`hamba train` needs it", "pip install 'hamba-stream[train]'")
 OPTIONAL = {
     "torch": ("torch", *_NETWORK),
     "timm": ("timm", *_NETWORK),
     "smplx": ("smplx", *_NETWORK),
+    "torchvision": ("torchvision", *_NETWORK),
+    "roma": ("roma", *_NETWORK),
     "viser": ("viser", "`hamba web` needs it", "pip install 'hamba-stream[web]'"),
     "pillow-heif": ("pillow_heif", "HEIC pictures need it", "pip install 'hamba-stream[pictures]'"),
     "pillow-jxl-plugin": ("pillow_jxl", "JPEG XL pictures need it", "pip install 'hamba-stream[pictures]'"),
@@ -39,9 +42,17 @@ OPTIONAL = {
     "dexi-rs": ("dexi_rs", "`hamba retarget` needs it", "pip install 'hamba-stream[robots]'"),
     "rosbags": ("rosbags", "`hamba export --to rosbag` needs it", "pip install 'hamba-stream[ros]'"),
     "python-osc": ("pythonosc", "`hamba vmc` and `hamba osc` need it", "pip install 'hamba-stream[avatars]'"),
+    "pyarrow": (
+        "pyarrow", "`hamba corpus` and `hamba export --to parquet,lerobot` need it",
+        "pip install 'hamba-stream[parquet]'",
+    ),
+    "ray": ("ray", "`hamba corpus` needs it", "pip install 'hamba-stream[cluster]'"),
+    "prometheus-client": ("prometheus_client", "`hamba run --health` needs it", "pip install 'hamba-stream[health]'"),
+    "onnxscript": ("onnxscript", *_TRAIN),
+    "lightning-fabric": ("lightning_fabric", *_TRAIN),
     "mamba-ssm": ("mamba_ssm", "the scan runs in plain torch", _KERNELS),
     "causal-conv1d": ("causal_conv1d", "the convolution runs in plain torch", _KERNELS),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from pipeline.commands import entry
 from pipeline.commands.cli import app
+from pipeline.commands.doctor import OPTIONAL
 from pipeline.outputs import OVERLAY, SUMMARY
 from pipeline.terminal import run_app
 from stages.assets import CLIP
@@ -302,6 +303,13 @@ def test_the_installed_program_begins_where_signals_are_looked_after() -> None:
     module, function = declared["project"]["scripts"]["hamba"].split(":")
     assert module == entry.__name__
     assert getattr(entry, function) is entry.main
+
+
+def test_doctor_looks_at_the_packages_of_every_extra() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    extras = {name: each for name, each in project["optional-dependencies"].items() if name != "dev"}
+    named = {re.split(r"[<>=\[ ]", each)[0] for packages in extras.values() for each in packages} - {"hamba-stream"}
+    assert named - set(OPTIONAL) == set()
 
 
 def test_doctor_tells_what_works_here(capfd: pytest.CaptureFixture[str]) -> None:
