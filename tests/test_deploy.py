@@ -1,5 +1,6 @@
 """The files of docs/deploy say what is true: their commands parse, their packages are the Makefile's."""
 
+import os
 import re
 import shlex
 import shutil
@@ -55,6 +56,17 @@ def test_the_compose_file_builds_from_files_that_are_there() -> None:
     volumes = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["volumes"]
     named = {volume.partition(":")[0] for service in services.values() for volume in service["volumes"]}
     assert {name for name in named if not name.startswith(".")} == set(volumes)
+
+
+def test_a_recorder_that_is_restarted_overwrites_nothing(tmp_path: Path) -> None:
+    service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["recorder"]
+    stand_in = tmp_path / "hamba"
+    stand_in.write_text('#!/bin/sh\necho "$@"\n')
+    stand_in.chmod(0o755)
+    words = [word.replace("$$", "$") for word in (*service["entrypoint"], *service["command"])]  # as Compose does
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    said = subprocess.run(words, env={"PATH": path}, capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"record ipc:///run/hamba/hands --out /results/\d{8}-\d{6}\n", said)
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
