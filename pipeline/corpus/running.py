@@ -251,16 +251,17 @@ def _connect(ray: Any, corpus: CorpusSettings) -> None:
     threads = str(max(1, int(corpus.cpus)))
     variables = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     own: dict[str, Any] = {} if corpus.address else {"num_cpus": os.cpu_count(), "include_dashboard": None}
+    address = corpus.address or "local"  # without a word Ray would join a cluster that it finds on this machine
     try:
         if corpus.address is not None and (found := _PLACE.fullmatch(corpus.address)):
             # Ray itself would wait for minutes for a machine that does not answer.
             socket.create_connection((found["host"], int(found["port"])), _ANSWER).close()
         ray.init(
-            corpus.address, runtime_env={"env_vars": variables}, log_to_driver=False, logging_level="ERROR", **own
+            address, runtime_env={"env_vars": variables}, log_to_driver=False, logging_level="ERROR", **own
         )  # fmt: skip
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigurationError(
-            f"--address {corpus.address}: expected a Ray cluster, found: {_short(error)}; `ray start --head` "
+            f"--address {address}: expected a Ray cluster, found: {_short(error)}; `ray start --head` "
             "begins one, without --address this machine is used"
         ) from error
 

@@ -52,7 +52,14 @@ class Stand:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+    ray.init(
+        "local",
+        num_cpus=4,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        configure_logging=False,
+    )
     yield
     ray.shutdown()
 
@@ -117,6 +124,16 @@ from pipeline.corpus import CorpusSettings, run_corpus
 from pipeline.settings import Settings
 run_corpus([{manifest!r}], {place!r}, Settings(), CorpusSettings(workers=2), resume=True, worker=Stand)
 """
+
+
+@pytest.mark.slow
+def test_without_an_address_no_other_cluster_is_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if ray.is_initialized():
+        ray.shutdown()
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # as after a cluster that was killed
+    (tmp_path / "a.mp4").touch()
+    totals = run_corpus([str(tmp_path / "a.mp4")], str(tmp_path / "out"), Settings(), ONE, worker=Stand)
+    assert (totals.done, totals.failed) == (1, 0)
 
 
 @pytest.mark.slow
