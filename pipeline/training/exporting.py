@@ -74,10 +74,27 @@ def export_onnx(network: HambaSmall, path: Path) -> None:
                 exported, example_inputs(network, 3), partial, input_names=list(INPUTS), output_names=list(OUTPUTS),
                 opset_version=_OPSET, dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False,
             )  # fmt: skip
-            data = partial.read_bytes()
+            data = without_traces(partial.read_bytes())
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error}; give a folder with room in it") from error
     finally:
         quiet.setLevel(level)
+
+
+def without_traces(model: bytes) -> bytes:
+    """Return an ONNX model without the notes that torch leaves at every node: paths of the machine it was made on."""
+    import onnx
+
+    read = onnx.load_model_from_string(model)
+    for part in (read.graph, *read.functions):
+        for node in part.node:
+            node.ClearField("metadata_props")
+            node.ClearField("doc_string")
+        part.ClearField("metadata_props")
+        for value in part.value_info:
+            value.ClearField("metadata_props")
+    for value in (*read.graph.input, *read.graph.output, *read.graph.initializer):
+        value.ClearField("metadata_props")
+    return read.SerializeToString(deterministic=True)

@@ -168,6 +168,10 @@ def test_where_network_and_landmarks_contradict_each_other_the_landmark_fit_is_g
     assert chosen(estimator.choices(), "hands by landmarks") == {CONTRADICTION: sum(map(len, expected))}
 
 
+def test_the_file_names_no_path_of_the_machine_that_made_it() -> None:
+    assert not [word for word in (b'File "', b"site-packages", b"/tmp/") if word in HAMBA_S.read_bytes()]
+
+
 def test_what_onnx_runtime_runs_is_the_network_in_torch(clip: Clip) -> None:
     looks = [box.look for packet in clip.detections[:3] for box in packet.boxes]
     assert len(looks) >= 5
