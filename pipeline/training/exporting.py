@@ -4,7 +4,7 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -88,13 +88,16 @@ def without_traces(model: bytes) -> bytes:
     import onnx
 
     read = onnx.load_model_from_string(model)
-    for part in (read.graph, *read.functions):
+    parts: list[Any] = [read.graph, *read.functions]
+    for part in parts:
         for node in part.node:
             node.ClearField("metadata_props")
             node.ClearField("doc_string")
         part.ClearField("metadata_props")
         for value in part.value_info:
             value.ClearField("metadata_props")
-    for value in (*read.graph.input, *read.graph.output, *read.graph.initializer):
+    values: list[Any] = [*read.graph.input, *read.graph.output, *read.graph.initializer]
+    for value in values:
         value.ClearField("metadata_props")
-    return read.SerializeToString(deterministic=True)
+    stripped: bytes = read.SerializeToString(deterministic=True)
+    return stripped
