@@ -1,5 +1,8 @@
 """A running mean of a network's weights, which does better than the weights of any one step."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -21,3 +24,11 @@ class RunningWeights:
                 self.state[name].lerp_(value, 1 - decay)
             else:
                 self.state[name].copy_(value)
+
+    @contextmanager
+    def lent_to(self, network: nn.Module) -> Iterator[None]:
+        """Let the network have the mean in this block, and its own weights again after it."""
+        own = {name: value.clone() for name, value in network.state_dict().items()}
+        network.load_state_dict(self.state)
+        yield
+        network.load_state_dict(own)

@@ -171,12 +171,9 @@ class Training:
 
     def _evaluate(self) -> Scores:
         """The running mean's scores."""
-        own = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.network.load_state_dict(self._mean.state)
         self.network.eval()
-        scores = score(self.network, self.kept_aside)
-        self.network.load_state_dict(own)
-        return scores
+        with self._mean.lent_to(self.network):
+            return score(self.network, self.kept_aside)
 
     def _state(self) -> dict[str, Any]:
         return {

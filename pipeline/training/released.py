@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -234,15 +235,9 @@ class ReleasedRun:
 
     def _evaluate(self) -> ReleasedScores:
         """The running mean's scores, or those of the weights as they are."""
-        if self._mean is None:
-            self.network.eval()
-            return score_released(self.network, self._aside)
-        own = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.network.load_state_dict(self._mean.state)
         self.network.eval()
-        scores = score_released(self.network, self._aside)
-        self.network.load_state_dict(own)
-        return scores
+        with self._mean.lent_to(self.network) if self._mean is not None else nullcontext():
+            return score_released(self.network, self._aside)
 
     def _state(self) -> dict[str, Any]:
         state: dict[str, Any] = {
