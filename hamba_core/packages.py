@@ -14,6 +14,9 @@ EXTRAS: Final = {
     "prometheus_client": "health",
     "pyarrow": "parquet",
     "ray": "cluster",
+    "pythonosc": "avatars",
+    "dexi_rs": "robots",
+    "rosbags": "ros",
 }  # fmt: skip
 """The extra of hamba-stream that brings a package, by the name that it is imported by."""
 

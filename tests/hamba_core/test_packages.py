@@ -9,7 +9,13 @@ from hamba_core.errors import DependencyError
 from hamba_core.packages import EXTRAS, needed_for
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
-DISTRIBUTIONS = {"pxr": "usd-core", "prometheus_client": "prometheus-client", "lightning_fabric": "lightning-fabric"}
+DISTRIBUTIONS = {
+    "pxr": "usd-core",
+    "prometheus_client": "prometheus-client",
+    "lightning_fabric": "lightning-fabric",
+    "pythonosc": "python-osc",
+    "dexi_rs": "dexi-rs",
+}
 
 
 def test_every_extra_brings_the_packages_that_it_is_said_to_bring() -> None:

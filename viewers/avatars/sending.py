@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from hamba_core.errors import ConfigurationError, DependencyError
+from hamba_core.errors import ConfigurationError
+from hamba_core.packages import needed_for
 
 _LARGEST: Final = 1400
 """Bytes of a bundle: what every network carries in one piece."""
@@ -21,12 +22,8 @@ class OscSender:
     """Sends to one address. Raises DependencyError without python-osc, ConfigurationError for an unknown host."""
 
     def __init__(self, host: str, port: int) -> None:
-        try:
+        with needed_for("OSC"):
             from pythonosc.udp_client import UDPClient
-        except ImportError as error:
-            raise DependencyError(
-                f"OSC needs python-osc, found: {error}; install it with: pip install 'hamba-stream[avatars]'"
-            ) from error
         try:
             self._client = UDPClient(host, port)
         except OSError as error:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hamba_core.errors import ConfigurationError, DependencyError
+from hamba_core.errors import ConfigurationError
 from hamba_core.hand import Side
+from hamba_core.packages import needed_for
 from stages.export.settings import ExportSettings
 from stages.export.tracks import Selection
 from stages.packets import FrameResult, Hand
@@ -31,13 +32,9 @@ def export_rosbag(
             f"{recording.path}: expected a recording of a video or of a scene, found one of single pictures, which "
             "have no times; export them to another form"
         )
-    try:
+    with needed_for("ROS 2 bags"):
         from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
         from rosbags.typesys import Stores, get_typestore
-    except ImportError as error:
-        raise DependencyError(
-            f"ROS 2 bags need rosbags, found: {error}; install it with: pip install 'hamba-stream[ros]'"
-        ) from error
     store = get_typestore(Stores.ROS2_JAZZY)
     names, run = RosNames(recording.run.stream), recording.run
     meshed = any(track.vertices for track in selection.tracks)

@@ -11,8 +11,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from hamba_core.errors import ConfigurationError, DependencyError
+from hamba_core.errors import ConfigurationError
 from hamba_core.hand import Side
+from hamba_core.packages import needed_for
 
 Method = Literal["vector", "dexpilot"]
 METHODS: Final[tuple[Method, Method]] = ("vector", "dexpilot")
@@ -102,12 +103,8 @@ def _hand(
 
 def assets() -> Path:
     """Return the folder of the descriptions that come with dexi-rs. Raises DependencyError."""
-    try:
+    with needed_for("retargeting"):
         import dexi_rs
-    except ImportError as error:
-        raise DependencyError(
-            f"retargeting needs dexi-rs, found: {error}; install it with: pip install 'hamba-stream[robots]'"
-        ) from error
     return Path(dexi_rs.asset_path("robots/hands"))
 
 

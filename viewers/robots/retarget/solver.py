@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from hamba_core.arrays import Array, Int64Array
-from hamba_core.errors import ConfigurationError, DependencyError
+from hamba_core.errors import ConfigurationError
+from hamba_core.packages import needed_for
 from viewers.robots.retarget.kinematics import RobotModel, read_urdf
 from viewers.robots.retarget.robot_hands import Method, RobotHand
 
@@ -26,12 +27,8 @@ class Solver:
     """
 
     def __init__(self, hand: RobotHand, method: Method | None = None) -> None:
-        try:
+        with needed_for("retargeting"):
             import dexi_rs
-        except ImportError as error:
-            raise DependencyError(
-                f"retargeting needs dexi-rs, found: {error}; install it with: pip install 'hamba-stream[robots]'"
-            ) from error
         self.hand = hand
         method = method or hand.method
         self.model = model = read_urdf(hand.urdf)
