@@ -1,0 +1,1 @@
+from .smoothing import Smoothing as Smoothing, SmoothingSettings as SmoothingSettings
