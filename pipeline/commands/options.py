@@ -31,3 +31,11 @@ ServerKey = Annotated[
 ClientKey = Annotated[
     Path | None, typer.Option(help="This client's secret key file (*.key_secret), made by `hamba keys new`.")
 ]
+Robot = Annotated[
+    str | None,
+    typer.Option(
+        help="A robot's hands that follow: a name or a file, as `hamba retarget` has it.",
+        metavar="NAME|FILE",
+        show_default=False,
+    ),
+]

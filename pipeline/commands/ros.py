@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import Address, ClientKey, ServerKey
+from pipeline.commands.options import Address, ClientKey, Robot, ServerKey
 from stages.common.address import DEFAULT_ADDRESS
 
 
@@ -17,29 +17,20 @@ def ros(
     ] = "",
     world: Annotated[
         str, typer.Option(help="Frame that --parent is under, where the run knows its camera's place.")
-    ] = ("world"),
+    ] = "world",
     mesh: Annotated[bool, typer.Option("--mesh/--no-mesh", help="Meshes as markers.")] = True,
-    robot: Annotated[
-        str | None,
-        typer.Option(
-            help="Joint states of a robot's hands that follow: a name or a file, as hamba retarget has it.",
-            metavar="NAME|FILE",
-            show_default=False,
-        ),
-    ] = None,
+    robot: Robot = None,
     server_key: ServerKey = None,
     client_key: ClientKey = None,
 ) -> None:
     """Publish hands on ROS 2: joints, meshes, frames in /tf, the camera; source ROS 2 first."""
     from viewers.client import HandClient
-    from viewers.robots.retarget import Retargeter, robot_hand
+    from viewers.robots.retarget import Retargeter
     from viewers.robots.ros import RosNode
     from viewers.terminal_line import TerminalLine
     from viewers.watch import Watch
 
-    retargeter = None
-    if robot is not None:
-        retargeter = Retargeter((robot_hand(robot, "left"), robot_hand(robot, "right")))
+    retargeter = None if robot is None else Retargeter.of(robot)
     with (
         suppress(KeyboardInterrupt),
         HandClient(address, server_key=server_key, client_key=client_key) as client,

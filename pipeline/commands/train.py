@@ -1,8 +1,9 @@
 """`hamba train`: hamba-s or the released size, from nothing, or on from where a training was."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,8 +31,8 @@ def train(
     """
     from importlib.resources import files
 
-    from pipeline.training import read_tree, released_settings, train as run_training, train_released, training_settings
-    from stages.common.terminal import Terminal
+    from pipeline.training import read_tree
+    from stages.common.terminal import Terminal, tell
 
     path = Path(str(files("configs") / f"train_{config}.yaml")) if config in _PRESETS else Path(config)
     tree = read_tree(path, set_ or ())
@@ -40,17 +41,27 @@ def train(
     def say(step: str) -> None:
         console.print(step, style="dim", highlight=False)
 
+    try:
+        sys.stdout.write(_trained(tree, path, out, say))
+    except KeyboardInterrupt:
+        tell(f"stopped; the same command goes on from the last checkpoint in {out}")
+        raise
+
+
+def _trained(tree: dict[str, Any], path: Path, out: Path, say: Callable[[str], None]) -> str:
+    """Train what the settings say, and return what came of it."""
+    from pipeline.training import released_settings, train as run_training, train_released, training_settings
+
     if tree.get("size") == "released":
         released = train_released(released_settings(tree, str(path)), out, say)
         found = released.scores
-        sys.stdout.write(
+        return (
             f"on {found.hands} hands kept aside: PA-MPJPE {found.pa_mpjpe:.2f} mm, MPJPE {found.mpjpe:.2f} mm, "
             f"{found.error_2d:.2f} px of the crop\nRelease: {released.release}\n"
         )
-        return
     trained = run_training(training_settings(tree, str(path)), out, say)
     scores = trained.scores
-    sys.stdout.write(
+    return (
         f"{trained.hands} looks at hands trained on; on {scores.hands} kept aside: PA-MPJPE {scores.pa_mpjpe:.2f} mm "
         f"(landmark fit {scores.first_pa_mpjpe:.2f}), MPJPE {scores.mpjpe:.2f} mm ({scores.first_mpjpe:.2f})\n"
         f"Weights: {trained.weights}, {trained.exported}\n"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hamba_core.errors import SourceError
 from stages.common.address import DEFAULT_ADDRESS
+from stages.common.terminal import tell
 
 if TYPE_CHECKING:
     from stages.packets import FrameResult
@@ -43,6 +44,8 @@ def played(shown: str, take: int | None) -> Iterator[tuple[str, "Player | None"]
     from viewers.player import Player
 
     recording = read_recording(recording_in(Path(shown)), take)
+    if not any(result.hands for result in recording.results()):
+        tell(f"{shown}: there are no hands in it")
     with TemporaryDirectory(prefix="hamba-") as folder:
         address = f"ipc://{folder}/hands"
         player = Player(recording, Publisher(PublishSettings(address=address)), loop=True)

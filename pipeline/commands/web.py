@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import ClientKey, Mirror, ServerKey, Shown, Take
+from pipeline.commands.options import ClientKey, Mirror, Robot, ServerKey, Shown, Take
 from pipeline.commands.watching import played
 from stages.common.address import DEFAULT_ADDRESS
 
@@ -30,14 +30,7 @@ def web(
         list[str] | None,
         typer.Option(help="A page elsewhere, as https://example.org, that may show these hands, or a proxy's address."),
     ] = None,
-    robot: Annotated[
-        str | None,
-        typer.Option(
-            help="A robot's hand beside each: a name or a file, as hamba retarget has it.",
-            metavar="NAME|FILE",
-            show_default=False,
-        ),
-    ] = None,
+    robot: Robot = None,
     server_key: ServerKey = None,
     client_key: ClientKey = None,
 ) -> None:
@@ -48,9 +41,9 @@ def web(
 
     companion = None
     if robot is not None:
-        from viewers.robots.retarget import Retargeter, RobotsOnPage, robot_hand
+        from viewers.robots.retarget import Retargeter, RobotsOnPage
 
-        companion = RobotsOnPage(Retargeter((robot_hand(robot, "left"), robot_hand(robot, "right"))))
+        companion = RobotsOnPage(Retargeter.of(robot))
     with (
         suppress(KeyboardInterrupt),
         played(address, take) as (followed, player),

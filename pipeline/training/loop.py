@@ -85,7 +85,7 @@ class Training:
         path = self.folder / CHECKPOINT
         self._begin()
         if path.exists():
-            self._resume(load_checkpoint(path))
+            self._resume(load_checkpoint(path, self.settings.hash()))
         curves = Curves(self.folder / CURVES, self._step, _LOSSES, _SCORES) if self.fabric.is_global_zero else None
         torch.manual_seed(settings.seed + 1000 * self._step + self.fabric.global_rank)  # dropout
         clock = time.process_time() - self._seconds
@@ -191,11 +191,6 @@ class Training:
         }
 
     def _resume(self, state: dict[str, Any]) -> None:
-        if state["settings"] != self.settings.hash():
-            raise ConfigurationError(
-                f"{self.folder}: expected a run with the settings {self.settings.hash()}, found one with "
-                f"{state['settings']}; go on with the settings that it began with, or give another folder"
-            )
         self.network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._mean.state, self._mean.steps = state["mean"], state["mean_steps"]

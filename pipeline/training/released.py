@@ -165,7 +165,7 @@ class ReleasedRun:
         """Train to the end, and give the last evaluation. Raises HambaError."""
         settings, path = self.settings, self.folder / CHECKPOINT
         if path.exists():
-            self._resume(load_checkpoint(path))
+            self._resume(load_checkpoint(path, self.settings.hash()))
         leads = self.fabric.is_global_zero
         curves = Curves(self.folder / CURVES, self._step, _LOSSES, _SCORES) if leads else None
         clock = time.monotonic() - self._seconds
@@ -251,11 +251,6 @@ class ReleasedRun:
         return state
 
     def _resume(self, state: dict[str, Any]) -> None:
-        if state["settings"] != self.settings.hash():
-            raise ConfigurationError(
-                f"{self.folder}: expected a run with the settings {self.settings.hash()}, found one with "
-                f"{state['settings']}; go on with the settings that it began with, or give another folder"
-            )
         self.network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
         if self._mean is not None:

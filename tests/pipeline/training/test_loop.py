@@ -108,11 +108,13 @@ def test_processor_minutes_end_a_run_too(
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     path = tmp_path / CHECKPOINT
-    save_checkpoint(path, {"network": {}, "step": 3})
-    assert load_checkpoint(path)["step"] == 3
+    save_checkpoint(path, {"network": {}, "step": 3, "settings": "5ea"})
+    assert load_checkpoint(path, "5ea")["step"] == 3
+    with pytest.raises(ConfigurationError, match="expected a run with the settings 0ff, found one with 5ea"):
+        load_checkpoint(path, "0ff")
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(WeightsError, match="expected a training checkpoint"):
-        load_checkpoint(path)
+        load_checkpoint(path, "5ea")
 
 
 def test_hands_that_cannot_be_seen_are_left_out(made: Make, tiny_settings: MakeSettings, features: Path) -> None:

@@ -1,7 +1,7 @@
 """A retargeter follows the hands of frame after frame with a robot's: joints, wrist, clutch, and what to do unseen."""
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from stages.common.openxr_joints import has_bones
 from stages.packets import FrameMeta, FrameResult, Hand
 from viewers.robots.retarget.clutch import Clutch, ClutchKind
 from viewers.robots.retarget.motion import JointMotion, PoseMotion, delay
-from viewers.robots.retarget.robot_hands import Method, RobotHand
+from viewers.robots.retarget.robot_hands import Method, RobotHand, robot_hand
 from viewers.robots.retarget.solver import Solver
 from viewers.robots.retarget.wrist_frame import joints_in_wrist, wrist_pose
 
@@ -162,6 +162,11 @@ class Retargeter:
         self._followers = {hand.side: _Follower(hand, self.settings) for hand in hands}
         self._followed: dict[Side, int] = {}
         self._reference: Literal["camera", "world"] | None = None
+
+    @classmethod
+    def of(cls, robot: str) -> Self:
+        """Follow both sides with the hands that this name or file has; see `robot_hand`."""
+        return cls((robot_hand(robot, "left"), robot_hand(robot, "right")))
 
     def names(self, side: Side) -> tuple[str, ...]:
         """Return the names of the joints of this side's robot hand."""
