@@ -122,7 +122,7 @@ def _preset_for(way: str, source: str) -> str:
 
 def _publishing(publish: bool | None, address: str | None, *, view: bool) -> dict[str, str | None]:
     """What the command line says of publishing; nothing where it is silent."""
-    from stages.publishing import DEFAULT_ADDRESS
+    from stages.common.address import DEFAULT_ADDRESS
 
     if publish is None and not view and address is None:
         return {}

@@ -16,9 +16,10 @@ import zmq.auth
 from pydantic import ValidationError
 
 from hamba_core.errors import ConfigurationError, OutputError
-from stages import publishing, wire
+from stages import wire
 from stages.packets import ClockAnchor, FrameResult, Image, Percentiles, RunInfo, Status
 from stages.publishing import Publisher, PublishSettings, is_local, load_secret_key
+from stages.publishing.pictures import to_jpeg
 from viewers.client import HandClient
 
 MakeResult = Callable[..., FrameResult]
@@ -233,10 +234,9 @@ def test_pictures_are_encoded_for_those_alone_who_look(
 
     def counted(image: Image, width: int) -> bytes:
         encoded.append(width)
-        return jpeg(image, width)
+        return to_jpeg(image, width)
 
-    jpeg = publishing._jpeg
-    monkeypatch.setattr(publishing, "_jpeg", counted)
+    monkeypatch.setattr("stages.publishing.publisher.to_jpeg", counted)
     publisher = Publisher(PublishSettings(address="tcp://127.0.0.1:*"))
     publisher.open(make_run())
     with join(publisher) as client:
@@ -254,7 +254,7 @@ def test_pictures_are_encoded_for_those_alone_who_look(
 
     def nobody_looks() -> bool:
         publisher.write(make_result(2))
-        return not publisher._picture_topics
+        return not publisher._audience.wants_pictures
 
     until(nobody_looks)
     encoded.clear()
