@@ -134,7 +134,7 @@ def test_a_flood_of_subscriptions_neither_stops_publishing_nor_fills_the_memory(
 def test_subscribers_are_hung_up_on_in_a_flood_and_those_that_mean_it_come_back(
     make_stage: Callable[..., Any], make_result: Callable[..., FrameResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.publishing._MOST_USELESS_BYTES", 10_000)
+    monkeypatch.setattr("stages.publishing.audience._MOST_USELESS_BYTES", 10_000)
     stage, result = make_stage(), make_result(0)
     address, first = stage.address, stage.publisher._opened
     with flood(address):
