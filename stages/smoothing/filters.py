@@ -115,12 +115,18 @@ class RotationFilter(VectorFilter):
         self._value = self._given = value
         self._trend = np.zeros_like(self._trend)
 
-    def let_go(self, new: AnyFloats, most: float) -> Array:
-        """Return what `step` gave; rotations that are more than `most` radians from what came begin anew with that."""
-        far = np.linalg.norm(self._change(self._given, new.astype(np.float64)), axis=-1) > most
+    def taken_along(self, new: AnyFloats, most: float) -> Array:
+        """Return what `step` gave; rotations more than `most` radians from what came follow it at that distance.
+
+        They go no farther than to that distance, so that one that lags far comes nearer without a jump.
+        """
+        raw: Array = new.astype(np.float64)
+        behind = self._change(raw, self._given)
+        angle = np.linalg.norm(behind, axis=-1, keepdims=True)
+        far = angle > most
         if far.any():
-            self._value, self._given = (np.where(far[..., None, None], new, old) for old in (self._value, self._given))
-            self._trend = np.where(far[..., None], 0.0, self._trend)
+            nearer = self._moved(raw, behind * (most / np.maximum(angle, most)))
+            self._value, self._given = (np.where(far[..., None], nearer, old) for old in (self._value, self._given))
         return self._given
 
     def _change(self, old: Array, new: Array) -> Array:

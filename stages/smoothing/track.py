@@ -71,7 +71,7 @@ class SmoothedTrack:
             sight = MIRROR @ sight
         orient = self._orient.step(hand.global_orient, step, sight / np.linalg.norm(sight))
         fingers = self._fingers.step(hand.hand_pose, step, model.flexion_axes)
-        fingers = self._fingers.let_go(hand.hand_pose, _BENT)
+        fingers = self._fingers.taken_along(hand.hand_pose, _BENT)
         rotations = np.concatenate([orient[None], fingers])
         slower = None if jumped else self._orient.held_back(_FASTEST_TURN * step)
         if slower is not None:
