@@ -36,6 +36,15 @@ def jitter(points: AnyFloats, rate: float) -> Array:
     return result
 
 
+def jitter_errors(points: AnyFloats, truth: AnyFloats, rate: float) -> Array:
+    """Return the jitter (F - 3,) of what points are off the true ones, mean over points, m/s³.
+
+    What moves fast has a third difference of its own, which is no fault: here it is subtracted before the length is
+    taken. What comes late or runs past a turn counts besides trembling.
+    """
+    return jitter(np.asarray(points, np.float64) - truth, rate)
+
+
 def high_pass(values: AnyFloats, window: int = 11) -> Array:
     """Return what (F - window + 1, ...) is left of values (F, ...) without their running mean over `window` frames.
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from hamba_core.arrays import Array, BoolArray
-from hamba_core.motion_metrics import acceleration_errors, high_pass, jitter, lag
+from hamba_core.motion_metrics import acceleration_errors, high_pass, jitter, jitter_errors, lag
 
 SHORTEST: Final = 12
 """Frames: shorter stretches tell nothing of steadiness."""
@@ -36,6 +36,7 @@ class Motion:
     frames: int
     acceleration_error: float  # mm/s²; NaN without truth
     jitter: float  # mm/s³, third difference of the joints
+    jitter_error: float  # mm/s³, third difference of what joints are off the truth; NaN without truth
     shape_jitter: float  # mm/s³, the same of the joints relative to their own mean
     jitter_2d: float  # px/frame³
     tremble: float  # mm, RMS of the centroid's high-pass
@@ -65,13 +66,14 @@ def measure_motion(stretches: Sequence[Stretch], masks: Sequence[BoolArray] | No
             continue
         if stretch.placed:
             kinds["acceleration_error"].append(1e3 * acceleration_errors(joints, stretch.truth, rate)[mask[1:-1]])
+            kinds["jitter_error"].append(1e3 * jitter_errors(joints, stretch.truth, rate)[third])
         one, other = _delay_terms(stretch, mask)
         against, moved = against + one, moved + other
     means = {name: _mean(values) for name, values in kinds.items()}
     frames = int(sum(mask.sum() for mask in masks))
     return Motion(
-        frames, means["acceleration_error"], means["jitter"], means["shape_jitter"], means["jitter_2d"],
-        float(np.sqrt(means["tremble"])), float(np.sqrt(means["tremble_2d"])),
+        frames, means["acceleration_error"], means["jitter"], means["jitter_error"], means["shape_jitter"],
+        means["jitter_2d"], float(np.sqrt(means["tremble"])), float(np.sqrt(means["tremble_2d"])),
         1e3 * against / moved if moved > 0 else float("nan"),
     )  # fmt: skip
 

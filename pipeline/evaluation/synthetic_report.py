@@ -15,7 +15,8 @@ _KINDS: Final = (
 )  # fmt: skip
 _UNITS: Final = {"mpjpe": "mm", "pa_mpjpe": "mm", "pa_mpvpe": "mm", "translation": "mm"}  # where titles have none
 _MOTION_UNITS: Final = {
-    "acceleration_error": "mm/s²", "jitter": "mm/s³", "tremble": "mm", "tremble_2d": "px", "lag": "ms",
+    "acceleration_error": "mm/s²", "jitter": "mm/s³", "jitter_error": "mm/s³", "tremble": "mm",
+    "tremble_2d": "px", "lag": "ms",
 }  # fmt: skip
 
 
@@ -63,7 +64,8 @@ def motion_table(tree: Tree) -> Table:
     """Return a table of steadiness and lag, for all hands, at rest and moving."""
     kinds = (
         ("acceleration_error", "acceleration error mm/s²", 0), ("jitter", "jitter mm/s³", 0),
-        ("shape_jitter", "jitter of shape", 0), ("jitter_2d", "jitter px/frame³", 2), ("tremble", "tremble mm", 2),
+        ("jitter_error", "jitter of the error", 0), ("shape_jitter", "jitter of shape", 0),
+        ("jitter_2d", "jitter px/frame³", 2), ("tremble", "tremble mm", 2),
         ("tremble_2d", "tremble px", 2), ("lag", "behind truth ms", 0),
     )  # fmt: skip
     rows = []
@@ -72,15 +74,15 @@ def motion_table(tree: Tree) -> Table:
             motion = tree["motion"][method][when]
             rows.append((
                 f"{when}, {_label(tree, method)}", str(motion["frames"]),
-                *(number(motion[name], digits) for name, _, digits in kinds),
+                *(number(motion.get(name), digits) for name, _, digits in kinds),
             ))  # fmt: skip
     lag = tree.get("smoothing_lag")
     added = f" Smoothing adds {lag:.0f} ms by cross-correlation." if lag is not None else ""
     return Table(
         "Steadiness", ("hands", "frames", *(title for _, title, _ in kinds)), tuple(rows),
         f"At rest: joints slower than {REST:g} m/s in the mean; moving: faster than {MOVING:g}. Jitter is the third "
-        "difference; of shape: relative to the hand's middle. Tremble: RMS of the hand's middle about its running mean "
-        f"over 11 frames.{added}",
+        "difference; of the error: that of what joints are off the truth, without the motion's own; of shape: relative "
+        f"to the hand's middle. Tremble: RMS of the hand's middle about its running mean over 11 frames.{added}",
     )  # fmt: skip
 
 
@@ -127,7 +129,7 @@ def comparison(first: Tree, second: Tree, names: tuple[str, str]) -> list[Table]
     rows = []
     for when in ("all", "at rest", "moving"):
         for name, unit in _MOTION_UNITS.items():
-            a, b = (tree["motion"][_last(tree)][when][name] for tree in (first, second))
+            a, b = (tree["motion"][_last(tree)][when].get(name) for tree in (first, second))
             rows.append((f"{name.replace('_', ' ')} {unit}, {when}", number(a, 2), number(b, 2), _change(a, b)))
     tables.append(Table(f"Steadiness, {_last(first)}", ("measure", *names, "change %"), tuple(rows), note))
     found = []

@@ -23,6 +23,7 @@ from stages.synthetic import ClipTruth, load_truth
 _UNITS: Final = {
     "acceleration_error": "mm/s²",
     "jitter": "mm/s³",
+    "jitter_error": "mm/s³",
     "shape_jitter": "mm/s³",
     "jitter_2d": "px/frame³",
     "tremble": "mm RMS",
@@ -88,6 +89,7 @@ def video_table(tree: Tree) -> Table:
     rows = [
         ("acceleration error", number(motion["acceleration_error"], 0), _UNITS["acceleration_error"]),
         ("jitter (third difference)", number(motion["jitter"], 0), _UNITS["jitter"]),
+        ("jitter of the error", number(motion["jitter_error"], 0), _UNITS["jitter_error"]),
         ("jitter in the picture", number(motion["jitter_2d"], 3), _UNITS["jitter_2d"]),
         ("tremble of the mesh's middle", number(motion["tremble"], 2), _UNITS["tremble"]),
         ("tremble in the picture", number(motion["tremble_2d"], 2), _UNITS["tremble_2d"]),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from hamba_core.motion_metrics import acceleration_errors, accelerations, high_pass, jitter, lag
+from hamba_core.motion_metrics import acceleration_errors, accelerations, high_pass, jitter, jitter_errors, lag
 
 RATE = 30.0
 TIMES = np.arange(150) / RATE
@@ -38,6 +38,14 @@ def test_the_jitter_of_white_noise_is_what_theory_says() -> None:
     noise = np.random.default_rng(0).normal(0, 0.001, (20_000, 1, 3))
     mean_length = np.sqrt(20) * 0.001 * np.sqrt(8 / np.pi)  # of a vector of three such numbers
     assert jitter(noise, RATE).mean() == pytest.approx(mean_length * RATE**3, rel=0.02)
+
+
+def test_the_jitter_of_the_error_is_without_the_motions_own() -> None:
+    path, noise = _path(), np.random.default_rng(0).normal(0, 0.001, (150, 2, 3))
+    assert jitter(path, RATE).mean() > 10
+    assert jitter_errors(path + 0.01, path, RATE) == pytest.approx(np.zeros(147), abs=1e-6)
+    assert jitter_errors(path + noise, path, RATE) == pytest.approx(jitter(noise, RATE))
+    assert jitter_errors(_path(TIMES - 0.02), path, RATE).mean() > 1  # what comes late errs by its motion
 
 
 def test_what_is_steady_or_moves_evenly_passes_no_high_pass() -> None:

@@ -75,6 +75,19 @@ def test_two_runs_side_by_side(evaluated: Path, tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "comparison.html").stat().st_size > 10_000
 
 
+def test_a_run_of_before_a_measure_was_there_compares(
+    evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = json.loads((evaluated / "numbers.json").read_text())
+    for motion in older["motion"].values():
+        for measures in motion.values():
+            del measures["jitter_error"]
+    (tmp_path / "older.json").write_text(json.dumps(older))
+    assert run_app(app, ["eval", "synthetic", "--compare", str(tmp_path / "older.json"), str(evaluated)]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "jitter error mm/s³, all" in line)
+    assert "–" in row
+
+
 def test_results_are_not_overwritten(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HambaError, match="another with --out"):
         results_folder(evaluated, "synthetic")

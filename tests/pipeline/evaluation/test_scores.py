@@ -137,6 +137,8 @@ def test_motion_measures_of_what_is_late_and_trembles() -> None:
     assert trembling.acceleration_error == pytest.approx(
         1e3 * np.sqrt(6) * 0.001 * np.sqrt(8 / np.pi) * RATE**2, rel=0.02
     )
+    assert trembling.jitter_error == pytest.approx(1e3 * np.sqrt(20) * 0.001 * np.sqrt(8 / np.pi) * RATE**3, rel=0.02)
+    assert measure_motion([_stretch(truth, truth)]).jitter_error == pytest.approx(0)
 
 
 def test_only_chosen_frames_count() -> None:
