@@ -15,6 +15,8 @@ _NAMED_SECRET: Final = re.compile(
     r"((?:user|usr|login|pass|pwd|psw|token|key|secret|auth|sig|session|cred|code|pin|id)[A-Za-z0-9_.-]*[=:])[^&;/?#]+",
     re.IGNORECASE,
 )
+_HOST: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+:[0-9]{1,5}(?=/|$)")
+"""A host with a dot in its name, and its port: what looks like a name of something secret in it is none."""
 _HARMLESS: Final = frozenset(
     {
         *("fps", "rate", "resolution", "width", "height", "quality", "compression", "codec", "channel", "subtype"),
@@ -77,7 +79,9 @@ def redacted(text: str) -> str:
     login, at, rest = rest.rpartition("@")
     rest, hash_, fragment = rest.partition("#")
     place, question, query = rest.partition("?")
-    place = _NAMED_SECRET.sub(rf"\1{STARS}", place)
+    host = _HOST.match(place) if scheme else None
+    begin = host.end() if host else 0
+    place = place[:begin] + _NAMED_SECRET.sub(rf"\1{STARS}", place[begin:])
     parts = re.split(r"([&;])", query)
     query = "".join(part if part in ("&", ";", "") else _parameter(part) for part in parts)
     return "".join((head, STARS if at and login else "", at, place, question, query, hash_, STARS if fragment else ""))

@@ -47,9 +47,7 @@ class PixelConverter:
         from the frame if none is given. Raises SourceError.
         """
         self.check_size(frame.width, frame.height)
-        name = frame.format.name
-        if name.startswith(_CRASHING_FORMATS):
-            raise SourceError(f"expected a picture, found raw data of a sensor ({name}); convert it to PNG or JPEG")
+        _check_format(frame)
         width = height = None
         if pixel_aspect and pixel_aspect != 1 and Fraction(1, _MAX_STRETCH) <= pixel_aspect <= _MAX_STRETCH:
             # The shorter side is stretched, so that no line is lost.
@@ -82,8 +80,6 @@ class PixelConverter:
             )
 
     def _orientation(self, frame: av.VideoFrame) -> Orientation:
-        # Asked once and whenever the angle changes: a frame whose side data were looked at is not freed before the
-        # garbage collector comes by.
         if self._turned is None or self._turned[0] != frame.rotation:
             self._turned = frame.rotation, orientation_of(frame)
         return self._turned[1]
@@ -119,11 +115,20 @@ class PixelConverter:
         return ((image[..., :3].astype(np.uint16) * opacity + 127) // 255).astype(np.uint8)
 
 
+def _check_format(frame: av.VideoFrame) -> None:
+    name = frame.format.name
+    if name.startswith(_CRASHING_FORMATS):
+        raise SourceError(f"expected a picture, found raw data of a sensor ({name}); convert it to PNG or JPEG")
+
+
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """Return which way up a frame is by its display matrix, as phones write it."""
+    """Return which way up a frame is by its display matrix, as phones write it. Raises SourceError as `picture`."""
+    _check_format(frame)
     try:
-        # PyAV's stubs call it a mapping by name; iterating gives the data themselves.
-        side_data = cast("Iterable[SideData]", frame.side_data)
+        # A frame whose side data were looked at is not freed before the garbage collector comes by: that may be a
+        # hundred connections later, so it is a tiny one with the same data. PyAV's stubs call them a mapping by name;
+        # iterating gives the data themselves.
+        side_data = cast("Iterable[SideData]", frame.reformat(MIN_SIDE, MIN_SIDE, "rgb24").side_data)
         matrix = next((bytes(data) for data in side_data if data.type is SideDataType.DISPLAYMATRIX), None)
     except ValueError:
         # PyAV lists no side data if there is a kind among it that it does not know; but it still tells the angle.

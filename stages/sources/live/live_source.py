@@ -60,6 +60,8 @@ class LiveSource(Source):
         self._undecoded_since_ns = 0  # since when none came out of the decoder
         self._outpaced = 0
         self._taken_ns = 0  # when the newest packet was taken from the buffer; 0 before
+        self._silent = 0.0  # s without a packet, as far as this thread saw them pass
+        self._looked = time.monotonic()
         self._left_out: Counter[str] = Counter()
         self._captured_by = ""
 
@@ -112,6 +114,7 @@ class LiveSource(Source):
             while self._ready:
                 yield self._ready.pop(0)
             item = self._buffer.take(_POLL)
+            self._watch_silence(came=item is not None)
             if isinstance(item, Item):
                 self._decode(item)
                 if self._ready:
@@ -211,6 +214,21 @@ class LiveSource(Source):
         if not session.dropped:
             self._watch.picture(image, self._newest_ns, captured_by, session.rate, key=decoded.key)
         self._ready.append(self._maker.frame(image, pts, self._newest_ns, captured_by=self._captured_by))
+
+    def _watch_silence(self, *, came: bool) -> None:
+        """Let a session go of which nothing has come for as long as that is waited for.
+
+        Where FFmpeg's own wait is over, it gives what it had held back, and would then wait as long again. The time is
+        counted from look to look: a process that was stopped meanwhile has not waited.
+        """
+        now = time.monotonic()
+        self._silent = 0.0 if came else self._silent + min(now - self._looked, 2 * _POLL)
+        self._looked = now
+        session, patience = self._reader.session, self._settings.live.read_timeout
+        if session is None or session.dropped or not session.holds_back:
+            return
+        if self._silent > max(patience - 2 * _POLL, patience / 2):
+            session.failure = session.failure or SourceError(f"nothing came within {patience:g} s")
 
     def _watch_decoding(self, session: Session, *, came: bool) -> None:
         """Let a session go whose packets have not become a picture for as long as one without packets is waited for."""

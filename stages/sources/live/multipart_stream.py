@@ -12,8 +12,9 @@ import av
 
 from hamba_core.errors import SourceError
 from stages.packets import Choice
-from stages.sources.decoding import PixelConverter, open_container, reason_of
+from stages.sources.decoding import PixelConverter, open_container
 from stages.sources.live.packet import Packet
+from stages.sources.live.refusals import dropped
 from stages.sources.live.session import Decoded, Session
 from stages.sources.pictures.multipart import Parts, begins_multipart
 from stages.sources.pictures.still_decoding import decoded
@@ -90,6 +91,10 @@ def pictures_or_bytes(
                 return MultipartSession(chunks, head, settings)
             if len(head) >= _HEAD_BYTES or not head.lstrip()[:2].isascii():
                 break
+    except SourceError:
+        if not head:  # else what came tells what is there
+            chunks.close()
+            raise
     except BaseException:
         chunks.close()
         raise
@@ -106,6 +111,8 @@ class Bytes:
         """Whether the sender says how long they are."""
         self.is_text = not head or all(byte >= 32 or byte in b"\t\r\n" for byte in head[:512])
         """Whether they begin as a text, as a playlist is."""
+        self.is_page = self.is_text and head.lstrip()[:1] == b"<" and b"<html" in head[:_HEAD_BYTES].lower()
+        """Whether they are a page for browsers."""
 
     def read(self, size: int) -> bytes:
         """Return what is there, at most so many bytes; wait where there is nothing. Raises SourceError if none come."""
@@ -140,7 +147,7 @@ class _Chunks:
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, av.error.ExitError):
                 raise SourceError(f"nothing came within {self._timeout:g} s") from error
-            raise SourceError(reason_of(error)) from error
+            raise SourceError(dropped(error)) from error
         if not data:  # the empty packet at the end
             raise StopIteration
         return data

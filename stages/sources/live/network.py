@@ -1,10 +1,10 @@
 """The network source is a stream, or a file, at an address on the network."""
 
-import errno
 import logging
 import re
 import time
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from functools import partial
 
 import av
@@ -12,14 +12,13 @@ from av.container import InputContainer
 
 from hamba_core.errors import SourceError
 from stages.packets import Choice
-from stages.sources.address import hint, revealed, source_name
+from stages.sources.address import revealed, source_name
 from stages.sources.decoding import (
     PixelConverter,
     VideoDecoder,
     formats_of_address,
     open_container,
     open_decoder,
-    reason_of,
     stamp_of,
     wall_time_of,
     whole_pictures,
@@ -27,6 +26,7 @@ from stages.sources.decoding import (
 from stages.sources.live.live_source import LiveSource
 from stages.sources.live.multipart_stream import pictures_or_bytes
 from stages.sources.live.packet import Packet
+from stages.sources.live.refusals import check_address, dropped, not_opened, not_streaming, without_ranges
 from stages.sources.live.session import Decoded, Session
 from stages.sources.settings import SourceSettings
 
@@ -90,56 +90,41 @@ def _connected(address: str, shown: str, settings: SourceSettings, before: Sessi
     timeout = (settings.live.open_timeout, settings.live.read_timeout)
     options = {**_OPTIONS.get(scheme, {}), **(_QUICK if before else {})}
     started = time.monotonic()
-    try:
-        container: InputContainer | None = None
-        if scheme in ("http", "https", "tcp"):
-            # The option that asks for the rest is left out: what a camera sends has no rest.
-            found = pictures_or_bytes(_with_small_scheme(address), settings, {}, timeout)
-            if isinstance(found, Session):
-                return found
-            # Some senders take one connection and no other; but what ends, or leads elsewhere, FFmpeg opens itself.
-            if scheme == "tcp" or not (found.has_end or found.is_text):
-                known = before.format if isinstance(before, NetworkSession) else None
-                container = open_container(found, settings, format=known, options={**options, **_ANY_FORMAT})
-            else:
-                found.close()
-        if container is None:
-            container = open_container(_with_small_scheme(address), settings, options=options, timeout=timeout)
-    except SourceError as error:
-        raise SourceError(f"{shown}: expected a video stream, found that {error}") from error
-    except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
-        # FFmpeg's own words have the password in them.
-        raise _not_opened(error, address, shown, started, settings) from (error if shown == address else None)
-    return NetworkSession(container, address, shown, settings)
-
-
-def _not_opened(error: Exception, address: str, shown: str, started: float, settings: SourceSettings) -> SourceError:
-    """Return the error for a connection that was begun at `started` (s) and could not be made."""
-    reason = reason_of(error)
-    if isinstance(error, av.error.ExitError) or time.monotonic() - started >= settings.live.open_timeout:
-        reason = f"that nothing came within {settings.live.open_timeout:g} s"
-    if isinstance(error, av.error.ProtocolNotFoundError):
-        scheme = scheme_of(address)
-        return SourceError(
-            f"{shown}: expected a protocol that this build of FFmpeg speaks, found that it is without {scheme}; let a "
-            f"program that has it pass the stream on, such as: ffmpeg -i {scheme}://... -c copy -f mpegts "
-            "udp://127.0.0.1:5000"
-        )
-    reason = (_without_ranges(error, address) or reason).replace(address, shown)
-    return SourceError(
-        f"{shown}: expected a video stream, found {reason}; is the address right, and the camera or server on?"
-        f"{hint(address)}"
-    )
-
-
-def _without_ranges(error: Exception, address: str) -> str | None:
-    """Return what FFmpeg means by an input/output error at an address of the web; None for all other cases."""
-    if scheme_of(address) not in ("http", "https") or getattr(error, "errno", None) != errno.EIO:
-        return None
-    return (
-        "a file that this server does not give in parts, as its index at the end has to be read first; "
-        "copy it here, or use a server that knows ranges"
-    )
+    with ExitStack() as opened:
+        connected = False
+        check_address(address, shown)
+        try:
+            container: InputContainer | None = None
+            if scheme in ("http", "https", "tcp"):
+                # The option that asks for the rest is left out: what a camera sends has no rest.
+                found = pictures_or_bytes(_with_small_scheme(address), settings, {}, timeout)
+                if isinstance(found, Session):
+                    return found
+                connected = True
+                if found.is_page:
+                    found.close()
+                    raise SourceError("it is a web page and not the stream itself")
+                # Some senders take one connection and no other; but what ends, or leads elsewhere, FFmpeg opens itself.
+                if scheme == "tcp" or not (found.has_end or found.is_text):
+                    opened.callback(found.close)
+                    known = before.format if isinstance(before, NetworkSession) else None
+                    container = open_container(found, settings, format=known, options={**options, **_ANY_FORMAT})
+                else:
+                    found.close()
+            if container is None:
+                container = open_container(_with_small_scheme(address), settings, options=options, timeout=timeout)
+            opened.callback(container.close)
+        except SourceError as error:
+            raise not_streaming(error, address, shown) from error
+        except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
+            late = isinstance(error, av.error.ExitError) or time.monotonic() - started >= timeout[0]
+            # FFmpeg's own words have the password in them.
+            raise not_opened(error, address, shown, late=timeout[0] if late else None, connected=connected) from (
+                error if shown == address else None
+            )
+        session = NetworkSession(container, address, shown, settings)
+        session.opened = opened.pop_all()
+        return session
 
 
 def _with_small_scheme(address: str) -> str:
@@ -154,19 +139,20 @@ class NetworkSession(Session):
         self._shown = shown
         self._address = address
         self._pixels = PixelConverter(settings.decoding.max_side)
-        self._container = container
+        self.opened = ExitStack()
+        """What is closed with it: the container, and what that reads from."""
         try:
-            self._decoder: VideoDecoder = open_decoder(self._container, settings, live=True)
+            self._decoder: VideoDecoder = open_decoder(container, settings, live=True)
         except SourceError as error:
-            self._container.close()
             raise SourceError(f"{shown}: {error}") from error
         decoder = self._decoder
         self._timeout = settings.live.read_timeout
         self.format = container.format.name
         """As FFmpeg names it."""
         self._arrival_times = self.format in _UNTIMED
-        self.live = scheme_of(address) not in ("http", "https") or not _has_end(self._container)
+        self.live = scheme_of(address) not in ("http", "https") or not _has_end(container)
         self.newest_only = self.live and self.format not in _SEGMENTS
+        self.holds_back = self.newest_only
         self.intra = decoder.intra
         self.rate = decoder.rate
         self.expected = None if self.live else decoder.frame_count
@@ -192,8 +178,8 @@ class NetworkSession(Session):
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, av.error.ExitError):
                 raise SourceError(f"nothing came within {self._timeout:g} s") from error
-            without_ranges = _without_ranges(error, self._address) if self._first is None and not self.live else None
-            raise SourceError(without_ranges or reason_of(error)) from error
+            unread = without_ranges(error, self._address) if self._first is None and not self.live else None
+            raise SourceError("; ".join(unread) if unread else dropped(error)) from error
 
     def decode(self, packet: Packet, *, hurry: bool) -> Iterator[Decoded]:
         """Yield the pictures that come out."""
@@ -220,7 +206,7 @@ class NetworkSession(Session):
 
     def close(self) -> None:
         """Hang up."""
-        self._container.close()
+        self.opened.close()
 
     def choices(self) -> tuple[Choice, ...]:
         """Return the decoder, and what was damaged in this connection."""

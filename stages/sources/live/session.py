@@ -38,6 +38,7 @@ class Session(ABC):
     live: bool = True
     newest_only: bool = True  # old packets are skipped; false for files and for streams that come in segments
     intra: bool = True  # every packet is a picture of its own
+    holds_back: bool = False  # what was held back comes when nothing else does, and says nothing of the camera
     failure: SourceError | None = None
     dropped: bool = False  # set by the reader: nothing more comes of it
 

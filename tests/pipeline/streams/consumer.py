@@ -18,6 +18,7 @@ from hamba_core.hand import load_generic_hand
 from pipeline.assembly import hand_stages
 from pipeline.runtime import Runner
 from pipeline.settings import load_settings
+from pipeline.terminal import leave
 from stages.common.plain import plain
 from stages.common.stop_signals import stopped_by_signals
 from stages.contract import Sink, Stage
@@ -97,8 +98,9 @@ def main() -> None:
             report = runner.run()
     except Exception as error:  # noqa: BLE001 - told, and the exit status says it too
         tell(error=f"{type(error).__name__}: {error}", report=None if runner.report is None else numbers(runner.report))
-        sys.exit(2)
+        leave(2)
     tell(report=numbers(report))
+    leave(0)
 
 
 def numbers(status: Status) -> dict[str, Any]:

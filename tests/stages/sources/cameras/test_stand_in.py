@@ -65,11 +65,11 @@ def some(frames, count):
             return found
 """
 
-    def start(program: str) -> Any:
+    def start(program: str, timeout: float = 100) -> Any:
         environment = {**os.environ, "LD_PRELOAD": str(library), "STAND_IN": str(tmp_path), "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             [sys.executable, "-c", head + program + "\nprint(json.dumps(told))"],
-            env=environment, capture_output=True, text=True, timeout=100,
+            env=environment, capture_output=True, text=True, timeout=timeout,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
@@ -208,27 +208,29 @@ be("ok")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(700)
 def test_nothing_is_left_behind_by_a_camera_that_comes_and_goes(run: Run) -> None:
-    told = run("""
+    program = """
 import os
 source = source_for("0", SourceSettings(live={"reconnect_timeout": 60}))
 source.open()
 frames = source.frames()
 some(frames, 3)
 told["left"] = []
-for cycle in range(60):
+for cycle in range(200):
     be("gone")
     while next(frames) is not None:
         pass
     be("ok")
     some(frames, 3)
-    if cycle % 20 == 19:
+    if cycle % 40 == 39:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         told["left"].append([len(os.listdir("/proc/self/fd")), threading.active_count(), pages * 4096 / 2**20])
 source.close()
-""")
+"""
+    told = run(program, timeout=600)
     descriptors, threads, megabytes = zip(*told["left"], strict=True)
     assert len(set(descriptors)) == 1
     assert len(set(threads)) == 1
-    # 40 connections' pictures alone, one of each kept, would be over 100 MB.
-    assert megabytes[-1] - megabytes[0] < 60
+    # A picture that waited for the garbage collector after each connection made it 90 MB.
+    assert megabytes[-1] - megabytes[0] < 8

@@ -354,6 +354,9 @@ def talk(camera: Camera, connection: socket.socket, serve: Any) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with contextlib.suppress(OSError):
                 serve(camera, connection)
+                connection.shutdown(
+                    socket.SHUT_RDWR
+                )  # where another thread still listens, closing it alone says nothing
 
 
 def change(camera: Camera, changes: dict[str, Any]) -> None:
