@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from hamba_core.errors import SourceError
 from stages.packets import Choice
 from stages.sources.decoding.demuxers import formats_of_address, formats_of_file
+from stages.sources.decoding.gaps import IN_PIECES, PIECE, Gaps
 from stages.sources.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,9 @@ class VideoDecoder:
         self.cut = False
         self.track: Choice | None = None
         """Which of several video streams this is; none where there is one."""
+        self._gaps = Gaps(self.rate) if container.format.name in IN_PIECES else None
+        self._even = stream.average_rate == stream.guessed_rate  # pictures come at a constant rate, as far as is known
+        self._short = 0.0  # s, that are less than promised
         self._no_presentation_times = container.format.name in _DECODING_TIMES_ALONE
 
     def time_of(self, frame: av.VideoFrame) -> float | None:
@@ -124,6 +128,8 @@ class VideoDecoder:
                 ) from error
             return []
         for frame in frames:
+            if self._gaps is not None and (shown := self.time_of(frame)) is not None:
+                self._gaps.picture(shown)
             self._decoded = True
             self._undecoded = 0
             self.concealed += frame.is_corrupt
@@ -141,12 +147,18 @@ class VideoDecoder:
             return f"it breaks off at {reached:.2f} s" + (
                 f" of the {promised:.2f} s its header promises" if promised > reached else ""
             )
+        if self._gaps is not None and self._gaps.count and self._even:
+            return f"pieces of it are missing: {self._gaps}"
         if self.lost:
             return f"{_counted(self.lost, 'packet')} in it could not be decoded"
+        self._short = max(0.0, promised - reached)
         return None
 
     def damage(self) -> Choice | None:
         """Return what was passed over, for the report; None if nothing was."""
+        if self._gaps is not None and (self._gaps.count or self._short > PIECE):
+            found = str(self._gaps) if self._gaps.count else f"{self._short:.2f} s less than the playlist says"
+            return Choice("damaged input", found, "a piece of it could not be had, it seems", fallback=True)
         if not (self.lost or self.concealed):
             return None
         return Choice(

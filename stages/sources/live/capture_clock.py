@@ -40,9 +40,9 @@ class CaptureClock:
         """Begin another epoch, since there is another connection."""
         self._epoch = Epoch()
 
-    def observe(self, packet: Packet) -> None:
-        """Take note of a packet's times, and give it its epoch."""
-        if packet.stamp is None or packet.taken_ns is not None:
+    def observe(self, packet: Packet, *, live: bool = True) -> None:
+        """Take note of a packet's times, and give it its epoch. A file (not `live`) comes as fast as it can."""
+        if not live or packet.stamp is None or packet.taken_ns is not None:
             packet.epoch = self._epoch
             return
         stamp_ns = round(packet.stamp * 1e9)

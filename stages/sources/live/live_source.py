@@ -26,6 +26,8 @@ from stages.sources.timestamps import Timeline
 
 _POLL = 0.2  # s between two "nothing yet"
 _SILENCE_NS = 500_000_000
+_LATE_PIECE = 0.2  # s; so late may a picture be of a stream that comes in pieces, and those after it keep their times
+_LONGEST_WAIT = 60.0  # s; more between two pictures is a clock that jumped
 
 NOT_GIVEN = "behind: decoded only"
 UNDECODED = "behind: not decoded"
@@ -59,6 +61,7 @@ class LiveSource(Source):
         self._late_since_ns = 0  # since when all pictures were late and none was given; 0 if the last was not late
         self._undecoded_since_ns = 0  # since when none came out of the decoder
         self._outpaced = 0
+        self._began: float | None = None  # when the first picture of a stream that comes in pieces was due
         self._taken_ns = 0  # when the newest packet was taken from the buffer; 0 before
         self._silent = 0.0  # s without a packet, as far as this thread saw them pass
         self._looked = time.monotonic()
@@ -112,6 +115,7 @@ class LiveSource(Source):
             raise SourceError(f"{self._name}: expected an open source, found it closed; call open first")
         while True:
             while self._ready:
+                yield from self._until_due(self._ready[0])
                 yield self._ready.pop(0)
             item = self._buffer.take(_POLL)
             self._watch_silence(came=item is not None)
@@ -125,6 +129,21 @@ class LiveSource(Source):
                 return
             elif time.monotonic_ns() - self._given_ns > self._patience() * 1e9:
                 raise self._broken("it stopped giving pictures")
+            yield None
+
+    def _until_due(self, frame: Frame) -> Iterator[None]:
+        """Yield None until a picture is due that came with seconds of others: they are given at the stream's rate.
+
+        A picture that is late is given at once, and puts off those after it.
+        """
+        session = self._reader.session
+        if session is None or not session.in_pieces:
+            return
+        pts, now = frame.meta.pts, time.monotonic()
+        if self._began is None or not -_LATE_PIECE < self._began + pts - now < _LONGEST_WAIT:
+            self._began = now - pts
+        while (wait := self._began + pts - time.monotonic()) > 0 and not self._reader.stopped:
+            time.sleep(min(wait, _POLL))
             yield None
 
     def interrupt(self) -> None:

@@ -106,7 +106,7 @@ class Bytes:
 
     def __init__(self, chunks: "_Chunks", head: bytes) -> None:
         self._chunks = chunks
-        self._waiting = head
+        self._waiting = self.head = head
         self.has_end = chunks.size > 0
         """Whether the sender says how long they are."""
         self.is_text = not head or all(byte >= 32 or byte in b"\t\r\n" for byte in head[:512])

@@ -14,6 +14,7 @@ from hamba_core.errors import SourceError
 from stages.packets import Choice
 from stages.sources.address import revealed, source_name
 from stages.sources.decoding import (
+    IN_PIECES,
     PixelConverter,
     VideoDecoder,
     formats_of_address,
@@ -42,8 +43,9 @@ _QUICK = {"fpsprobesize": "0", "analyzeduration": "300000"}
 
 _ANY_FORMAT = {"format_whitelist": formats_of_address()}
 
-_SEGMENTS = frozenset(("hls", "dash"))
-"""Formats that come in pieces of seconds: their packets are old when they come, and to skip them would leave gaps."""
+_PIECE, _LONGEST_PIECE = 10.0, 60.0
+"""Seconds of a piece where the playlist does not say, and the most that it is believed."""
+_PIECES_WAITED = 3
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _OPTIONS = {
@@ -111,6 +113,8 @@ def _connected(address: str, shown: str, settings: SourceSettings, before: Sessi
                     container = open_container(found, settings, format=known, options={**options, **_ANY_FORMAT})
                 else:
                     found.close()
+                    # A playlist's next piece may take as long as a piece lasts.
+                    timeout = (timeout[0], max(timeout[1], _PIECES_WAITED * _piece_seconds(found.head)))
             if container is None:
                 container = open_container(_with_small_scheme(address), settings, options=options, timeout=timeout)
             opened.callback(container.close)
@@ -122,7 +126,7 @@ def _connected(address: str, shown: str, settings: SourceSettings, before: Sessi
             raise not_opened(error, address, shown, late=timeout[0] if late else None, connected=connected) from (
                 error if shown == address else None
             )
-        session = NetworkSession(container, address, shown, settings)
+        session = NetworkSession(container, address, shown, settings, timeout[1])
         session.opened = opened.pop_all()
         return session
 
@@ -135,7 +139,9 @@ def _with_small_scheme(address: str) -> str:
 class NetworkSession(Session):
     """One connection that FFmpeg has opened. Raises SourceError if there is no video."""
 
-    def __init__(self, container: InputContainer, address: str, shown: str, settings: SourceSettings) -> None:
+    def __init__(
+        self, container: InputContainer, address: str, shown: str, settings: SourceSettings, timeout: float
+    ) -> None:
         self._shown = shown
         self._address = address
         self._pixels = PixelConverter(settings.decoding.max_side)
@@ -146,12 +152,14 @@ class NetworkSession(Session):
         except SourceError as error:
             raise SourceError(f"{shown}: {error}") from error
         decoder = self._decoder
-        self._timeout = settings.live.read_timeout
+        self._timeout = timeout
         self.format = container.format.name
         """As FFmpeg names it."""
         self._arrival_times = self.format in _UNTIMED
         self.live = scheme_of(address) not in ("http", "https") or not _has_end(container)
-        self.newest_only = self.live and self.format not in _SEGMENTS
+        # Packets of pieces are old when they come, and to skip them would leave gaps.
+        self.in_pieces = self.live and self.format in IN_PIECES
+        self.newest_only = self.live and not self.in_pieces
         self.holds_back = self.newest_only
         self.intra = decoder.intra
         self.rate = decoder.rate
@@ -214,9 +222,17 @@ class NetworkSession(Session):
         return tuple(choice for choice in (decoder, self._decoder.track, self._decoder.damage()) if choice is not None)
 
 
+def _piece_seconds(head: bytes) -> float:
+    """Return how much of a stream comes at once, s, by the beginning of its playlist; 0 for what is no playlist."""
+    target = re.search(rb"#EXT-X-TARGETDURATION:\s*([0-9]{1,4})", head)
+    if target:
+        return min(float(target.group(1)), _LONGEST_PIECE)
+    return _PIECE if b"#EXTM3U" in head or b"<MPD" in head else 0.0
+
+
 def _has_end(container: InputContainer) -> bool:
     """Return whether an address of the web leads to a file, of known length, rather than to a stream."""
     if container.duration:
         return True
     # The length of a playlist says nothing of the stream, and some cameras claim one.
-    return container.format.name not in ("hls", "dash", "mpjpeg") and container.size > 0
+    return container.format.name not in (*IN_PIECES, "mpjpeg") and container.size > 0

@@ -112,7 +112,7 @@ class Reader:
         try:
             with closing(session.packets()) as packets:
                 for packet in packets:
-                    self._clock.observe(packet)
+                    self._clock.observe(packet, live=session.live)
                     if self._clock.jumps != jumps:
                         jumps = self._clock.jumps
                         self._watch.event("clock jumps", "has a clock that jumps; its time goes on as if it had not")

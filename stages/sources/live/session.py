@@ -37,6 +37,7 @@ class Session(ABC):
     expected: int | None = None  # pictures, where the stream has an end
     live: bool = True
     newest_only: bool = True  # old packets are skipped; false for files and for streams that come in segments
+    in_pieces: bool = False  # seconds of it come at once
     intra: bool = True  # every packet is a picture of its own
     holds_back: bool = False  # what was held back comes when nothing else does, and says nothing of the camera
     failure: SourceError | None = None
