@@ -21,7 +21,7 @@ RATE, PIECES = 30, 8
 @pytest.fixture
 def playlist(make_video: Fixture, tmp_path: Path) -> Path:
     """A playlist of eight pieces of a second."""
-    return make_video(
+    path: Path = make_video(
         tmp_path / "list.m3u8",
         RATE * PIECES,
         size=(64, 48),
@@ -29,6 +29,7 @@ def playlist(make_video: Fixture, tmp_path: Path) -> Path:
         options={"g": str(RATE), "keyint_min": str(RATE), "sc_threshold": "0"},
         container={"hls_time": "1", "hls_list_size": "0", "hls_segment_filename": str(tmp_path / "piece%d.ts")},
     )
+    return path
 
 
 @pytest.fixture
