@@ -19,6 +19,7 @@ from stages.detection.hand_crop import HandCrop, crop_around
 from stages.detection.hand_network import HandNetwork
 from stages.detection.looking import Sighting, look_at
 from stages.detection.palm_detector import PALM_JOINTS, Palm, PalmDetector
+from stages.detection.search_regions import AROUND, FAR, Region, parts_of
 from stages.packets import HandBox, Image
 
 SAME_HAND: Final = 0.2
@@ -26,8 +27,8 @@ SAME_HAND: Final = 0.2
 
 _VELOCITY_MEMORY: Final = 0.03  # s, time constant of the velocity's running mean
 _LONGEST_STEP: Final = 0.2  # s; motion is not trusted for longer
-_MARGIN: Final = 0.5  # of the picture's longer side, around a picture in which no hand was found
-_WIDE_EVERY: Final = 0.25  # s; in a video it is searched so no more often
+_AROUND_EVERY: Final = 0.25  # s; in a video the picture is searched with black around it no more often
+_PART_EVERY: Final = 0.125  # s; and no more often a part of it, one after the other
 _SIDE_MEMORY: Final = 3.0  # certain looks, most that a hand's side is held by
 
 
@@ -73,7 +74,8 @@ class HandFollower:
         self._follow, self._maps = follow, maps
         self._network, self._palms = HandNetwork(), PalmDetector()
         self._hands: list[_Followed] = []
-        self._searched_wide = -_WIDE_EVERY  # s, when last
+        self._around_at = self._part_at = -_AROUND_EVERY  # s, when last searched so
+        self._next_part = 0
         self.looks = 0
         """Crops looked at so far."""
         self.searches = 0
@@ -117,18 +119,33 @@ class HandFollower:
         self._hands = [hand for hand in self._hands if hand in kept]
 
     def _search(self, image: Image, now: float) -> None:
-        """Begin to follow hands whose palms are found.
+        """Begin to follow hands whose palms are found, in the whole picture and, while some are missing, elsewhere.
 
-        A video's picture without any hand, and a still one without as many as there may be, may be filled by one, or
-        cut through one: it is searched again with black around it.
+        In still pictures all is done at once; in a video the whole picture in each, what costs more now and then.
         """
-        self._begin_at(image, self._palms.find(image, self._least_palm), now)
-        self.searches += 1
+        height, width = image.shape[:2]
+        self._search_in(image, Region.whole(width, height), now)
         missing = len(self._hands) < self._most if not self._follow else not self._hands
-        if missing and (not self._follow or now - self._searched_wide >= _WIDE_EVERY):
-            self._searched_wide = now
-            self._begin_at(image, self._palms.find(image, self._least_palm, _MARGIN), now)
-            self.searches += 1
+        if missing and (not self._follow or now - self._around_at >= _AROUND_EVERY):
+            self._around_at = now
+            self._search_in(image, Region.whole(width, height, AROUND), now)
+        if not self._follow:
+            for region in parts_of(width, height):
+                self._search_far(image, region, now)
+        elif now - self._part_at >= _PART_EVERY:
+            parts = parts_of(width, height)
+            self._part_at, self._next_part = now, (self._next_part + 1) % len(parts)
+            self._search_far(image, parts[self._next_part], now)
+
+    def _search_far(self, image: Image, region: Region, now: float) -> None:
+        """Search a part of the picture, unless there are near hands: others with them are not far away."""
+        near = FAR * max(image.shape[:2])
+        if len(self._hands) < self._most and all(_length(hand.sighting) < near for hand in self._hands):
+            self._search_in(image, region, now)
+
+    def _search_in(self, image: Image, region: Region, now: float) -> None:
+        self._begin_at(image, self._palms.find(image, self._least_palm, region), now)
+        self.searches += 1
 
     def _begin_at(self, image: Image, palms: Sequence[Palm], now: float) -> None:
         for palm in palms:
@@ -154,6 +171,11 @@ class HandFollower:
     def _look(self, image: Image, crops: Sequence[HandCrop]) -> list[Sighting]:
         self.looks += len(crops)
         return look_at(self._network, image, crops, maps=self._maps)
+
+
+def _length(sighting: Sighting) -> float:
+    """Return the longer side of a hand in the picture, px."""
+    return float(np.ptp(sighting.joints_2d, axis=0).max())
 
 
 def _is_among(sighting: Sighting, others: Sequence[Sighting]) -> bool:

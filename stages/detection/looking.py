@@ -1,16 +1,19 @@
 """Looking at hands: crops are cut, the hand-landmark network looks at them, its answers are put into the picture."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from hamba_core.arrays import Array
 from hamba_core.hand import Side
 from stages.common.proximity import tight_box
+from stages.detection.exposure import exposed
 from stages.detection.hand_crop import HandCrop
 from stages.detection.hand_network import HandNetwork
 from stages.packets import HandBox, HandLook, Image
+
+_BRIGHTEST: Final = 0.05  # of a crop, by which its light is measured: less than a hand takes of it
 
 
 class Sighting(NamedTuple):
@@ -42,7 +45,7 @@ def look_at(network: HandNetwork, image: Image, crops: Sequence[HandCrop], *, ma
     """
     if not crops:
         return []
-    given = network.look(np.stack([crop.cut(image) for crop in crops]), maps=maps)
+    given = network.look(np.stack([exposed(crop.cut(image), _BRIGHTEST) for crop in crops]), maps=maps)
     sightings = []
     for i, crop in enumerate(crops):
         look = HandLook(

@@ -11,8 +11,10 @@ import numpy as np
 
 from hamba_core.arrays import Array
 from stages.assets import PALM_NETWORK, PALM_NETWORK_SHA256
+from stages.detection.exposure import exposed
 from stages.detection.hand_crop import HandCrop, square_around
 from stages.detection.onnx_session import open_session
+from stages.detection.search_regions import Region
 from stages.packets import Image
 
 PALM_JOINTS: Final = (0, 5, 9, 13, 17, 1, 2)
@@ -20,6 +22,7 @@ PALM_JOINTS: Final = (0, 5, 9, 13, 17, 1, 2)
 
 _SIDE: Final = 192  # px of the network's picture
 _GRIDS: Final = ((24, 2), (12, 6))  # places along a side, anchors at each
+_BRIGHTEST: Final = 0.005  # of a picture, by which its light is measured: a hand may take as little of it
 _ONE_PALM: Final = 0.3  # intersection over union from which on two boxes are of one palm
 # From a palm's box to the hand's crop, as `palm_detection_detection_to_roi` has it.
 _SCALE: Final = 2.6
@@ -50,13 +53,15 @@ class PalmDetector:
         self._session: Any = open_session(PALM_NETWORK, PALM_NETWORK_SHA256)
         self._anchors = np.concatenate([_grid(places, count) for places, count in _GRIDS])  # (2016, 2) 0 to 1
 
-    def find(self, image: Image, least_score: float = 0.5, margin: float = 0.0) -> list[Palm]:
-        """Return the palms in a picture (H, W, 3) RGB, the likeliest first.
+    def find(self, image: Image, least_score: float = 0.5, region: Region | None = None) -> list[Palm]:
+        """Return the palms in a picture (H, W, 3) RGB, or in a region of it, the likeliest first.
 
-        With a `margin`, a share of the picture's longer side, the network is shown the picture smaller, with so much
-        black around it: it knows no hand that is as large as its picture, and hardly one that is cut by its border.
+        Palms are left out whose hands reach out of their region into more of the picture: they are cut there.
         """
-        shown, scale, corner = _letterbox(image, margin)
+        height, width = image.shape[:2]
+        region = region or Region.whole(width, height)
+        left, top = region.left, region.top
+        shown, scale, corner = _letterbox(image[top : top + region.height, left : left + region.width], region.margin)
         boxes, logits = self._session.run(["boxes", "scores"], {"crops": shown[None]})
         scores = 1 / (1 + np.exp(-np.clip(logits[0].astype(np.float64), -100, 100)))
         likely = np.flatnonzero(scores >= least_score)
@@ -69,8 +74,19 @@ class PalmDetector:
         points = np.concatenate(
             [np.stack([centres - sizes / 2, centres + sizes / 2], 1), numbers[:, 2:] + anchors[:, None]], 1
         )  # (N, 9, 2): two corners, seven joints
-        points = (points * _SIDE - corner) / scale
-        return _merged(points, scores[likely])
+        points = (points * _SIDE - corner) / scale + (left, top)
+        return [palm for palm in _merged(points, scores[likely]) if _is_whole(palm, region, width, height)]
+
+
+def _is_whole(palm: Palm, region: Region, width: int, height: int) -> bool:
+    """Return whether a palm's own box lies in the region, but where the picture itself ends."""
+    left, top, right, bottom = palm.box
+    return bool(
+        (left >= region.left or region.left == 0)
+        and (top >= region.top or region.top == 0)
+        and (right <= region.left + region.width or region.left + region.width >= width)
+        and (bottom <= region.top + region.height or region.top + region.height >= height)
+    )
 
 
 def _grid(places: int, count: int) -> Array:
@@ -87,7 +103,8 @@ def _letterbox(image: Image, margin: float) -> tuple[Image, float, Array]:
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     left, top = (_SIDE - columns) // 2, (_SIDE - rows) // 2
     square = np.zeros((_SIDE, _SIDE, 3), np.uint8)
-    square[top : top + rows, left : left + columns] = cv2.resize(image, (columns, rows), interpolation=way)
+    small = np.asarray(cv2.resize(image, (columns, rows), interpolation=way), np.uint8)
+    square[top : top + rows, left : left + columns] = exposed(small, _BRIGHTEST)
     return square, scale, np.array([left, top], np.float64)
 
 

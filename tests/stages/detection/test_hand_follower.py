@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pytest
 
@@ -169,11 +170,65 @@ def test_a_hand_that_fills_the_picture_is_found(frames: list[Frame], truth: Clip
     assert right >= 0.75 * len(pictures)
 
 
-def test_a_video_without_hands_is_searched_beyond_its_borders_four_times_a_second(frames: list[Frame]) -> None:
+def test_of_a_video_without_hands_more_is_searched_now_and_then(frames: list[Frame]) -> None:
     follower = HandFollower()
     empty = np.zeros_like(frames[0].image)
     assert not any(find_all(follower, [empty] * 30))
-    assert 30 + 4 <= follower.searches <= 30 + 5
+    # Every picture as a whole, four times a second with black around it, eight times a part of it.
+    assert 30 + 4 + 7 <= follower.searches <= 30 + 5 + 9
+
+
+def far_away(frame: Frame, width: int) -> tuple[Image, float, np.ndarray]:
+    """The frame, `width` px wide, in the corner of a larger picture; its scale, and its own corner there."""
+    scale = width / frame.meta.width
+    small = np.asarray(cv2.resize(frame.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    picture = np.full((720, 1280, 3), 90, np.uint8)
+    picture[-small.shape[0] :, -width:] = small
+    return picture, scale, np.array([1280 - width, 720 - small.shape[0]])
+
+
+@pytest.mark.parametrize("width", [220, 320])
+def test_hands_that_are_far_away_are_found_in_a_still_picture(
+    frames: list[Frame], truth: ClipTruth, both_in_view: range, width: int
+) -> None:
+    follower, seen, wrong = HandFollower(follow=False), 0, 0
+    for index in both_in_view[::16]:
+        picture, scale, corner = far_away(frames[index], width)
+        boxes = follower.find(picture, 0.0)
+        right = [of_hand(boxes, truth.joints_2d[index, hand] * scale + corner) for hand in (0, 1)]
+        seen += sum(map(len, right))
+        wrong += len(boxes) - sum(map(len, right))
+        assert all(len(boxes) <= 1 for boxes in right)
+    assert seen >= 0.9 * 2 * len(both_in_view[::16])
+    assert wrong == 0
+
+
+def test_hands_that_are_far_away_are_found_in_a_video_within_two_seconds_and_cost_no_more_then(
+    frames: list[Frame], truth: ClipTruth, both_in_view: range
+) -> None:
+    follower = HandFollower()
+    pictures = [far_away(frames[index], 260)[0] for index in both_in_view]
+    still = [pictures[0]] * 60
+    assert len(find_all(follower, still)[-1]) == 2
+    searches = follower.searches
+    assert [len(boxes) for boxes in map(follower.find, pictures, 3 + np.arange(len(pictures)) / 30)] == [2] * len(
+        pictures
+    )
+    assert follower.searches == searches
+
+
+@pytest.mark.parametrize("light", [0.25, 0.1])
+def test_hands_in_the_dark_are_found_where_they_are_in_the_light(
+    frames: list[Frame], truth: ClipTruth, both_in_view: range, light: float
+) -> None:
+    follower, random, seen = HandFollower(follow=False), np.random.default_rng(3), 0
+    for index in both_in_view[::16]:
+        dark = frames[index].image * light + random.normal(0, 1, frames[index].image.shape)
+        boxes = follower.find(dark.clip(0, 255).astype(np.uint8), 0.0)
+        right = [of_hand(boxes, truth.joints_2d[index, hand]) for hand in (0, 1)]
+        assert sum(map(len, right)) == len(boxes)
+        seen += len(boxes)
+    assert seen >= 0.9 * 2 * len(both_in_view[::16])
 
 
 def test_no_hands_are_found_where_there_are_none(frames: list[Frame], truth: ClipTruth) -> None:
