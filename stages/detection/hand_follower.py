@@ -27,8 +27,9 @@ SAME_HAND: Final = 0.2
 
 _VELOCITY_MEMORY: Final = 0.03  # s, time constant of the velocity's running mean
 _LONGEST_STEP: Final = 0.2  # s; motion is not trusted for longer
-_AROUND_EVERY: Final = 0.25  # s; in a video the picture is searched with black around it no more often
-_PART_EVERY: Final = 0.125  # s; and no more often a part of it, one after the other
+_AROUND_EVERY: Final = 0.25  # s; in a video the picture is searched with black around it once in each such turn
+_PART_EVERY: Final = 0.125  # s; and one part of it, each in its turn, wherever the video began
+_CLOSE: Final = 1e-6  # of a turn: sums of steps are that exact
 _SIDE_MEMORY: Final = 3.0  # certain looks, most that a hand's side is held by
 
 
@@ -74,8 +75,7 @@ class HandFollower:
         self._follow, self._maps = follow, maps
         self._network, self._palms = HandNetwork(), PalmDetector()
         self._hands: list[_Followed] = []
-        self._around_at = self._part_at = -_AROUND_EVERY  # s, when last searched so
-        self._next_part = 0
+        self._around_in = self._part_in = -1  # in which turn of those, when last searched so
         self.looks = 0
         """Crops looked at so far."""
         self.searches = 0
@@ -126,16 +126,17 @@ class HandFollower:
         height, width = image.shape[:2]
         self._search_in(image, Region.whole(width, height), now)
         missing = len(self._hands) < self._most if not self._follow else not self._hands
-        if missing and (not self._follow or now - self._around_at >= _AROUND_EVERY):
-            self._around_at = now
+        turn = int(now / _AROUND_EVERY + _CLOSE)
+        if missing and (not self._follow or turn != self._around_in):
+            self._around_in = turn
             self._search_in(image, Region.whole(width, height, AROUND), now)
+        parts, turn = parts_of(width, height), int(now / _PART_EVERY + _CLOSE)
         if not self._follow:
-            for region in parts_of(width, height):
+            for region in parts:
                 self._search_far(image, region, now)
-        elif now - self._part_at >= _PART_EVERY:
-            parts = parts_of(width, height)
-            self._part_at, self._next_part = now, (self._next_part + 1) % len(parts)
-            self._search_far(image, parts[self._next_part], now)
+        elif turn != self._part_in:
+            self._part_in = turn
+            self._search_far(image, parts[turn % len(parts)], now)
 
     def _search_far(self, image: Image, region: Region, now: float) -> None:
         """Search a part of the picture, unless there are near hands: others with them are not far away."""
