@@ -75,7 +75,9 @@ class HandFollower:
         self._follow, self._maps = follow, maps
         self._network, self._palms = HandNetwork(), PalmDetector()
         self._hands: list[_Followed] = []
-        self._around_in = self._part_in = -1  # in which turn of those, when last searched so
+        self._around_turn = -1  # when last searched so
+        self._part_turns = range(0)  # since the picture before
+        self._now: float | None = None  # s, of the picture before
         self.looks = 0
         """Crops looked at so far."""
         self.searches = 0
@@ -97,6 +99,9 @@ class HandFollower:
         """Return the hands in a picture (H, W, 3) RGB taken `now`, s, which rises from call to call."""
         if not self._follow:
             self._hands = []
+        last, self._now = self._now, now
+        turn = int(now / _PART_EVERY + _CLOSE)
+        self._part_turns = range(turn if last is None else int(last / _PART_EVERY + _CLOSE) + 1, turn + 1)
         self._look_again(image, now)
         if len(self._hands) < self._most:
             self._search(image, now)
@@ -127,15 +132,12 @@ class HandFollower:
         self._search_in(image, Region.whole(width, height), now)
         missing = len(self._hands) < self._most if not self._follow else not self._hands
         turn = int(now / _AROUND_EVERY + _CLOSE)
-        if missing and (not self._follow or turn != self._around_in):
-            self._around_in = turn
+        if missing and (not self._follow or turn != self._around_turn):
+            self._around_turn = turn
             self._search_in(image, Region.whole(width, height, AROUND), now)
-        parts, turn = parts_of(width, height), int(now / _PART_EVERY + _CLOSE)
-        if not self._follow:
-            for region in parts:
-                self._search_far(image, region, now)
-        elif turn != self._part_in:
-            self._part_in = turn
+        parts = parts_of(width, height)
+        turns = self._part_turns[-len(parts) :] if self._follow else range(len(parts))
+        for turn in turns:
             self._search_far(image, parts[turn % len(parts)], now)
 
     def _search_far(self, image: Image, region: Region, now: float) -> None:

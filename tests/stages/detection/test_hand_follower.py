@@ -217,6 +217,12 @@ def test_hands_that_are_far_away_are_found_in_a_video_within_two_seconds_and_cos
     assert follower.searches == searches
 
 
+def test_far_hands_are_found_in_a_video_of_one_picture_a_second_too(frames: list[Frame], both_in_view: range) -> None:
+    follower = HandFollower()
+    picture = far_away(frames[both_in_view[0]], 260)[0]
+    assert [len(follower.find(picture, float(now))) for now in range(3)][-1] == 2
+
+
 @pytest.mark.parametrize("light", [0.25, 0.1])
 def test_hands_in_the_dark_are_found_where_they_are_in_the_light(
     frames: list[Frame], truth: ClipTruth, both_in_view: range, light: float
