@@ -116,9 +116,9 @@ class RotationFilter(VectorFilter):
         self._trend = np.zeros_like(self._trend)
 
     def taken_along(self, new: AnyFloats, most: float) -> Array:
-        """Return what `step` gave; rotations more than `most` radians from what came follow it at that distance.
+        """Return what `step` gave; rotations more than `most` radians from what came are taken along to that distance.
 
-        They go no farther than to that distance, so that one that lags far comes nearer without a jump.
+        What goes beyond it was a jump: it says nothing of where they go on to, and leaves them without a trend.
         """
         raw: Array = new.astype(np.float64)
         behind = self._change(raw, self._given)
@@ -127,6 +127,7 @@ class RotationFilter(VectorFilter):
         if far.any():
             nearer = self._moved(raw, behind * (most / np.maximum(angle, most)))
             self._value, self._given = (np.where(far[..., None], nearer, old) for old in (self._value, self._given))
+            self._trend = np.where(far, 0.0, self._trend)
         return self._given
 
     def _change(self, old: Array, new: Array) -> Array:

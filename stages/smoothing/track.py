@@ -31,7 +31,7 @@ _SIDEWAYS: Final = Tuning(cutoff=0.3, slope=5.0, mean=0.5)  # and about every ot
 _FASTEST_TURN: Final = 30.0  # radians/s; a wrist that turns faster was seen wrongly, now or before
 _OFF: Final = 0.1  # of the hand's size in the picture: further off what came, a smoothed hand is not that hand
 _NO_VERTICES: Final = np.zeros((0, 3), np.float32)
-_BENT: Final = 0.3  # radians, by which a finger's joint may lag; between two poses that far apart may lie none
+_BENT: Final = 0.3  # radians, by which a finger's joint may lag: what lies between poses farther apart may be no hand's
 _JUMP: Final = 0.5  # of the hand's size in a frame; a track that jumps like that was on another hand
 
 

@@ -222,6 +222,21 @@ def test_a_hand_that_stops_suddenly_is_hardly_overshot(rate: float) -> None:
     assert hands[-1].joints[:, 2].mean() == pytest.approx(expected, abs=0.002)
 
 
+def test_of_a_finger_that_jumps_only_what_is_too_far_is_followed_at_once() -> None:
+    rest = 0.4 * MODEL.flexion_axes
+    jumped = rest.copy()
+    jumped[0] *= 3  # by 0.8 radians
+
+    def bend(hand: Hand) -> float:
+        return float(angle_between(hand.hand_pose[0], exp_so3(rest[0])))
+
+    before, at, *after = map(bend, smoothed(lambda t: posed_hand(fingers=rest if t < 1 else jumped), 1.5)[29:])
+    assert before == pytest.approx(0, abs=1e-3)
+    assert at == pytest.approx(0.5, abs=1e-3)
+    assert max(after) < 0.8 + 0.06
+    assert after[-1] == pytest.approx(0.8, abs=0.01)
+
+
 def test_a_still_input_stays_as_it_is() -> None:
     for hand in smoothed(lambda t: posed_hand(), 0.5):
         assert_same_hand(hand, posed_hand())
