@@ -22,8 +22,9 @@ given up after `RuntimeSettings.grace` seconds once `stop` was called or a part 
 the start of the call, whichever is later. While a run goes its normal way, and while it drains after its source ended
 or broke, slow is not stuck: a call may take `RuntimeSettings.stall` seconds, and `open` as long as it likes. A part
 that is given up is abandoned: it is named in a StuckStageError with the place where it hangs, its packets are counted
-as abandoned, and its thread, a daemon, cannot hold the process. So a part that is stuck at work delays the end by the
-grace time, one that is stuck in being told the final state or closed by another.
+as abandoned, and its thread, a daemon, cannot hold the process. A stage that is still being opened when a run is
+stopped before it began is waited for a second, and then left without an error: it has nothing to lose. So a part that
+is stuck at work delays the end by the grace time, one that is stuck in being told the final state or closed by another.
 """
 
 from collections.abc import Callable, Mapping, Sequence

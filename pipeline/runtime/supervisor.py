@@ -17,6 +17,8 @@ from stages.packets import Choice, RunInfo, SourceInfo, Status
 logger = logging.getLogger(__name__)
 
 STATUS_INTERVAL_NS = 1_000_000_000
+OPENING_NS = 1_000_000_000
+"""So long a stage is waited for that is being opened while a run is stopped before it began."""
 
 
 class Supervisor:
@@ -206,8 +208,10 @@ class Supervisor:
             since = worker.since
             if since is None or worker.over or (worker.patient and worker.doing == "write"):
                 continue
+            opening = self._is_needless(worker)
             if worker.hurry_ns is not None:
                 begin, limit, when = max(since, worker.hurry_ns), self._grace_ns, " once the run was ending"
+                limit = min(limit, OPENING_NS) if opening else limit
             elif worker.doing != "open":
                 begin, limit, when = since, self._stall_ns, ""
             else:
@@ -221,11 +225,22 @@ class Supervisor:
                 f"runtime.{'grace' if when else 'stall'}"
             )
             if worker.abandon(since):
+                if opening:
+                    logger.debug("%s was left to itself: the run was stopped while it was opened", worker.name)
+                    return now
                 self._record(worker.name, error)
                 self._discard_before(worker)
                 self._wind_down(self._workers)
                 return now
         return look_again
+
+    def _is_needless(self, worker: Worker) -> bool:
+        """Return whether a stage is being opened, as by loading a network, for a run that was stopped before it began.
+
+        It has nothing that could be lost.
+        """
+        stopped = self._stop_seen and self.error is None and self._shared.cancelled
+        return stopped and worker in self._stages and worker.doing == "open"
 
     def _tick(self) -> None:
         """Give `on_status` and every sink new numbers, once a second."""

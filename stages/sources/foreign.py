@@ -3,6 +3,7 @@
 FFmpeg would say "unknown" of most. In some it would find a preview, a page or a thumbnail, and read that in silence.
 """
 
+import codecs
 from typing import Final, Literal
 
 HEAD_BYTES: Final = 64 * 1024
@@ -32,6 +33,9 @@ _BEGINNINGS: Final = (
     (b"MZ", "a program"),
     (b"SQLite format 3\0", "a database"),
 )
+_CONCAT: Final = frozenset(("ffconcat", "file", "duration", "inpoint", "outpoint", "stream", "option", "chapter"))
+"""First words of the lines of FFmpeg's lists of files."""
+_NAMED_WITHIN: Final = 1000  # letters
 _CANON: Final = (b"CR\x02", b"HEAPCCDR")
 
 
@@ -43,6 +47,37 @@ def foreign_kind(head: bytes) -> str | None:
     if head[8:11] == _CANON[0] or head[6:14] == _CANON[1] or head[4:12] == b"ftypcrx " or _is_raw_tiff(head):
         return _RAW
     return None
+
+
+def text_kind(head: bytes, name: str) -> str | None:
+    """Return what a file is that begins with these bytes, if that is text; None where it is none."""
+    text = _decoded(head)
+    if text is None or not text.strip():
+        return None
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("# ")]
+    first, suffix = (lines[0] if lines else ""), name.rpartition(".")[2].lower()
+    if first.startswith("#EXTM3U") or suffix in ("m3u", "m3u8"):
+        return "a playlist (M3U); give what it names"
+    if first.startswith("ffconcat ") or all(line.split()[0] in _CONCAT for line in lines[:20]):
+        return "a list of files (ffconcat); give what it names"
+    if first.lower() == "[playlist]" or "<asx" in text.lower()[:_NAMED_WITHIN]:
+        return "a playlist (PLS or ASX); give what it names"
+    if "<MPD" in text[:_NAMED_WITHIN]:
+        return "a playlist (DASH); it is read under a name that ends in .mpd"
+    if first.startswith("v=0") and "\nm=" in text.replace("\r", "\n"):
+        return "a session description (SDP); give the stream's own address"
+    return "text"
+
+
+def _decoded(head: bytes) -> str | None:
+    """Return the text that a file begins with, in UTF-8 or, with a byte-order mark, in UTF-16; None if it is none."""
+    wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        # The head may end within a letter.
+        text = codecs.getincrementaldecoder("utf-16" if wide else "utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return None
+    return text if all(sign.isprintable() or sign.isspace() for sign in text) else None
 
 
 def _is_raw_tiff(head: bytes) -> bool:

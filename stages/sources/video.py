@@ -4,7 +4,6 @@ Every frame is given, in order, at the time the file says. Damage is passed over
 at the end BrokenSourceError says how much could not. A file that cannot be read at all fails in `open`.
 """
 
-import codecs
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from hamba_core.errors import BrokenSourceError, SourceError
 from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
 from stages.sources.decoding import NoVideoError, PixelConverter, VideoDecoder, open_container, open_decoder, reason_of
+from stages.sources.foreign import text_kind
 from stages.sources.headers import gif_pixels, gif_size
 from stages.sources.lens.framing import FrameMaker
 from stages.sources.lens.lens_guess import guess_of_tags
@@ -195,12 +195,9 @@ def asf_size(head: bytes) -> int | None:
 def _unreadable(path: Path, found: str) -> str:
     """Return why FFmpeg finds no video in a file: from its first bytes if they tell, else what `found` says."""
     head = _head(path)
-    if head.startswith(b"#EXTM3U"):
-        return "expected a video or a picture, found a playlist (M3U); give what it names"
-    if head.startswith(b"v=0") and b"\nm=" in head:
-        return "expected a video or a picture, found a session description (SDP); give the stream's own address"
-    if head and _is_text(head):
-        return "expected a video or a picture, found text"
+    text = text_kind(head, path.name)
+    if text is not None:
+        return f"expected a video or a picture, found {text}"
     if head and not head.strip(b"\0"):
         return "expected a video or a picture, found zeros; copy it again"
     if head[4:8] == b"ftyp":
@@ -217,11 +214,3 @@ def _head(path: Path, size: int = 4096) -> bytes:
             return file.read(size)
     except OSError:  # it vanished; what reads it next says so
         return b""
-
-
-def _is_text(head: bytes) -> bool:
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the head may end within a letter
-    except UnicodeDecodeError:
-        return False
-    return all(sign.isprintable() or sign.isspace() for sign in text)

@@ -56,6 +56,11 @@ class VideoDecoder:
         """Nominal pictures a second; none where unknown."""
         self.duration = _duration(container, stream)
         """Seconds of video that the container's header promises; none where it does not say."""
+        self._counts_from: float | None = (
+            None  # s, where `duration` is counted from that and not from the first picture
+        )
+        if container.format.name in _STARTS_COUNT and "_STATISTICS_TAGS" not in stream.metadata:
+            self._counts_from = float((stream.start_time or 0) * (stream.time_base or 0))
         self._context = stream.codec_context
         self._hurry = False
         self.intra: bool = stream.codec_context.codec.intra_only
@@ -168,6 +173,17 @@ class VideoDecoder:
             fallback=True,
         )
 
+    def _begin_at(self, packet: "av.Packet[VideoStream]") -> None:
+        """Take what comes before the first packet out of what is promised.
+
+        Where sound comes long before the first picture, FFmpeg has not come to that when it says when the video begins.
+        """
+        if self._counts_from is None or self.duration is None or packet.pts is None:
+            return
+        begins, self._counts_from = packet.pts * self.tick - self._counts_from, None
+        if _MISSING_SECONDS < begins < self.duration:
+            self.duration -= begins
+
     def packets(self) -> Iterator["av.Packet[VideoStream]"]:
         """Yield packets of the stream, then the empty one that makes the decoder give what it holds back."""
         failures = 0
@@ -177,6 +193,7 @@ class VideoDecoder:
                     failures = 0
                     if packet.size:
                         self.cut = bool(packet.is_corrupt)
+                        self._begin_at(packet)
                     yield packet
                 return
             except IndexError:

@@ -157,6 +157,9 @@ class PictureFileSource(Source):
                 for page in pages(self._kind, data, self._pixels.check_size):
                     yield _Shown(page.image, page.seconds)
             except SourceError as error:  # what follows a broken page hangs on it
+                if self._first is None and not self._maker.given:  # nothing came before: `open` says why
+                    self._why = str(error)
+                    return
                 self._passed_over(error)
             return
         for piece in self._pieces():

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ORIENTATION, _SUBFILE, _PHOTOMETRIC = 0x0112, 254, 262
+_SMALLER = 0.7  # of the first page's width, from which down a page of its shape is a smaller copy
 _STILL_SECONDS = 0.1  # of a picture of an animation that says 0, as in browsers
 CheckSize = Callable[[int, int], None]
 
@@ -40,20 +41,20 @@ class Page:
 
 
 def page_count(kind: str, data: bytes) -> int:
-    """Return how many pictures Pillow finds in a file that can hold several; 1 where it does not read it."""
+    """Return how many pictures Pillow, or tifffile, finds in a file that can hold several; 1 where none reads it."""
     if kind not in ("TIFF", "PNG", "WebP", "AVIF"):
         return 1
     try:
         image = pillow_image(kind, data)
         return int(getattr(image, "n_frames", 1))
     except Exception:  # noqa: BLE001 - whatever Pillow raises; what cannot be read is told when it is
-        return 1
+        return _tifffile_count(data) if kind == "TIFF" else 1
 
 
 def pages(kind: str, data: bytes, check_size: CheckSize) -> Iterator[Page]:
     """Yield the pictures of a file. Raises SourceError if one cannot be read, saying what it is.
 
-    Thumbnails and pages of another size than the first are passed over.
+    Thumbnails, and pages that by their size are smaller copies of the first, are passed over, and the log says so.
     """
     if kind == "TIFF":
         _quiet_libtiff()
@@ -82,7 +83,8 @@ def pages(kind: str, data: bytes, check_size: CheckSize) -> Iterator[Page]:
             if number == 0 and image.info.get("default_image"):  # for programs that know no animations
                 continue
             thumbnail = kind == "TIFF" and bool(getattr(image, "tag_v2", {}).get(_SUBFILE, 0) & 1)
-            if number and (thumbnail or image.size != first_size):
+            if number and (thumbnail or _is_smaller_copy(image.size, first_size)):
+                _tell_passed_over(number, image.size)
                 continue
             check_size(*image.size)
             inverted = kind == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
@@ -101,6 +103,17 @@ def pages(kind: str, data: bytes, check_size: CheckSize) -> Iterator[Page]:
         if isinstance(orientation, int):
             pixels = np.ascontiguousarray(Orientation.from_exif(orientation).apply(pixels))
         yield Page(pixels, seconds)
+
+
+def _is_smaller_copy(size: tuple[int, int], first: tuple[int, int]) -> bool:
+    """Return whether a page seems to be the first one again, scaled down, as microscopes and maps have it."""
+    (width, height), (whole_width, whole_height) = size, first
+    same_shape = abs(width * whole_height - height * whole_width) <= whole_width + whole_height  # but for rounding
+    return same_shape and width <= _SMALLER * whole_width
+
+
+def _tell_passed_over(number: int, size: tuple[int, int]) -> None:
+    logger.warning("page %d of the file, %dx%d, is passed over: it is a smaller copy of the first", number + 1, *size)
 
 
 @cache
@@ -163,6 +176,17 @@ def bytes_of(values: NDArray[Any]) -> Image:
     return shown
 
 
+def _tifffile_count(data: bytes) -> int:
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    try:
+        with tifffile.TiffFile(BytesIO(data)) as file:
+            return max(1, len(file.pages))
+    except Exception:  # noqa: BLE001 - as above
+        return 1
+
+
 def _tifffile_pages(data: bytes, check_size: CheckSize) -> Iterator[Page]:
     import tifffile
 
@@ -174,7 +198,8 @@ def _tifffile_pages(data: bytes, check_size: CheckSize) -> Iterator[Page]:
             for number, each in enumerate(file.pages):
                 page: Any = each
                 size = (int(page.imagewidth), int(page.imagelength))
-                if number and size != (first.imagewidth, first.imagelength):
+                if number and _is_smaller_copy(size, (first.imagewidth, first.imagelength)):
+                    _tell_passed_over(number, size)
                     continue
                 check_size(*size)
                 described = (

@@ -65,6 +65,21 @@ def test_stop_during_a_slow_open_closes_what_was_opened(rig: "Rig") -> None:
     assert all("write" not in sink.log for sink in rig.sinks)
 
 
+def test_a_stop_while_a_stage_is_opened_does_not_wait_for_it(rig: "Rig") -> None:
+    rig.build(settings=RuntimeSettings(grace=5))
+    rig.stages[1].on("open", lambda index: rig.block())
+    rig.start()
+    rig.until(rig.happened.is_set)
+    rig.runner.stop()
+    report = rig.finish(step=0.5)
+    assert rig.error is None
+    assert (report.state, report.reason, report.frames) == ("stopped", "stop was asked for", 0)
+    assert rig.runner.abandoned == (rig.stages[1].name,)
+    assert report.elapsed < 2
+    for part in (rig.source, rig.stages[0]):
+        assert part.log[-1] == "close"
+
+
 def test_a_slow_open_may_take_as_long_as_it_likes(rig: "Rig") -> None:
     settings = RuntimeSettings(grace=1, stall=2)
     rig.build(count=3, settings=settings)

@@ -74,10 +74,11 @@ def sound_first(path: Path, seconds: float, picture: Callable[[int], Image]) -> 
 
 
 @pytest.mark.parametrize("suffix", ["webm", "mkv"])
+@pytest.mark.parametrize("seconds", [2.5, 30.0])  # FFmpeg looks for the first picture in five seconds
 def test_a_video_with_sound_before_it_is_whole(
-    read: Fixture, make_picture: Fixture, tmp_path: Path, suffix: str
+    read: Fixture, make_picture: Fixture, tmp_path: Path, suffix: str, seconds: float
 ) -> None:
-    path = sound_first(tmp_path / f"clip.{suffix}", 2.5, lambda index: make_picture(shift=4 + index))
+    path = sound_first(tmp_path / f"clip.{suffix}", seconds, lambda index: make_picture(shift=4 + index))
     reading = read(path)
     assert reading.error is None
     assert len(reading.frames) == 36

@@ -120,6 +120,21 @@ def test_the_pages_of_a_tiff_are_pictures_without_its_thumbnails(read: Fixture, 
     assert source_for(str(tmp_path / "pages.tif")).stills
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])  # Pillow reads the one, tifffile the other
+def test_pages_of_other_shapes_are_read_and_smaller_copies_are_told(
+    read: Fixture, tmp_path: Path, caplog: pytest.LogCaptureFixture, dtype: Any
+) -> None:
+    shapes = [(48, 64), (64, 48), (96, 128), (24, 32), (48, 60)]
+    with tifffile.TiffWriter(tmp_path / "pages.tif") as file:
+        for shape in shapes:
+            white = 255 if dtype is np.uint8 else 1.0
+            file.write(np.full((*shape, 3), white, dtype), photometric="rgb", metadata=None)
+    reading = read(tmp_path / "pages.tif")
+    assert reading.error is None
+    assert [frame.image.shape[:2] for frame in reading.frames] == [shape for shape in shapes if shape != (24, 32)]
+    assert "page 4 of the file, 32x24" in caplog.text
+
+
 @pytest.mark.parametrize("suffix", ["png", "webp"])
 def test_an_animation_gives_its_frames_at_their_times(read: Fixture, tmp_path: Path, suffix: str) -> None:
     shown = [Pillow.fromarray(np.full((48, 64, 3), 40 * number, np.uint8)) for number in range(5)]
@@ -239,9 +254,18 @@ def test_videos_beside_pictures_in_a_folder_are_told(
     ("name", "text", "word"),
     [
         ("list.m3u", "#EXTM3U\n#EXTINF:10,One\nclip.mp4\n", "playlist"),
+        ("plain.m3u", "http://127.0.0.1/clip.mp4\n", "playlist"),
+        ("clip.mp4", "\n# mine\nffconcat version 1.0\nfile other.mp4\n", "ffconcat"),
+        ("clip.txt", "file 'other.mp4'\nduration 1\nfile 'more.mp4'\n", "ffconcat"),
+        ("list.pls", "[playlist]\nFile1=clip.mp4\n", "PLS"),
+        ("list.asx", '<asx version="3.0"><entry><ref href="clip.mp4"/></entry></asx>', "ASX"),
+        ("clip.mkv", '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"/>', "DASH"),
         ("camera.sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nm=whatever 5004 RTP/AVP 96\n", "SDP"),
     ],
 )
-def test_playlists_and_descriptions_are_named(read: Fixture, tmp_path: Path, name: str, text: str, word: str) -> None:
-    (tmp_path / name).write_text(text)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_playlists_and_descriptions_are_named(
+    read: Fixture, tmp_path: Path, name: str, text: str, word: str, encoding: str
+) -> None:
+    (tmp_path / name).write_text(text, encoding=encoding)
     assert word in str(read(tmp_path / name).error)
