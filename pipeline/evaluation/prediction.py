@@ -16,7 +16,7 @@ from typing import Final, Self
 import numpy as np
 
 from hamba_core.arrays import Array
-from hamba_core.errors import OutputError
+from hamba_core.errors import OutputError, SourceError
 from hamba_core.hand import HandModel
 from pipeline.evaluation.augmentation import augmented, fused
 from pipeline.evaluation.box_look import look_in_box
@@ -138,6 +138,8 @@ def predict(
     Answers that an earlier call with the same settings left there are kept, and it goes on from them. `augment` fuses
     95 looks at each hand. Raises HambaError.
     """
+    if not len(data):
+        raise SourceError(f"{data.folder}: expected a data set with pictures, found a list of none")
     count = len(data) if limit is None else min(limit, len(data))
     with Predictor(settings) as predictor:
         prediction = Prediction(folder, data.name, count, _identity(settings, predictor, augment=augment))

@@ -86,7 +86,7 @@ class FreiHand(PublishedData):
         image = read_image(self.folder / "evaluation" / "rgb" / f"{name}.jpg")
         height, width = image.shape[:2]
         box = np.array([width / 4, height / 4, 3 * width / 4, 3 * height / 4], np.float32)
-        return Sample(name, image, camera_of(np.asarray(self._matrices[number], np.float64), name), box, "right")
+        return Sample(name, image, camera_of(self._matrices[number], name), box, "right")
 
     def published(self, answer: Answer, sample: Sample) -> Answer:
         joints = answer.joints.copy()
@@ -117,7 +117,7 @@ class Ho3d(PublishedData):
         wrist = meta["handJoints3D"].reshape(-1, 3)[0].astype(np.float64) * OPENGL
         return Sample(
             name, read_image(folder / "rgb" / f"{frame}.{self._ending}"),
-            camera_of(meta["camMat"].astype(np.float64), name), meta["handBoundingBox"].astype(np.float32).reshape(4),
+            camera_of(meta["camMat"], name), meta["handBoundingBox"].astype(np.float32).reshape(4),
             "right", wrist,
         )  # fmt: skip
 
@@ -132,5 +132,5 @@ class Ho3d(PublishedData):
         return ours
 
 
-_META: Final = {"handBoundingBox": 4, "camMat": 9, "handJoints3D": 3}
-"""Numbers that each of them has at least."""
+_META: Final = {"handBoundingBox": (4,), "camMat": (9,), "handJoints3D": (3, 63)}
+"""How many numbers each of them has: of the joints, the evaluation split gives the wrist alone."""

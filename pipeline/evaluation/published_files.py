@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hamba_core.arrays import AnyArray, Array
+from hamba_core.arrays import AnyArray
 from hamba_core.errors import SourceError, said
 from hamba_core.untrusted import NotArraysError, read_pickled_arrays
 from hamba_core.view import Intrinsics
@@ -48,24 +48,32 @@ def read_lines(path: Path, what: str) -> list[str]:
     """Read the words of a text file, as a split's list of pictures is. Raises SourceError."""
     try:
         return path.read_text().split()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path.parent}: expected {what} with {path.name} in it, found: {said(error)}") from error
 
 
-def camera_of(matrix: Array, name: str) -> Intrinsics:
-    """Make a camera of its matrix (3, 3). Raises SourceError."""
-    if matrix.shape != (3, 3):
-        raise SourceError(f"{name}: expected a camera matrix (3, 3), found {matrix.shape}")
-    return Intrinsics(float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2]))
-
-
-def read_meta(path: Path, least: Mapping[str, int]) -> dict[str, AnyArray]:
-    """Read HO-3D's description of a picture: arrays by name, each of so many numbers at least. Raises SourceError."""
+def camera_of(matrix: Any, name: str) -> Intrinsics:
+    """Make a camera of its matrix (3, 3), an array or lists. Raises SourceError, ConfigurationError."""
     try:
-        arrays = read_pickled_arrays(path.read_bytes(), list(least))
+        numbers = np.asarray(matrix, np.float64)
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{name}: expected a camera matrix (3, 3), found: {error}") from error
+    if numbers.shape != (3, 3):
+        raise SourceError(f"{name}: expected a camera matrix (3, 3), found {numbers.shape}")
+    return Intrinsics(float(numbers[0, 0]), float(numbers[1, 1]), float(numbers[0, 2]), float(numbers[1, 2]))
+
+
+def read_meta(path: Path, counts: Mapping[str, tuple[int, ...]]) -> dict[str, AnyArray]:
+    """Read HO-3D's description of a picture: arrays by name, of finite numbers. Raises SourceError.
+
+    `counts` are how many numbers each may have.
+    """
+    try:
+        arrays = read_pickled_arrays(path.read_bytes(), list(counts))
     except (OSError, NotArraysError) as error:
         raise SourceError(f"{path}: expected HO-3D's description of a picture, found: {said(error)}") from error
-    for name, count in least.items():
-        if name not in arrays or arrays[name].size < count:
-            raise SourceError(f"{path}: expected {name} with {count} numbers, found {arrays.get(name)!r:.80}")
+    for name, allowed in counts.items():
+        if name not in arrays or arrays[name].size not in allowed or not np.isfinite(arrays[name]).all():
+            numbers = " or ".join(map(str, allowed))
+            raise SourceError(f"{path}: expected {name} with {numbers} numbers, found {arrays.get(name)!r:.80}")
     return arrays

@@ -39,7 +39,7 @@ class Submission:
 def read_submission(path: Path) -> Submission:
     """Read a zip with `pred.json` in it, or that file. Raises SourceError."""
     try:
-        if path.suffix == ".zip":
+        if path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path) as archive:
                 names = [name for name in archive.namelist() if name.endswith(".json")]
                 if len(names) != 1:
@@ -67,6 +67,11 @@ def read_truth(folder: Path) -> Submission:
     """Read `evaluation_xyz.json` and `evaluation_verts.json` of a data set. Raises SourceError."""
     files = (folder / "evaluation_xyz.json", folder / "evaluation_verts.json")
     joints, vertices = (_points(read_list(file), str(file)) for file in files)
+    if joints.shape[1] != 21 or len(joints) != len(vertices):
+        raise SourceError(
+            f"{folder}: expected 21 joints and a mesh for each picture, found {joints.shape} in {files[0].name} and "
+            f"{vertices.shape} in {files[1].name}"
+        )
     return Submission(joints, vertices)
 
 

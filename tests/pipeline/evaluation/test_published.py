@@ -1,6 +1,7 @@
 """Published sets: from a folder in their layout to a submission, and from a submission to its scores."""
 
 import json
+import pickle
 import shutil
 import zipfile
 from pathlib import Path
@@ -293,6 +294,46 @@ def test_what_is_no_submission_is_refused(content: Any, tmp_path: Path) -> None:
         archive.writestr("pred.json", json.dumps(content))
     with pytest.raises(HambaError, match=r"pred\.zip"):
         read_submission(path)
+
+
+@pytest.mark.parametrize(("joints", "meshes"), [((4, 20), 4), ((4, 21), 3)])
+def test_a_truth_of_other_joints_or_of_too_few_meshes_is_refused(
+    joints: tuple[int, int], meshes: int, tmp_path: Path
+) -> None:
+    (tmp_path / "evaluation_xyz.json").write_text(json.dumps(np.ones((*joints, 3)).tolist()))
+    (tmp_path / "evaluation_verts.json").write_text(json.dumps(np.ones((meshes, 9, 3)).tolist()))
+    with pytest.raises(HambaError, match="expected 21 joints and a mesh for each picture, found"):
+        read_truth(tmp_path)
+
+
+@pytest.mark.parametrize("matrix", [None, ["a"], [[500, 0], [0]], [[0, 0, 1], [0, 0, 1], [0, 0, 1]]])
+def test_what_is_no_camera_is_refused(matrix: Any, tmp_path: Path) -> None:
+    pictures = tmp_path / "evaluation" / "rgb"
+    pictures.mkdir(parents=True)
+    cv2.imwrite(str(pictures / "00000000.jpg"), np.zeros((224, 224, 3), np.uint8))
+    (tmp_path / "evaluation_K.json").write_text(json.dumps([matrix]))
+    with pytest.raises(HambaError, match="expected"):
+        FreiHand(tmp_path).sample(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("handBoundingBox", [1.0, 2, 3, 4, 5]), ("handBoundingBox", [np.nan] * 4), ("handJoints3D", [0.1] * 4)],
+)
+def test_a_description_of_other_numbers_is_refused(name: str, value: list[float], ho3d: Path, tmp_path: Path) -> None:
+    shutil.copytree(ho3d, tmp_path / "set")
+    data = Ho3d(tmp_path / "set", 3)
+    data.sample(0)
+    for path in (tmp_path / "set" / "evaluation").rglob("*.pkl"):
+        path.write_bytes(pickle.dumps(pickle.loads(path.read_bytes()) | {name: np.array(value)}))
+    with pytest.raises(HambaError, match=f"expected {name} with"):
+        data.sample(0)
+
+
+def test_a_set_without_pictures_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "evaluation_K.json").write_text("[]")
+    with pytest.raises(HambaError, match="expected a data set with pictures"):
+        predict(FreiHand(tmp_path), LANDMARKS, tmp_path / "answers")
 
 
 def test_a_folder_without_the_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
