@@ -240,7 +240,9 @@ def stereo(
         typer.Option(help="M1, D1, M2, D2, R and T, as OpenCV's stereo calibration writes them.", show_default=False),
     ],
     unit: Annotated[float, typer.Option(help="Metres in one of T's units: 0.001 where it is millimetres.")] = 1.0,
-    gate: Annotated[float, typer.Option(help="px: how well joints have to fit both views to be a reference.")] = 3.0,
+    gate: Annotated[
+        float, typer.Option(min=0, help="px: how well joints have to fit both views to be a reference.")
+    ] = 3.0,
     estimator: Estimator = None,
     checkpoint: Checkpoint = None,
     hand_model: HandModel = None,

@@ -14,6 +14,8 @@ from stages.common.files import write_whole
 
 NUMBERS: Final = "numbers.json"
 REPORT: Final = "report.html"
+_NEEDED: Final = {"synthetic": ("estimator", "methods", "scenes", "frames", "hands", "motion", "joint_errors", "pck")}
+"""Numbers without which runs cannot be shown side by side."""
 
 
 def results_folder(out: Path | None, name: str) -> Path:
@@ -49,6 +51,8 @@ def read_numbers(path: Path, kind: str) -> Tree:
     if not isinstance(tree, dict) or tree.get("kind") != kind:
         found = tree.get("kind") if isinstance(tree, dict) else type(tree).__name__
         raise SourceError(f"{file}: expected the numbers of `hamba eval {kind}`, found those of {found!r}")
+    if missing := [name for name in _NEEDED.get(kind, ()) if name not in tree]:
+        raise SourceError(f"{file}: expected all numbers of `hamba eval {kind}`, found none of {', '.join(missing)}")
     return tree
 
 

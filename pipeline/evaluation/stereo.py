@@ -26,6 +26,8 @@ from stages.sources import source_for
 GATE: Final = 3.0
 """px: mean distance of the triangulated joints from those seen, in both views, up to which they are a reference."""
 _NEAREST, _FARTHEST = 0.05, 5.0  # m, of a hand from the camera
+_LEAST_APART, _MOST_APART = 0.001, 10.0  # m, of the two cameras
+_COEFFICIENTS: Final = (4, 5, 8, 12, 14)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +74,30 @@ def read_rig(path: Path, unit: float = 1.0) -> StereoRig:
         left, right = (
             Lens(_numbers(tree, (f"M{n}", f"K{n}"), (3, 3)), _numbers(tree, (f"D{n}",), None)) for n in (1, 2)
         )
-        return StereoRig(left, right, _numbers(tree, ("R",), (3, 3)), unit * _numbers(tree, ("T",), (3,)))
+        rig = StereoRig(left, right, _numbers(tree, ("R",), (3, 3)), unit * _numbers(tree, ("T",), (3,)))
+        _check(rig)
+        return rig
     except (OSError, DocumentError) as error:
         raise ConfigurationError(
             f"{path}: expected a stereo calibration with M1, D1, M2, D2, R and T, found: {said(error)}"
         ) from error
+
+
+def _check(rig: StereoRig) -> None:
+    """Raise DocumentError where that is no pair of cameras."""
+    for n, lens in ((1, rig.left), (2, rig.right)):
+        if not (lens.matrix[0, 0] > 0 and lens.matrix[1, 1] > 0):
+            raise DocumentError(f"M{n} has no focal lengths above 0")
+        if len(lens.distortion) not in _COEFFICIENTS:
+            raise DocumentError(f"D{n} has {len(lens.distortion)} numbers; OpenCV's have {_COEFFICIENTS}")
+    if not (np.allclose(rig.R @ rig.R.T, np.eye(3), atol=1e-3) and np.linalg.det(rig.R) > 0):
+        raise DocumentError("R is no rotation")
+    apart = float(np.linalg.norm(rig.T))
+    if not _LEAST_APART <= apart <= _MOST_APART:
+        raise DocumentError(
+            f"cameras {apart:g} m apart, not {_LEAST_APART:g} to {_MOST_APART:g}; say with --unit what one of T's "
+            "units is in metres"
+        )
 
 
 def _numbers(tree: dict[str, Any], names: tuple[str, ...], shape: tuple[int, ...] | None) -> Array:

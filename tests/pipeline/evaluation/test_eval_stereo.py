@@ -64,6 +64,26 @@ def test_a_calibration_that_lacks_something_is_refused(change: dict[str, Any], t
         read_rig(_calibration(tmp_path / "rig.json", **change))
 
 
+@pytest.mark.parametrize(
+    ("change", "unit", "found"),
+    [
+        ({}, 1.0, "120.416 m apart.*--unit"),
+        ({}, 0.0, "0 m apart"),
+        ({}, float("nan"), "nan m apart"),
+        ({"T": [0, 0, 0]}, 0.001, "0 m apart"),
+        ({"R": np.diag([1.0, 1, -1]).tolist()}, 0.001, "R is no rotation"),
+        ({"R": (2 * np.eye(3)).tolist()}, 0.001, "R is no rotation"),
+        ({"M2": np.zeros((3, 3)).tolist()}, 0.001, "M2 has no focal lengths"),
+        ({"D1": [0.1, 0.2]}, 0.001, "D1 has 2 numbers"),
+    ],
+)
+def test_a_calibration_that_is_no_pair_of_cameras_is_refused(
+    change: dict[str, Any], unit: float, found: str, tmp_path: Path
+) -> None:
+    with pytest.raises(HambaError, match=found):
+        read_rig(_calibration(tmp_path / "rig.json", **change), unit)
+
+
 class _Seeing(HandDetection):
     """Sees one hand exactly where it is, in its own view; in the third frame its partner is somewhere else."""
 
