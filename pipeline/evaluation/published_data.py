@@ -114,10 +114,10 @@ class Ho3d(PublishedData):
         sequence, _, frame = name.partition("/")
         folder = self.folder / "evaluation" / sequence
         meta = read_meta(folder / "meta" / f"{frame}.pkl", _META)
-        wrist = meta["handJoints3D"].reshape(-1, 3)[0].astype(np.float64) * OPENGL
+        wrist = meta["handJoints3D"].ravel()[:3].astype(np.float64) * OPENGL
         return Sample(
             name, read_image(folder / "rgb" / f"{frame}.{self._ending}"),
-            camera_of(meta["camMat"], name), meta["handBoundingBox"].astype(np.float32).reshape(4),
+            camera_of(meta["camMat"], name), meta["handBoundingBox"].ravel()[:4].astype(np.float32),
             "right", wrist,
         )  # fmt: skip
 
@@ -132,5 +132,5 @@ class Ho3d(PublishedData):
         return ours
 
 
-_META: Final = {"handBoundingBox": (4,), "camMat": (9,), "handJoints3D": (3, 63)}
-"""How many numbers each of them has: of the joints, the evaluation split gives the wrist alone."""
+_META: Final = {"handBoundingBox": 4, "camMat": 9, "handJoints3D": 3}
+"""Numbers that each of them has at least."""

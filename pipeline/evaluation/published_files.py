@@ -63,17 +63,16 @@ def camera_of(matrix: Any, name: str) -> Intrinsics:
     return Intrinsics(float(numbers[0, 0]), float(numbers[1, 1]), float(numbers[0, 2]), float(numbers[1, 2]))
 
 
-def read_meta(path: Path, counts: Mapping[str, tuple[int, ...]]) -> dict[str, AnyArray]:
-    """Read HO-3D's description of a picture: arrays by name, of finite numbers. Raises SourceError.
+def read_meta(path: Path, least: Mapping[str, int]) -> dict[str, AnyArray]:
+    """Read HO-3D's description of a picture: arrays by name, each of so many finite numbers at least.
 
-    `counts` are how many numbers each may have.
+    Raises SourceError.
     """
     try:
-        arrays = read_pickled_arrays(path.read_bytes(), list(counts))
+        arrays = read_pickled_arrays(path.read_bytes(), list(least))
     except (OSError, NotArraysError) as error:
         raise SourceError(f"{path}: expected HO-3D's description of a picture, found: {said(error)}") from error
-    for name, allowed in counts.items():
-        if name not in arrays or arrays[name].size not in allowed or not np.isfinite(arrays[name]).all():
-            numbers = " or ".join(map(str, allowed))
-            raise SourceError(f"{path}: expected {name} with {numbers} numbers, found {arrays.get(name)!r:.80}")
+    for name, count in least.items():
+        if name not in arrays or arrays[name].size < count or not np.isfinite(arrays[name]).all():
+            raise SourceError(f"{path}: expected {name} with {count} numbers, found {arrays.get(name)!r:.80}")
     return arrays
