@@ -145,8 +145,10 @@ class HandDetection(Stage[Frame, Detections]):
         return (*chosen, Choice("side", f"every hand is a {self._side} one", "detect.side is set"))
 
     def _advance_clock(self, pts: float) -> None:
-        step = 0.0 if self._last_pts is None else pts - self._last_pts
-        self._now += min(max(step, _SHORTEST_STEP), _LONGEST_STEP)
+        if self._last_pts is None:
+            self._now = pts
+        else:
+            self._now += min(max(pts - self._last_pts, _SHORTEST_STEP), _LONGEST_STEP)
         self._last_pts = pts
 
 

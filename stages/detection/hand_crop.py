@@ -6,7 +6,7 @@ the corner of the picture, and of the crop.
 """
 
 from dataclasses import dataclass
-from math import atan2, cos, hypot, sin
+from math import atan2, cos, exp, hypot, log, sin
 from typing import Final
 
 import cv2
@@ -22,6 +22,7 @@ _STEADY: Final = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 _SCALE: Final = 2.0  # of the box's longer side
 _SHIFT: Final = 0.1  # of the box's length, towards the fingers
 _LEAST_SIDE: Final = 4.0  # px
+_GRID: Final = 1 / 128  # of the side; of a size's logarithm; radians
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,18 @@ class HandCrop:
     side: float  # px
     angle: float  # radians from the picture's x axis to the crop's, clockwise as the picture is seen
     mirrored: bool = False  # the crop is flipped, left to right
+
+    def on_grid(self) -> "HandCrop":
+        """Return the nearest crop on a fine grid of places, sizes and angles.
+
+        Each crop of a hand that is followed comes from the joints seen in the one before. On the grid, two runs that
+        began to follow it at different times soon look at the very same crops, and so see the very same; without it
+        they differ for ever, by the noise of resampling.
+        """
+        side = exp(round(log(self.side) / _GRID) * _GRID)
+        step = side * _GRID
+        angle = round(self.angle / _GRID) * _GRID
+        return HandCrop(round(self.x / step) * step, round(self.y / step) * step, side, angle, self.mirrored)
 
     @property
     def T_crop_picture(self) -> Array:  # noqa: N802 - a matrix, as in the field

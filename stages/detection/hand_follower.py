@@ -109,7 +109,7 @@ class HandFollower:
 
     def _look_again(self, image: Image, now: float) -> None:
         """Look where the hands of the last frame should be; let go of those that are not there."""
-        crops = [crop_around(hand.expected(now), mirrored=self._is_left(hand.side)) for hand in self._hands]
+        crops = [crop_around(hand.expected(now), mirrored=self._is_left(hand.side)).on_grid() for hand in self._hands]
         seen: list[tuple[float, _Followed, Sighting]] = []
         for hand, sighting in zip(self._hands, self._look(image, crops), strict=True):
             if sighting.look.presence >= self._least_presence:

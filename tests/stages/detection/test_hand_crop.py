@@ -32,6 +32,18 @@ def hand(x: float, y: float, size: float, angle: float) -> NDArray[np.float64]:
 
 
 @given(places, places, sizes, angles, st.booleans())
+def test_on_the_grid_a_crop_is_all_but_the_same_and_stays(
+    x: float, y: float, size: float, angle: float, mirrored: bool
+) -> None:
+    crop = crop_around(hand(x, y, size, angle), mirrored=mirrored)
+    snapped = crop.on_grid()
+    corners = np.array([(0, 0), (CROP_SIDE, 0), (CROP_SIDE, CROP_SIDE), (0, CROP_SIDE)], float)
+    assert np.abs(snapped.to_picture(corners) - crop.to_picture(corners)).max() < 0.02 * crop.side
+    np.testing.assert_allclose(snapped.on_grid().T_crop_picture, snapped.T_crop_picture, rtol=1e-9, atol=1e-6)
+    assert snapped.mirrored == mirrored
+
+
+@given(places, places, sizes, angles, st.booleans())
 def test_the_hand_points_up_in_its_crop_wherever_it_points_in_the_picture(
     x: float, y: float, size: float, angle: float, mirrored: bool
 ) -> None:

@@ -60,6 +60,24 @@ def test_once_all_hands_are_followed_each_costs_one_look_and_palms_none(
         assert (follower.looks - looks, follower.searches - searches) == (2 * count, 0)
 
 
+def test_followers_that_began_at_different_times_soon_see_the_very_same(
+    frames: list[Frame], both_in_view: range
+) -> None:
+    early, late = HandFollower(), HandFollower()
+    found = []
+    for count, index in enumerate(both_in_view[:40]):
+        boxes = early.find(frames[index].image, index / 30)
+        if count >= 8:
+            found.append((boxes, late.find(frames[index].image, index / 30)))
+
+    def apart(pair: tuple[list[HandBox], list[HandBox]]) -> float:
+        first, second = (sorted(boxes, key=lambda box: box.side) for boxes in pair)
+        return max(float(np.abs(a.joints_2d - b.joints_2d).max()) for a, b in zip(first, second, strict=True))
+
+    assert apart(found[0]) > 0.1  # px: a first look is in another crop
+    assert max(apart(pair) for pair in found[-10:]) == 0
+
+
 def test_while_a_hand_is_missing_every_picture_is_searched_for_it(frames: list[Frame], both_in_view: range) -> None:
     follower = HandFollower(most=3)
     find_all(follower, [frames[index].image for index in both_in_view[:5]])
