@@ -4,6 +4,7 @@
     ├── ConfigurationError         a setting, an option or a combination of them
     ├── SourceError                a file, camera or stream cannot be opened or read
     │   ├── BrokenSourceError      it broke after frames had come; what came before is kept
+    │   ├── NoPicturesError        nothing is between the times that are wanted of it
     │   └── NoHandsError           there is nothing wrong with it, and no hand in it
     ├── OutputError                a sink cannot write
     ├── WeightsError               a checkpoint or a converted weights file
@@ -37,6 +38,10 @@ class BrokenSourceError(SourceError):
     """A source broke after it had given frames. What came before is kept."""
 
     exit_status = 3
+
+
+class NoPicturesError(SourceError):
+    """A video can be read, and has no picture between the times that are wanted of it."""
 
 
 class NoHandsError(SourceError):

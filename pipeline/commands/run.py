@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def run(
     source: options.Sources = None,
     source_file: options.SourceFile = None,
+    from_: options.From = None,
+    to: options.To = None,
     out: options.Out = None,
     preset: options.Preset = None,
     estimator: options.Estimator = None,
@@ -48,6 +50,8 @@ def run(
     from pipeline.terminal import export_settings
 
     values = {
+        "source.start": from_,
+        "source.end": to,
         "reconstruct.estimator": estimator,
         "reconstruct.checkpoint": checkpoint,
         "reconstruct.hand_model": hand_model,

@@ -32,6 +32,11 @@ Out = Annotated[
         show_default=False,
     ),
 ]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="TIME", help="Of a file: from this time on, in seconds or as 1:02:03.5."),
+]
+To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Of a file: up to this time.")]
 Preset = Annotated[
     str | None,
     typer.Option(

@@ -41,6 +41,8 @@ def source_for(text: str | Sequence[str], settings: SourceSettings | None = None
         if error.name != "av":
             raise
         raise DependencyError(f"{text}: expected PyAV, which reads it, found it missing: pip install av") from error
+    if settings.start is not None or settings.end is not None:
+        source = _part_of(source, settings)
     if settings.region is not None:
         from stages.sources.regions import Region, RegionSource
 
@@ -54,6 +56,14 @@ def source_for(text: str | Sequence[str], settings: SourceSettings | None = None
 
         source = WorldSource(source, settings.world, stream)
     return source
+
+
+def _part_of(source: Source, settings: SourceSettings) -> Source:
+    """Return the part of a source that is set; a video goes to it by itself."""
+    from stages.sources.part import PartSource
+    from stages.sources.video import VideoSource
+
+    return source if isinstance(source, VideoSource) else PartSource(source, settings.start, settings.end)
 
 
 def _source_for(text: str, settings: SourceSettings, stream: str) -> Source:

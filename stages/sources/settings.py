@@ -4,9 +4,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stages.settings import StageSettings, UserPath
+from stages.sources.part import seconds_of
 from stages.sources.regions import Region
 from stages.world import WorldSettings
 
@@ -129,6 +130,13 @@ class SourceSettings(StageSettings):
     track: int | None = Field(
         None, ge=0, description="which video of a file that has several, counted from 0; else the default or largest"
     )
+    start: float | None = Field(
+        None,
+        ge=0,
+        le=1e9,
+        description="of a file, what comes before this time is left out: seconds, or as in 1:02:03.5",
+    )
+    end: float | None = Field(None, gt=0, le=1e9, description="of a file, what comes from this time on is left out")
     region: str | None = Field(
         None,
         description="x,y,width,height: the part of the upright picture that is looked at, in pixels, or in shares of "
@@ -140,6 +148,16 @@ class SourceSettings(StageSettings):
     camera: CameraSettings = CameraSettings()
     live: LiveSettings = LiveSettings()
     world: WorldSettings = WorldSettings()
+
+    _times = field_validator("start", "end", mode="before")(seconds_of)
+
+    @field_validator("end")
+    @classmethod
+    def _check_end(cls, end: float | None, others: ValidationInfo) -> float | None:
+        start = others.data.get("start") or 0.0
+        if end is not None and end <= start:
+            raise ValueError(f"expected a time after source.start, {start:g} s")
+        return end
 
     @field_validator("region", mode="before")
     @classmethod

@@ -6,19 +6,30 @@ at the end BrokenSourceError says how much could not. A file that cannot be read
 
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import av
 
-from hamba_core.errors import BrokenSourceError, SourceError
+from hamba_core.errors import BrokenSourceError, NoPicturesError, SourceError
 from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
-from stages.sources.decoding import NoVideoError, PixelConverter, VideoDecoder, open_container, open_decoder, reason_of
+from stages.sources.decoding import (
+    NoVideoError,
+    PixelConverter,
+    VideoDecoder,
+    can_seek,
+    frames_from,
+    open_container,
+    open_decoder,
+    reason_of,
+)
 from stages.sources.foreign import text_kind
 from stages.sources.headers import gif_pixels, gif_size
 from stages.sources.lens.framing import FrameMaker
 from stages.sources.lens.lens_guess import guess_of_tags
+from stages.sources.part import CLOSE, frames_within, part_choice
 from stages.sources.paths import readable_file
 from stages.sources.settings import SourceSettings
 from stages.sources.timestamps import Timeline
@@ -29,7 +40,10 @@ _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
 class VideoSource(Source):
-    """Frames of a video file, as fast as they are read. `SourceInfo.live` is false."""
+    """Frames of a video file, as fast as they are read. `SourceInfo.live` is false.
+
+    `source.start` and `source.end` leave out what is before and after; frames count from 0, times are the file's.
+    """
 
     name = "source"
 
@@ -44,25 +58,15 @@ class VideoSource(Source):
         self._timeline = Timeline()
         self._tick = self._step = 0.0  # s, of a unit of time stamps and of a picture at the nominal rate
         self._reached = 0.0  # s, the end of the newest picture
+        part = (settings.start, settings.end)
+        self._part = None if part == (None, None) else part_choice(*part)
 
     def open(self) -> SourceInfo:
-        """Open the file and decode its first picture. Raises SourceError."""
+        """Open the file and decode its first picture. Raises SourceError; NoPicturesError if no picture is wanted."""
         path = readable_file(self._text)
         self._check_head(path)
-        try:
-            container = open_container(f"file:{path.resolve()}", self._settings)
-        except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
-            raise SourceError(f"{self._text}: {_unreadable(path, reason_of(error))}") from error
-        try:
-            self._decoder = open_decoder(container, self._settings)
-        except NoVideoError as error:
-            container.close()
-            raise SourceError(f"{self._text}: {_unreadable(path, str(error))}") from error
-        except SourceError as error:
-            container.close()
-            raise SourceError(f"{self._text}: {error}") from error
-        decoder = self._decoder
-        self._maker.assume(guess_of_tags({**container.metadata, **decoder.stream.metadata}))
+        decoder = self._decoder = self._opened(path)
+        self._maker.assume(guess_of_tags({**decoder.container.metadata, **decoder.stream.metadata}))
         self._timeline = Timeline(decoder.rate)
         self._tick = decoder.tick
         self._step = 1 / decoder.rate if decoder.rate else 0.0
@@ -75,14 +79,15 @@ class VideoSource(Source):
             if first is None:
                 found = f"{decoder.codec} data without a single picture that can be decoded: damaged, or cut off"
                 raise SourceError(_unreadable(path, found))
+            first, pts = self._from_start(path, first)
             image = self._pixels.picture(first, decoder.pixel_aspect)
         except SourceError as error:
-            raise SourceError(f"{self._text}: {error}") from error
+            raise type(error)(f"{self._text}: {error}") from error
         except av.FFmpegError as error:
             raise SourceError(f"{self._text}: {_unreadable(path, reason_of(error))}") from error
-        self._first = image, self._place(first)
+        self._first = image, pts
         height, width = image.shape[:2]
-        return SourceInfo(
+        info = SourceInfo(
             name=self._text,
             kind="file",
             live=False,
@@ -92,6 +97,52 @@ class VideoSource(Source):
             frames=decoder.frame_count,
             camera=self._maker.camera_of(image),
         )
+        if self._part is None:
+            return info
+        return replace(info, frames=frames_within(info, self._settings.start, self._settings.end))
+
+    def _opened(self, path: Path) -> VideoDecoder:
+        try:
+            container = open_container(f"file:{path.resolve()}", self._settings)
+        except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
+            raise SourceError(f"{self._text}: {_unreadable(path, reason_of(error))}") from error
+        try:
+            return open_decoder(container, self._settings)
+        except NoVideoError as error:
+            container.close()
+            raise SourceError(f"{self._text}: {_unreadable(path, str(error))}") from error
+        except SourceError as error:
+            container.close()
+            raise SourceError(f"{self._text}: {error}") from error
+
+    def _from_start(self, path: Path, first: av.VideoFrame) -> tuple[av.VideoFrame, float]:
+        """Return the first picture from `source.start` on, and when it is shown; `first` is the file's first."""
+        start, pts = self._settings.start or 0.0, self._place(first)
+        decoder = self._decoder
+        if pts >= start - CLOSE or decoder is None or self._decoded is None:
+            return first, pts
+        frames: Iterator[av.VideoFrame] = self._decoded
+        if first.time is not None and can_seek(decoder):
+            sought = frames_from(decoder, first.time - pts + start)
+            if sought is None:  # from its beginning once more
+                decoder.container.close()
+                decoder = self._decoder = self._opened(path)
+                sought = decoder.frames()
+            self._decoded = sought
+            frames = (frame for frame in sought if frame.time != first.time)
+        for frame in frames:
+            pts = self._place(frame)
+            if pts >= start - CLOSE:
+                break
+        end = self._settings.end
+        if pts < start - CLOSE or (end is not None and pts >= end - CLOSE):
+            until = "" if end is None else f" up to {end:g} s"
+            raise NoPicturesError(
+                f"expected pictures from {start:g} s on{until} (source.start, source.end), found none there; the last "
+                f"one looked at is at {pts:.2f} s"
+            )
+        decoder.lost = decoder.concealed = 0  # what was damaged before is not of this part
+        return frame, pts
 
     def frames(self) -> Iterator[Frame]:
         """Yield every frame. Raises BrokenSourceError at the end if some were missing."""
@@ -101,18 +152,23 @@ class VideoSource(Source):
         self._first = None
         yield self._maker.frame(image, pts, time.monotonic_ns())
         del image
+        end, ended = self._settings.end, False
         while True:
             try:
                 frame = next(self._decoded, None)
                 if frame is None:
                     break
                 captured_ns = time.monotonic_ns()
+                pts = self._place(frame)
+                ended = end is not None and pts >= end - CLOSE
+                if ended:
+                    break
                 image = self._pixels.picture(frame, self._decoder.pixel_aspect)
             except (av.FFmpegError, SourceError) as error:
                 reason = str(error) if isinstance(error, SourceError) else reason_of(error)
                 raise self._broken(f"it cannot be read any further: {reason}") from error
-            yield self._maker.frame(image, self._place(frame), captured_ns)
-        missing = self._decoder.missing(self._reached) or self._cut_short()
+            yield self._maker.frame(image, pts, captured_ns)
+        missing = self._decoder.missing(self._reached, ended=ended) or (None if ended else self._cut_short())
         if missing is not None:
             raise self._broken(missing)
 
@@ -131,6 +187,8 @@ class VideoSource(Source):
         if decoder is None:
             return ()
         chosen = [Choice("decoder", decoder.description, "the file's codec"), self._maker.choice()]
+        if self._part is not None:
+            chosen.append(self._part)
         if decoder.track is not None:
             chosen.append(decoder.track)
         damage = decoder.damage()

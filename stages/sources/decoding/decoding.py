@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from hamba_core.errors import SourceError
+from stages.common.processors import processors
 from stages.packets import Choice
 from stages.sources.decoding.demuxers import formats_of_address, formats_of_file
 from stages.sources.decoding.gaps import IN_PIECES, PIECE, Gaps
@@ -145,10 +145,13 @@ class VideoDecoder:
         if self._context.is_open:
             self._context.flush_buffers()
 
-    def missing(self, reached: float) -> str | None:
-        """Return what is missing of the video if it ended `reached` seconds after its start; None if it is whole."""
+    def missing(self, reached: float, *, ended: bool = False) -> str | None:
+        """Return what is missing of the video if it ended `reached` seconds after its start; None if it is whole.
+
+        `ended` says that no more of it was wanted.
+        """
         promised = self.duration or 0.0
-        if self.cut or promised - reached > max(_MISSING_SECONDS, _MISSING_SHARE * promised):
+        if not ended and (self.cut or promised - reached > max(_MISSING_SECONDS, _MISSING_SHARE * promised)):
             return f"it breaks off at {reached:.2f} s" + (
                 f" of the {promised:.2f} s its header promises" if promised > reached else ""
             )
@@ -257,7 +260,7 @@ def open_decoder(container: InputContainer, settings: SourceSettings, *, live: b
     stream.thread_type = "SLICE" if live else "AUTO"
     if live:
         stream.codec_context.flags |= CodecFlags.low_delay  # no picture is held back for those that may come
-    stream.thread_count = settings.decoding.threads or min(8, max(1, _cores() // 2))
+    stream.thread_count = settings.decoding.threads or min(8, max(1, processors() // 2))
     decoder = VideoDecoder(container, stream, live=live)
     decoder.track = track
     return decoder
@@ -348,11 +351,6 @@ def _frame_count(stream: VideoStream, duration: float | None, rate: float | None
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _tag_seconds(text: str) -> float | None:
