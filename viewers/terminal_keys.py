@@ -3,6 +3,7 @@
 import os
 import select
 import sys
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ class TerminalKeys:
         return self._input is not None
 
     def __enter__(self) -> Self:
-        if self._input is not None:
+        if self._input is not None and sys.platform != "win32":  # whose console gives keys as they are
             import termios
             import tty
 
@@ -31,13 +32,23 @@ class TerminalKeys:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._input is not None and self._before is not None:
+        if self._input is not None and self._before is not None and sys.platform != "win32":
             import termios
 
             termios.tcsetattr(self._input, termios.TCSADRAIN, self._before)
 
     def pressed(self) -> str:
         """Return the keys pressed since the last call; it does not wait."""
+        if self._input is not None and sys.platform == "win32":
+            return _pressed_in_a_console()
         if self._input is None or not select.select([self._input], [], [], 0)[0]:
             return ""
         return os.read(self._input, 64).decode("utf-8", "replace")
+
+
+def _pressed_in_a_console() -> str:
+    console: Any = import_module("msvcrt")  # which type checkers know on Windows alone
+    keys = ""
+    while console.kbhit():
+        keys += console.getwch()
+    return keys

@@ -1,5 +1,6 @@
 """A batch runs many sources, one after another or some at once. What becomes of one does not touch the others."""
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,11 @@ def run_batch(
     """
     if jobs > 1 and settings.publish.address is not None:
         raise ConfigurationError("--jobs: expected one job where hands are published, since all would share an address")
+    if jobs > 1 and sys.platform == "win32":
+        raise ConfigurationError(
+            f"--jobs: expected 1 on Windows, where videos are done one after another, found {jobs}; hamba corpus does "
+            "several at once"
+        )
     tasks, outcomes = plan(sources, settings, exports, out=out, overwrite=overwrite, resume=resume)
     start = time.monotonic()
     console = Terminal(stderr=True, quiet=as_json)

@@ -1,4 +1,7 @@
-"""A pool of processes does the tasks of a batch. One that dies fails its task, and the others go on."""
+"""A pool of processes does the tasks of a batch. One that dies fails its task, and the others go on.
+
+On Windows, where a process cannot be handed a connection and a signal like that, this process does them by itself.
+"""
 
 import os
 import signal
@@ -12,7 +15,8 @@ from threading import Event
 from typing import Any
 
 from hamba_core.errors import PipelineError
-from pipeline.batch.task import Outcome, Progress, Task
+from pipeline.batch.task import Outcome, Progress, Task, perform
+from stages.common.processors import processors
 from stages.common.stop_signals import stopped_by_signals
 
 _POLL = 0.5  # s
@@ -26,6 +30,8 @@ def perform_all(
 
     Ctrl-C lets those that run end cleanly, and begins no others; a second one does not wait.
     """
+    if sys.platform == "win32":
+        return _one_by_one(tasks, on_progress, on_outcome)
     waiting = deque(tasks)
     busy: dict[Connection[Any, Any], _Worker] = {}
     idle: list[_Worker] = []
@@ -61,6 +67,17 @@ def perform_all(
             worker.end()
 
 
+def _one_by_one(
+    tasks: Sequence[Task], on_progress: Callable[[Progress], None], on_outcome: Callable[[Outcome], None]
+) -> bool:
+    for task in tasks:
+        outcome = perform(task, on_progress)
+        on_outcome(outcome)
+        if outcome.state == "stopped":
+            return False
+    return True
+
+
 class _Worker:
     """A process that runs `pipeline.batch.worker`, and the connection to it."""
 
@@ -68,7 +85,7 @@ class _Worker:
         self.connection, theirs = Pipe()
         self._task: Task | None = None
         self._stopped = False
-        threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+        threads = max(1, processors() // jobs)
         program = f"from pipeline.batch.worker import main; main({theirs.fileno()})"
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", program],  # -P: no folder of the person's shadows ours

@@ -31,6 +31,7 @@ def viewer_process(
         text=True,
         # Ctrl-C at the terminal is for the run; the window is closed when that has ended.
         start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
     )
     try:
         yield process
