@@ -1,6 +1,5 @@
 """This benchmark tells what the driver of a corpus costs: videos that are no work go through it and Ray."""
 
-import resource
 import sys
 import time
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ class CorpusBenchmark:
 class _Idle:
     """A worker that does nothing but say that a video is finished."""
 
-    def __init__(self, place: str, settings: Settings, about: Any, *, recordings: bool) -> None:
+    def __init__(self, place: str, settings: Settings, about: Any, corpus: CorpusSettings) -> None:
         self._storage = Storage(place)
 
     def do(self, video: Video, attempt: int) -> Entry:
@@ -59,6 +58,10 @@ def measure_corpus(videos: int = 10_000, workers: int = 2, at_once: int = 8) -> 
 
 
 def _memory() -> float:
-    """Return this process's largest memory so far, MiB."""
+    """Return this process's largest memory so far, MiB; NaN on Windows, which does not tell."""
+    if sys.platform == "win32":
+        return float("nan")
+    import resource
+
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest / (2**20 if sys.platform == "darwin" else 2**10)

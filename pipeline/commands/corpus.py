@@ -40,6 +40,12 @@ def corpus(
         int, typer.Option(min=1, help="Videos that a worker does at once; their hands share its network's batches.")
     ] = 1,
     attempts: Annotated[int, typer.Option(min=1, help="Tries of a video whose worker dies.")] = 3,
+    segment: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Cut long videos into segments of about so many seconds; 0: none.")
+    ] = 1200.0,
+    warm_up: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Seconds that a segment begins earlier, so that it is as uncut.")
+    ] = 90.0,
     recordings: Annotated[bool, typer.Option("--recordings", help="Keep recordings besides the table.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False,
     retry_failed: Annotated[
@@ -63,6 +69,8 @@ def corpus(
         gpus=gpus,
         at_once=at_once,
         attempts=attempts,
+        segment=segment,
+        warm_up=warm_up,
         recordings=recordings,
     )
     console = Terminal(stderr=True, quiet=json)

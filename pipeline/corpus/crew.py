@@ -5,13 +5,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.corpus.manifest import Video
+from pipeline.corpus.segments import Segment
 
 
 @dataclass
 class Job:
+    """A video, a segment of one that is done in segments, or the joining of so many segments."""
+
     video: Video
+    segment: Segment | None = None
+    join: int = 0
     deaths: int = 0  # of workers that were at it
     alone: bool = False  # it has a worker for itself, since it may have killed one, or since all have
+
+    def begin(self, worker: Any) -> Any:
+        """Have a worker begin, and return Ray's reference to the result."""
+        attempt = self.deaths + 1
+        if self.join:
+            return worker.join.remote(self.video, self.join, attempt)
+        if self.segment is not None:
+            return worker.do_segment.remote(self.video, self.segment, attempt)
+        return worker.do.remote(self.video, attempt)
 
 
 class Crew:
@@ -47,7 +61,7 @@ class Crew:
     def give(self, number: int, job: Job) -> None:
         """Give a worker a job."""
         worker = self._workers[number]
-        ref = worker.do.remote(job.video, job.deaths + 1)
+        ref = job.begin(worker)
         self._jobs[ref] = number, worker, job
         self._load[number] += 1
         if job.alone:

@@ -38,6 +38,8 @@ def corpus_progress(console: "Console") -> "Iterator[Callable[[Totals], None]]":
 def progress_words(totals: "Totals", seconds: float) -> str:
     """Return rates, workers and failures by kind in a few words."""
     words = [f"{totals.hands / seconds:,.0f} hands/s" if seconds > 0 else "", f"{totals.workers} workers"]
+    if totals.segments:
+        words.append(f"{totals.segments:,} segments")
     if totals.deaths:
         words.append(f"{totals.deaths} died")
     words += [f"{count} x {reason}" for reason, count in totals.reasons.most_common(2)]

@@ -13,7 +13,7 @@ from pipeline.corpus.storage import Entry, Storage, table_name
 from pipeline.corpus.totals import kind_of
 from pipeline.evaluation import Page, Plot, Table, Tile, Tiles, plot, write_page
 from stages.packets import Image
-from stages.sources import source_for
+from stages.sources import SourceSettings, source_for
 
 _WORST: Final = 8
 _WIDTH: Final = 320  # px of a thumbnail
@@ -97,23 +97,23 @@ def _worst_hand(storage: Storage, entry: Entry) -> Tile | None:
 
     try:
         with storage.system.open_input_file(f"{storage.root}/{table_name(entry.id)}") as file:
-            rows = pq.read_table(file, columns=["frame", "quality", "joints_2d"]).to_pylist()
+            rows = pq.read_table(file, columns=["frame", "pts", "quality", "joints_2d"]).to_pylist()
         row = min((row for row in rows if row["quality"] is not None), key=lambda row: row["quality"], default=None)
         if row is None:
             return None
-        image = _picture(entry.video, row["frame"])
+        image = _picture(entry.video, row["pts"])
     except (OSError, HambaError, StopIteration):
         return None
     joints = np.array(row["joints_2d"], np.float32).reshape(21, 2)
     return _tile(image, joints, f"{entry.video}, frame {row['frame']}: {row['quality']:.2f}")
 
 
-def _picture(video: str, number: int) -> Image:
-    """Return a video's frame of this number."""
-    source = source_for(video)
+def _picture(video: str, pts: float) -> Image:
+    """Return the picture of a video at this time, s."""
+    source = source_for(video, SourceSettings(start=pts or None))
     source.open()
     try:
-        return next(frame.image for frame in source.frames() if frame and frame.meta.index >= number)
+        return next(frame.image for frame in source.frames() if frame)
     finally:
         source.close()
 

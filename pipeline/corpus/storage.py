@@ -2,6 +2,7 @@
 
     hands/part=3f/<id>.parquet       the hands of a video, written before what follows
     recordings/3f/<id>.mcap          where recordings are asked for
+    segments/3f/<id>/2-of-5.*        of a long video that is not finished: the hands of a part, and its entry after them
     done/3f/<id>.json                the entry of a video: that it is there says that the video is finished
     index.parquet                    all entries as one table, made anew at the end of each run
 
@@ -10,7 +11,7 @@ or not at all. Doing a video again replaces its files by equal ones, so that not
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -36,6 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     frames_with_hands: int = 0
     rows: int = 0  # hands in the table
     tracks: int = 0
+    segments: int = 1  # that it was cut into
     quality: float | None = None  # mean of the hands' quality, where it is known
     seconds: float = 0.0  # of work on it
     settings: str = ""  # hash of all settings that it was done with
@@ -61,7 +63,7 @@ class Storage:
             if "://" in place:
                 self.system, root = FileSystem.from_uri(place)
             else:
-                self.system, root = LocalFileSystem(), str(Path(place).resolve())
+                self.system, root = LocalFileSystem(), Path(place).resolve().as_posix()
         except (ArrowException, OSError) as error:
             raise OutputError(
                 f"{self.place}: expected a folder or an address as s3://bucket/folder, found: {error}"
@@ -97,14 +99,26 @@ class Storage:
 
     def names(self, folder: str, suffix: str) -> Iterator[str]:
         """Yield the names of the files in a folder and below that end so; half-written ones do not."""
-        from pyarrow.fs import FileSelector
+        from pyarrow.fs import FileSelector, FileType
 
         selector = FileSelector(f"{self.root}/{folder}", recursive=True, allow_not_found=True)
         try:
             infos = self.system.get_file_info(selector)
         except OSError as error:
             raise OutputError(f"{self.place}: expected to list {folder}, found: {error}") from error
-        yield from (info.path.removeprefix(f"{self.root}/") for info in infos if info.path.endswith(suffix))
+        for info in infos:
+            if info.type == FileType.File and info.path.endswith(suffix):
+                yield info.path.removeprefix(f"{self.root}/")
+
+    def has(self, name: str) -> bool:
+        """Return whether a file is there."""
+        from pyarrow.fs import FileType
+
+        try:
+            found: bool = self.system.get_file_info(f"{self.root}/{name}").type == FileType.File
+        except OSError as error:
+            raise OutputError(f"{self.place}: expected to look for {name}, found: {error}") from error
+        return found
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes."""
@@ -117,11 +131,26 @@ class Storage:
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
+        if self.has(name):
+            self.system.delete_file(f"{self.root}/{name}")
+
+    def fetch(self, name: str, file: Path) -> None:
+        """Copy a file to this machine."""
+        try:
+            with self.system.open_input_stream(f"{self.root}/{name}") as stream, file.open("wb") as copy:
+                while block := stream.read(_BLOCK):
+                    copy.write(block)
+        except OSError as error:
+            raise OutputError(f"{self.place}: expected to read {name}, found: {error}") from error
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder with all that is in it, if it is there."""
         from pyarrow.fs import FileType
 
         path = f"{self.root}/{name}"
-        if self.system.get_file_info(path).type == FileType.File:
-            self.system.delete_file(path)
+        with suppress(FileNotFoundError):  # another one removes it too
+            if self.system.get_file_info(path).type == FileType.Directory:
+                self.system.delete_dir(path)
 
     def finish(self, entry: Entry) -> None:
         """Write that a video is finished, after its results."""
@@ -164,6 +193,11 @@ class Storage:
 def entry_name(video_id: str) -> str:
     """Return the name of a video's entry."""
     return f"done/{video_id[:2]}/{video_id}.json"
+
+
+def segments_folder(video_id: str) -> str:
+    """Return the folder of what is finished of a video that is done in segments."""
+    return f"segments/{video_id[:2]}/{video_id}"
 
 
 def table_name(video_id: str) -> str:

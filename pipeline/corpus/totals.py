@@ -20,6 +20,7 @@ class Totals:
     skipped: int = 0  # finished by an earlier run
     done: int = 0
     failed: int = 0
+    segments: int = 0  # of long videos
     deaths: int = 0  # of workers
     frames: int = 0
     hands: int = 0

@@ -10,13 +10,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
 from hamba_core.errors import ConfigurationError, OutputError, SourceError
-from pipeline.corpus import CorpusSettings, Entry, Storage, Video, run_corpus, write_report
+from pipeline.corpus import (
+    CorpusSettings,
+    Cut,
+    Entry,
+    Segment,
+    SegmentEntry,
+    Storage,
+    Video,
+    run_corpus,
+    segments_folder,
+    segments_of,
+    write_report,
+)
 from pipeline.corpus.totals import kind_of
 from pipeline.settings import Settings, load_settings
 from stages.assets import CLIP
@@ -32,11 +45,43 @@ ONE = CorpusSettings(workers=1)
 class Stand:
     """In the place of a worker: it keeps an entry for each video, and dies where the video's name says so."""
 
-    def __init__(self, place: str, settings: Settings, about: Any, *, recordings: bool) -> None:
+    def __init__(self, place: str, settings: Settings, about: Any, corpus: CorpusSettings) -> None:
         self._storage = Storage(place)
         self._place = Path(place)
 
-    def do(self, video: Video, attempt: int) -> Entry:
+    def do(self, video: Video, attempt: int) -> Entry | Cut:
+        if "long" in video.path:
+            folder = segments_folder(video.id)
+            finished = {name.rpartition("/")[2] for name in self._storage.names(folder, ".json")}
+            left = (part for part in segments_of(40.0, 10.0) if f"{part.name}.json" not in finished)
+            return Cut(4, tuple(left))
+        return self._done(video, attempt)
+
+    def do_segment(self, video: Video, segment: Segment, attempt: int) -> SegmentEntry:
+        path = video.path.replace(".mp4", f"-{segment.number}.mp4")
+        if "poison" in path and segment.number != 2:
+            path = path.replace("poison", "fine")
+        entry = self._done(Video(path), attempt, keep=False)
+        if "bad" in path and segment.number == 1:
+            entry = msgspec.structs.replace(entry, state="failed", reason="it is damaged")
+        done = SegmentEntry(segment=segment, entry=entry)
+        self._storage.write(f"{segments_folder(video.id)}/{segment.name}.json", msgspec.json.encode(done))
+        return done
+
+    def join(self, video: Video, count: int, attempt: int) -> Entry:
+        names = list(self._storage.names(segments_folder(video.id), ".json"))
+        entries = [msgspec.json.decode(self._storage.read(name), type=SegmentEntry).entry for name in names]
+        failed = next((entry for entry in entries if entry.state == "failed"), None)
+        assert failed is not None or len(names) == count
+        entry = Entry(
+            id=video.id, video=video.name, state=failed.state if failed else "done",
+            reason=failed.reason if failed else "", frames=sum(entry.frames for entry in entries), segments=count,
+        )  # fmt: skip
+        self._storage.finish(entry)
+        self._storage.remove_folder(segments_folder(video.id))
+        return entry
+
+    def _done(self, video: Video, attempt: int, *, keep: bool = True) -> Entry:
         with (self._place.parent / "log").open("a") as log:
             log.write(f"{video.path}\n")
         if "slow" in video.path:
@@ -46,7 +91,8 @@ class Stand:
         if "odd" in video.path:
             raise ValueError("this cannot be")
         entry = Entry(id=video.id, video=video.name, state="done", attempts=attempt, frames=10, rows=20)
-        self._storage.finish(entry)
+        if keep:
+            self._storage.finish(entry)
         return entry
 
 
@@ -113,6 +159,47 @@ def test_to_resume_does_what_is_left_and_nothing_twice(cluster: None, manifest: 
     assert attempts(tmp_path) == {**before, "good7": 2}
     totals = run_corpus([str(manifest)], place, Settings(), ONE, resume=True, retry_failed=True, worker=Stand)
     assert (totals.skipped, totals.done, totals.failed) == (13, 0, 2)
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_long_video_is_done_in_segments_and_fails_as_a_whole(cluster: None, tmp_path: Path, at_once: int) -> None:
+    manifest, place = tmp_path / "list.csv", str(tmp_path / "out")
+    manifest.write_text("path\n/long.mp4\n/long-bad.mp4\n/good.mp4\n")
+    corpus = CorpusSettings(workers=1, at_once=at_once, cpus=0.5)
+    totals = run_corpus([str(manifest)], place, Settings(), corpus, worker=Stand)
+    assert (totals.expected, totals.done, totals.failed) == (3, 2, 1)
+    entries = {Path(entry.video).stem: entry for entry in Storage(place).entries()}
+    assert (entries["long"].frames, entries["long"].segments, entries["good"].segments) == (40, 4, 1)
+    assert (entries["long-bad"].state, entries["long-bad"].reason) == ("failed", "it is damaged")
+    assert not list(Storage(place).names("segments", ""))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_long_video_ends_once_whatever_dies(cluster: None, tmp_path: Path, at_once: int) -> None:
+    manifest, place = tmp_path / "list.csv", str(tmp_path / "out")
+    manifest.write_text("path\n/long-once.mp4\n/long-poison.mp4\n/long.mp4\n")
+    corpus = CorpusSettings(workers=2, at_once=at_once, cpus=0.5)
+    totals = run_corpus([str(manifest)], place, Settings(), corpus, worker=Stand)
+    assert (totals.expected, totals.done, totals.failed) == (3, 2, 1)
+    entries = {Path(entry.video).stem: entry for entry in Storage(place).entries()}
+    assert (entries["long"].frames, entries["long-once"].frames) == (40, 40)
+    assert "segment 3-of-4: its worker died 3 times" in entries["long-poison"].reason
+    assert not list(Storage(place).names("segments", ""))
+
+
+def test_to_resume_does_the_segments_that_are_left(cluster: None, tmp_path: Path) -> None:
+    manifest, place = tmp_path / "list.csv", str(tmp_path / "out")
+    manifest.write_text("path\n/long.mp4\n")
+    storage, video = Storage(place), Video("/long.mp4")
+    for segment in segments_of(40.0, 10.0)[:2]:  # as a driver left it that was killed
+        done = SegmentEntry(segment=segment, entry=Entry(id=video.id, video=video.name, state="done", frames=10))
+        storage.write(f"{segments_folder(video.id)}/{segment.name}.json", msgspec.json.encode(done))
+    totals = run_corpus([str(manifest)], place, Settings(), ONE, worker=Stand)
+    assert (totals.done, totals.segments, totals.frames) == (1, 2, 40)
+    assert attempts(tmp_path) == {"long-2": 1, "long-3": 1}
+    assert not list(storage.names("segments", ""))
 
 
 DRIVER = """
