@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 _SCHEME: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:(?=/)/*")
-_LOGIN: Final = re.compile(r"[^/\s]*:[^\s]*@.|//[^\s]*@.|[A-Za-z][A-Za-z0-9+.-]+:[^\s]*@.")
+_LOGIN: Final = re.compile(r"[^/\s]*:[^\s]*@.|[^/\\]{0,16}(?://|\\\\)[^\s]*@.")
+"""What begins as an address with a login may begin, however its scheme is misspelt."""
 _NAMED_SECRET: Final = re.compile(
     r"((?:user|usr|login|pass|pwd|psw|token|key|secret|auth|sig|session|cred|code|pin|id)[A-Za-z0-9_.-]*[=:])[^&;/?#]+",
     re.IGNORECASE,
@@ -71,10 +72,10 @@ def redacted(text: str) -> str:
     values of a query but for some that are known to be harmless; and what is called a password or the like anywhere.
     """
     scheme = _SCHEME.match(text)
-    if scheme is None and not _LOGIN.match(text):
+    if scheme is None and not _LOGIN.match(text) and not _NAMED_SECRET.search(text.partition("?")[2]):
         return text
     head, rest = (text[: scheme.end()], text[scheme.end() :]) if scheme else ("", text)
-    if scheme and head.strip().lower().startswith("file:"):
+    if scheme and head.strip().lower().startswith("file:") and (head.endswith("///") or "@" not in rest):
         return text
     login, at, rest = rest.rpartition("@")
     rest, hash_, fragment = rest.partition("#")

@@ -61,7 +61,8 @@ class DecodingSettings(StageSettings):
     max_gif_pixels: int = Field(
         30_000_000_000,
         ge=1,
-        description="most pixels of a GIF, all its pictures together: a small one can have trillions",
+        description="most pixels of a GIF, or of another file of several pictures, all together: a small one can "
+        "have trillions",
     )
     threads: int = Field(0, ge=0, le=64, description="threads of the video decoder; 0 is half of the cores, at most 8")
 

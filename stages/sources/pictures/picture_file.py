@@ -32,7 +32,7 @@ _SCENE = 10
 
 
 def form_of(path: Path) -> str | None:
-    """Return in which form a file holds several pictures; None if it does not."""
+    """Return in which form a file holds several pictures; None if it does not. Raises SourceError for too many."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
         if begins_multipart(head):
@@ -40,8 +40,12 @@ def form_of(path: Path) -> str | None:
         kind = still_kind(head[:HEAD_BYTES])
         if kind is None:
             return None
-        if kind in ("TIFF", "PNG", "WebP", "AVIF") and page_count(kind, path.read_bytes()) > 1:
-            return "pages"
+        if kind in ("TIFF", "PNG", "WebP", "AVIF"):
+            try:
+                if page_count(kind, path.read_bytes()) > 1:
+                    return "pages"
+            except SourceError as error:
+                raise SourceError(f"{path}: {error}") from error
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return "run" if is_run(data) else None
 
@@ -92,6 +96,12 @@ class PictureFileSource(Source):
             raise SourceError(f"{self._text}: {self._why or 'expected pictures, found none'}")
         image = self._first[0]
         count = None if self._form == "multipart" else self._count()
+        pixels, most = (count or 0) * image.shape[0] * image.shape[1], self._settings.decoding.max_gif_pixels
+        if self._form == "pages" and pixels > most:
+            raise SourceError(
+                f"{self._text}: expected at most {most:.1e} pixels in all pictures of a file, found {pixels:.1e}; "
+                "make a video of it, or raise the limit: --set source.decoding.max_gif_pixels=N"
+            )
         return SourceInfo(
             name=self._text,
             kind="images",

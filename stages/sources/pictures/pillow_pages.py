@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ORIENTATION, _SUBFILE, _PHOTOMETRIC = 0x0112, 254, 262
+_MOST_PAGES = 10_000
 _SMALLER = 0.7  # of the first page's width, from which down a page of its shape is a smaller copy
 _STILL_SECONDS = 0.1  # of a picture of an animation that says 0, as in browsers
 CheckSize = Callable[[int, int], None]
@@ -41,14 +42,37 @@ class Page:
 
 
 def page_count(kind: str, data: bytes) -> int:
-    """Return how many pictures Pillow, or tifffile, finds in a file that can hold several; 1 where none reads it."""
+    """Return how many pictures Pillow, or tifffile, finds in a file that can hold several; 1 where none reads it.
+
+    Raises SourceError for a TIFF of more pages than can be counted in reasonable time.
+    """
     if kind not in ("TIFF", "PNG", "WebP", "AVIF"):
         return 1
+    if kind == "TIFF" and not _has_countable_pages(data):  # Pillow and tifffile look at all before each
+        raise SourceError(f"expected a TIFF of at most {_MOST_PAGES:,} pages, found more; make a video of it")
     try:
         image = pillow_image(kind, data)
         return int(getattr(image, "n_frames", 1))
     except Exception:  # noqa: BLE001 - whatever Pillow raises; what cannot be read is told when it is
         return _tifffile_count(data) if kind == "TIFF" else 1
+
+
+def _has_countable_pages(data: bytes) -> bool:
+    """Return whether a TIFF has at most `_MOST_PAGES` directories; one that leads back to itself has."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], order)
+
+    big = number(2, 2) == 43
+    count_size, entry_size, offset_size = (8, 20, 8) if big else (2, 12, 4)
+    at, seen = number(8, 8) if big else number(4, 4), set[int]()
+    while 0 < at < len(data) and at not in seen:
+        seen.add(at)
+        if len(seen) > _MOST_PAGES:
+            return False
+        at = number(at + count_size + entry_size * number(at, count_size), offset_size)
+    return True
 
 
 def pages(kind: str, data: bytes, check_size: CheckSize) -> Iterator[Page]:

@@ -60,6 +60,16 @@ FORMS = [
     "rtsp://admin:SeKret@[::1/x",
     "rtsp://admin:SeKret@127.0.0.1:99999999/x",
     "rtsp://admin:SeKret@host name/x",
+    "rtsp//admin:SeKret@127.0.0.1/x",
+    "rtsp;//admin:SeKret@127.0.0.1/x",
+    "rtsp%3A//admin:SeKret@127.0.0.1/x",
+    "rtsp ://admin:SeKret@127.0.0.1/x",
+    "rtsp: //admin:SeKret@127.0.0.1/x",
+    "rtsp:\\\\admin:SeKret@127.0.0.1\\x",
+    "127.0.0.1/video.cgi?user=admin&pwd=SeKret",
+    "camera.local:80/mjpg?token=SeKret",
+    "http//127.0.0.1/x?password=SeKret",
+    "file://admin:SeKret@127.0.0.1/x",
 ]
 
 

@@ -29,9 +29,15 @@ def png(*chunks: bytes) -> bytes:
 
 
 def packed(size: int) -> bytes:
-    """Zeros, packed."""
-    packer = zlib.compressobj(9)
-    return b"".join(packer.compress(bytes(1 << 20)) for _ in range(size >> 20)) + packer.flush()
+    """Zeros, packed: a mebibyte of them is packed once, and stands there many times."""
+    packer = zlib.compressobj(9, wbits=-15)
+    piece = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum = (size % 65521) << 16 | 1  # Adler-32 of zeros
+    return b"\x78\xda" + piece * (size >> 20) + b"\x03\0" + struct.pack(">I", checksum)
+
+
+def test_zeros_are_packed_right() -> None:
+    assert zlib.decompress(packed(3 << 20)) == bytes(3 << 20)
 
 
 @pytest.mark.parametrize("kind", ["zTXt", "iTXt", "iCCP"])
@@ -86,4 +92,29 @@ def test_the_pixels_of_a_gif_are_counted(tmp_path: Path) -> None:
     source = source_for(str(tmp_path / "a.gif"))
     source.open()
     assert len(list(source.frames())) == 5
+    source.close()
+
+
+def test_a_tiff_of_more_pages_than_can_be_counted_is_refused_at_once(tmp_path: Path) -> None:
+    count, size = 20_000, 2 + 9 * 12 + 4
+    pixels_at = 8 + count * size
+    tags = ((256, 64), (257, 48), (258, 8), (259, 1), (262, 1), (273, pixels_at), (277, 1), (278, 48), (279, 64 * 48))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    pages = (
+        struct.pack("<H", len(tags)) + entries + struct.pack("<I", 8 + number * size if number < count else 0)
+        for number in range(1, count + 1)
+    )
+    path = tmp_path / "pages.tif"
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8) + b"".join(pages) + bytes(64 * 48))
+    with pytest.raises(SourceError, match=rf"{path}.*10,000 pages"):
+        source_for(str(path))
+
+
+def test_an_animation_of_more_pixels_than_allowed_is_refused(tmp_path: Path) -> None:
+    shown = [PillowImage.new("RGB", (64, 48), (number, 0, 0)) for number in range(10)]
+    shown[0].save(tmp_path / "moving.png", save_all=True, append_images=shown[1:])
+    settings = SourceSettings(decoding=DecodingSettings(max_gif_pixels=9 * 64 * 48))
+    source = source_for(str(tmp_path / "moving.png"), settings)
+    with pytest.raises(SourceError, match=r"max_gif_pixels"):
+        source.open()
     source.close()
