@@ -22,7 +22,7 @@ _STEADY: Final = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 _SCALE: Final = 2.0  # of the box's longer side
 _SHIFT: Final = 0.1  # of the box's length, towards the fingers
 _LEAST_SIDE: Final = 4.0  # px
-_GRID: Final = 1 / 128  # of the side; of a size's logarithm; radians
+_GRID: Final = 1 / 512  # of the side; of a size's logarithm; radians. On 1 / 128 hands at rest trembled a fifth more
 
 
 @dataclass(frozen=True)
