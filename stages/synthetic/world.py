@@ -10,6 +10,7 @@ from hamba_core.hand import (
     MIRROR,
     MODEL_JOINTS_IN_21,
     SIDES,
+    HandModel,
     PosedHand,
     Side,
     joint_axes,
@@ -42,8 +43,9 @@ def camera_of(settings: SyntheticSettings) -> Intrinsics:
 class World:
     """A world gives the picture and the truth at any time, in any order; they are the same for the same settings."""
 
-    def __init__(self, settings: SyntheticSettings) -> None:
-        self.model = load_generic_hand()
+    def __init__(self, settings: SyntheticSettings, model: HandModel | None = None) -> None:
+        """`model` is the right hand that people have, in the generic hand's structure; without it, the generic one."""
+        self.model = load_generic_hand() if model is None else model
         self.camera = camera_of(settings)
         self._seed, self._size = settings.seed, (settings.width, settings.height)
         person, place, skin, look = (np.random.default_rng([settings.seed, k]) for k in range(4))

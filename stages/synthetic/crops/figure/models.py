@@ -4,11 +4,13 @@ The second hand is MakeHuman's (CC0), brought into MANO's structure and the gene
 `make.second_hand`: the same joint rotations bend both alike, and a beta changes the same proportion of both.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hamba_core.arrays import Array
 from hamba_core.hand import HandModel, load_generic_hand
@@ -26,10 +28,17 @@ def hand_model(name: MeshName) -> HandModel:
     if name == "generic":
         return load_generic_hand()
     with (files(__package__) / "second_hand.npz").open("rb") as file, np.load(file) as data:
-        arrays = {key: data[key].astype(np.int64 if data[key].dtype.kind == "i" else np.float64) for key in data}
-    for rows in ("weights", "j_regressor"):  # rounded to single precision in the file
+        return made_model(name, data)
+
+
+def made_model(name: str, made: Mapping[str, NDArray[Any]]) -> HandModel:
+    """A hand model of what `make.second_hand` made: arrays by the names of `HandModel`'s fields."""
+    arrays: dict[str, Any] = {
+        key: made[key].astype(np.int64 if made[key].dtype.kind == "i" else np.float64) for key in made
+    }
+    for rows in ("weights", "j_regressor"):  # rounded to single precision there
         arrays[rows] /= arrays[rows].sum(1, keepdims=True)
-    return HandModel(name="second", posedirs=np.zeros((len(arrays["v_template"]), 3, 135)), **arrays)
+    return HandModel(name=name, posedirs=np.zeros((len(arrays["v_template"]), 3, 135)), **arrays)
 
 
 @cache

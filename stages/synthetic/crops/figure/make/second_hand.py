@@ -9,6 +9,7 @@ between woman and man, with all of MakeHuman's faces of the right hand and a lit
 import gzip
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ ADULTS = {
        for sex in ("female", "male")},
     **{f"macrodetails/universal-{sex}-young-averagemuscle-averageweight": 0.5 for sex in ("female", "male")},
 }  # fmt: skip
-"""Targets, and how much of each."""
+"""MakeHuman's targets, and how much of each."""
 REGRESSED_FROM, ALLOWED = 250, 5e-4
 """Vertices around a joint that give it, and metres that it may be off: less even a mesh than the generic hand's."""
 WEIGHT_SMOOTHING = 6
@@ -41,10 +42,13 @@ FOREARM = 0.05
 """Metres behind the wrist up to which faces are kept."""
 
 
-def make(folder: Path) -> dict[str, Any]:
-    """The model's arrays, by the names of `HandModel`'s fields. Raises HandModelError."""
+def make(folder: Path, targets: Mapping[str, float] = ADULTS) -> dict[str, Any]:
+    """The model's arrays, by the names of `HandModel`'s fields, of the person that targets make.
+
+    Raises HandModelError.
+    """
     vertices, quads, groups = read_base_mesh(folder / "3dobjs" / "base.obj")
-    for name, share in ADULTS.items():
+    for name, share in targets.items():
         add_target(vertices, folder / "targets" / f"{name}.target.gz", share)
     vertices *= DECIMETRES
     joints_21 = np.stack([vertices[groups[f"joint-r-{part}"]].mean(0) for part in map(makehuman_name, JOINT_NAMES)])

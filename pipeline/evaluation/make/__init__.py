@@ -1,0 +1,1 @@
+"""Measures what needs more than the product."""
