@@ -26,8 +26,13 @@ LEAST_PRESENCE: Final = 0.5
 """Below it the look saw no hand."""
 
 FARTHEST: Final = 0.10
-"""Of the hand's size in the picture: where network and second look are further apart than this on average, one of them
+"""Of the hand's size in the picture: where network and landmarks are farther apart than this on average, one of them
 is wrong, and the fit to the landmarks is given."""
+
+SURE: Final = 0.9
+FARTHEST_UNSURE: Final = 0.2
+"""Where the look was less sure than this that it saw a hand at all, it is mostly its landmarks that are wrong, in the
+picture too: they may then be so far apart."""
 
 NOT_SEEN: Final = "the hand was not seen in the frame"
 NO_HAND: Final = "no hand is seen in the crop"
@@ -191,7 +196,7 @@ class SmallHambaEstimator(Estimator):
             return None
         joints_2d = camera.project(joints)
         error = picture_error(joints_2d, task.box)
-        if error > FARTHEST:
+        if error > (FARTHEST if task.look.presence >= SURE else FARTHEST_UNSURE):
             return None
         return replace(
             task.hand,

@@ -9,6 +9,7 @@ import pytest
 from hamba_core.hand import JOINT_NAMES
 from stages.packets import Image
 from stages.synthetic import HandTruth, SyntheticSettings
+from stages.synthetic.crops.figure import hand_model
 from stages.synthetic.world import World
 
 TIMES = (0.3, 1.7, 4.4, 5.1, 6.9)
@@ -126,3 +127,15 @@ def test_a_palm_in_view_shows_its_fingers_in_the_order_of_its_side(world: str, r
         assert turn > 0 or not hand.palm_in_view
     assert np.mean([hand.palm_in_view for hand in hands]) > 0.7
     assert not all(hand.palm_in_view for hand in hands)
+
+
+def test_people_may_have_hands_of_another_mesh() -> None:
+    second = hand_model("second")
+    world = World(SyntheticSettings(seed=4, width=160, height=120), second)
+    usual = World(SyntheticSettings(seed=4, width=160, height=120))
+    for hand, other in zip(world.truth(1.0), usual.truth(1.0), strict=True):
+        assert hand.vertices.shape == second.v_template.shape
+        np.testing.assert_allclose(hand.hand_pose, other.hand_pose, atol=0.5)  # the same acts
+        assert np.linalg.norm(hand.joints - other.joints, axis=1).mean() < 0.03
+    assert world.picture(1.0).shape == (120, 160, 3)
+    assert not np.array_equal(world.picture(1.0), usual.picture(1.0))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hamba_core.errors import ConfigurationError, WeightsError
-from hamba_core.hand import Side, load_generic_hand
+from hamba_core.hand import Side, exp_so3, load_generic_hand
 from hamba_core.metrics import pa_mpjpe
 from hamba_core.network.small import FirstEstimate, HandViews, sample_maps
 from hamba_core.view import Intrinsics
@@ -166,6 +166,29 @@ def test_where_network_and_landmarks_contradict_each_other_the_landmark_fit_is_g
         for hand, fit in zip(hands, fits, strict=True):
             np.testing.assert_array_equal(hand.joints, fit.joints)
     assert chosen(estimator.choices(), "hands by landmarks") == {CONTRADICTION: sum(map(len, expected))}
+
+
+@pytest.mark.parametrize(("presence", "degrees", "given"), [(0.95, 50.0, 0), (0.7, 50.0, 1), (0.7, 180.0, 0)])
+def test_where_the_look_is_unsure_of_a_hand_its_landmarks_count_less(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch, presence: float, degrees: float, given: int
+) -> None:
+    estimator = opened()
+    right = SmallNetwork.correct
+
+    def turned(network: SmallNetwork, *given: object) -> ViewedHands:
+        answer = right(network, *given)  # type: ignore[arg-type]
+        rotations = answer.rotations.copy()
+        rotations[:, 0] = exp_so3(np.array([0, 0, np.radians(degrees)])) @ rotations[:, 0]
+        return answer._replace(rotations=rotations)
+
+    monkeypatch.setattr(SmallNetwork, "correct", turned)
+    packet = clip.detections[0]
+    boxes = tuple(
+        replace(box, look=replace(box.look, presence=presence)) for box in packet.boxes[:1] if box.look is not None
+    )
+    estimator.reconstruct([replace(packet, boxes=boxes)])
+    assert estimator.hands_given == given
+    assert chosen(estimator.choices(), "hands by landmarks") == ({} if given else {CONTRADICTION: 1})
 
 
 def test_the_file_names_no_path_of_the_machine_that_made_it() -> None:
