@@ -30,7 +30,7 @@ class Backbone(nn.Module):
         norm = partial(nn.LayerNorm, eps=1e-6)
         self.blocks = nn.Sequential(
             *(
-                Block(width, settings.heads, settings.mlp_width / width, qkv_bias=True, norm_layer=norm)  # type: ignore[arg-type]
+                _Block(width, settings.heads, settings.mlp_width / width, qkv_bias=True, norm_layer=norm)  # type: ignore[arg-type]
                 for _ in range(settings.depth)
             )
         )
@@ -49,9 +49,22 @@ class Backbone(nn.Module):
             )
         patches: Tensor = self.patch_embed["proj"](crops[..., _MARGIN : CROP_SIZE - _MARGIN])
         tokens = patches.flatten(2).mT + (self.summed_positions() if self.positions is None else self.positions)
-        encoded: Tensor = self.last_norm(self.blocks(tokens))
+        # The sum keeps the convolution's order of memory, channel by channel. Every block's norms would have to undo it.
+        encoded: Tensor = self.last_norm(self.blocks(tokens.contiguous()))
         return encoded.mT.reshape(-1, encoded.shape[2], TOKEN_ROWS, TOKEN_COLUMNS)
 
     def summed_positions(self) -> Tensor:
         """Return what is added to the patches, (1, 192, width)."""
         return self.pos_embed[:, 1:] + self.pos_embed[:, :1]
+
+
+class _Block(Block):
+    """timm's block, which without gradients adds onto its input: no memory for another stream every time."""
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
+        """(B, 192, width) -> (B, 192, width)."""
+        if torch.is_grad_enabled():
+            return super().forward(x, attn_mask, is_causal)
+        x += self.attn(self.norm1(x), attn_mask=attn_mask, is_causal=is_causal)
+        x += self.mlp(self.norm2(x))
+        return x

@@ -1,8 +1,10 @@
 """Linear layers for a CPU: their weights are copied once into the order in which oneDNN's kernels read them.
 
 Torch's own product of few tokens and a large matrix orders the weights anew at every call. Here that is done once,
-through the operators that torch.compile uses; the copy also stays in memory, where a mapped file's pages may go. A
-layer is computed as a 1 x 1 convolution over its picture's tokens: of oneDNN's kernels that one is the fastest.
+through the operators that torch.compile uses; the copy also stays in memory, where a mapped file's pages may go.
+
+Of oneDNN's kernels two can do it. In float32 a 1 x 1 convolution over a picture's tokens is the faster one, in bfloat16
+a matrix product over the tokens of all pictures.
 """
 
 import platform
@@ -18,6 +20,9 @@ _POINTWISE = ([0, 0], [1, 1], [1, 1], 1)
 """A convolution's padding, strides, dilation and groups, where it is a product for each token alone."""
 
 
+_TOKENS = TOKEN_ROWS * TOKEN_COLUMNS
+
+
 class PackedLinear(nn.Module):
     """A linear layer for inference on a CPU, with an exact GELU after it if wished. It cannot be saved or trained.
 
@@ -28,6 +33,7 @@ class PackedLinear(nn.Module):
     def __init__(self, layer: Linear, *, gelu: bool) -> None:
         super().__init__()
         self.dtype, self.after = layer.weight.dtype, "gelu" if gelu else "none"
+        self.as_convolution = self.dtype == torch.float32
         self.plain: Tensor | None = layer.weight.detach()
         self.packed: Tensor | None = None
         self.bias = None if layer.bias is None else layer.bias.detach().clone()
@@ -35,14 +41,24 @@ class PackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, ..., in) -> (B, ..., out) in the weight's dtype."""
         if self.plain is not None:
-            kernel, pictures = self.plain[:, :, None, None], [1, self.plain.shape[1], TOKEN_ROWS * TOKEN_COLUMNS, 1]
-            self.packed = torch.ops.mkldnn._reorder_convolution_weight(kernel, *_POINTWISE, pictures)
-            self.plain = None
-        tokens = x.to(self.dtype).flatten(1, -2)[:, :, None].permute(0, 3, 1, 2)  # (B, in, tokens, 1)
-        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            tokens, self.packed, self.bias, *_POINTWISE, self.after, [], "none"
-        )
+            self.packed, self.plain = self._in_order(self.plain), None
+        ops, x = torch.ops.mkldnn, x.to(self.dtype)
+        if not self.as_convolution:
+            y: Tensor = ops._linear_pointwise(x, self.packed, self.bias, self.after, [], "none")
+            return y
+        tokens = x.flatten(1, -2)[:, :, None].permute(0, 3, 1, 2)  # (B, in, tokens, 1)
+        y = ops._convolution_pointwise(tokens, self.packed, self.bias, *_POINTWISE, self.after, [], "none")
         return y[..., 0].mT.reshape(*x.shape[:-1], y.shape[1])
+
+    def _in_order(self, weight: Tensor) -> Tensor:
+        """Return the weights (out, in) as the kernel reads them."""
+        ordered: Tensor
+        if self.as_convolution:
+            kernel, pictures = weight[:, :, None, None], [1, weight.shape[1], _TOKENS, 1]
+            ordered = torch.ops.mkldnn._reorder_convolution_weight(kernel, *_POINTWISE, pictures)
+        else:
+            ordered = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _TOKENS)
+        return ordered
 
 
 def can_pack(dtype: torch.dtype) -> bool:

@@ -7,7 +7,6 @@ place of 191, on long runs of memory, and neither copies nor maps in another ord
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
 def scan_in_blocks(
@@ -22,15 +21,23 @@ def scan_in_blocks(
     rank, state = dt_weight.shape[-1], A.shape[-1]
     dt, B, C = torch.split(features, [rank, state, state], -1)
     summed = x * D.sum(0)
+    # The same memory for every direction: what was written last is still in the cache.
+    raw, delta, decay = (x.new_empty(x.shape) for _ in range(3))
     for k in range(len(A)):
-        raw = torch.addmm(dt_bias[k], dt[..., k, :].reshape(-1, rank), dt_weight[k].T)
-        delta = functional.softplus(raw).view(x.shape)
-        driven = delta * x
+        torch.addmm(dt_bias[k], dt[..., k, :].reshape(-1, rank), dt_weight[k].T, out=raw.view(-1, x.shape[-1]))
+        _softplus(raw, out=delta)
         for n in range(state):
-            decay, h = (delta * A[k, :, n]).exp_(), driven * B[..., k, n, None]
+            torch.mul(delta, A[k, :, n], out=decay).exp_()
+            h = torch.mul(delta, x, out=raw).mul_(B[..., k, n, None])
             _recur(decay, h, by_column=k % orders == 1, backward=k >= orders)
             summed.addcmul_(h, C[..., k, n, None])
     return summed
+
+
+def _softplus(x: Tensor, out: Tensor) -> None:
+    """Give log(1 + exp(x)), out of operations that are fast on a processor; beyond 30 it is x to the last digit."""
+    torch.clamp(x, max=30, out=out).exp_().log1p_()
+    torch.maximum(out, x, out=out)
 
 
 def _recur(decay: Tensor, h: Tensor, *, by_column: bool, backward: bool) -> None:
