@@ -8,6 +8,7 @@ from .configuration import (
     HambaConfiguration as HambaConfiguration,
     read_configuration as read_configuration,
 )
+from .early_start import begin_kernel as begin_kernel
 from .fast.allocator import keep_freed_memory as keep_freed_memory
 from .fast.folding import fold as fold
 from .fast.packing import (
@@ -15,10 +16,15 @@ from .fast.packing import (
     choose_packing as choose_packing,
     pack_linear_layers as pack_linear_layers,
 )
-from .fused.fusions import FusionChoice as FusionChoice, Fusions as Fusions, fusion_names as fusion_names
+from .fused.fusions import (
+    MEASURED as MEASURED,
+    FusionChoice as FusionChoice,
+    Fusions as Fusions,
+    fusion_names as fusion_names,
+)
 from .hamba import Hamba as Hamba, reducible_parameters as reducible_parameters
 from .heads.graph import JOINTS as JOINTS
-from .launching import launch as launch
+from .launching import early_starts as early_starts, launch as launch
 from .output import HambaOutput as HambaOutput
 from .precision import (
     PrecisionChoice as PrecisionChoice,

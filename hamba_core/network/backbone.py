@@ -49,7 +49,7 @@ class Backbone(nn.Module):
             )
         patches: Tensor = self.patch_embed["proj"](crops[..., _MARGIN : CROP_SIZE - _MARGIN])
         tokens = patches.flatten(2).mT + (self.summed_positions() if self.positions is None else self.positions)
-        # The sum keeps the convolution's order of memory, channel by channel. Every block's norms would have to undo it.
+        # The sum keeps the convolution's order of memory, channel by channel, which every norm would have to undo.
         encoded: Tensor = self.last_norm(self.blocks(tokens.contiguous()))
         return encoded.mT.reshape(-1, encoded.shape[2], TOKEN_ROWS, TOKEN_COLUMNS)
 

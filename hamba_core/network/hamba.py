@@ -23,6 +23,7 @@ from hamba_core.network.token_sampler import TokenSampler
 
 if TYPE_CHECKING:
     from hamba_core.network.fused.network import FusedNetwork
+    from hamba_core.network.fused.trial import Seconds
 
 
 class Hamba(nn.Module):
@@ -75,11 +76,12 @@ class Hamba(nn.Module):
             block.scan_kernel = self.scan.kernel
         return self.scan
 
-    def fuse(self, wanted: Fusions | None = None) -> FusionChoice:
+    def fuse(self, wanted: Fusions | None = None, seconds: "Seconds | None" = None) -> FusionChoice:
         """Run these fused kernels from now on, of all if none are named, as far as they work on the network's device.
 
         They are for inference on CUDA with a folded network and Triton's scan; each is tried out beside its plain
-        reference. Elsewhere, or where none is wanted, the plain network goes on.
+        reference. Elsewhere, or where none is wanted, the plain network goes on. `seconds` measures work on the
+        device: some fusions are used only where it shows that they gain something.
         """
         self.fused = None
         wanted = Fusions() if wanted is None else wanted
@@ -94,7 +96,7 @@ class Hamba(nn.Module):
             from hamba_core.network.fused.trial import tried_fusions
 
             fused = self.fused_parts()
-            self.fusion = tried_fusions(fused, wanted, device=device)
+            self.fusion = tried_fusions(fused, wanted, device=device, seconds=seconds)
             if self.fusion.fusions.names():
                 fused.fusions, self.fused = self.fusion.fusions, fused
         return self.fusion

@@ -9,7 +9,7 @@ import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
-from hamba_core.network import CROP_SIZE, launch
+from hamba_core.network import CROP_SIZE, begin_kernel, launch
 
 _COLUMNS = 1024
 """Numbers of a picture's row that a program mixes."""
@@ -59,8 +59,10 @@ def _share(t, below, fraction, exponent, reach, length):  # type: ignore[no-unty
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _mix_rows(  # type: ignore[no-untyped-def]
-    pictures_at, places_at, mixed_at, height, width, CROP: tl.constexpr, COLUMNS: tl.constexpr
-):
+    pictures_at, places_at, mixed_at, height, width, CROP: tl.constexpr, COLUMNS: tl.constexpr,
+    EARLY: tl.constexpr,
+):  # fmt: skip
+    begin_kernel(EARLY)
     row, hand = tl.program_id(1), tl.program_id(2)
     c = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     known = c < width * 3
@@ -85,8 +87,9 @@ def _mix_rows(  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _mix_columns(  # type: ignore[no-untyped-def]
-    mixed_at, places_at, mean_at, std_at, out_at, width, CROP: tl.constexpr
+    mixed_at, places_at, mean_at, std_at, out_at, width, CROP: tl.constexpr, EARLY: tl.constexpr
 ):
+    begin_kernel(EARLY)
     row, hand, column = tl.program_id(0), tl.program_id(1), tl.arange(0, CROP)
     places_at += 5 * hand
     step = tl.load(places_at + 2).to(tl.float64) / CROP

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import hamba_core
-from hamba_core.network import Fusions, Hamba
+from hamba_core.network import MEASURED, Fusions, Hamba
 from hamba_core.view import fault_of_fused_crops
 from stages.reconstruction.hamba import Cuda, DeviceEngine, fuse
 from tests.stages.reconstruction.hamba.conftest import MakeCrops, make_crops
@@ -25,9 +25,13 @@ def network(request: pytest.FixtureRequest, tiny_release: Path) -> Hamba:
 
 
 def test_every_fused_kernel_works_there(network: Hamba) -> None:
-    wanted = Fusions(split_products=True)
-    choice = network.fuse(wanted)
-    assert choice.fusions == wanted, choice.reason
+    device = Cuda(CUDA, spin=True)
+    choice = network.fuse(seconds=device.seconds)
+    assert choice.fusions.without(MEASURED) == Fusions().without(MEASURED), choice.reason
+    # What is measured works too, whether or not this GPU gains from it.
+    assert "it failed" not in choice.reason
+    assert "it is off" not in choice.reason
+    assert "could not be measured" not in choice.reason
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
@@ -49,7 +53,7 @@ def test_crops_by_fused_kernels_are_those_of_the_products(dtype: torch.dtype) ->
 
 
 def test_one_graph_of_everything_gives_what_three_streams_give(network: Hamba, make_crops: MakeCrops) -> None:
-    fusion = fuse(network, CUDA, torch.float32)
+    fusion = fuse(network, Cuda(CUDA, spin=True), torch.float32)
     answers = []
     for together in (False, True):
         engine = DeviceEngine(

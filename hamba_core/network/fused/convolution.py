@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hamba_core.network import launching
+from hamba_core.network.early_start import begin_kernel
 
 _PLACES, _CHANNELS = 8, 128
 """What a program computes: so many places, which share most of what they read, and channels, a run of memory."""
@@ -35,7 +36,9 @@ def fused_convolution(x: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:
 def _convolve(  # type: ignore[no-untyped-def]
     x_at, taps_at, bias_at, y_at, places, height, width, channels,
     BIAS: tl.constexpr, COLUMN: tl.constexpr, PLACES: tl.constexpr, CHANNELS: tl.constexpr,
+    EARLY: tl.constexpr,
 ):  # fmt: skip
+    begin_kernel(EARLY)
     place = tl.program_id(0) * PLACES + tl.arange(0, PLACES)
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     known, row, column = c < channels, place // width % height, place % width

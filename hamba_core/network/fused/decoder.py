@@ -1,6 +1,5 @@
-"""VSS blocks in eleven kernels each, on a float32 stream of rows (B * L, C)."""
+"""VSS blocks in ten kernels each, on a float32 stream of rows (B * L, C)."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -9,7 +8,7 @@ from hamba_core.network.fused.fusions import Fusions
 from hamba_core.network.fused.merging import fused_merge, plain_merge
 from hamba_core.network.fused.norm import PendingNorm
 from hamba_core.network.fused.products import add_product, float32_product, gelu_product
-from hamba_core.network.fused.scanning import fused_scans, plain_scans
+from hamba_core.network.fused.scanning import fused_scans, fused_scans_and_steps, plain_scans, plain_steps
 from hamba_core.network.state_space import Stage, VSSBlock
 
 
@@ -25,7 +24,6 @@ class FusedBlock:
         self.bias = None if op.conv2d.bias is None else op.conv2d.bias.detach().float()
         self.x_proj = op.x_proj_weight.detach().flatten(0, 1).to(self.dtype)
         self.dt_proj, self.dt_bias = op.dt_projs_weight.detach(), op.dt_projs_bias.detach()
-        self.rank = op.splits[0]
         self.A = (op.decay_rates() if op.A is None else op.A).detach()
         self.D = op.Ds.detach().view(op.directions, self.inner)
 
@@ -36,21 +34,23 @@ class FusedBlock:
             rows.view(*shape, self.inner), self.taps, self.bias
         )
         features = float32_product(maps.flatten(0, 2), self.x_proj, fused=fusions.projections)
-        by_direction = features.view(len(features), len(self.D), -1)
-        delta = torch.bmm(by_direction[..., : self.rank].transpose(0, 1), self.dt_proj.mT)  # (4, B * L, inner)
-        scanned = (fused_scans if fusions.scans else plain_scans)(
-            maps,
-            by_direction.view(shape[0], -1, *by_direction.shape[1:]),
-            delta.view(len(self.D), shape[0], -1, self.inner),
-            self.dt_bias,
-            self.A,
-            self.D,
+        merged = (fused_merge if fusions.merging else plain_merge)(
+            self._scans(maps, features.view(shape[0], -1, len(self.D), features.shape[1] // len(self.D)), fusions),
+            self.out_norm,
+            self.dtype,
         )
-        merged = (fused_merge if fusions.merging else plain_merge)(scanned, self.out_norm, self.dtype)
         add_product(x, merged, self.out_proj, fused=fusions.residuals)
         rows = self.norm2(x, self.dtype, fused=fusions.norms)
         hidden = gelu_product(rows, self.mlp.fc1.weight, self.mlp.fc1.bias, fused=fusions.gelu)
         add_product(x, hidden, self.mlp.fc2.weight, fused=fusions.residuals)
+
+    def _scans(self, maps: Tensor, features: Tensor, fusions: Fusions) -> Tensor:
+        rates = self.dt_bias, self.A, self.D
+        if fusions.scans and fusions.steps:
+            return fused_scans_and_steps(maps, features, self.dt_proj, *rates)
+        return (fused_scans if fusions.scans else plain_scans)(
+            maps, features, plain_steps(features, self.dt_proj), *rates
+        )
 
 
 def fused_blocks(stage: Stage, pending: Tensor) -> tuple[list[FusedBlock], Tensor]:

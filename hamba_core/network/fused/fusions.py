@@ -38,9 +38,12 @@ class Fusions:
     """The hand model in two kernels; the first estimate without vertices."""
     crops: bool = True
     """Crops by taps, in two kernels for any number of hands; see `hamba_core.view.crop_kernels`."""
-    split_products: bool = False
-    """Products onto the residual stream by a kernel of our own that splits their long side among programs. Off until
-    a GPU has shown it to be faster."""
+    steps: bool = True
+    """The scans' steps (`dt_proj`) made inside their kernel, in place of a batch of four products before it."""
+    split_products: bool = True
+    """Products onto the residual stream by a kernel of our own that splits their long side among programs."""
+    early_starts: bool = True
+    """Our kernels put onto the GPU before the one before them has ended; see `early_start`."""
 
     def without(self, names: Collection[str]) -> "Fusions":
         """Return these fusions without some. Raises ConfigurationError."""
@@ -61,6 +64,9 @@ def fusion_names() -> tuple[str, ...]:
     """Return all flags' names."""
     return tuple(field.name for field in fields(Fusions))
 
+
+MEASURED: Final = frozenset({"steps", "split_products", "early_starts"})
+"""Those that some GPUs gain from and others lose: each stays where it is measured to be faster, at load."""
 
 NO_FUSIONS: Final = Fusions().without(fusion_names())
 

@@ -6,6 +6,7 @@ import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
 from hamba_core.network import launching
+from hamba_core.network.early_start import begin_kernel
 from hamba_core.network.heads import JOINTS
 
 _CHANNELS = 128
@@ -51,8 +52,9 @@ def fused_mix(x: Tensor, products: Tensor, mixing: Tensor, scale: Tensor, shift:
 
 @triton.jit(do_not_specialize=["batch"])  # type: ignore[untyped-decorator]
 def _gather(  # type: ignore[no-untyped-def]
-    x_at, pending_at, y_at, batch, tokens, width, JOINTS: tl.constexpr, WIDTH: tl.constexpr
+    x_at, pending_at, y_at, batch, tokens, width, JOINTS: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr
 ):
+    begin_kernel(EARLY)
     place, b, c = tl.program_id(0), tl.program_id(1), tl.arange(0, WIDTH)
     known = c < width
     x = tl.load(x_at + (b * tokens + place % JOINTS) * width + c, known, 0.0) + tl.load(pending_at + c, known, 0.0)
@@ -62,8 +64,9 @@ def _gather(  # type: ignore[no-untyped-def]
 @triton.jit(do_not_specialize=["batch"])  # type: ignore[untyped-decorator]
 def _mix(  # type: ignore[no-untyped-def]
     x_at, products_at, mixing_at, scale_at, shift_at, pending_at, batch, tokens, width,
-    JOINTS: tl.constexpr, TOKENS: tl.constexpr, CHANNELS: tl.constexpr,
+    JOINTS: tl.constexpr, TOKENS: tl.constexpr, CHANNELS: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
+    begin_kernel(EARLY)
     b, j = tl.program_id(0), tl.arange(0, TOKENS)
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     known, is_joint = c < width, j < JOINTS

@@ -8,6 +8,7 @@ from torch import Tensor
 from hamba_core.hand import JOINTS_FROM_MODEL, HandLayer
 from hamba_core.network import launching
 from hamba_core.network.configuration import CROP_SIZE
+from hamba_core.network.early_start import begin_kernel
 from hamba_core.network.heads import HandParameters, rotations_from_6d
 from hamba_core.network.output import HambaOutput, seen_through_crop
 
@@ -167,9 +168,10 @@ def _transform(at, joint, g0, g1, g2, g3, g4, g5, g6, g7, g8, px, py, pz, rx, ry
 @triton.jit  # type: ignore[untyped-decorator]
 def _pose(  # type: ignore[no-untyped-def]
     numbers_at, directions_at, places_at, rotations_at, transforms_at, coefficients_at, translation_at, joints_at,
-    seen_at, focal, CROP: tl.constexpr, ROWS: tl.constexpr, FEATURES: tl.constexpr,
+    seen_at, focal, CROP: tl.constexpr, ROWS: tl.constexpr, FEATURES: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
     """One hand: every lane is a finger, which walks outwards from the wrist."""
+    begin_kernel(EARLY)
     b = tl.program_id(0)
     numbers_at += 109 * b
     rotations_at += 144 * b
@@ -231,7 +233,9 @@ def _skin(  # type: ignore[no-untyped-def]
     directions_at, coefficients_at, weights_at, transforms_at, translation_at, joint_of_vertex_at, vertices_at,
     joints_at, seen_at, count, focal,
     KEEP: tl.constexpr, CROP: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, VERTICES: tl.constexpr,
+    EARLY: tl.constexpr,
 ):  # fmt: skip
+    begin_kernel(EARLY)
     b = tl.program_id(1)
     v, k, j = tl.program_id(0) * VERTICES + tl.arange(0, VERTICES), tl.arange(0, STEP), tl.arange(0, 16)
     known = v < count

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hamba_core.network import launching
+from hamba_core.network.early_start import begin_kernel
 from hamba_core.network.fused.norm import normed
 
 
@@ -32,8 +33,10 @@ def fused_merge(scans: Tensor, norm: nn.LayerNorm, dtype: torch.dtype) -> Tensor
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _merge(  # type: ignore[no-untyped-def]
-    scans_at, weight_at, bias_at, y_at, eps, length, width, DIRECTIONS: tl.constexpr, WIDTH: tl.constexpr
-):
+    scans_at, weight_at, bias_at, y_at, eps, length, width,
+    DIRECTIONS: tl.constexpr, WIDTH: tl.constexpr, EARLY: tl.constexpr,
+):  # fmt: skip
+    begin_kernel(EARLY)
     place, b, c = tl.program_id(0), tl.program_id(1), tl.arange(0, WIDTH)
     known = c < width
     x = tl.zeros((WIDTH,), tl.float32)

@@ -19,6 +19,7 @@ from hamba_core.network.fused.norm import PendingNorm
 from hamba_core.network.fused.products import relu_product
 from hamba_core.network.fused.sampling import fused_sample, fused_tokens, plain_sample, plain_tokens
 from hamba_core.network.heads import JOINTS, GSSHead, JointRegressor, Readout
+from hamba_core.network.launching import early_starts
 from hamba_core.network.output import HambaOutput
 from hamba_core.network.state_space import Stage
 from hamba_core.network.token_sampler import REACH, TokenSampler
@@ -126,7 +127,10 @@ class FusedNetwork:
 
     def __call__(self, crops: Tensor) -> HambaOutput:
         """Reconstruct the right hands in normalised crops (B, 3, 256, 256)."""
-        fusions = self.fusions
+        with early_starts(self.fusions.early_starts):
+            return self._hands(crops, self.fusions)
+
+    def _hands(self, crops: Tensor, fusions: Fusions) -> HambaOutput:
         features = self.downsample(self.backbone(crops, fusions))
         initial = self.first_hand(self.joint_regressor(features, fusions), fused=fusions.hands)
         tokens, global_token, mean = self.tokens(features, initial.joints_2d)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hamba_core.network import launching
+from hamba_core.network.early_start import begin_kernel
 
 
 class PendingNorm:
@@ -51,7 +52,10 @@ def normed(x, known, weight_at, bias_at, c, eps, width):  # type: ignore[no-unty
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _norm(x_at, pending_at, weight_at, bias_at, y_at, eps, width, WIDTH: tl.constexpr):  # type: ignore[no-untyped-def]
+def _norm(  # type: ignore[no-untyped-def]
+    x_at, pending_at, weight_at, bias_at, y_at, eps, width, WIDTH: tl.constexpr, EARLY: tl.constexpr
+):
+    begin_kernel(EARLY)
     row, c = tl.program_id(0), tl.arange(0, WIDTH)
     known = c < width
     x = tl.load(x_at + row * width + c, known, 0.0) + tl.load(pending_at + c, known, 0.0)

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from hamba_core.network import launching
 from hamba_core.network.configuration import CROP_SIZE, TOKEN_COLUMNS, TOKEN_ROWS
+from hamba_core.network.early_start import begin_kernel
 
 PATCH, PADDING = 16, 2
 _MARGIN = (CROP_SIZE - TOKEN_COLUMNS * PATCH) // 2
@@ -37,8 +38,9 @@ def fused_patches(crops: Tensor, dtype: torch.dtype) -> Tensor:
 @triton.jit  # type: ignore[untyped-decorator]
 def _patches(  # type: ignore[no-untyped-def]
     crops_at, y_at, SIZE: tl.constexpr, MARGIN: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
-    PATCH: tl.constexpr, PADDING: tl.constexpr, NUMBERS: tl.constexpr, BLOCK: tl.constexpr,
+    PATCH: tl.constexpr, PADDING: tl.constexpr, NUMBERS: tl.constexpr, BLOCK: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
+    begin_kernel(EARLY)
     token, n = tl.program_id(0), tl.arange(0, BLOCK)
     hand, row, column = token // (ROWS * COLUMNS), token // COLUMNS % ROWS, token % COLUMNS
     channel, i, j = n // (PATCH * PATCH), n // PATCH % PATCH, n % PATCH

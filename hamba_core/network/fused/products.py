@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hamba_core.network import launching
+from hamba_core.network.early_start import begin_kernel
 
 
 def gelu_product(rows: Tensor, weight: Tensor, bias: Tensor, *, fused: bool) -> Tensor:
@@ -70,8 +71,10 @@ def _add_split_product(x: Tensor, rows: Tensor, weight: Tensor) -> None:
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _split(  # type: ignore[no-untyped-def]
-    x_at, rows_at, weight_at, count, outputs, inputs, share, TALL: tl.constexpr, WIDE: tl.constexpr, STEP: tl.constexpr
-):
+    x_at, rows_at, weight_at, count, outputs, inputs, share,
+    TALL: tl.constexpr, WIDE: tl.constexpr, STEP: tl.constexpr, EARLY: tl.constexpr,
+):  # fmt: skip
+    begin_kernel(EARLY)
     r = tl.program_id(0) * TALL + tl.arange(0, TALL)
     c = tl.program_id(1) * WIDE + tl.arange(0, WIDE)
     begin = tl.program_id(2) * share

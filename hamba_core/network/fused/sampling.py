@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from hamba_core.network import launching
 from hamba_core.network.configuration import TOKEN_COLUMNS, TOKEN_ROWS
+from hamba_core.network.early_start import begin_kernel
 from hamba_core.network.token_sampler import places_of_joints
 
 _CHANNELS = 128
@@ -60,8 +61,9 @@ def fused_tokens(features: Tensor, joint_tokens: Tensor) -> tuple[Tensor, Tensor
 @triton.jit  # type: ignore[untyped-decorator]
 def _sample(  # type: ignore[no-untyped-def]
     features_at, joints_at, y_at, joints, channels, reach,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
+    begin_kernel(EARLY)
     n, c, corner = tl.program_id(0), tl.arange(0, CHANNELS), tl.arange(0, 4)
     known = c < channels
     u, v = 2 * tl.load(joints_at + 2 * n), 2 * tl.load(joints_at + 2 * n + 1)
@@ -82,7 +84,9 @@ def _sample(  # type: ignore[no-untyped-def]
 def _tokens(  # type: ignore[no-untyped-def]
     features_at, joints_at, tokens_at, global_at, mean_at, channels,
     LENGTH: tl.constexpr, PLACES: tl.constexpr, JOINTS: tl.constexpr, TOKENS: tl.constexpr, CHANNELS: tl.constexpr,
+    EARLY: tl.constexpr,
 ):  # fmt: skip
+    begin_kernel(EARLY)
     b, t, j = tl.program_id(0), tl.arange(0, PLACES), tl.arange(0, TOKENS)
     c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     known = c < channels

@@ -1,5 +1,6 @@
 """The scans of a block with what feeds them, computed in the map's own order."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,3 +32,17 @@ def plain_scans(x: Tensor, features: Tensor, delta: Tensor, bias: Tensor, A: Ten
 def fused_scans(x: Tensor, features: Tensor, delta: Tensor, bias: Tensor, A: Tensor, D: Tensor) -> Tensor:
     """Return the same in one kernel."""
     return scan_crosswise(x, features, delta, bias, A, D)
+
+
+def plain_steps(features: Tensor, weight: Tensor) -> Tensor:
+    """Take features (b, L, 4, rank + 2 N) to steps (4, b, L, c), softplus and bias still to come; weight (4, c, rank).
+
+    The product for each direction is one of a batch of products.
+    """
+    first = features[..., : weight.shape[-1]].flatten(0, 1).transpose(0, 1)  # (4, b * L, rank)
+    return torch.bmm(first, weight.mT).view(len(weight), *features.shape[:2], -1)
+
+
+def fused_scans_and_steps(x: Tensor, features: Tensor, weight: Tensor, bias: Tensor, A: Tensor, D: Tensor) -> Tensor:
+    """Return the scans with `plain_steps` of these features, in one kernel."""
+    return scan_crosswise(x, features, weight, bias, A, D, project=True)

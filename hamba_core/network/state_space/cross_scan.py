@@ -12,6 +12,7 @@ import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
 from hamba_core.network import launching
+from hamba_core.network.early_start import begin_kernel
 
 _CHANNELS = 8
 """Channels that a program takes: 32 bytes in a row, the least that a GPU reads."""
@@ -19,21 +20,25 @@ _CHANNELS = 8
 _WARPS = 8
 
 
-def scan_crosswise(x: Tensor, features: Tensor, delta: Tensor, bias: Tensor, A: Tensor, D: Tensor) -> Tensor:
+def scan_crosswise(
+    x: Tensor, features: Tensor, steps: Tensor, bias: Tensor, A: Tensor, D: Tensor, *, project: bool = False
+) -> Tensor:
     """Scan maps x (b, H, W, c) in four directions: (b, 4, H * W, c), each direction's answers at their places.
 
     All are float32, but for x, which may be in the products' dtype. `features` (b, H * W, 4, rank + 2 N) end with B and
-    C for each direction, `delta` (4, b, H * W, c) has softplus and `bias` (4, c) still to come; `A` is (4, c, N),
-    `D` (4, c). It is not differentiable.
+    C for each direction. `steps` (4, b, H * W, c) have softplus and `bias` (4, c) still to come; with `project` they
+    are the weights (4, c, rank) that make them of the features' first numbers. `A` is (4, c, N), `D` (4, c). It is not
+    differentiable.
     """
     batch, height, width, channels = x.shape
     length, state = height * width, A.shape[-1]
-    x, features, delta, A = x.contiguous(), features.contiguous(), delta.contiguous(), A.contiguous()
+    x, features, steps, A = x.contiguous(), features.contiguous(), steps.contiguous(), A.contiguous()
     y = torch.empty(batch, 4, length, channels, device=x.device)
     launching.launch(
         _scan, (batch, 4, triton.cdiv(channels, _CHANNELS)),
-        x, features, delta, bias, A, D, y, batch, height, width, channels, features.shape[-1],
-        STATE=state, PLACES=triton.next_power_of_2(length), CHANNELS=_CHANNELS, num_warps=_WARPS,
+        x, features, steps, bias, A, D, y, batch, height, width, channels, features.shape[-1],
+        RANK=steps.shape[-1] if project else 0, STATE=state,
+        PLACES=triton.next_power_of_2(length), CHANNELS=_CHANNELS, num_warps=_WARPS,
     )  # fmt: skip
     return y
 
@@ -46,9 +51,10 @@ def _two_steps(a_0, b_0, a_1, b_1):  # type: ignore[no-untyped-def]
 
 @triton.jit(do_not_specialize=["batch"])  # type: ignore[untyped-decorator]
 def _scan(  # type: ignore[no-untyped-def]
-    x_at, features_at, delta_at, bias_at, A_at, D_at, y_at, batch, height, width, channels, numbers,
-    STATE: tl.constexpr, PLACES: tl.constexpr, CHANNELS: tl.constexpr,
+    x_at, features_at, steps_at, bias_at, A_at, D_at, y_at, batch, height, width, channels, numbers,
+    RANK: tl.constexpr, STATE: tl.constexpr, PLACES: tl.constexpr, CHANNELS: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
+    begin_kernel(EARLY)
     b, k = tl.program_id(0), tl.program_id(1)
     c = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
     t = tl.arange(0, PLACES)
@@ -59,13 +65,18 @@ def _scan(  # type: ignore[no-untyped-def]
     known, is_place = c < channels, t < length
     inside = is_place[:, None] & known[None, :]
     u = tl.load(x_at + (b * length + place)[:, None] * channels + c[None, :], inside, 0.0).to(tl.float32)
-    raw = tl.load(delta_at + ((k * batch + b) * length + place)[:, None] * channels + c[None, :], inside, 0.0).to(
-        tl.float32
-    )
-    raw += tl.load(bias_at + k * channels + c, known, 0.0)[None, :]
+    of_place = features_at + ((b * length + place) * 4 + k) * numbers
+    raw = tl.zeros((PLACES, CHANNELS), tl.float32) + tl.load(bias_at + k * channels + c, known, 0.0)[None, :]
+    if RANK:
+        for r in range(RANK):
+            weight = tl.load(steps_at + (k * channels + c) * RANK + r, known, 0.0)
+            raw += tl.load(of_place + r, is_place, 0.0)[:, None] * weight[None, :]
+    else:
+        at = steps_at + ((k * batch + b) * length + place)[:, None] * channels + c[None, :]
+        raw += tl.load(at, inside, 0.0).to(tl.float32)
     delta = tl.maximum(raw, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(raw)))  # softplus
     y = tl.load(D_at + k * channels + c, known, 0.0)[None, :] * u
-    ends = features_at + ((b * length + place) * 4 + k) * numbers + numbers
+    ends = of_place + numbers
     for n in tl.static_range(STATE):
         A = tl.load(A_at + (k * channels + c) * STATE + n, known, 0.0)
         B = tl.load(ends - 2 * STATE + n, is_place, 0.0)

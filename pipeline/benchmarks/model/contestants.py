@@ -74,13 +74,14 @@ _prepared: list[Contestant] = []  # a worker process's only one
 def prepare(path: Path, way: Way, device: torch.device, sizes: tuple[int, ...]) -> None:
     """Load the network in this process."""
     hand, cuda = load_generic_hand(), device.type == "cuda"
+    runs_on = Cuda(device, spin=True) if cuda else Cpu()
     if way == "default":
         keep_freed_memory()
         precision = choose_precision(device)
         packing = choose_packing(device, precision.dtype)
         network = load(path, hand, device, precision.dtype, packed=packing.packed)
         scan, crop_dtype = network.use_scan(inference=True), crop_precision(precision.dtype)
-        fusions, why = fuse(network, device, crop_dtype) if cuda else network.fuse()
+        fusions, why = fuse(network, runs_on, crop_dtype) if isinstance(runs_on, Cuda) else network.fuse()
         names = ", ".join(fusions.names()) or "none"
         setup = Setup(
             _name(precision.dtype), precision.reason, *packing, *scan, names, why, _device_name(device), _threads()
@@ -92,7 +93,6 @@ def prepare(path: Path, way: Way, device: torch.device, sizes: tuple[int, ...]) 
         setup = Setup("float32", way, False, way, *scan, "none", way, _device_name(device), _threads())
     if cuda:
         torch.cuda.synchronize(device)
-    runs_on = Cuda(device, spin=True) if cuda else Cpu()
     contestant = Contestant(network, runs_on, crop_dtype, fusions.crops, None, setup, {})
     for size in sizes:
         contestant.batches[size] = _pinned(contestant, size) if way == "default" else _plain(network, device, size)

@@ -2,18 +2,19 @@
 
 import torch
 
-from hamba_core.network import FusionChoice, Fusions, Hamba
+from hamba_core.network import MEASURED, FusionChoice, Fusions, Hamba
 from hamba_core.view import fault_of_fused_crops
 from stages.packets import Choice
+from stages.reconstruction.hamba.engine import Cuda
 
 
-def fuse(network: Hamba, device: torch.device, crop_dtype: torch.dtype, unfused: str = "") -> FusionChoice:
+def fuse(network: Hamba, device: Cuda, crop_dtype: torch.dtype, unfused: str = "") -> FusionChoice:
     """Let the network run fused kernels, but for the `unfused` ones (names with commas, or all).
 
     `fusions.crops` of the answer says whether the crops' kernels work too. Raises ConfigurationError.
     """
-    choice = network.fuse(wanted_fusions(unfused))
-    if not choice.fusions.crops or (fault := fault_of_fused_crops(device, crop_dtype)) is None:
+    choice = network.fuse(wanted_fusions(unfused), device.seconds)
+    if not choice.fusions.crops or (fault := fault_of_fused_crops(device.torch_device, crop_dtype)) is None:
         return choice
     return FusionChoice(choice.fusions.without(["crops"]), f"{choice.reason}; crops: {fault}")
 
@@ -27,5 +28,6 @@ def wanted_fusions(unfused: str) -> Fusions:
 
 def as_choice(choice: FusionChoice, unfused: str = "") -> Choice:
     """Return what the report says of it."""
-    wanted, found = wanted_fusions(unfused).names(), choice.fusions.names()
-    return Choice("fused kernels", ", ".join(found) or "none", choice.reason, fallback=found != wanted)
+    wanted, found = wanted_fusions(unfused).without(MEASURED), choice.fusions
+    fallback = found.without(MEASURED) != wanted
+    return Choice("fused kernels", ", ".join(found.names()) or "none", choice.reason, fallback=fallback)

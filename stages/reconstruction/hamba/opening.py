@@ -74,7 +74,7 @@ def open_model(
             cuda = Cuda(device, spin=live_hands is not None)
             crop_dtype = crop_precision(precision.dtype)
             on_step(f"trying out fused kernels on {device}")
-            fusion = fuse(network, device, crop_dtype, settings.unfused)
+            fusion = fuse(network, cuda, crop_dtype, settings.unfused)
             fused = [as_choice(fusion, settings.unfused)]
             engine = DeviceEngine(
                 network, cuda, sizes, _CUDA_SLOTS, crop_dtype,

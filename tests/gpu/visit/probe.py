@@ -8,6 +8,7 @@ Whatever is measured is in OUT/probe.json at once. A section that fails leaves i
 import argparse
 import gzip
 import json
+import signal
 import statistics
 import time
 import traceback
@@ -44,6 +45,14 @@ def save() -> None:
     (arguments.out / "probe.json").write_text(json.dumps(results, indent=1))
 
 
+SECTION_S = 40 if CUDA else 300
+"""The most that a section may take. What it has found by then is lost, but the next begins."""
+
+
+def too_long(*_: object) -> None:
+    raise TimeoutError(f"more than {SECTION_S} s")
+
+
 def section(function: Callable[[], Any]) -> Callable[[], Any]:
     name = function.__name__
     if wanted and name not in wanted:
@@ -52,10 +61,13 @@ def section(function: Callable[[], Any]) -> Callable[[], Any]:
         results[name] = "left out: no time"
         return function
     begin = time.perf_counter()
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(SECTION_S)
     try:
         results[name] = function()
     except Exception as error:  # noqa: BLE001
         results[name] = {"error": f"{type(error).__name__}: {error}"[:600], "at": traceback.format_exc()[-1500:]}
+    signal.alarm(0)
     results[f"{name}_s"] = round(time.perf_counter() - begin, 1)
     print(
         f"{name}: {results[f'{name}_s']} s",
@@ -194,12 +206,7 @@ def kernels() -> Any:
 
 @section
 def fusions() -> Any:
-    """us of the network by its fused kernels: all, each left out, none in the same flow, none at all; crops both ways.
-
-    `split_products` is off by default: with it is what `+ split_products` tells.
-    """
-    from dataclasses import replace
-
+    """us of the network by its fused kernels: all, each left out, none in the same flow, none at all; crops both ways."""
     from hamba_core.hand import load_generic_hand
     from hamba_core.network import Fusions
     from hamba_core.network.fused.fusions import NO_FUSIONS
@@ -226,7 +233,7 @@ def fusions() -> Any:
             for name in Fusions().names():
                 if name != "crops":
                     of[f"without {name}"] = tried(lambda: measured(Fusions().without([name])))
-            of["+ split_products"] = tried(lambda: measured(replace(Fusions(), split_products=True)))
+            of["as chosen"] = tried(lambda: measured(before))
             network.fused = None
             of["plain"] = tried(lambda: us(lambda: network(crops)))
             network.fused, fused.fusions = kept, before
@@ -467,7 +474,7 @@ def small_ones() -> Any:
 
 @section
 def scan() -> Any:
-    """Our kernel for two hands and for 32, on the map and on the column."""
+    """Our kernel for two hands and for 32, on the map and on the column, and by warps and channels; steps inside it."""
     from hamba_core.network import DecoderConfiguration
     from hamba_core.network.state_space.blocks import SS2D
 
@@ -481,16 +488,26 @@ def scan() -> Any:
     for shape in ((2, 16, 12), (32, 16, 12), (2, 22, 1), (32, 22, 1)):
         x = torch.randn(*shape, 1024, device=DEVICE)
         found[f"fused_scans {shape}"] = us(lambda: [block.fused_scans(x) for _ in range(10)], 10)
+    from hamba_core.network.fused.scanning import fused_scans_and_steps
     from hamba_core.network.state_space import cross_scan as module
 
-    for warps in (1, 2, 4, 8):
-        for channels in (8, 16, 32):
+    kept = module._WARPS, module._CHANNELS
+    A, D = block.decay_rates(), block.Ds.view(4, -1)
+    for warps in (4, 8):
+        for channels in (8, 16):
             module._WARPS, module._CHANNELS = warps, channels
             for shape in ((2, 16, 12), (2, 22, 1)):
                 x = torch.randn(*shape, 1024, device=DEVICE)
-                found[f"{shape} warps {warps} channels {channels}"] = tried(
-                    lambda: us(lambda: [block.fused_scans(x) for _ in range(10)], 10)
-                )
+                features = torch.randn(shape[0], shape[1] * shape[2], 4, 34, device=DEVICE)
+
+                def with_steps() -> None:
+                    for _ in range(10):
+                        fused_scans_and_steps(x, features, block.dt_projs_weight, block.dt_projs_bias, A, D)
+
+                name = f"{shape} warps {warps} channels {channels}"
+                found[name] = tried(lambda: us(lambda: [block.fused_scans(x) for _ in range(10)], 10))
+                found[f"{name}, steps in it, without x_proj"] = tried(lambda: us(with_steps, 10))
+    module._WARPS, module._CHANNELS = kept
     return found
 
 
@@ -509,7 +526,8 @@ def compiled() -> Any:
     if time.perf_counter() - BEGAN > arguments.deadline - 60:
         return found
     begin = time.perf_counter()
-    backbone = torch.compile(network.backbone, dynamic=False)
+    # A trial on a processor traces alone: compiling takes longer there than all else.
+    backbone = torch.compile(network.backbone, dynamic=False, backend="inductor" if CUDA else "eager")
     with torch.inference_mode():
         expected, got = network.backbone(crops), backbone(crops)
     found["compile_s"] = time.perf_counter() - begin

@@ -6,5 +6,5 @@ mkdir -p .gpu/whl
 pin() { grep -iE "^$1==" constraints.txt; }
 python3 -m pip download -q --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
   --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform manylinux1_x86_64 \
-  -d .gpu/whl $(for name in roma smplx pydantic pydantic_core annotated-types typing-inspection typing_extensions typer platformdirs timm lazy_loader msgspec; do pin $name; done)
+  -d .gpu/whl $(for name in roma smplx pydantic pydantic_core annotated-types typing-inspection typing_extensions typer platformdirs timm lazy_loader msgspec defusedxml; do pin $name; done)
 ls .gpu/whl

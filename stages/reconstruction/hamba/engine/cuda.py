@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from statistics import median
 from threading import Lock
 from typing import Final
 
@@ -13,6 +14,9 @@ from stages.reconstruction.hamba.engine.device import Buffer, Event, Stream, Wor
 
 _WARM_UPS = 2
 """Passes before a capture: libraries set themselves up in the first, and may choose their kernels in it."""
+
+_REPLAYS: Final = 25
+"""Of work that is measured: some 50 ms of a GPU."""
 
 _ONE_CAPTURE: Final = Lock()
 """Torch captures one graph at a time in a process, and no other thread may free memory of the device meanwhile."""
@@ -69,6 +73,19 @@ class Cuda:
             with self._put_right_after_failure(), capture:
                 work()
         return graph.replay
+
+    def seconds(self, work: Work) -> float:
+        """Return the seconds that captured work takes on the device, alone, as the median of some replays."""
+        queue, replay, times = self._streams["compute"], self.capture(work), []
+        with torch.cuda.stream(queue):
+            for _ in range(_REPLAYS):
+                first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+                first.record(queue)
+                replay()
+                last.record(queue)
+                last.synchronize()
+                times.append(first.elapsed_time(last) / 1e3)
+        return float(median(times))
 
     @contextmanager
     def _put_right_after_failure(self) -> Iterator[None]:

@@ -1,19 +1,17 @@
 """Every fused kernel compiles for GPUs since Ampere at the network's sizes, and keeps its numbers in registers."""
 
-import subprocess
+import re
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from hamba_core.hand import HandLayer, load_generic_hand
-from hamba_core.network import launching
 
-triton = pytest.importorskip("triton")
+pytest.importorskip("triton")
 
-from hamba_core.network.fused import (  # noqa: E402
+from hamba_core.network.fused import (
     convolution,
     graph,
     hands,
@@ -24,28 +22,8 @@ from hamba_core.network.fused import (  # noqa: E402
     sampling,
     scanning,
 )  # fmt: skip
-from hamba_core.view import crop_kernels  # noqa: E402
-
-
-class Launch(NamedTuple):
-    kernel: Any
-    arguments: tuple[Any, ...]
-    constants: dict[str, Any]
-
-
-@pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
-    """What would be launched."""
-    seen: list[Launch] = []
-
-    def remember(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
-        assert all(0 < size < 2**31 for size in grid)
-        assert all(size < 2**16 for size in grid[1:])  # CUDA's limit
-        seen.append(Launch(kernel, arguments, constants))
-
-    monkeypatch.setattr(launching, "launch", remember)
-    monkeypatch.setattr(crop_kernels, "launch", remember)
-    return seen
+from hamba_core.view import crop_kernels
+from tests.hamba_core.network.compilation import compiling, spilled_registers
 
 
 def launch_all(dtype: torch.dtype) -> None:
@@ -64,6 +42,10 @@ def launch_all(dtype: torch.dtype) -> None:
         length = shape[1] * shape[2]
         scanning.fused_scans(
             meta(*shape, dtype=dtype), meta(2, length, 4, 34), meta(4, 2, length, 1024), meta(4, 1024),
+            meta(4, 1024, 1), meta(4, 1024),
+        )  # fmt: skip
+        scanning.fused_scans_and_steps(
+            meta(*shape, dtype=dtype), meta(2, length, 4, 34), meta(4, 1024, 32), meta(4, 1024),
             meta(4, 1024, 1), meta(4, 1024),
         )  # fmt: skip
     products.add_product(
@@ -85,33 +67,9 @@ def launch_all(dtype: torch.dtype) -> None:
     )  # fmt: skip
 
 
-_TYPES = {
-    torch.float32: "*fp32",
-    torch.bfloat16: "*bf16",
-    torch.float16: "*fp16",
-    torch.uint8: "*u8",
-    torch.int32: "*i32",
-}
-
-
-def compiled(launch: Launch, architecture: int) -> Any:
-    from triton.backends.compiler import GPUTarget  # type: ignore[import-untyped]
-    from triton.compiler import ASTSource  # type: ignore[import-untyped]
-
-    names = launch.kernel.arg_names
-    signature = {
-        name: _TYPES[value.dtype] if isinstance(value, Tensor) else "fp32" if isinstance(value, float) else "i32"
-        for name, value in zip(names, launch.arguments, strict=False)
-    }
-    options = {key: value for key, value in launch.constants.items() if key not in names} | {"enable_fp_fusion": True}
-    constants = {key: value for key, value in launch.constants.items() if key in names}
-    source = ASTSource(launch.kernel, {**signature, **dict.fromkeys(constants, "constexpr")}, constants)
-    return triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
-
-
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("dtype", "architecture"),
+    ("dtype", "capability"),
     [
         (torch.bfloat16, 90),
         pytest.param(torch.bfloat16, 80, marks=pytest.mark.slow),
@@ -120,18 +78,36 @@ def compiled(launch: Launch, architecture: int) -> Any:
     ],
     ids=str,
 )
-def test_kernels_compile_without_spilling_registers(
-    launches: list[Launch], dtype: torch.dtype, architecture: int, tmp_path: Path
-) -> None:
-    from triton.backends.nvidia import driver  # type: ignore[import-untyped]
+def test_kernels_compile_without_spilling_registers(dtype: torch.dtype, capability: int, tmp_path: Path) -> None:
+    with compiling(capability) as kernels:
+        launch_all(dtype)
+    assert len({kernel.metadata.name for kernel in kernels}) == 14
+    assert not {kernel.metadata.name: usage for kernel in kernels if (usage := spilled_registers(kernel, tmp_path))}
+    assert not any("griddepcontrol" in kernel.asm["ptx"] for kernel in kernels)
 
-    launch_all(dtype)
-    assert len({launch.kernel.fn.__name__ for launch in launches}) == 14
-    tool, spilled = Path(driver.__file__).parent / "bin" / "cuobjdump", {}
-    for launch in launches:
-        binary = tmp_path / "kernel.cubin"
-        binary.write_bytes(compiled(launch, architecture).asm["cubin"])
-        usage = subprocess.run([tool, "-res-usage", binary], capture_output=True, text=True)
-        if "LOCAL:0" not in usage.stdout + usage.stderr:
-            spilled[launch.kernel.fn.__name__] = usage.stdout + usage.stderr
-    assert not spilled
+
+_WAIT = "griddepcontrol.wait"
+_MEMORY = re.compile(r"\b(ld|st|atom|red|cp\.async)\S*\.global")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.slow
+def test_kernels_that_start_early_wait_before_they_touch_memory() -> None:
+    with compiling(90, early=True) as kernels:
+        launch_all(torch.bfloat16)
+    for kernel in kernels:
+        assert kernel.metadata.launch_pdl
+        before, after = kernel.asm["ptx"].split(_WAIT, 1)
+        assert not _MEMORY.search(before), kernel.metadata.name
+        assert _MEMORY.search(after), kernel.metadata.name
+        assert "griddepcontrol.launch_dependents" in after
+
+
+def test_a_norm_that_starts_early_waits_before_it_touches_memory() -> None:
+    with compiling(90, early=True) as kernels:
+        x, numbers = torch.empty(4, 64, device="meta"), torch.empty(64, device="meta")
+        norm.fused_norm(x, numbers, numbers, numbers, 1e-6, torch.bfloat16)
+    (kernel,) = kernels
+    before, after = kernel.asm["ptx"].split(_WAIT, 1)
+    assert not _MEMORY.search(before)
+    assert _MEMORY.search(after)

@@ -125,7 +125,7 @@ def test_without_fused_kernels_it_takes_more_than_twice_as_many(network: Hamba, 
 
 
 @torch.no_grad()
-def test_a_block_of_the_backbone_takes_seven_kernels_and_a_vss_block_eleven(network: Hamba, kernels: Kernels) -> None:
+def test_a_block_of_the_backbone_takes_seven_kernels_and_a_vss_block_ten(network: Hamba, kernels: Kernels) -> None:
     fused, fusions = network.fused_parts(), Fusions()
     x = torch.empty(2, 192, 1280, device=META)
     assert kernels.of(lambda: network.backbone.blocks[0](x))[0] == 12
@@ -135,15 +135,15 @@ def test_a_block_of_the_backbone_takes_seven_kernels_and_a_vss_block_eleven(netw
     x = torch.empty(384, 1280, device=META)
     assert kernels.of(lambda: fused.backbone.blocks[0](x, 2, fusions))[0] == 7
     x = torch.empty(384, 512, device=META)
-    assert kernels.of(lambda: fused.joint_regressor.blocks[0](x, (2, 16, 12), fusions))[0] == 11
+    assert kernels.of(lambda: fused.joint_regressor.blocks[0](x, (2, 16, 12), fusions))[0] == 10
 
 
 @torch.no_grad()
-def test_every_flag_that_is_on_by_default_saves_kernels(network: Hamba, kernels: Kernels) -> None:
+def test_every_flag_but_two_saves_kernels(network: Hamba, kernels: Kernels) -> None:
     crops = torch.empty(2, 3, 256, 256, device=META)
     fused = network.fused_parts(Fusions())
     all_on, _ = kernels.of(lambda: fused(crops))
     for name in Fusions().names():
-        if name != "crops":
+        if name not in ("crops", "split_products", "early_starts"):  # these do not change the number
             fused.fusions = Fusions().without([name])
             assert kernels.of(lambda: fused(crops))[0] > all_on, name

@@ -8,7 +8,7 @@ import torch
 
 import hamba_core
 from hamba_core.errors import ConfigurationError
-from hamba_core.network import Fusions, Hamba, fusion_names
+from hamba_core.network import MEASURED, FusionChoice, Fusions, Hamba, fusion_names
 from hamba_core.network.fused.fusions import NO_FUSIONS
 
 pytest.importorskip("triton")
@@ -16,7 +16,7 @@ pytest.importorskip("triton")
 from hamba_core.network.fused import network as fused_network, sampling
 from hamba_core.network.fused.trial import tried_fusions
 from stages.reconstruction.hamba import NetworkSettings
-from stages.reconstruction.hamba.fusing import as_choice, fuse, wanted_fusions
+from stages.reconstruction.hamba.fusing import as_choice, wanted_fusions
 
 CPU = torch.device("cpu")
 
@@ -28,7 +28,7 @@ def network(tiny_release: Path) -> Hamba:
 
 def test_each_flag_is_told_apart() -> None:
     assert set(NO_FUSIONS.names()) == set()
-    assert set(Fusions().names()) == set(fusion_names()) - {"split_products"}
+    assert set(Fusions().names()) == set(fusion_names())
     assert set(Fusions().without(["norms", "scans"]).names()) == set(Fusions().names()) - {"norms", "scans"}
     with pytest.raises(ConfigurationError, match=r"expected names among patches, norms.* found nroms"):
         Fusions().without(["nroms"])
@@ -62,7 +62,7 @@ def test_where_there_is_no_room_to_try_them_out_the_plain_network_goes_on(
 
 
 def test_on_a_processor_none_run(network: Hamba) -> None:
-    choice = fuse(network, CPU, torch.float32)
+    choice = network.fuse()
     assert choice == (NO_FUSIONS, "device cpu")
     assert network.fused is None
     report = as_choice(choice)
@@ -107,3 +107,57 @@ def test_forward_runs_what_was_fused(network: Hamba, monkeypatch: pytest.MonkeyP
     crops = torch.randn(1, 3, 256, 256)
     with torch.inference_mode():
         torch.testing.assert_close(network(crops).vertices, fused(crops).vertices, rtol=0, atol=0)
+
+
+def named(*names: str) -> Fusions:
+    return Fusions(**{name: name in names for name in fusion_names()})
+
+
+def chosen_by_time(
+    network: Hamba, monkeypatch: pytest.MonkeyPatch, ms: dict[tuple[str, ...], float | Exception] | None
+) -> FusionChoice:
+    """What is chosen of these, all of which work, where the network takes so many ms with each."""
+    monkeypatch.setattr("hamba_core.network.fused.trial._fault", lambda *_: None)
+    fused = network.fused_parts()
+
+    def seconds(work: Any) -> float:
+        found = (ms or {})[fused.fusions.without(["norms"]).names()]
+        if isinstance(found, Exception):
+            raise found
+        return found / 1e3
+
+    wanted = named("norms", *MEASURED)
+    return tried_fusions(fused, wanted, device=CPU, seconds=None if ms is None else seconds)
+
+
+def test_what_is_measured_stays_where_it_is_faster(network: Hamba, monkeypatch: pytest.MonkeyPatch) -> None:
+    ms: dict[tuple[str, ...], float | Exception] = {
+        (): 2.0,
+        ("steps",): 1.9,
+        ("steps", "split_products"): 1.95,
+        ("steps", "early_starts"): 1.7,
+    }
+    choice = chosen_by_time(network, monkeypatch, ms)
+    assert choice.fusions == named("norms", "steps", "early_starts")
+    assert "steps: 1.900 ms, 2.000 without; split_products: 1.950 ms, 1.900 without" in choice.reason
+    assert not as_choice(
+        choice, "patches,residuals,gelu,convolutions,projections,scans,merging,graph,sampling,hands,crops"
+    ).fallback
+
+
+def test_what_gains_nothing_or_cannot_be_measured_is_left_out(network: Hamba, monkeypatch: pytest.MonkeyPatch) -> None:
+    ms: dict[tuple[str, ...], float | Exception] = {
+        (): 2.0,
+        ("steps",): 1.999,
+        ("split_products",): torch.AcceleratorError("CUDA error: operation not permitted when stream is capturing"),
+        ("early_starts",): 2.5,
+    }
+    choice = chosen_by_time(network, monkeypatch, ms)
+    assert choice.fusions == named("norms")
+    assert "split_products: it could not be measured: CUDA error: operation not permitted" in choice.reason
+
+
+def test_without_a_measure_they_are_left_out(network: Hamba, monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = chosen_by_time(network, monkeypatch, None)
+    assert choice.fusions == named("norms")
+    assert choice.reason.endswith("steps, split_products, early_starts: not measured")

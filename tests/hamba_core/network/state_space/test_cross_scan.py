@@ -14,7 +14,10 @@ from hamba_core.network.configuration import DecoderConfiguration
 from hamba_core.network.state_space.blocks import SS2D, fault_of_scan
 from hamba_core.network.state_space.scan import ScanChoice, choose_scan
 
-triton = pytest.importorskip("triton")
+pytest.importorskip("triton")
+
+from hamba_core.network.state_space.cross_scan import scan_crosswise
+from tests.hamba_core.network.compilation import compiling, spilled_registers
 
 INTERPRETED = """
 import torch
@@ -48,24 +51,22 @@ def test_the_interpreted_kernel_gives_what_the_plain_scans_give() -> None:
 
 
 @pytest.mark.parametrize("state", [1, 4])
-def test_the_kernel_compiles_for_gpus_since_ampere_without_spilling_registers(state: int, tmp_path: Path) -> None:
-    from triton.backends.compiler import GPUTarget  # type: ignore[import-untyped]
-    from triton.backends.nvidia import driver  # type: ignore[import-untyped]
-    from triton.compiler import ASTSource  # type: ignore[import-untyped]
+@pytest.mark.parametrize("project", [False, True])
+def test_the_kernel_compiles_for_gpus_since_ampere_without_spilling_registers(
+    state: int, project: bool, tmp_path: Path
+) -> None:
+    def meta(*shape: int) -> torch.Tensor:
+        return torch.empty(*shape, device="meta")
 
-    from hamba_core.network.state_space.cross_scan import _scan
-
-    constants = {"STATE": state, "PLACES": 256, "CHANNELS": 8}
-    types = {name: "*fp32" if name.endswith("_at") else "i32" for name in _scan.arg_names}
-    source = ASTSource(_scan, {**types, **dict.fromkeys(constants, "constexpr")}, constants)
-    options = {"num_warps": 8, "enable_fp_fusion": True}
-    for architecture in (80, 90):
-        compiled = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
-        tool = Path(driver.__file__).parent / "bin" / "cuobjdump"
-        binary = tmp_path / "kernel.cubin"
-        binary.write_bytes(compiled.asm["cubin"])
-        usage = subprocess.run([tool, "-res-usage", binary], capture_output=True, text=True)
-        assert "LOCAL:0" in usage.stdout + usage.stderr
+    steps = meta(4, 1024, 32) if project else meta(4, 2, 192, 1024)
+    features = meta(2, 192, 4, 32 + 2 * state)
+    for capability in (80, 90):
+        with compiling(capability) as kernels:
+            scan_crosswise(
+                meta(2, 16, 12, 1024), features, steps, meta(4, 1024), meta(4, 1024, state), meta(4, 1024),
+                project=project,
+            )  # fmt: skip
+        assert spilled_registers(kernels[0], tmp_path) is None
 
 
 def test_the_kernel_is_not_used_where_it_fails(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:

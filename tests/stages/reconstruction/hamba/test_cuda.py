@@ -144,3 +144,30 @@ def test_a_device_that_does_not_answer_is_lost(stand_in: StandIn) -> None:
     assert not device.is_lost()
     stand_in.lost = True
     assert device.is_lost()
+
+
+def test_work_is_measured_by_replays_on_the_stream_of_the_network(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, recorded = iter(range(100)), []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self, stream: str) -> None:
+            recorded.append((stream, stand_in.stream))
+            self.at = next(clock)
+
+        def synchronize(self) -> None:
+            next(clock)
+
+        def elapsed_time(self, other: "Event") -> float:
+            return float(other.at - self.at)  # ms
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    done = []
+    assert Cuda(DEVICE, spin=True).seconds(lambda: done.append(1)) == 1e-3
+    assert len(done) == 3  # two passes to warm up and the capture: replays are the graph's
+    assert len(set(recorded)) == 1
+    assert recorded[0][0] == recorded[0][1]

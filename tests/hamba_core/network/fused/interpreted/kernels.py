@@ -125,6 +125,11 @@ def test_maps_are_scanned_in_four_directions(
     )  # fmt: skip
     found, expected = scanning.fused_scans(*given_), scanning.plain_scans(*given_)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    x, features, _, *rates = given_
+    weight = draw(4, channels, rank)
+    found = scanning.fused_scans_and_steps(x, features, weight, *rates)
+    expected = scanning.plain_scans(x, features, scanning.plain_steps(features, weight), *rates)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
