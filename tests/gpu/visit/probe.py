@@ -206,7 +206,7 @@ def kernels() -> Any:
 
 @section
 def fusions() -> Any:
-    """us of the network by its fused kernels: all, each left out, none in the same flow, none at all; crops both ways."""
+    """us of the network by its fused kernels: all, each left out, as chosen, none, plain; crops both ways."""
     from hamba_core.hand import load_generic_hand
     from hamba_core.network import Fusions
     from hamba_core.network.fused.fusions import NO_FUSIONS
