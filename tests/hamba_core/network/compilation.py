@@ -49,15 +49,12 @@ def compiling(capability: int, *, early: bool = False) -> Iterator[list[Any]]:
         given = {**constants, **options, "EARLY": early, "enable_fp_fusion": True, "grid": grid}
         kernels.append(kernel.warmup(*arguments, **given))
 
-    driver.set_active(_Driver(capability))
-    try:
-        with (
-            patch.object(launching, "launch", compile_only),
-            patch("hamba_core.view.crop_kernels.launch", compile_only),
-        ):
-            yield kernels
-    finally:
-        driver.reset_active()
+    with (
+        patch.object(driver, "_active", _Driver(capability)),
+        patch.object(launching, "launch", compile_only),
+        patch("hamba_core.view.crop_kernels.launch", compile_only),
+    ):
+        yield kernels
 
 
 def spilled_registers(kernel: Any, folder: Path) -> str | None:
