@@ -64,6 +64,21 @@ def test_an_mlps_gelu_goes_into_its_first_layer() -> None:
         torch.testing.assert_close(mlp(x), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.skipif(not can_pack(torch.bfloat16), reason="this processor or this torch has no kernels of bfloat16")
+@pytest.mark.parametrize(("hidden", "layers"), [(2560, 1), (5120, 2), (5130, 3)])
+def test_a_wide_mlp_is_computed_by_parts(hidden: int, layers: int) -> None:
+    torch.manual_seed(0)
+    owner = nn.Sequential(Mlp(16, hidden)).to(torch.bfloat16).requires_grad_(False)
+    x = torch.randn(2, 3, 16).to(torch.bfloat16).float()
+    with torch.inference_mode():
+        expected = owner.float()(x)
+        owner.to(torch.bfloat16)
+        pack_linear_layers(owner)
+        assert sum(isinstance(layer, PackedLinear) for layer in owner.modules()) == 2 * layers
+        for _ in range(2):  # the second time from packed weights
+            torch.testing.assert_close(owner(x).float(), expected, rtol=2e-2, atol=1e-2)
+
+
 def test_where_there_are_no_kernels_packing_is_refused(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     assert not can_pack(torch.float32)
