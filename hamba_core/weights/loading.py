@@ -27,9 +27,8 @@ _RENAMED: Final = (
 )
 """How this network's parts are called in a checkpoint, where it is otherwise."""
 
-_BLOCK: Final = re.compile(r"((?!gss_head).+\.blocks\.\d+)\.")
-"""A block of the transformer or the joint regressor in a tensor's name. Those of the GSS head see too few tokens for
-packed weights to be of use."""
+_BLOCK: Final = re.compile(r"(.+\.blocks\.\d+)\.")
+"""A block of the transformer, the joint regressor or the GSS head in a tensor's name."""
 
 
 def load(
@@ -46,10 +45,10 @@ def load(
     `path` is a release's folder, its checkpoint, or a converted file. `mano` is the user's MANO file, folder or
     archive, or a hand read from it; without it, the hand in the converted file, or the one at its place in the release.
     `dtype` is that of the large matrix products, torch.float32 (the default, as the checkpoint has them) or
-    torch.bfloat16; all else is float32. `packed` copies the weights of the backbone's and the joint regressor's linear
-    layers, at the first call, into the order that oneDNN's kernels read; it is for a CPU only (`choose_packing` says
-    whether it can do that), and such a network cannot be saved, moved, compiled or trained. `folded` computes once what
-    depends on weights alone; such a network cannot be saved or trained.
+    torch.bfloat16; all else is float32. `packed` copies the weights of the blocks' linear layers, at the first call,
+    into the order that oneDNN's kernels read; it is for a CPU only (`choose_packing` says whether it can do that), and
+    such a network cannot be saved, moved, compiled or trained. `folded` computes once what depends on weights alone;
+    such a network cannot be saved or trained.
 
     Raises WeightsError, HandModelError, ConfigurationError, DeviceError.
     """
@@ -268,9 +267,11 @@ def _fill_packed(network: Hamba, weights: WeightsFile, dtypes: Mapping[str, torc
 
     Each block has a mapping of the file for itself, which goes when its layers are packed.
     """
+    reduced = torch.bfloat16 in dtypes.values()
     parts: dict[str, dict[str, torch.dtype]] = {}
     for name, dtype in dtypes.items():
-        match = _BLOCK.match(name)
+        # In float32 layers are computed as convolutions, of which the GSS head's few tokens gain nothing.
+        match = _BLOCK.match(name) if reduced or not name.startswith("gss_head.") else None
         parts.setdefault(match[1] if match else "", {})[name] = dtype
     _fill(network, weights, parts.pop(""))
     for part in parts:
