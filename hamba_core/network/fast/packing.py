@@ -9,7 +9,7 @@ a matrix product over the tokens of all pictures.
 
 import platform
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -131,9 +131,8 @@ def pack_linear_layers(network: nn.Module) -> None:
     """Replace every `Linear` in the network by a packed one. A GELU that follows is taken into the layer before it."""
     for module in network.modules():
         for name, layer in list(module.named_children()):
-            if _is_wide(layer):
-                parts = -(-len(layer.fc1.weight) // _WIDEST)
-                setattr(module, name, PackedMlp(layer.fc1, layer.fc2, parts))
+            if (wide := _wide_mlp(layer)) is not None:
+                setattr(module, name, PackedMlp(*wide, parts=-(-len(wide[0].weight) // _WIDEST)))
             elif isinstance(layer, Linear):
                 gelu = name == "fc1" and isinstance(getattr(module, "act", None), nn.GELU)
                 setattr(module, name, PackedLinear(layer, gelu=gelu))
@@ -141,8 +140,9 @@ def pack_linear_layers(network: nn.Module) -> None:
                     module.act = nn.Identity()
 
 
-def _is_wide(module: Any) -> bool:
-    """Return whether this is an MLP in bfloat16 that is faster by parts."""
-    first, second = getattr(module, "fc1", None), getattr(module, "fc2", None)
-    linear = isinstance(first, Linear) and isinstance(second, Linear) and isinstance(module.act, nn.GELU)
-    return linear and first.weight.dtype == torch.bfloat16 and len(first.weight) > _WIDEST
+def _wide_mlp(module: nn.Module) -> tuple[Linear, Linear] | None:
+    """Return the layers of an MLP in bfloat16 that is faster by parts; None of any other module."""
+    first, second = (getattr(module, name, None) for name in ("fc1", "fc2"))
+    if not (isinstance(first, Linear) and isinstance(second, Linear) and isinstance(module.act, nn.GELU)):
+        return None
+    return (first, second) if first.weight.dtype == torch.bfloat16 and len(first.weight) > _WIDEST else None
