@@ -77,9 +77,8 @@ class PackedMlp(nn.Module):
         self.layers = nn.ModuleList()
         ends = [len(first.weight) * number // parts for number in range(parts + 1)]
         for begin, end in pairwise(ends):
-            expand, reduce = _part(first, slice(begin, end), slice(None)), _part(second, slice(None), slice(begin, end))
-            if begin:
-                reduce.bias = None  # it is added once
+            expand = _part(first, slice(begin, end), slice(None))
+            reduce = _part(second, slice(None), slice(begin, end), bias=begin == 0)  # it is added once
             self.layers += [PackedLinear(expand, gelu=True), PackedLinear(reduce, gelu=False)]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,12 +91,13 @@ class PackedMlp(nn.Module):
         return total
 
 
-def _part(layer: Linear, outputs: slice, inputs: slice) -> Linear:
+def _part(layer: Linear, outputs: slice, inputs: slice, *, bias: bool = True) -> Linear:
     """Return a layer that has some of another one's weights."""
+    bias = bias and layer.bias is not None
     with torch.device("meta"):
-        part = Linear(1, 1, bias=layer.bias is not None)
+        part = Linear(1, 1, bias=bias)
     part.weight = nn.Parameter(layer.weight[outputs, inputs], requires_grad=False)
-    if layer.bias is not None:
+    if bias:
         part.bias = nn.Parameter(layer.bias[outputs], requires_grad=False)
     return part
 

@@ -24,7 +24,7 @@ CUDA = torch.device("cuda", 0)
 DECODER = DecoderConfiguration(depths=(1, 2), width=16, state=1, dt_rank=1)
 
 
-class NothingFromTheHost(TorchDispatchMode):
+class NothingFromTheHost(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """No operation takes a tensor of the host: it would be copied, which waits."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -72,7 +72,7 @@ def run(network: Hamba, batch: int, *, fused_crops: bool) -> None:
     places, crops = torch.empty(batch, 5, device=CUDA), torch.empty(batch, 3, 256, 256, device=CUDA)
     mean, std = torch.empty(3, device=CUDA), torch.empty(3, device=CUDA)
     rows = torch.empty(batch, row_width(len(network.hand.v_template)), device=CUDA)
-    with NothingFromTheHost():
+    with NothingFromTheHost():  # type: ignore[no-untyped-call]
         cut_places(pictures, places, mean, std, crops, torch.float16, fused=fused_crops)
         write_rows(network(crops), rows)
 
