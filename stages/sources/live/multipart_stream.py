@@ -1,5 +1,5 @@
 """This session reads pictures that a camera sends one after another: as parts of one answer over HTTP (MJPEG), or
-bare over TCP.
+bare over TCP or HTTP.
 
 FFmpeg makes the connection and gives the bytes as they come; `stages.sources.pictures.multipart`, which takes what
 browsers take, tells the parts apart. Each picture is due when it arrived: such a stream has no times of its own.
@@ -79,10 +79,11 @@ def pictures_or_bytes(
 ) -> "MultipartSession | Bytes":
     """Return a connection to a sender of pictures; if it sends something else, its bytes from the first one on.
 
-    Pictures come in parts of an answer, or over a plain connection (tcp:) one after another. Raises what FFmpeg raises
+    Pictures come in parts of an answer, or one after another, over TCP or as an answer without end. Raises what FFmpeg raises
     if the address cannot be opened, SourceError if nothing comes.
     """
-    chunks, plain = _Chunks(address, settings, options, timeout), address.startswith("tcp:")
+    chunks = _Chunks(address, settings, options, timeout)
+    plain = address.startswith("tcp:") or chunks.size <= 0  # pictures without parts, and no file
     try:
         head = b""
         for data in chunks:

@@ -37,6 +37,7 @@ SCHEMES = frozenset(("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "
 
 _UNTIMED = frozenset(("mpjpeg", "mjpeg", "h264", "hevc", "vvc", "obu", "m4v", "mpegvideo", "cavsvideo", "image2pipe"))
 """Formats without times of their own; the steps of 1/25 s that FFmpeg gives them mean nothing."""
+_PICTURES = "_pipe"  # ends FFmpeg's names of pictures one after another, which have none either
 
 _QUICK = {"fpsprobesize": "0", "analyzeduration": "300000"}
 """Options for a connection that is made again: what is known is not looked for, in seconds of the stream."""
@@ -155,7 +156,7 @@ class NetworkSession(Session):
         self._timeout = timeout
         self.format = container.format.name
         """As FFmpeg names it."""
-        self._arrival_times = self.format in _UNTIMED
+        self._arrival_times = self.format in _UNTIMED or self.format.endswith(_PICTURES)
         self.live = scheme_of(address) not in ("http", "https") or not _has_end(container)
         # Packets of pieces are old when they come, and to skip them would leave gaps.
         self.in_pieces = self.live and self.format in IN_PIECES

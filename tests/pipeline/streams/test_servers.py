@@ -87,7 +87,10 @@ def test_gstreamers_server_that_is_restarted_is_picked_up() -> None:
 @needs_ffmpeg
 @pytest.mark.parametrize(
     ("scheme", "options"),
-    [("udp", ["-f", "mpegts"]), ("tcp", ["-f", "mpegts"]), ("tcp", ["-f", "h264"]), ("http", ["-f", "mpegts"])],
+    [
+        *(("udp", ["-f", "mpegts"]), ("tcp", ["-f", "mpegts"]), ("tcp", ["-f", "h264"]), ("http", ["-f", "mpegts"])),
+        *(("udp", ["-c:v", "mjpeg", "-f", "mjpeg"]), ("http", ["-c:v", "mjpeg", "-f", "mjpeg"])),
+    ],
 )
 def test_a_clip_that_ffmpeg_sends_again_and_again(scheme: str, options: list[str]) -> None:
     with socket.socket() as probe:

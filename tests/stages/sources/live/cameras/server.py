@@ -203,6 +203,13 @@ def serve_raw(camera: Camera, connection: socket.socket) -> None:
         connection.sendall(spoilt(sent.data, camera.behaviour.corrupt))
 
 
+def serve_answer(camera: Camera, connection: socket.socket) -> None:
+    """Raw data as an answer over HTTP that has no end."""
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n")
+    serve_raw(camera, connection)
+
+
 def serve_rtsp(camera: Camera, connection: socket.socket) -> None:
     """RFC 2326 as far as clients need it: OPTIONS, DESCRIBE, SETUP, PLAY."""
     buffer, ports = b"", None
@@ -326,6 +333,8 @@ def fragments(unit: bytes, last: bool) -> Iterator[tuple[bytes, bool]]:
 KINDS = {
     "rtsp": ("h264", serve_rtsp),
     "http": ("mjpeg", serve_http),
+    "http-h264": ("h264", serve_answer),
+    "http-mjpeg": ("mjpeg", serve_answer),
     "tcp-h264": ("h264", serve_raw),
     "tcp-mjpeg": ("mjpeg", serve_raw),
 }
