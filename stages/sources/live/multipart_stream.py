@@ -79,8 +79,8 @@ def pictures_or_bytes(
 ) -> "MultipartSession | Bytes":
     """Return a connection to a sender of pictures; if it sends something else, its bytes from the first one on.
 
-    Pictures come in parts of an answer, or one after another, over TCP or as an answer without end. Raises what FFmpeg raises
-    if the address cannot be opened, SourceError if nothing comes.
+    Pictures come in parts of an answer, or one after another, over TCP or as an answer without end. Raises what FFmpeg
+    raises if the address cannot be opened, SourceError if nothing comes.
     """
     chunks = _Chunks(address, settings, options, timeout)
     plain = address.startswith("tcp:") or chunks.size <= 0  # pictures without parts, and no file

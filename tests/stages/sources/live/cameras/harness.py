@@ -11,8 +11,12 @@ from typing import Any, Self
 ROOT = Path(__file__).resolve().parents[5]
 PROGRAM = "tests.stages.sources.live.cameras.server"
 SCHEMES = {
-    **{"rtsp": "rtsp", "http": "http", "http-h264": "http", "http-mjpeg": "http"},
-    **{"tcp-h264": "tcp", "tcp-mjpeg": "tcp"},
+    "rtsp": "rtsp",
+    "http": "http",
+    "http-h264": "http",
+    "http-mjpeg": "http",
+    "tcp-h264": "tcp",
+    "tcp-mjpeg": "tcp",
 }
 
 
