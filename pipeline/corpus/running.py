@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from hamba_core.errors import ConfigurationError, OutputError, first_line
+from hamba_core.errors import ConfigurationError, OutputError, PipelineError, first_line
 from hamba_core.packages import needed_for
 from pipeline.corpus.crew import Crew, Job
 from pipeline.corpus.driving import Driver
@@ -29,6 +29,7 @@ from stages.common.processors import processors
 ABOUT: Final = "corpus.json"
 _PLACE: Final = re.compile(r"(?:ray://)?(?P<host>[^:/]+):(?P<port>\d{1,5})")
 _ANSWER: Final = 10.0  # s for a cluster to answer
+_STARTS: Final = 4  # times that Ray is started, if it does not start in its time
 
 
 def run_corpus(
@@ -157,11 +158,27 @@ def _connect(ray: Any, corpus: CorpusSettings) -> None:
         if corpus.address is not None and (found := _PLACE.fullmatch(corpus.address)):
             # Ray itself would wait for minutes for a machine that does not answer.
             socket.create_connection((found["host"], int(found["port"])), _ANSWER).close()
-        ray.init(
-            address, runtime_env={"env_vars": variables}, log_to_driver=False, logging_level="ERROR", **own
-        )  # fmt: skip
+        _begin(ray, address, runtime_env={"env_vars": variables}, **own)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigurationError(
             f"--address {address}: expected a Ray cluster, found: {first_line(error)}; `ray start --head` "
             "begins one, without --address this machine is used"
         ) from error
+
+
+def _begin(ray: Any, address: str, **options: Any) -> None:
+    """Start Ray, or join it. Ray gives a node half a minute to start, which is short on a busy machine."""
+    for left in reversed(range(_STARTS)):
+        try:
+            ray.init(address, log_to_driver=False, logging_level="ERROR", **options)
+        except (OSError, RuntimeError, ValueError):
+            raise
+        except Exception as error:  # Ray raises nothing more special here
+            ray.shutdown()
+            if not left:
+                raise PipelineError(
+                    f"expected Ray to start on this machine, found {_STARTS} times: {first_line(error)} Try again when "
+                    "less runs here"
+                ) from error
+        else:
+            return

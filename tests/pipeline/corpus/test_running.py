@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from hamba_core.errors import ConfigurationError, OutputError, SourceError
+from hamba_core.errors import ConfigurationError, OutputError, PipelineError, SourceError
 from pipeline.corpus import (
     CorpusSettings,
     Cut,
@@ -30,6 +30,7 @@ from pipeline.corpus import (
     segments_of,
     write_report,
 )
+from pipeline.corpus.running import _connect
 from pipeline.corpus.totals import kind_of
 from pipeline.settings import Settings, load_settings
 from stages.assets import CLIP
@@ -309,6 +310,29 @@ def test_no_cluster_at_the_address_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"expected a Ray cluster.*ray start --head"):
         run_corpus([str(tmp_path)], str(tmp_path / "out"), Settings(), CorpusSettings(address="127.0.0.1:1"))
     assert not list((tmp_path / "out").rglob("*.json"))  # nothing that the next try would take for a corpus
+
+
+class SlowRay:
+    """Ray on a machine that is busy: it starts at the third try, or never."""
+
+    def __init__(self, starts_at: int) -> None:
+        self.left, self.stopped = starts_at, 0
+
+    def init(self, address: str, **options: Any) -> None:
+        self.left -= 1
+        if self.left:
+            raise Exception("The current node timed out during startup.")
+
+    def shutdown(self) -> None:
+        self.stopped += 1
+
+
+def test_ray_may_be_slow_to_start() -> None:
+    slow = SlowRay(3)
+    _connect(slow, CorpusSettings())
+    assert (slow.left, slow.stopped) == (0, 2)
+    with pytest.raises(PipelineError, match=r"expected Ray to start on this machine, found 4 times.*timed out"):
+        _connect(SlowRay(-1), CorpusSettings())
 
 
 def test_what_begins_nothing_leaves_nothing_in_the_way(cluster: None, tmp_path: Path) -> None:
