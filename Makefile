@@ -6,8 +6,8 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(shell command 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Shared libraries that the wheels expect of the system, and the Debian packages that have them.
-LIBRARIES := libusb-1.0.so.0 libGL.so.1 libEGL.so.1 libGLESv2.so.2 libX11.so.6 libgomp.so.1 libSM.so.6 libXext.so.6
-DEBIAN := libusb-1.0-0 libgl1 libegl1 libgles2 libx11-6 libgomp1 libsm6 libice6 libxext6 libudev1 libidn2-0
+LIBRARIES := libusb-1.0.so.0 libgthread-2.0.so.0 libGL.so.1 libEGL.so.1 libGLESv2.so.2 libX11.so.6 libgomp.so.1 libSM.so.6 libXext.so.6
+DEBIAN := libusb-1.0-0 libglib2.0-0 libgl1 libegl1 libgles2 libx11-6 libgomp1 libsm6 libice6 libxext6 libudev1 libidn2-0
 # Debian packages that compile the readers of the wire in docs/clients.md, for test-slow.
 COMPILERS := g++ cppzmq-dev libmsgpack-cxx-dev mono-mcs mono-runtime
 # Minutes that test-soak takes.

@@ -62,7 +62,7 @@ def make_root(root: Path, release: str) -> None:
             shutil.copy(Path("/", name), root / name)
     # Python's own image lets pip install into the system; Debian's does not. An environment that comes first in PATH
     # is the same to what follows.
-    run(root, "python3 -m venv /usr/local/python && ln -sf /usr/local/python/bin/* /usr/local/bin/", "root", "/")
+    run(root, "python3 -m venv /usr/local/python", "root", "/")
 
 
 def copy_repository(target: Path) -> None:
@@ -76,8 +76,14 @@ def run(root: Path, command: str, user: str, folder: str) -> None:
     """Run a command in the root, as this user, in this folder. Ends the program where it fails."""
     (root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or "proxy" in name.lower()}
-    paths = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": f"/home/{user}", "LC_ALL": "C.UTF-8"}
-    inside = ["chroot", f"--userspec={user}", str(root), "/bin/sh", "-ec", f"cd {folder}; {command}"]
+    paths = {
+        "PATH": "/usr/local/python/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": f"/home/{user}",
+        "LC_ALL": "C.UTF-8",
+    }
+    # A mount of its own for /proc goes with the process.
+    mounted = ["unshare", "--mount", "sh", "-ec", 'mount -t proc proc "$1/proc"; shift; exec "$@"', "sh", str(root)]
+    inside = [*mounted, "chroot", f"--userspec={user}", str(root), "/bin/sh", "-ec", f"cd {folder}; {command}"]
     done = subprocess.run(inside, env=kept | paths, check=False)
     if done.returncode:
         sys.exit(f"expected this step to succeed, found exit status {done.returncode}: {command}")

@@ -22,6 +22,7 @@ PACKAGES = {
 }  # fmt: skip
 LIBRARIES = {
     "libusb-1.0.so.0": "libusb-1.0-0",
+    "libgthread-2.0.so.0": "libglib2.0-0",
     "libGL.so.1": "libgl1",
     "libEGL.so.1": "libegl1",
     "libGLESv2.so.2": "libgles2",

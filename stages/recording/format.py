@@ -19,6 +19,7 @@ REPORT: Final = "report.json"
 """Attachment: the last status. Written last; missing where the run was killed."""
 SUMMARY: Final = "hamba"
 """Metadata: the same at a glance, for tools that list metadata."""
+_DEEPEST: Final = 64  # levels of settings
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def run_of_json(content: bytes) -> RecordedRun:
         run = msgspec.json.decode(content, type=RecordedRun)
     except RecursionError as error:
         raise ValueError("values nested without end") from error
+    if not _is_shallow(run.settings):  # how deep is too deep for the decoder is another depth in each Python
+        raise ValueError(f"values nested more than {_DEEPEST} deep")
     source, clock = run.source, run.clock
     fits = (
         1 <= source.width <= 2**16
@@ -75,6 +78,16 @@ def run_of_json(content: bytes) -> RecordedRun:
     if not fits:
         raise ValueError(f"numbers out of their range in {source!s:.200}, {clock}")
     return run
+
+
+def _is_shallow(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [item for items in inner for item in items]
+        if not level:
+            return True
+    return False
 
 
 def status_json(status: Status) -> bytes:
