@@ -12,6 +12,7 @@ from typing import Any, Final
 _SCHEME: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:(?=/)/*")
 _LOGIN: Final = re.compile(r"[^/\s]*:[^\s]*@.|[^/\\]{0,16}(?://|\\\\)[^\s]*@.")
 """What begins as an address with a login may begin, however its scheme is misspelt."""
+_MISSPELT: Final = re.compile(r"[^/\\@]{0,16}(?://|\\\\)")
 _NAMED_SECRET: Final = re.compile(
     r"((?:user|usr|login|pass|pwd|psw|token|key|secret|auth|sig|session|cred|code|pin|id)[A-Za-z0-9_.-]*[=:])[^&;/?#]+",
     re.IGNORECASE,
@@ -97,7 +98,7 @@ def _parameter(text: str) -> str:
 
 def hint(address: str) -> str:
     """Return advice for an address that could not be opened because characters of its password end it too early."""
-    rest = _SCHEME.sub("", address, count=1)
+    rest = (_SCHEME if _SCHEME.match(address) else _MISSPELT).sub("", address, count=1)
     login = rest.rpartition("@")[0]
     if not re.search(r"[/?#@\[\]\s]", login):
         return ""

@@ -125,3 +125,8 @@ def test_signs_that_end_a_password_bring_a_hint(sign: str) -> None:
 @given(st.text(max_size=60))
 def test_redacting_never_fails_and_comes_to_rest(text: str) -> None:
     assert redacted(redacted(text)) == redacted(text)
+
+
+def test_a_misspelt_scheme_is_no_part_of_the_password() -> None:
+    assert not hint("rtsp//user:password@camera/live")
+    assert "%2F" in hint("rtsp//user:pass/word@camera/live")
