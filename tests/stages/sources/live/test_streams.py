@@ -27,7 +27,9 @@ def frames_of(kind: str, count: int, **behaviour: Any) -> Iterator[Frame]:
             source.close()
 
 
-@pytest.mark.parametrize("kind", ["http", "http-mjpeg", "http-h264", "tcp-mjpeg", "tcp-h264"])
+@pytest.mark.parametrize(
+    "kind", ["http", "http-mjpeg", pytest.param("http-h264", marks=pytest.mark.slow), "tcp-mjpeg", "tcp-h264"]
+)
 def test_a_stream_without_times_of_its_own_takes_as_long_as_it_took(kind: str) -> None:
     # FFmpeg says 25 a second of what comes at 12.
     frames = list(frames_of(kind, 36, rate=12.0, key_interval=6))[8:]
