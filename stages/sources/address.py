@@ -13,10 +13,10 @@ _SCHEME: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:(?=/)/*")
 _LOGIN: Final = re.compile(r"[^/\s]*:[^\s]*@.|[^/\\]{0,16}(?://|\\\\)[^\s]*@.")
 """What begins as an address with a login may begin, however its scheme is misspelt."""
 _MISSPELT: Final = re.compile(r"[^/\\@]{0,16}(?://|\\\\)")
-_NAMED_SECRET: Final = re.compile(
-    r"((?:user|usr|login|pass|pwd|psw|token|key|secret|auth|sig|session|cred|code|pin|id)[A-Za-z0-9_.-]*[=:])[^&;/?#]+",
-    re.IGNORECASE,
-)
+_WORDS: Final = "user|usr|login|pass|pwd|psw|token|key|secret|auth|sig|session|cred|code|pin|id"
+_NAMED_SECRET: Final = re.compile(rf"((?:{_WORDS})[A-Za-z0-9_.-]*[=:])[^&;/?#]+", re.IGNORECASE)
+_BEGINS_SECRET: Final = re.compile(rf"(?:^|[&;])(?:[a-z]+[_-])?(?:{_WORDS})[a-z0-9_.-]*=", re.IGNORECASE)
+"""In a query by which an address is known that has no scheme; "width=" is no "id"."""
 _HOST: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+:[0-9]{1,5}(?=/|$)")
 """A host with a dot in its name, and its port: what looks like a name of something secret in it is none."""
 _HARMLESS: Final = frozenset(
@@ -73,7 +73,7 @@ def redacted(text: str) -> str:
     values of a query but for some that are known to be harmless; and what is called a password or the like anywhere.
     """
     scheme = _SCHEME.match(text)
-    if scheme is None and not _LOGIN.match(text) and not _NAMED_SECRET.search(text.partition("?")[2]):
+    if scheme is None and not _LOGIN.match(text) and not _BEGINS_SECRET.search(text.partition("?")[2]):
         return text
     head, rest = (text[: scheme.end()], text[scheme.end() :]) if scheme else ("", text)
     if scheme and head.strip().lower().startswith("file:") and (head.endswith("///") or "@" not in rest):

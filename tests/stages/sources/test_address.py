@@ -68,6 +68,7 @@ FORMS = [
     "rtsp:\\\\admin:SeKret@127.0.0.1\\x",
     "127.0.0.1/video.cgi?user=admin&pwd=SeKret",
     "camera.local:80/mjpg?token=SeKret",
+    "camera.local/mjpg?fps=5&access_token=SeKret",
     "http//127.0.0.1/x?password=SeKret",
     "file://admin:SeKret@127.0.0.1/x",
 ]
@@ -95,6 +96,7 @@ def test_an_error_of_a_source_has_no_secret_in_it(address: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        *("synthetic:?seconds=3&fps=10&width=320&height=240", "synthetic:?hands=1&seed=2"),
         *("clip.mp4", "a@b.mp4", "0", "/dev/video0", "shots/*.jpg", "C:/a:b", "synthetic:hands=2", "file:///a@b:c.mp4"),
         *(
             "rtsp://cam/1",
