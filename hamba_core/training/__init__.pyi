@@ -16,6 +16,7 @@ from .augmentation import (
 from .averaging import RunningWeights as RunningWeights
 from .initialisation import initialise as initialise
 from .losses import HandTruths as HandTruths, LossWeights as LossWeights, hand_losses as hand_losses
+from .nearest import NearestHands as NearestHands, nearest_hands as nearest_hands
 from .recomputing import recompute as recompute
 from .released import (
     CropTruths as CropTruths,

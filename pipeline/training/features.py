@@ -16,8 +16,9 @@ import torch
 
 from hamba_core.arrays import AnyArray, Array
 from hamba_core.errors import OutputError, SourceError
-from hamba_core.hand import load_generic_hand
+from hamba_core.hand import HandLayer, load_generic_hand
 from hamba_core.network.small import sample_maps
+from hamba_core.training import nearest_hands
 from hamba_core.view import Intrinsics
 from stages.detection import CROP_SIDE, HandNetwork
 from stages.packets import Image
@@ -56,16 +57,39 @@ def features_of(shard_file: Path, folder: Path, variant: int = 0) -> Path:
 
 def compute_features(shard: Shard, variant: int = 0) -> Table:
     """A row a crop: what the head is given, and what is true, in the crop's view (`hamba_core.network.small.views`)."""
-    network, fit = HandNetwork(), SingleFit(load_generic_hand())
+    network, fit, truth = HandNetwork(), SingleFit(load_generic_hand()), _learned(shard)
     parts: list[Table] = []
     for first in range(0, len(shard), _TOGETHER):
         indices = range(first, min(first + _TOGETHER, len(shard)))
-        parts.append(_features(shard, indices, variant, network, fit))
+        parts.append(_features(shard, indices, variant, network, fit, truth))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _features(shard: Shard, indices: Sequence[int], variant: int, network: HandNetwork, fit: SingleFit) -> Table:
-    truth = shard.arrays
+def _learned(shard: Shard) -> Table:
+    """The truth of a shard's crops; of crops of another mesh, that of the generic hand nearest to the one drawn."""
+    truth = dict(shard.arrays)
+    others = np.flatnonzero(truth["mesh"] != "generic")
+    if not len(others):
+        return truth
+    layer = HandLayer(load_generic_hand())
+    layer.keep_vertices([])
+    rotations = np.concatenate([truth["global_orient"][:, None], truth["hand_pose"]], 1)
+    given = (torch.from_numpy(each[others]).float() for each in (truth["joints"], rotations, truth["betas"]))
+    nearest = nearest_hands(layer, *given)
+    for name, found in (
+        ("global_orient", nearest.rotations[:, 0]),
+        ("hand_pose", nearest.rotations[:, 1:]),
+        ("betas", nearest.betas),
+        ("joints", nearest.joints),
+    ):
+        truth[name] = truth[name].copy()
+        truth[name][others] = found.numpy()
+    return truth
+
+
+def _features(
+    shard: Shard, indices: Sequence[int], variant: int, network: HandNetwork, fit: SingleFit, truth: Table
+) -> Table:
     images, views = [], []
     for index in indices:
         A, image = np.eye(2, 3), shard.image(index)

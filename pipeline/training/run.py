@@ -21,7 +21,7 @@ from pipeline.training.scores import Scores
 from pipeline.training.settings import CropData, TrainingSettings
 from pipeline.training.table import load_table
 from pipeline.training.teaching import Teacher, taught_views
-from stages.synthetic.crops import DATA_VERSION, fill_folder
+from stages.synthetic.crops import DATA_VERSION, CropSettings, fill_folder
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -31,6 +31,9 @@ EXPORTED: Final = "hamba_s.onnx"
 CURVES_PICTURE: Final = "curves.png"
 HANDS_PICTURE: Final = "hands.png"
 """Names in a run's folder."""
+
+_SECOND_SEEDS: Final = 50_000_000
+"""What is added to the first seed for crops of the second hand: a crop is known by its seed."""
 
 _TRAINED_VERTICES: Final = 120
 """Of the skin, whose errors training sees; all joints and tips beside them."""
@@ -88,6 +91,8 @@ def feature_files(data: CropData, on_step: Callable[[str], None]) -> FeatureFile
     shards = _shards(data, data.first_seed, data.shards, on_step)
     if data.take == "all":
         shards += [path for path in sorted(data.folder.glob("crops_*.npz")) if path not in (*shards, *kept_aside)]
+    seed, folder = data.first_seed + _SECOND_SEEDS, data.folder / "second"
+    shards += _shards(data, seed, data.second, on_step, folder, CropSettings(mesh="second"))
     features = data.folder / "features"
     looked = []
     for variant in range(data.variants):
@@ -99,9 +104,16 @@ def feature_files(data: CropData, on_step: Callable[[str], None]) -> FeatureFile
     )
 
 
-def _shards(data: CropData, first_seed: int, count: int, on_step: Callable[[str], None]) -> list[Path]:
+def _shards(
+    data: CropData,
+    first_seed: int,
+    count: int,
+    on_step: Callable[[str], None],
+    folder: Path | None = None,
+    crops: CropSettings | None = None,
+) -> list[Path]:
     paths = []
-    for path in fill_folder(data.folder, first_seed, count, data.crops_per_shard):
+    for path in fill_folder(folder or data.folder, first_seed, count, data.crops_per_shard, crops):
         paths.append(path)
         on_step(f"rendered shard {len(paths)} of {count}")
     return paths

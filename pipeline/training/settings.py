@@ -26,6 +26,11 @@ class CropData(StageSettings):
     crops_per_shard: int = Field(1000, ge=8, description="crops in a shard")
     validation_seed: int = Field(900_000, ge=0, description="of the first shard that is kept aside")
     validation_shards: int = Field(1, ge=1, description="shards that are kept aside")
+    second: int = Field(
+        0,
+        ge=0,
+        description="further training shards, of another mesh's hand (MakeHuman's), in the folder's `second`",
+    )
     variants: int = Field(
         1, ge=1, le=16, description="looks at each crop: as it is, then turned and recoloured a little"
     )
@@ -85,6 +90,8 @@ class TrainingSettings(StageSettings):
         tree = self.model_dump(mode="json")
         del tree["data"]["folder"], tree["threads"], tree["evaluate_every"], tree["checkpoint_every"]
         del tree["teacher_hand"]
+        if not self.data.second:
+            del tree["data"]["second"]  # runs from before there was one are the same runs
         tree["network"] = self.configuration().to_dict()
         if self.start is not None:
             tree["start"] = _digest(self.start)

@@ -27,8 +27,8 @@ import torch
 from hamba_core.arrays import AnyFloats, Array
 from hamba_core.hand import MIRROR, HandLayer, load_generic_hand
 from hamba_core.metrics import mpjpe, pa_mpjpe
+from hamba_core.training import nearest_hands
 from hamba_core.view import Intrinsics
-from pipeline.evaluation.make.nearest_hands import nearest_hands
 from pipeline.evaluation.matching import matched
 from stages.common.terminal import Terminal
 from stages.detection import CROP_SIDE, DetectionSettings, HandCrop, HandDetection, HandNetwork, look_at

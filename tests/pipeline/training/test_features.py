@@ -10,6 +10,8 @@ from hamba_core.hand import load_generic_hand
 from hamba_core.metrics import pa_mpjpe
 from hamba_core.network.small import FirstEstimate, HambaSmall, SmallConfiguration
 from pipeline.training.features import FEATURES_VERSION, Table, compute_features, features_of
+from pipeline.training.run import feature_files
+from pipeline.training.settings import CropData
 from pipeline.training.table import load_table
 from stages.synthetic.crops import read_shard, write_shard
 
@@ -74,3 +76,29 @@ def test_features_are_made_once_and_kept(shard: Path, tmp_path: Path) -> None:
     assert path.stat().st_mtime_ns == stamp
     network = HambaSmall(SmallConfiguration(), load_generic_hand(), [])
     assert 0 < len(load_table([path], network)) <= 12
+
+
+def test_a_hand_of_another_mesh_teaches_the_generic_hand_nearest_to_it(tmp_path: Path) -> None:
+    data = CropData(folder=tmp_path, first_seed=0, shards=1, crops_per_shard=8, validation_seed=100, second=1)
+    files = feature_files(data, lambda step: None)
+    generic, second = (read_shard(path) for path in files.shards)
+    assert set(second.arrays["mesh"]) == {"second"}
+    assert set(generic.arrays["mesh"]) == {"generic"}
+    assert not set(second.arrays["seed"]) & set(generic.arrays["seed"])  # other crops, not other looks at the same
+    truth = second.arrays
+    rotations = np.concatenate([truth["global_orient"][:, None], truth["hand_pose"]], 1)
+    model = load_generic_hand()
+    same = model.joints(rotations[:, 0], rotations[:, 1:], truth["betas"], np.zeros((8, 3)))
+    with np.load(files.looks[1]) as table:
+        nearest = model.joints(table["rotations"][:, 0], table["rotations"][:, 1:], table["betas"], np.zeros((8, 3)))
+        place = nearest - nearest[:, :1] + table["wrist"][:, None]
+        focal = table["focal_length"]
+    errors = 1e3 * pa_mpjpe(nearest, truth["joints"])
+    assert errors.max() < 5
+    assert errors.mean() < 0.7 * (1e3 * pa_mpjpe(same, truth["joints"])).mean()
+    # It is where the hand is: as far from the camera, and seen about as large.
+    distance = np.linalg.norm(truth["joints"].mean(1), axis=1)
+    np.testing.assert_allclose(np.linalg.norm(place.mean(1), axis=1), distance, rtol=1e-3)
+    seen = place[..., :2] / place[..., 2:] * focal[:, None, None]
+    pixels = np.ptp(truth["joints_2d"], axis=1).max(1) / 112
+    assert np.median(np.abs(np.ptp(seen, axis=1).max(1) / pixels - 1)) < 0.1

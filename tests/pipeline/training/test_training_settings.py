@@ -46,5 +46,6 @@ def test_the_hash_stands_for_what_changes_the_weights() -> None:
         {"network": {"hidden": 8}},
         {"losses": {"betas": 1.0}},
         {"data": {"shards": 3}},
+        {"data": {"second": 3}},
     ]
-    assert len({first.hash(), *(training_settings(tree, "test").hash() for tree in others)}) == 5
+    assert len({first.hash(), *(training_settings(tree, "test").hash() for tree in others)}) == 6

@@ -1,4 +1,4 @@
-"""Finds the hands of one model that are nearest to the joints of another's: as near as that model can come."""
+"""Finds the hands of one model that are nearest to the joints of another's: what a hand of another mesh teaches."""
 
 from typing import Final, NamedTuple
 

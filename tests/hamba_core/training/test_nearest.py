@@ -5,7 +5,7 @@ import torch
 
 from hamba_core.hand import HandLayer, exp_so3, load_generic_hand
 from hamba_core.metrics import pa_mpjpe
-from pipeline.evaluation.make.nearest_hands import nearest_hands
+from hamba_core.training import nearest_hands
 from stages.synthetic.crops.figure import generic_betas, hand_model
 
 MODEL = load_generic_hand()
