@@ -15,6 +15,7 @@ WORK=${WORK:-/tmp/gpu-work}
 rm -rf "$WORK"; mkdir -p "$OUT" "$WORK"
 export PYTHONUNBUFFERED=1 PYTHONPATH=$WORK/site:$ROOT TORCHINDUCTOR_COMPILE_THREADS=8 TMPDIR=$WORK/tmp
 mkdir -p "$TMPDIR"
+[ -n "$TINY" ] && export OMP_NUM_THREADS=1  # threads that wait for one another on a busy processor take most of a trial
 SUMMARY=$OUT/summary.txt
 : > "$SUMMARY"
 left() { echo $((LIMIT - SECONDS)); }
