@@ -137,7 +137,7 @@ class HandFollower:
             self._search_in(image, Region.whole(width, height, AROUND), now)
         parts = parts_of(width, height)
         turns = self._part_turns[-len(parts) :] if self._follow else range(len(parts))
-        for turn in turns:
+        for turn in turns if parts else ():
             self._search_far(image, parts[turn % len(parts)], now)
 
     def _search_far(self, image: Image, region: Region, now: float) -> None:

@@ -14,13 +14,12 @@ from stages.assets import PALM_NETWORK, PALM_NETWORK_SHA256
 from stages.detection.exposure import exposed
 from stages.detection.hand_crop import HandCrop, square_around
 from stages.detection.onnx_session import open_session
-from stages.detection.search_regions import Region
+from stages.detection.search_regions import SEEN, Region
 from stages.packets import Image
 
 PALM_JOINTS: Final = (0, 5, 9, 13, 17, 1, 2)
 """Which of a hand's 21 joints the palm network gives, in its order."""
 
-_SIDE: Final = 192  # px of the network's picture
 _GRIDS: Final = ((24, 2), (12, 6))  # places along a side, anchors at each
 _BRIGHTEST: Final = 0.005  # of a picture, by which its light is measured: a hand may take as little of it
 _ONE_PALM: Final = 0.3  # intersection over union from which on two boxes are of one palm
@@ -68,13 +67,13 @@ class PalmDetector:
         if not len(likely):
             return []
         # Each anchor has the box's centre and size, then the joints; all but the size count from the anchor's place.
-        numbers = boxes[0, likely].astype(np.float64).reshape(-1, 9, 2) / _SIDE
+        numbers = boxes[0, likely].astype(np.float64).reshape(-1, 9, 2) / SEEN
         anchors = self._anchors[likely]
         centres, sizes = numbers[:, 0] + anchors, numbers[:, 1]
         points = np.concatenate(
             [np.stack([centres - sizes / 2, centres + sizes / 2], 1), numbers[:, 2:] + anchors[:, None]], 1
         )  # (N, 9, 2): two corners, seven joints
-        points = (points * _SIDE - corner) / scale + (left, top)
+        points = (points * SEEN - corner) / scale + (left, top)
         return [palm for palm in _merged(points, scores[likely]) if _is_whole(palm, region, width, height)]
 
 
@@ -98,11 +97,11 @@ def _grid(places: int, count: int) -> Array:
 def _letterbox(image: Image, margin: float) -> tuple[Image, float, Array]:
     """Return the picture in a black square (192, 192, 3), its scale, and the place (2,) of its corner in the square."""
     height, width = image.shape[:2]
-    scale = _SIDE / (max(height, width) * (1 + 2 * margin))
+    scale = SEEN / (max(height, width) * (1 + 2 * margin))
     columns, rows = max(round(width * scale), 1), max(round(height * scale), 1)
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    left, top = (_SIDE - columns) // 2, (_SIDE - rows) // 2
-    square = np.zeros((_SIDE, _SIDE, 3), np.uint8)
+    left, top = (SEEN - columns) // 2, (SEEN - rows) // 2
+    square = np.zeros((SEEN, SEEN, 3), np.uint8)
     small = np.asarray(cv2.resize(image, (columns, rows), interpolation=way), np.uint8)
     square[top : top + rows, left : left + columns] = exposed(small, _BRIGHTEST)
     return square, scale, np.array([left, top], np.float64)

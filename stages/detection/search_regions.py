@@ -9,6 +9,8 @@ from itertools import product
 from math import ceil
 from typing import Final, NamedTuple, Self
 
+SEEN: Final = 192
+"""px, the side of what the network sees."""
 AROUND: Final = 0.5
 """Of the picture's longer side: the black around it, in the search for hands that fill it or are cut by its border."""
 PART: Final = 0.375
@@ -36,8 +38,13 @@ class Region(NamedTuple):
 
 
 def parts_of(width: int, height: int) -> list[Region]:
-    """Return the parts of a picture, squares that share what lies between them, from its top left on."""
-    side = max(round(PART * max(width, height)), 1)
+    """Return the parts of a picture, squares that share what lies between them, from its top left on.
+
+    A picture of which the network sees every pixel as it is has none.
+    """
+    if max(width, height) <= SEEN:
+        return []
+    side = round(PART * max(width, height))
     columns, rows = _starts(width, side), _starts(height, side)
     return [Region(left, top, min(side, width), min(side, height)) for top, left in product(rows, columns)]
 

@@ -2,10 +2,19 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from stages.common.stop_signals import interrupted_by_signals, stopped_by_signals
+
+
+@pytest.fixture(autouse=True)
+def hangups() -> Iterator[None]:
+    """The tests are the same under nohup, which has them ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
