@@ -24,11 +24,13 @@ class SeekBar:
             else:
                 player.jump(5.0 if event.target.value == "5 s on" else -5.0)
 
-        @self._slider.on_update
-        def _(event: Any) -> None:
-            if event.client is not None:  # a visitor, not we
-                player.seek(float(event.target.value))
+        self._shown = 0.0  # what we have put the slider to
 
     def update(self) -> None:
-        """Show where the player is."""
-        self._slider.value = round(min(self._player.place, self._slider.max), 1)
+        """Go where a visitor has put the slider; otherwise put it where the player is.
+
+        A callback would not do: it runs some time after the slider has moved, when it may have been put back.
+        """
+        if self._slider.value != self._shown:
+            self._player.seek(float(self._slider.value))
+        self._slider.value = self._shown = round(min(self._player.place, self._slider.max), 1)
