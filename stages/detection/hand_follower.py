@@ -76,7 +76,6 @@ class HandFollower:
         self._network, self._palms = HandNetwork(), PalmDetector()
         self._hands: list[_Followed] = []
         self._around_turn = -1  # when last searched so
-        self._part_turns = range(0)  # since the picture before
         self._now: float | None = None  # s, of the picture before
         self.looks = 0
         """Crops looked at so far."""
@@ -100,11 +99,9 @@ class HandFollower:
         if not self._follow:
             self._hands = []
         last, self._now = self._now, now
-        turn = int(now / _PART_EVERY + _CLOSE)
-        self._part_turns = range(turn if last is None else int(last / _PART_EVERY + _CLOSE) + 1, turn + 1)
         self._look_again(image, now)
         if len(self._hands) < self._most:
-            self._search(image, now)
+            self._search(image, now, last)
         return [hand.sighting.box(self._side) for hand in self._hands]
 
     def _look_again(self, image: Image, now: float) -> None:
@@ -123,22 +120,26 @@ class HandFollower:
                 kept.append(hand)
         self._hands = [hand for hand in self._hands if hand in kept]
 
-    def _search(self, image: Image, now: float) -> None:
+    def _search(self, image: Image, now: float, last: float | None) -> None:
         """Begin to follow hands whose palms are found, in the whole picture and, while some are missing, elsewhere.
 
-        In still pictures all is done at once; in a video the whole picture in each, what costs more now and then.
+        In still pictures all is done at once; in a video the whole picture in each, what costs more now and then: a
+        part in each turn since the picture before, of the time `last`.
         """
         height, width = image.shape[:2]
         self._search_in(image, Region.whole(width, height), now)
         missing = len(self._hands) < self._most if not self._follow else not self._hands
-        turn = int(now / _AROUND_EVERY + _CLOSE)
+        turn = _turn(now, _AROUND_EVERY)
         if missing and (not self._follow or turn != self._around_turn):
             self._around_turn = turn
             self._search_in(image, Region.whole(width, height, AROUND), now)
         parts = parts_of(width, height)
-        turns = self._part_turns[-len(parts) :] if self._follow else range(len(parts))
-        for turn in turns if parts else ():
-            self._search_far(image, parts[turn % len(parts)], now)
+        if self._follow:
+            turn = _turn(now, _PART_EVERY)
+            turns = turn - (turn - 1 if last is None else _turn(last, _PART_EVERY))
+            parts = [parts[each % len(parts)] for each in range(turn - min(turns, len(parts)) + 1, turn + 1)]
+        for part in parts:
+            self._search_far(image, part, now)
 
     def _search_far(self, image: Image, region: Region, now: float) -> None:
         """Search a part of the picture, unless there are near hands: others with them are not far away."""
@@ -174,6 +175,11 @@ class HandFollower:
     def _look(self, image: Image, crops: Sequence[HandCrop]) -> list[Sighting]:
         self.looks += len(crops)
         return look_at(self._network, image, crops, maps=self._maps)
+
+
+def _turn(now: float, every: float) -> int:
+    """Return in which turn of so many seconds a time, s, lies."""
+    return int(now / every + _CLOSE)
 
 
 def _length(sighting: Sighting) -> float:

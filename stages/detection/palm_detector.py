@@ -55,7 +55,7 @@ class PalmDetector:
     def find(self, image: Image, least_score: float = 0.5, region: Region | None = None) -> list[Palm]:
         """Return the palms in a picture (H, W, 3) RGB, or in a region of it, the likeliest first.
 
-        Palms are left out whose hands reach out of their region into more of the picture: they are cut there.
+        Palms are left out whose box reaches out of the region into more of the picture: they are cut there.
         """
         height, width = image.shape[:2]
         region = region or Region.whole(width, height)
