@@ -36,17 +36,18 @@ demo: setup ## Set up, then hands from the shipped clip: meshes, recording, over
 
 test: setup ## Set up, then lint, types and tests
 	@$(MAKE) --no-print-directory lint types
-	@$(BIN)/pytest
+	@$(BIN)/pytest --cache-clear || { echo "Once more, those that failed: what fails twice has failed."; \
+		$(BIN)/pytest --last-failed --last-failed-no-failures none; }
 
 test-slow: setup compilers servers ## The tests that take minutes, the readers in other languages, and others' servers
-	@$(BIN)/pytest -m "slow and not gpu" --timeout 1800
+	@$(BIN)/pytest -m "slow and not gpu" --timeout 1800 -o faulthandler_timeout=2400
 	@$(BIN)/pytest -rs tests/viewers/test_client_snippets.py
 
 test-soak: setup ## Half an hour of a live run in which something goes wrong all the time, into out/soak; SOAK_MINUTES=5
 	@$(BIN)/python -m tests.pipeline.streams.soak --minutes $(SOAK_MINUTES) --out out/soak
 
 test-gpu: setup ## The tests that need CUDA
-	@$(BIN)/pytest -m gpu --timeout 1800 tests/gpu
+	@$(BIN)/pytest -m gpu --timeout 1800 -o faulthandler_timeout=2400 tests/gpu
 
 gpu-check: setup ## All that a visit to a GPU can tell, in eight minutes, into out/gpu; DEVICE=cpu TINY=tiny tries it out
 	@PYTHON=$(abspath $(BIN)/python) OUT=out/gpu bash tests/gpu/visit/check.sh $(or $(LIMIT),470)

@@ -47,6 +47,23 @@ settings.load_profile("patient")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+@pytest.fixture(autouse=True)
+def _no_real_time() -> Iterator[None]:
+    """Fail a test that puts the tests' thread into real time, as an encoder may do for root: all else would starve."""
+    yield
+    if hasattr(os, "sched_getscheduler") and (policy := os.sched_getscheduler(0)) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        pytest.fail(f"the test left its thread with scheduling policy {policy}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Stop the clock of a test that has failed: writing the report takes long on a busy machine, and is no test."""
+    if call.excinfo is not None:
+        item.ihook.pytest_timeout_cancel_timer(item=item)
+
+
 MakeHand = Callable[..., Hand]
 MakeResult = Callable[..., FrameResult]
 MakeRun = Callable[..., RunInfo]

@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 
 
 WITHOUT_PRIORITY = ("setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice") if os.geteuid() == 0 else ()
-"""Of root's processes Chromium runs some in real time, which draw in software here and leave the tests nothing."""
+"""Of root's threads Chromium lets some go before all others, and here they draw in software."""
 
 
 class Nowhere(Sink):

@@ -1,6 +1,7 @@
 """Real video files with a known picture in them, and a way to read a source to its end."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -93,24 +94,29 @@ def make_video(make_picture: MakePicture) -> MakeVideo:
         picture: Callable[[int], Image] | None = None,
         setup: Callable[[Any], None] | None = None,
     ) -> Path:
-        default = {"crf": "12", "preset": "ultrafast"} if codec == "libx264" else {}
-        with av.open(str(path), "w", format=format, options=container or {}) as output:
-            stream: Any = output.add_stream(codec, rate=rate, options={**default, **(options or {})})
-            stream.width, stream.height = size
-            stream.pix_fmt = pixel_format
-            stream.codec_context.thread_count = 1
-            if stamps is not None:
-                stream.codec_context.time_base = Fraction(1, 1000)
-            if setup is not None:
-                setup(stream)
-            for index in range(frames):
-                image = picture(index) if picture else make_picture(*size, shift=4 + index)
-                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        def write() -> None:
+            default = {"crf": "12", "preset": "ultrafast"} if codec == "libx264" else {}
+            with av.open(str(path), "w", format=format, options=container or {}) as output:
+                stream: Any = output.add_stream(codec, rate=rate, options={**default, **(options or {})})
+                stream.width, stream.height = size
+                stream.pix_fmt = pixel_format
+                stream.codec_context.thread_count = 1
                 if stamps is not None:
-                    frame.time_base = Fraction(1, 1000)
-                frame.pts = index if stamps is None else stamps[index]
-                output.mux(stream.encode(frame))
-            output.mux(stream.encode(None))
+                    stream.codec_context.time_base = Fraction(1, 1000)
+                if setup is not None:
+                    setup(stream)
+                for index in range(frames):
+                    image = picture(index) if picture else make_picture(*size, shift=4 + index)
+                    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                    if stamps is not None:
+                        frame.time_base = Fraction(1, 1000)
+                    frame.pts = index if stamps is None else stamps[index]
+                    output.mux(stream.encode(frame))
+                output.mux(stream.encode(None))
+
+        # In a thread of its own, which ends: run by root, libsvtav1 puts the thread that calls it into real time.
+        with ThreadPoolExecutor(1) as encoder:
+            encoder.submit(write).result()
         return path
 
     return make
