@@ -1,6 +1,5 @@
 """A hand whose box is given, as published sets give it, is looked at there, whichever way it points."""
 
-from dataclasses import replace
 from math import pi
 from typing import Final
 
@@ -34,4 +33,4 @@ def look_in_box(network: HandNetwork, image: Image, box: Float32Array, side: Sid
             return None
         last = number == _LOOKS - 1
         (best,) = look_at(network, image, [crop_around(best.joints_2d, mirrored=mirrored)], maps=maps and last)
-    return replace(best.box(), side=side) if best.look.presence >= _LEAST_PRESENCE else None
+    return best.box().of_side(side) if best.look.presence >= _LEAST_PRESENCE else None

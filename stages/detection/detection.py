@@ -126,7 +126,7 @@ class HandDetection(Stage[Frame, Detections]):
             raise RuntimeError("HandDetection: expected to be opened before frames come, found that it is not")
         hands = self._finder.find(frame.image, self._now)
         if self._side is not None:
-            hands = [replace(hand, side=self._side) for hand in hands]
+            hands = [hand.of_side(self._side) for hand in hands]
         return Detections(frame, without_duplicates(hands))
 
     def close(self) -> None:

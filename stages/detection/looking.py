@@ -1,6 +1,7 @@
 """Looking at hands: crops are cut, the hand-landmark network looks at them, its answers are put into the picture."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -27,14 +28,15 @@ class Sighting(NamedTuple):
     def box(self, side: Side | None = None) -> HandBox:
         """Return the packet; its score is the certainty of the side, or where the `side` is given, of a hand."""
         joints = self.joints_2d.astype(np.float32)
-        return HandBox(
-            side=side or ("right" if self.right > 0.5 else "left"),
-            score=max(self.right, 1 - self.right) if side is None else self.look.presence,
+        seen = HandBox(
+            side="right" if self.right > 0.5 else "left",
+            score=max(self.right, 1 - self.right),
             box=tight_box(joints),
             joints_2d=joints,
             joints_world=self.joints_world.astype(np.float32),
             look=self.look,
         )
+        return seen if side is None else replace(seen.of_side(side), score=self.look.presence)
 
 
 def look_at(network: HandNetwork, image: Image, crops: Sequence[HandCrop], *, maps: bool = False) -> list[Sighting]:

@@ -1,6 +1,6 @@
 """Hands seen in a picture, before they are reconstructed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,6 +59,16 @@ class HandBox:
         checked(self, "joints_world", (21, 3), np.float32)
         if self.box[2] < self.box[0] or self.box[3] < self.box[1]:
             raise PacketError(f"HandBox.box: expected left <= right and top <= bottom, found {self.box.tolist()}")
+
+    def of_side(self, side: Side) -> "HandBox":
+        """Return the same hand as one of this side.
+
+        A detector that takes a hand for one of the other side sees its depth inside out: a right hand and a left one
+        give the same picture if one is the other mirrored in depth. So the depth is turned back.
+        """
+        if side == self.side:
+            return self
+        return replace(self, side=side, joints_world=self.joints_world * np.array([1, 1, -1], np.float32))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

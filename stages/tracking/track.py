@@ -116,29 +116,21 @@ class Track:
         self._velocity -= velocity
 
     def hand(self, now: float, looked_at: float) -> HandBox:
-        """Return the hand as seen now, or as expected; its score falls where the detector looked and did not see it.
-
-        A detector that takes a hand for one of the other side sees its depth inside out: a right hand and a left one
-        give the same picture if one is the other mirrored in depth. So the depth is turned back.
-        """
-        world = self.box.joints_world
-        if self.box.side != self.side:
-            world = world * (1, 1, -1)
+        """Return the hand as seen now, or as expected; its score falls where the detector looked and did not see it."""
+        box = self.box.of_side(self.side)
         if self.seen_at == now:
-            return replace(self.box, track_id=self.track_id, side=self.side, joints_world=world)
+            return replace(box, track_id=self.track_id)
         joints = self.expected(now).astype(np.float32)
         missed = now - self.seen_at if looked_at > self.seen_at else 0.0
         return replace(
-            self.box,
+            box,
             track_id=self.track_id,
-            side=self.side,
             seen=False,
             look=None,
             missed=missed > 0,
             score=self.box.score * 0.5 ** (missed / _SCORE_HALF_LIFE),
             box=tight_box(joints),
             joints_2d=joints,
-            joints_world=world,
         )
 
     def _weigh_side(self, box: HandBox, unseen: float, step: float) -> None:

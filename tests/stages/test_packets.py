@@ -30,6 +30,17 @@ def box(**changes: object) -> HandBox:
     return HandBox(**{**values, **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_hand_taken_for_one_of_the_other_side_is_mirrored_in_depth_and_back(side: Side) -> None:
+    world = np.random.default_rng(0).normal(0, 0.05, (21, 3)).astype(np.float32)
+    own = box(side=side, joints_world=world)
+    assert own.of_side(side) is own
+    other = own.of_side("left" if side == "right" else "right")
+    assert other.side != side
+    np.testing.assert_array_equal(other.joints_world, world * np.array([1, 1, -1], np.float32))
+    np.testing.assert_array_equal(other.of_side(side).joints_world, world)
+
+
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
 def test_a_frame_is_accepted_exactly_when_its_picture_has_the_stated_size(w: int, h: int, w2: int, h2: int) -> None:
     image = np.zeros((h2, w2, 3), np.uint8)

@@ -142,7 +142,7 @@ class SmallHambaEstimator(Estimator):
         (sighting,) = look_at(self._looking, frame.image, [crop], maps=True)
         if sighting.look.presence < LEAST_PRESENCE:
             return replace(box, look=sighting.look)
-        seen = sighting.box()
+        seen = sighting.box().of_side(box.side)
         return replace(box, joints_2d=seen.joints_2d, joints_world=seen.joints_world, box=seen.box, look=seen.look)
 
     def _corrected(self, tasks: "Sequence[_Task]") -> list[Hand | None]:

@@ -9,7 +9,7 @@ import pytest
 from hamba_core.hand import exp_so3, load_generic_hand
 from hamba_core.hand.rotations import angle_between
 from stages.assets import CLIP
-from stages.detection import HandDetection
+from stages.detection import DetectionSettings, HandDetection
 from stages.packets import Detections, Frame, FrameResult
 from stages.reconstruction.landmarks import LandmarksEstimator
 from stages.reconstruction.reconstruction import Reconstruction, ReconstructionSettings
@@ -94,11 +94,14 @@ def fast_hands() -> list[Frame]:
     return list(blurred(frames))
 
 
-@pytest.mark.parametrize("estimator", ["landmarks", "hamba-s"])
+@pytest.mark.parametrize(
+    ("estimator", "detector"), [("landmarks", "onnx"), ("hamba-s", "onnx"), ("hamba-s", "mediapipe")]
+)
 def test_in_heavy_motion_blur_no_wrist_turns_faster_than_it_can(
-    fast_hands: list[Frame], estimator: str, run_chain: Callable[..., list[FrameResult]]
+    fast_hands: list[Frame], estimator: str, detector: str, run_chain: Callable[..., list[FrameResult]]
 ) -> None:
-    results = run_chain(fast_hands, estimator)
+    """With MediaPipe, hamba-s looks by itself; what it then takes for the other hand is turned back in depth."""
+    results = run_chain(fast_hands, estimator, detector)
     before: dict[int, tuple[int, np.ndarray]] = {}
     turns = []
     for result in results:
@@ -110,19 +113,20 @@ def test_in_heavy_motion_blur_no_wrist_turns_faster_than_it_can(
             if index == result.frame.index - 1:
                 turns.append(float(np.degrees(angle_between(last, orient))))
             before[hand.track_id] = (result.frame.index, orient)
-    assert len(turns) > 80
+    assert len(turns) > 70
     assert max(turns) <= 64
 
 
 @pytest.fixture
 def run_chain() -> Callable[..., list[FrameResult]]:
-    """run_chain(frames, estimator) -> results, as a run has them."""
+    """run_chain(frames, estimator, detector) -> results, as a run has them."""
 
-    def run(frames: list[Frame], estimator: str) -> list[FrameResult]:
+    def run(frames: list[Frame], estimator: str, detector: str) -> list[FrameResult]:
         model = load_generic_hand()
         settings = ReconstructionSettings(estimator=estimator)
         reconstruction = Reconstruction(settings, model)
-        detection = HandDetection(maps=estimator == "hamba-s")
+        own_maps = estimator == "hamba-s" and detector == "onnx"
+        detection = HandDetection(DetectionSettings.model_validate({"detector": detector}), maps=own_maps)
         tracking, smoothing = HandTracking(), Smoothing(SmoothingSettings(), model)
         stages = (detection, tracking, reconstruction, smoothing)
         for stage in stages:
