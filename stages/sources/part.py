@@ -8,9 +8,7 @@ from typing import Any, Final
 from hamba_core.errors import ConfigurationError, NoPicturesError
 from stages.contract import Source
 from stages.packets import Choice, Frame, SourceInfo
-
-CLOSE: Final = 1e-6
-"""Seconds within which two times are the same: containers round theirs."""
+from stages.sources.timestamps import CLOSE
 
 _CLOCK: Final = re.compile(r"(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>[0-5]?\d(?:\.\d*)?)")
 

@@ -1,6 +1,10 @@
 """A timeline makes presentation times that only rise from whatever a container or a stream says."""
 
 from math import isfinite
+from typing import Final
+
+CLOSE: Final = 1e-6
+"""Seconds within which two times are the same: containers round theirs."""
 
 JUMP = 1.0
 """Seconds back in time from which a stamp is a new beginning rather than a slip."""

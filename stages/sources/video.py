@@ -29,10 +29,10 @@ from stages.sources.foreign import text_kind
 from stages.sources.headers import gif_pixels, gif_size
 from stages.sources.lens.framing import FrameMaker
 from stages.sources.lens.lens_guess import guess_of_tags
-from stages.sources.part import CLOSE, frames_within, part_choice
+from stages.sources.part import frames_within, part_choice
 from stages.sources.paths import readable_file
 from stages.sources.settings import SourceSettings
-from stages.sources.timestamps import Timeline
+from stages.sources.timestamps import CLOSE, Timeline
 
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")

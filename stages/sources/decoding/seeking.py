@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import av
 
 from stages.sources.decoding.decoding import VideoDecoder
+from stages.sources.timestamps import CLOSE
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 _INDEXED: Final = frozenset(("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"))
 """Containers whose index tells the time of every key frame; others are searched by FFmpeg with guesses."""
 _FURTHER_BACK: Final = (0.0, 2.0, 20.0)  # s before the wanted time, tried in turn
-_CLOSE: Final = 1e-6  # s
 
 
 def can_seek(decoder: VideoDecoder) -> bool:
@@ -52,9 +52,9 @@ def _from_key_frame(decoder: VideoDecoder, stamp: float) -> Generator[av.VideoFr
     shown = first.pts * decoder.tick
     frames = _decoded(decoder, chain([first], packets))
     for frame in frames:
-        if frame.time is None or frame.time > stamp + _CLOSE:
+        if frame.time is None or frame.time > stamp + CLOSE:
             return None
-        if frame.time >= shown - _CLOSE:
+        if frame.time >= shown - CLOSE:
             return _all(frame, frames)
     return None
 
