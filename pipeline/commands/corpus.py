@@ -54,7 +54,7 @@ def corpus(
     json: options.Json = False,
 ) -> int:
     """Reconstruct a corpus of videos on a Ray cluster into one data set of Parquet files."""
-    from pipeline.corpus import CorpusSettings, Storage, corpus_progress, run_corpus, write_report
+    from pipeline.corpus import CorpusSettings, Storage, corpus_progress, run_corpus, videos_in, write_report
     from pipeline.settings import load_settings
     from pipeline.terminal import print_json
     from stages.common.plain import plain
@@ -78,7 +78,7 @@ def corpus(
     with corpus_progress(console) as on_totals:
         totals = run_corpus(source, out, settings, how, resume=resume, retry_failed=retry_failed, on_totals=on_totals)
     wall = time.monotonic() - start
-    write_report(Storage(out), wall)
+    write_report(Storage(out), wall, videos=videos_in(source), settings=settings)
     _tell(console, totals, out, wall)
     if json:
         print_json({**plain(totals), "seconds": wall})
@@ -88,16 +88,15 @@ def corpus(
 
 
 def _tell(console: "Console", totals: "Totals", out: str, wall: float) -> None:
+    from pipeline.corpus import ending_words
+
     left = totals.expected - totals.skipped - totals.done - totals.failed
     parts = [f"{totals.done:,} done", f"{totals.failed:,} failed"]
     parts += [f"{totals.skipped:,} were finished before"] if totals.skipped else []
     parts += [f"{left:,} left: --resume goes on"] if left else []
     videos = "1 video" if totals.expected == 1 else f"{totals.expected:,} videos"
     console.print(f"{videos} in {wall:,.0f} s: {', '.join(parts)}", highlight=False)
-    console.print(
-        f"{totals.frames:,} frames, {totals.hands:,} hands, {totals.workers} workers, {totals.deaths} died",
-        highlight=False,
-    )
+    console.print(ending_words(totals), highlight=False)
     for reason, count in totals.reasons.most_common(5):
         console.print(f"  {count:,} x {reason}", highlight=False)
     tables = "hands/, " if totals.hands else ""

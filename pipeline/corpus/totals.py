@@ -38,7 +38,12 @@ class Totals:
             self.reasons[kind_of(entry)] += 1
 
 
+def reason_of(entry: Entry) -> str:
+    """Return why a video failed, without its name."""
+    return entry.reason.replace(entry.video, "").lstrip(": ")
+
+
 def kind_of(entry: Entry) -> str:
-    """Return a failure's kind: its first words, without the video's name, and with N for each number."""
-    words = _NUMBER.sub("N", entry.reason.replace(entry.video, "").lstrip(": ")).split()
+    """Return a failure's kind: its first words, with N for each number."""
+    words = _NUMBER.sub("N", reason_of(entry)).split()
     return " ".join(words[:_WORDS]) + (" …" if len(words) > _WORDS else "") or "unknown"

@@ -11,6 +11,7 @@ import msgspec
 
 from hamba_core.errors import HambaError, NoHandsError, NoPicturesError, OutputError, SourceError
 from pipeline.batch import Outcome, Task, perform
+from pipeline.corpus.fetching import fetched, stored
 from pipeline.corpus.joining import Piece, join_tables
 from pipeline.corpus.manifest import Video
 from pipeline.corpus.segments import Cut, Segment, SegmentEntry, may_be_cut, segments_of
@@ -23,7 +24,7 @@ from stages.reconstruction import shared_network, uses_network
 from stages.recording import RECORDING, read_recording
 from stages.sources import source_for
 from stages.sources.length import seekable_length
-from stages.sources.part import CLOSE
+from stages.sources.timestamps import CLOSE
 
 
 class Worker:
@@ -115,7 +116,7 @@ class Worker:
         return [msgspec.json.decode(self._storage.read(name), type=SegmentEntry) for name in names]
 
     def _whole(self, video: Video, work: Path) -> Entry:
-        report, recording = self._performed(video, self._settings_of(video), self._fetched(video, work), work)
+        report, recording = self._performed(video, self._settings_of(video), fetched(video, work), work)
         table = work / "hands.parquet"
         rows, tracks = _write_hands(video, recording, table)
         if rows:
@@ -130,7 +131,7 @@ class Worker:
         start = segment.start or 0.0
         begin = max(start - self._corpus.warm_up, 0.0) or None
         settings = changed_settings(self._settings_of(video), {"source": {"start": begin, "end": segment.end}})
-        path = self._fetched(video, work)
+        path = fetched(video, work)
         if not _has_pictures(path, settings):
             return SegmentEntry(segment=segment, entry=Entry(id=video.id, video=video.name, state="done"))
         report, recording = self._performed(video, settings, path, work)
@@ -178,19 +179,6 @@ class Worker:
             raise SourceError(outcome.reason.replace(path, video.name))
         return outcome, task.folder / RECORDING
 
-    def _fetched(self, video: Video, work: Path) -> str:
-        """Return a path that decoders read; one in an object store is copied to this machine."""
-        if not video.in_a_store:
-            return video.path
-        local = work / f"video{Path(video.path.partition('?')[0]).suffix}"
-        try:
-            with _stored(video) as stored, local.open("wb") as file:
-                while block := stored.read(1 << 22):
-                    file.write(block)
-        except OSError as error:
-            raise SourceError(f"{video.name}: expected an object that can be read, found: {error}") from error
-        return str(local)
-
 
 def _done(video: Video, outcome: Outcome, **values: Any) -> Entry:
     report = outcome.report or {}
@@ -209,23 +197,11 @@ def _failed(video: Video, reason: str) -> Entry:
     return Entry(id=video.id, video=video.name, state="failed", reason=reason)
 
 
-def _stored(video: Video) -> Any:
-    """Open a video in an object store. Raises SourceError where it cannot be."""
-    from pyarrow import ArrowException
-    from pyarrow.fs import FileSystem
-
-    try:
-        system, path = FileSystem.from_uri(video.path)
-        return system.open_input_file(path)
-    except (ArrowException, OSError) as error:
-        raise SourceError(f"{video.name}: expected an object that can be read, found: {error}") from error
-
-
 def _length(video: Video, settings: Settings) -> float | None:
     """Return the seconds of a video that can be cut; None of any other."""
     if video.in_a_store:
-        with _stored(video) as stored:
-            return seekable_length(stored, settings.source)
+        with stored(video) as opened:
+            return seekable_length(opened, settings.source)
     path = Path(video.path)
     return seekable_length(str(path.resolve()), settings.source) if path.is_file() else None
 

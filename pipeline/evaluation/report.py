@@ -4,7 +4,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from hamba_core.arrays import Float32Array
 from stages.common.files import write_whole
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """Words and numbers in rows; the first column names them."""
+    """Words and numbers in rows; the first column names them. The columns in `prose` hold sentences."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    prose: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def print_table(console: "Console", table: Table) -> None:
 
     drawn = RichTable(box=None, pad_edge=False, header_style="dim", title=table.title, title_justify="left")
     for number, column in enumerate(table.columns):
-        drawn.add_column(column, justify="right" if number else "left", no_wrap=not number)
+        justify: Literal["left", "right"] = "left" if not number or column in table.prose else "right"
+        drawn.add_column(column, justify=justify, no_wrap=not number)
     for row in table.rows:
         drawn.add_row(*row)
     console.print(drawn)
@@ -81,10 +83,11 @@ body{font:15px/1.5 system-ui,sans-serif;color:#20242c;background:#fff;max-width:
 h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem}p.note{color:#5d6675;max-width:60rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 .wide{overflow-x:auto}th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e6e8ec;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{color:#5d6675;font-weight:600;vertical-align:bottom}
+th:first-child,td:first-child,.prose{text-align:left}td.prose{white-space:normal;overflow-wrap:anywhere;min-width:12rem}
+td{vertical-align:top}th{color:#5d6675;font-weight:600;vertical-align:bottom}
 img{max-width:100%}dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem}
 dt{color:#5d6675}dd{margin:0;overflow-wrap:anywhere}.tiles{display:flex;flex-wrap:wrap;gap:.7rem}
-figure{margin:0;width:200px}figcaption{font-size:.78rem;color:#5d6675}
+figure{margin:0;width:200px}figcaption{font-size:.78rem;color:#5d6675;overflow-wrap:anywhere}
 @media(prefers-color-scheme:dark){body{background:#15181e;color:#e4e7ec}th,td{border-color:#2c313b}
 img.plot{background:#fff}th,dt,p.note,figcaption{color:#98a1b1}}
 """
@@ -115,8 +118,11 @@ def _part(part: Table | Plot | Tiles) -> str:
 
 
 def _html_table(table: Table) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
-    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in table.rows)
+    kinds = [' class="prose"' if column in table.prose else "" for column in table.columns]
+    head = "".join(f"<th{kind}>{escape(column)}</th>" for column, kind in zip(table.columns, kinds, strict=True))
+    rows = (
+        "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) for row in table.rows
+    )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 

@@ -162,31 +162,27 @@ def test_to_resume_does_what_is_left_and_nothing_twice(cluster: None, manifest: 
     assert (totals.skipped, totals.done, totals.failed) == (13, 0, 2)
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_a_long_video_is_done_in_segments_and_fails_as_a_whole(cluster: None, tmp_path: Path, at_once: int) -> None:
-    manifest, place = tmp_path / "list.csv", str(tmp_path / "out")
-    manifest.write_text("path\n/long.mp4\n/long-bad.mp4\n/good.mp4\n")
-    corpus = CorpusSettings(workers=1, at_once=at_once, cpus=0.5)
-    totals = run_corpus([str(manifest)], place, Settings(), corpus, worker=Stand)
-    assert (totals.expected, totals.done, totals.failed) == (3, 2, 1)
-    entries = {Path(entry.video).stem: entry for entry in Storage(place).entries()}
-    assert (entries["long"].frames, entries["long"].segments, entries["good"].segments) == (40, 4, 1)
-    assert (entries["long-bad"].state, entries["long-bad"].reason) == ("failed", "it is damaged")
-    assert not list(Storage(place).names("segments", ""))
+DEADLY = pytest.param(
+    "long-poison", "segment 3-of-4: its worker died 3 times", "long-once", 4,
+    marks=[pytest.mark.slow, pytest.mark.timeout(600)],
+)  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("failing", "reason", "other", "segments"), [("long-bad", "it is damaged", "good", 1), DEADLY])
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_a_long_video_ends_once_whatever_dies(cluster: None, tmp_path: Path, at_once: int) -> None:
+def test_a_long_video_ends_once_as_a_whole(
+    cluster: None, tmp_path: Path, at_once: int, failing: str, reason: str, other: str, segments: int
+) -> None:
     manifest, place = tmp_path / "list.csv", str(tmp_path / "out")
-    manifest.write_text("path\n/long-once.mp4\n/long-poison.mp4\n/long.mp4\n")
+    manifest.write_text(f"path\n/{other}.mp4\n/{failing}.mp4\n/long.mp4\n")
     corpus = CorpusSettings(workers=2, at_once=at_once, cpus=0.5)
     totals = run_corpus([str(manifest)], place, Settings(), corpus, worker=Stand)
     assert (totals.expected, totals.done, totals.failed) == (3, 2, 1)
     entries = {Path(entry.video).stem: entry for entry in Storage(place).entries()}
-    assert (entries["long"].frames, entries["long-once"].frames) == (40, 40)
-    assert "segment 3-of-4: its worker died 3 times" in entries["long-poison"].reason
+    assert (entries["long"].frames, entries["long"].segments) == (40, 4)
+    assert (entries[other].frames, entries[other].segments) == (10 * segments, segments)
+    assert entries[failing].state == "failed"
+    assert reason in entries[failing].reason
     assert not list(Storage(place).names("segments", ""))
 
 
