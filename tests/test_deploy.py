@@ -49,6 +49,23 @@ def test_an_image_has_the_system_packages_and_extras_that_there_are(path: Path) 
     assert set(wanted.split(",")) <= set(extras)
 
 
+def test_what_git_ignores_is_not_copied_into_an_image() -> None:
+    def names(path: Path) -> set[str]:
+        lines = (line for line in path.read_text().splitlines() if line and not line.startswith("#"))
+        return {line.removeprefix("**/").strip("/") for line in lines}
+
+    assert names(ROOT / ".dockerignore") == names(ROOT / ".gitignore") | {".git"}
+
+
+def test_the_cluster_has_the_ray_of_the_image() -> None:
+    cluster = yaml.safe_load((DEPLOY / "kuberay.yaml").read_text())["spec"]["rayClusterSpec"]
+    assert f"ray=={cluster['rayVersion']}" in (ROOT / "constraints.txt").read_text().splitlines()
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    images = {container["image"] for group in groups for container in group["template"]["spec"]["containers"]}
+    assert images == {"hamba-stream:cuda"}
+    assert {"wget", "'ray[default]'"} <= set((DEPLOY / "Dockerfile.cuda").read_text().split())
+
+
 def test_the_compose_file_builds_from_files_that_are_there() -> None:
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     build = services["publisher"]["build"]

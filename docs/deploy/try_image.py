@@ -4,7 +4,7 @@
 
 It understands the instructions that are used here: FROM (a Debian release; Python is Debian's own), RUN, COPY of this
 repository, USER, WORKDIR and ENTRYPOINT, and ends with `hamba doctor` and a run of the shipped clip, as the image's
-user. The root needs 4 GB; remove it afterwards.
+user. The root needs 4 GB, or 9 with CUDA; remove it afterwards.
 """
 
 import os
@@ -60,6 +60,7 @@ def make_root(root: Path, release: str) -> None:
             (root / name).unlink(missing_ok=True)
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(Path("/", name), root / name)
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n")  # as a container has it
     # Python's own image lets pip install into the system; Debian's does not. An environment that comes first in PATH
     # is the same to what follows.
     run(root, "python3 -m venv /usr/local/python", "root", "/")
