@@ -12,10 +12,11 @@ from hamba_core.hand import HandModel
 from pipeline.outputs import OVERLAY, SUMMARY
 from pipeline.runtime import Runner, SinkPolicy
 from pipeline.settings import Settings
+from pipeline.without_effect import settings_without_effect
 from stages.contract import Sink, Source, Stage
 from stages.detection import HandDetection
 from stages.events import Events
-from stages.packets import ClockAnchor, HandTopology, RunInfo, SourceInfo, Status
+from stages.packets import Choice, ClockAnchor, HandTopology, RunInfo, SourceInfo, Status
 from stages.reconstruction import Estimator, Reconstruction, load_hand_model, named_hand_model
 from stages.reconstruction.hamba import SharedModel
 from stages.recording import RECORDING
@@ -70,8 +71,12 @@ def assemble(
         )
     reconstruction = next((stage for stage in stages if isinstance(stage, Reconstruction)), None)
     topology = HandTopology.of(hand_model)
+    unused: list[Choice] = []  # known once the source is open
 
     def run_info(info: SourceInfo) -> RunInfo:
+        if reconstruction is not None:
+            name = reconstruction.estimator
+            unused.extend(settings_without_effect(settings, name, info, stills=source.stills, files=out is not None))
         if on_open is not None:
             on_open(info)
         return RunInfo(
@@ -96,6 +101,7 @@ def assemble(
         settings=settings.runtime,
         sink_policies={**(policies if settings.mode == "live" else {}), **(sink_policies or {})},
         on_status=on_status,
+        choices=lambda: unused,
     )
 
 

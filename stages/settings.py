@@ -1,13 +1,20 @@
 """The base of every stage's settings."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from stages.common.files import expanded
 
-UserPath = Annotated[Path, AfterValidator(expanded)]
+
+def _no_empty_path(given: Any) -> Any:
+    if given == "":
+        raise ValueError("expected a path, found an empty text, which would stand for this folder")
+    return given
+
+
+UserPath = Annotated[Path, BeforeValidator(_no_empty_path), AfterValidator(expanded)]
 """A path as a person writes it, with ~ for their folder."""
 
 

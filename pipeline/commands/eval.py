@@ -299,8 +299,7 @@ def _show(tables: Sequence["Table"], tree: "Tree", *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json_module.dumps(tree) + "\n")
         return
-    # A pipe or a file has no width; a table folded to 80 columns cannot be read.
-    console = Terminal(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console = Terminal(highlight=False)
     for table in tables:
         print_table(console, table)
 

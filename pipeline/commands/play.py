@@ -19,8 +19,11 @@ def play(
     publish: Annotated[str, typer.Option(help="Where to publish.", metavar="ADDRESS")] = DEFAULT_ADDRESS,
 ) -> None:
     """Publish a recording again, at its own pace: for viewers and clients, as if its run went on now."""
+    from pydantic import ValidationError
+
     from hamba_core.errors import ConfigurationError
     from pipeline.outputs import recording_in
+    from pipeline.settings import explained
     from stages.common.terminal import Terminal
     from stages.publishing import Publisher, PublishSettings
     from stages.recording import read_recording
@@ -28,9 +31,13 @@ def play(
 
     if not 0.01 <= rate <= 100:
         raise ConfigurationError(f"--rate: expected a factor between 0.01 and 100, found {rate:g}")
+    try:
+        publishing = PublishSettings(address=publish)
+    except ValidationError as error:
+        raise ConfigurationError(f"--publish: {explained(error.errors()[0]['msg'])}, found {publish!r}") from None
     opened = read_recording(recording_in(recording), take)
     console = Terminal(stderr=True)
-    player = Player(opened, Publisher(PublishSettings(address=publish)), rate=rate, loop=loop)
+    player = Player(opened, Publisher(publishing), rate=rate, loop=loop)
     console.print(f"playing {opened.path}, to be published on {publish}; Ctrl-C ends", highlight=False)
     status = player.run()
     console.print(f"{status.state}: {status.frames} frames in {status.elapsed:.1f} s", highlight=False)

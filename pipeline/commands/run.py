@@ -84,7 +84,9 @@ def run(
             return run_batch(sources, settings, exports, out=out, **rules)
         one = sources[0] if len(sources) == 1 else list(sources)
         with _health(health) as on_status:
-            return _run_one(one, settings, exports, out, overwrite=overwrite, as_json=json, on_status=on_status)
+            return _run_one(
+                one, settings, exports, out, drawn=bool(overlay), overwrite=overwrite, as_json=json, on_status=on_status
+            )
 
 
 def _named(sources: Sequence[str], source_file: str | None) -> list[str]:
@@ -128,6 +130,8 @@ def _publishing(publish: bool | None, address: str | None, *, view: bool) -> dic
     """What the command line says of publishing; nothing where it is silent."""
     from stages.common.address import DEFAULT_ADDRESS
 
+    if publish is False and address is not None:
+        raise ConfigurationError("--address and --no-publish: expected one of them, found both")
     if publish is None and not view and address is None:
         return {}
     return {"publish.address": None if publish is False else address or DEFAULT_ADDRESS}
@@ -139,6 +143,7 @@ def _run_one(
     exports: "ExportSettings | None",
     out: Path | None,
     *,
+    drawn: bool,
     overwrite: bool,
     as_json: bool,
     on_status: "Callable[[Status], None]",
@@ -152,6 +157,8 @@ def _run_one(
         out = default_folder(name, overwrite=overwrite)
     if exports is not None and out is None:
         raise ConfigurationError("--export: expected --out, since a live run records nothing without it")
+    if drawn and out is None:
+        raise ConfigurationError("--overlay: expected --out, since a live run draws nothing without it")
     opened = source_for(source, settings.source, stream=settings.stream)
     status = run_session(
         opened, settings, out=out, exports=exports, overwrite=overwrite, as_json=as_json, on_status=on_status

@@ -98,7 +98,8 @@ def _print_table(found: list[Setting]) -> None:
     from stages.common.terminal import Terminal
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("setting", "value", "type", "what it is for"):
+    table.add_column("setting", no_wrap=True)  # to be found and copied
+    for name in ("value", "type", "what it is for"):
         table.add_column(name, overflow="fold")
     for setting in found:
         texts = (_value_text(setting.default), setting.kind, setting.help)

@@ -8,6 +8,7 @@ from typing import Any
 from hamba_core.view import Intrinsics
 from pipeline.assembly import hand_stages
 from pipeline.settings import Settings
+from pipeline.without_effect import warn_without_effect
 from stages.common.posing import with_mesh
 from stages.contract import Stage
 from stages.packets import Choice, Detections, Frame, FrameResult
@@ -36,6 +37,7 @@ class Chain:
         reconstruction = next(stage for stage in self._line if isinstance(stage, Reconstruction))
         self.estimator = reconstruction.estimator
         """Name of the estimator in use."""
+        warn_without_effect(settings, self.estimator)
 
     def _stages(self) -> list[Stage[Any, Any]]:
         return hand_stages(self._settings, hand_model=self._hand_model)

@@ -22,6 +22,7 @@ from pipeline.evaluation.augmentation import augmented, fused
 from pipeline.evaluation.box_look import look_in_box
 from pipeline.evaluation.published_data import Answer, PublishedData, Sample
 from pipeline.settings import Settings
+from pipeline.without_effect import warn_without_effect
 from stages.common.files import output_error, write_whole
 from stages.detection import HandDetection, HandNetwork
 from stages.packets import Choice, Detections, Frame, FrameMeta, HandBox
@@ -47,6 +48,7 @@ class Predictor:
     def __init__(self, settings: Settings) -> None:
         self.hand_model: HandModel = load_hand_model(settings.reconstruct)
         self._reconstruction = Reconstruction(settings.reconstruct, self.hand_model)
+        warn_without_effect(settings, self._reconstruction.estimator)
         self._detection: HandDetection | None = None
         self._looking: HandNetwork | None = None
         if self._reconstruction.estimator != "hamba":

@@ -15,9 +15,10 @@ from pipeline.assembly import hand_stages
 from pipeline.face.options import Camera, Options, given_camera, settings_of
 from pipeline.face.pictures import read_picture
 from pipeline.settings import Settings
+from pipeline.without_effect import settings_without_effect
 from stages.contract import Stage
 from stages.packets import Choice, Frame, FrameMeta, FrameResult
-from stages.reconstruction import shared_network, uses_network
+from stages.reconstruction import Reconstruction, shared_network, uses_network
 from stages.sources.lens.intrinsics import CameraModel
 
 if TYPE_CHECKING:
@@ -140,8 +141,11 @@ class HandPipeline:
         return results
 
     def choices(self) -> tuple[Choice, ...]:
-        """What is in use and why: detector, estimator, device, precision."""
-        return tuple(choice for stage in self._checked_open().stages for choice in stage.choices())
+        """What is in use and why: detector, estimator, device, precision; and settings that do nothing with these."""
+        stages = self._checked_open().stages
+        used = next((stage.estimator for stage in stages if isinstance(stage, Reconstruction)), "")
+        unused = settings_without_effect(self._settings, used)
+        return (*(choice for stage in stages for choice in stage.choices()), *unused)
 
     def _checked_open(self) -> "_Line":
         if self._video is None:

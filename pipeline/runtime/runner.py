@@ -41,7 +41,7 @@ from pipeline.runtime.telemetry import Telemetry
 from pipeline.runtime.worker import Envelope, Shared, Worker
 from pipeline.runtime.workers import SinkWorker, SourceWorker, StageWorker
 from stages.contract import Sink, Source, Stage
-from stages.packets import RunInfo, SourceInfo, Status
+from stages.packets import Choice, RunInfo, SourceInfo, Status
 from stages.settings import StageSettings
 
 Mode = Literal["offline", "live"]
@@ -110,7 +110,8 @@ class Runner:
 
     `run_info` is called once, in the thread of `run`, when the source and all stages are open. `on_status` is called
     there too, about once a second and at the end, and must not block. `sink_policies` has policies by the names of
-    sinks; a sink that is not in it gets `block` offline and `latest` live, with `settings.capacity`.
+    sinks; a sink that is not in it gets `block` offline and `latest` live, with `settings.capacity`. `choices` gives
+    what the report says of the run as a whole, beside what its parts say.
 
     Raises ConfigurationError if the parts do not make a pipeline.
     """
@@ -128,6 +129,7 @@ class Runner:
         sink_policies: Mapping[str, SinkPolicy] | None = None,
         clock: Clock | None = None,
         on_status: Callable[[Status], None] | None = None,
+        choices: Callable[[], Sequence[Choice]] = tuple,
     ) -> None:
         settings = settings or RuntimeSettings()
         policies = dict(sink_policies or {})
@@ -150,6 +152,7 @@ class Runner:
             stall_ns=round(settings.stall * 1e9),
             run_info=run_info,
             on_status=on_status,
+            choices=choices,
         )
         self._ran = False
         self._report: Status | None = None

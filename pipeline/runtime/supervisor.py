@@ -35,6 +35,7 @@ class Supervisor:
         stall_ns: int,
         run_info: Callable[[SourceInfo], RunInfo],
         on_status: Callable[[Status], None] | None,
+        choices: Callable[[], Sequence[Choice]],
     ) -> None:
         self._source, self._stages, self._sinks = source, stages, sinks
         self._line: list[Worker] = [source, *stages]
@@ -42,7 +43,7 @@ class Supervisor:
         self._shared = shared
         self._clock, self._telemetry = shared.clock, shared.telemetry
         self._grace_ns, self._stall_ns = grace_ns, stall_ns
-        self._run_info, self._on_status = run_info, on_status
+        self._run_info, self._on_status, self._choices = run_info, on_status, choices
         self._info: RunInfo | None = None
         self._next_status_ns = self._clock.now_ns() + STATUS_INTERVAL_NS
         self._stop_asked = self._stop_seen = False
@@ -89,7 +90,7 @@ class Supervisor:
     def status(self, state: str, reason: str = "") -> Status:
         """Return the state of the run in numbers."""
         lost = [Choice(worker.name, "ended early", str(error), fallback=True) for worker, error in self._lost.items()]
-        choices = (*chain.from_iterable(worker.choices for worker in self._workers), *lost)
+        choices = (*chain.from_iterable(worker.choices for worker in self._workers), *self._choices(), *lost)
         return self._telemetry.status(state, reason, choices, self._source.status())
 
     def tell(self, status: Status) -> None:

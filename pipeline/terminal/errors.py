@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from hamba_core.errors import HambaError
+from hamba_core.errors import ConfigurationError, HambaError
 from hamba_core.packages import missing_package
 from pipeline.terminal.documents import print_error
 from pipeline.terminal.streams import PIPE_CLOSED, check_limits, output_error
@@ -38,6 +38,7 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         check_limits()
+        _check_arguments(arguments)
         result = app(args=arguments, standalone_mode=False)
     except typer.TyperException as error:
         return _tell_usage(error, arguments)
@@ -58,6 +59,16 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         )
         return _tell(error, message, 1, arguments, debug=debug)
     return result if isinstance(result, int) else 0
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Raise ConfigurationError where an argument is empty, which would stand for this folder or for a default."""
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if not argument or (equals and not value and name.startswith("--")):
+            option = name if argument else arguments[place - 1] if place else ""
+            where = f"{option}: expected something after it" if option.startswith("-") else "expected no empty argument"
+            raise ConfigurationError(f"{where}, found nothing; was a variable of the shell not set?")
 
 
 def status_with_output(status: int) -> int:

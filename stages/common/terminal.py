@@ -6,6 +6,7 @@ commands and viewers show goes through `Terminal`, `tell` or, what is logged, `l
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -17,6 +18,9 @@ from rich.segment import Segment
 from hamba_core.text import readable
 
 _OBEYED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_NO_EDGE: Final = 10_000
+"""Columns of what has none: a file or a pipe, in which a line that is folded cannot be found or copied."""
+_PADDING: Final = re.compile(" +(?=\n)")
 
 
 def shown(text: str) -> str:
@@ -36,15 +40,22 @@ def tell(text: str) -> None:
 
 
 class Terminal(Console):
-    """A console of rich's on which texts are texts: no markup in them, and nothing that a terminal obeys."""
+    """A console of rich's on which texts are texts: no markup in them, and nothing that a terminal obeys.
+
+    Lines are folded for a screen alone, or where COLUMNS says how wide it is.
+    """
 
     def __init__(self, *, stderr: bool = False, quiet: bool = False, **options: Any) -> None:
         super().__init__(stderr=stderr, quiet=quiet, markup=False, emoji=False, **options)
+        self._edged = self.is_terminal or "width" in options or "COLUMNS" in os.environ
+        if not self._edged:
+            self.width = _NO_EDGE
 
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:
-        return super()._render_buffer(
+        text = super()._render_buffer(
             segment if segment.control else Segment(shown(segment.text), segment.style) for segment in buffer
         )
+        return text if self._edged else _PADDING.sub("", text)
 
 
 def log_to_terminal() -> None:

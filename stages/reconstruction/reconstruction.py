@@ -184,10 +184,8 @@ def _estimator(
     configured = _checkpoint(settings)
     wanted = settings.estimator
     if wanted in ("landmarks", "hamba-s"):
-        unused = settings.checkpoint is not None  # one in the environment is for whatever run wants it
-        reason = f"configured, so that the checkpoint {settings.checkpoint} is not used" if unused else "configured"
         estimator = _landmarks(hand_model) if wanted == "landmarks" else _small_hamba(settings, hand_model)
-        return Choice("estimator", wanted, reason, fallback=unused), estimator
+        return Choice("estimator", wanted, "configured"), estimator
     if configured is None and wanted == "auto":
         if hand_model.name == "generic":
             return Choice("estimator", "hamba-s", "it ships, and no Hamba checkpoint is configured"), _small_hamba(

@@ -335,3 +335,37 @@ def test_a_thread_stuck_in_foreign_code_does_not_hold_the_process() -> None:
         "leave(2)"
     )
     assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", QUICK, "--out", ""], "--out: expected something after it, found nothing"),
+        (["run", QUICK, "--out="], "--out: expected something after it, found nothing"),
+        (["run", QUICK, "--preset", ""], "--preset: expected something after it"),
+        (
+            ["export", "", "--to", "glb"],
+            "expected no empty argument, found nothing; was a variable of the shell not set",
+        ),
+        (["info", ""], "expected no empty argument"),
+    ],
+)
+def test_an_empty_argument_is_not_taken_for_this_folder_or_a_default(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / RECORDING).write_bytes(b"somebody's")
+    assert hamba(*arguments) == 2
+    assert words in capfd.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [RECORDING]
+
+
+@pytest.mark.parametrize("key", ["reconstruct.checkpoint", "source.lens.calibration", "source.world.pose"])
+def test_an_empty_path_in_a_setting_is_refused(key: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert hamba("run", QUICK, "--set", f"{key}=") == 2
+    assert f"setting {key}: expected a path, found an empty text" in capfd.readouterr().err
+
+
+def test_playing_on_what_is_no_address_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    assert hamba("play", "nowhere", "--publish", "foo") == 2
+    assert "error: --publish: expected an address such as tcp://127.0.0.1:5557" in capfd.readouterr().err

@@ -60,3 +60,18 @@ def test_limits_that_are_too_small_are_told(tmp_path: Path, limit: str) -> None:
     assert f"ulimit {limit[:2]}" in done.stderr
     assert "should not happen" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["settings", "info out", "doctor"])
+def test_lines_are_not_folded_where_no_screen_has_an_edge(recorded: Path, command: str) -> None:
+    shells = (f"unset COLUMNS; {HAMBA} {command}", f"COLUMNS=60 {HAMBA} {command}")  # readline in pytest sets it
+    whole, folded = (shell(each, recorded).stdout.splitlines() for each in shells)
+    assert len(whole) < len(folded)
+    assert max(map(len, whole)) > 90
+    assert all(line == line.rstrip() for line in whole)
+
+
+def test_a_setting_is_one_line_of_a_file(recorded: Path) -> None:
+    (line,) = shell(f"unset COLUMNS; {HAMBA} settings | grep decoding.max_gif_pixels", recorded).stdout.splitlines()
+    assert line.split()[:2] == ["source.decoding.max_gif_pixels", "30000000000"]
+    assert line.endswith("a small one can have trillions")

@@ -95,14 +95,6 @@ def test_landmarks_by_choice_passes_a_configured_checkpoint_by(monkeypatch: pyte
     assert Reconstruction(settings, load_hand_model(settings)).choices()[0].chosen == "landmarks"
 
 
-@pytest.mark.parametrize("estimator", ["landmarks", "hamba-s"])
-def test_a_given_checkpoint_that_the_chosen_estimator_has_no_use_for_is_told(estimator: str) -> None:
-    settings = ReconstructionSettings.model_validate({"estimator": estimator, "checkpoint": "/somewhere/hamba.ckpt"})
-    choice = Reconstruction(settings, load_generic_hand()).choices()[0]
-    assert (choice.chosen, choice.fallback) == (estimator, True)
-    assert "/somewhere/hamba.ckpt is not used" in choice.reason
-
-
 def test_hamba_without_a_checkpoint_is_refused_with_the_way_out() -> None:
     with pytest.raises(ConfigurationError, match=f"{CHECKPOINT_VARIABLE}.*found none.*landmarks"):
         Reconstruction(ReconstructionSettings(estimator="hamba"), load_generic_hand())
