@@ -208,15 +208,39 @@ def _whole_records(file: BinaryIO, size: int, wanted: Collection[Opcode], since:
     while len(header := file.read(9)) == 9:
         opcode, length = struct.unpack("<BQ", header)
         if opcode in (Opcode.DATA_END, Opcode.FOOTER) or length > size - file.tell():
+            if opcode == Opcode.DATA_END and Opcode.ATTACHMENT in wanted:
+                file.seek(length, 1)
+                _warn_of_another(file)
             return
         if opcode not in wanted or (since and opcode == Opcode.CHUNK and _ends_before(file, length, since)):
             file.seek(length, 1)
             continue
-        content = file.read(length)
+        begin, content = file.tell(), file.read(length)
         try:
             yield _read(opcode, content)
         except _DAMAGE as error:
-            logger.warning("%s: %d bytes are damaged and are left out: %s", file.name, length, error)
+            if (file.name, begin, zlib.crc32(content)) not in _said:  # it is read several times
+                _said.add((file.name, begin, zlib.crc32(content)))
+                logger.warning("%s: %d bytes are damaged and are left out: %s", file.name, length, error)
+
+
+_said: set[tuple[str, int, int]] = set()
+"""Damage that was told: file, place and content."""
+
+
+def _warn_of_another(file: BinaryIO) -> None:
+    """Tell of another file that begins where this one ends, as `cat` puts them together; stay at its summary's end."""
+    while len(header := file.read(9)) == 9:
+        opcode, length = struct.unpack("<BQ", header)
+        file.seek(length, 1)
+        if opcode == Opcode.FOOTER:
+            if file.read(2 * len(MAGIC)) == 2 * MAGIC:
+                logger.warning(
+                    "%s: another MCAP file begins where this one ends, and is not read; `mcap merge` puts files "
+                    "together, `cat` does not",
+                    file.name,
+                )
+            return
 
 
 def _ends_before(file: BinaryIO, length: int, moment: int) -> bool:

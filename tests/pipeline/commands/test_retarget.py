@@ -43,6 +43,23 @@ def folder(make_run: Callable[..., RunInfo], make_result: Callable[..., FrameRes
     return tmp_path / "clip"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of file sizes are as Linux has them")
+def test_what_the_disk_has_no_room_for_leaves_what_was_there(folder: Path) -> None:
+    """A limit of the size of files stands for the full disk."""
+    old = folder / "hands.svh.npz"
+    old.write_bytes(b"an earlier one")
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); "
+        "from pipeline.commands.cli import main; main()"
+    )
+    command = [sys.executable, "-c", limited, "retarget", str(folder), "--robot", "svh", "--overwrite"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "hands.svh.npz: expected to be able to write, found: File too large" in done.stderr
+    assert {path.name for path in folder.iterdir()} == {"hands.mcap", "hands.svh.npz"}
+    assert old.read_bytes() == b"an earlier one"
+
+
 def test_a_recording_becomes_arrays_and_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert hamba("retarget", folder, "--robot", "svh", "--json", "--reach") == 0
     said = json.loads(capsys.readouterr().out)

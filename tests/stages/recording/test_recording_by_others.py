@@ -131,3 +131,15 @@ def test_messages_of_a_take_that_the_file_does_not_describe_are_left_out(
     merged.write_bytes(data[:first] + b"gone" + data[first + 4 :])
     assert [len(result.hands) for result in read_recording(merged).results()] == [1] * 6
     assert "10 messages belong to another take and are left out" in caplog.text
+
+
+def test_files_put_together_by_cat_are_told(
+    make_run: MakeRun, make_result: MakeResult, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = record(tmp_path / "one.mcap", make_run(), [make_result(index) for index in range(3)])
+    both = tmp_path / "both.mcap"
+    both.write_bytes(2 * one.read_bytes())
+    assert len(list(read_recording(one).results())) == 3
+    assert not caplog.text
+    assert len(list(read_recording(both).results())) == 3
+    assert caplog.text.count("another MCAP file begins where this one ends, and is not read") == 1

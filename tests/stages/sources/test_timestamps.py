@@ -33,6 +33,22 @@ def test_a_jump_back_begins_anew_where_the_pictures_ended() -> None:
     assert timeline.repaired == 1
 
 
+def test_short_pieces_put_together_keep_the_distances_of_their_pictures() -> None:
+    """Half a second each: too short for their clocks to jump back by a second."""
+    timeline = Timeline(30)
+    times = [timeline.place(1.4 + picture / 30) for _ in range(3) for picture in range(15)]
+    steps = [b - a for a, b in pairwise(times)]
+    assert [step for step in steps if step > 0.02] == pytest.approx([1 / 30] * 40)
+    assert sum(step < 0.02 for step in steps) == 4  # of the first two of a piece it cannot be known yet
+    assert times[-1] == pytest.approx(44 / 30, abs=0.15)
+
+
+def test_two_pictures_that_are_late_move_nothing_else() -> None:
+    timeline = Timeline(10)
+    times = [timeline.place(stamp) for stamp in (0.0, 0.1, 0.5, 0.2, 0.3, 0.6, 0.7)]
+    assert times == pytest.approx([0.0, 0.1, 0.5, 0.501, 0.502, 0.6, 0.7])
+
+
 def test_a_stamp_that_never_changes_is_replaced_by_the_rate() -> None:
     timeline = Timeline(25)
     assert [timeline.place(7.0) for _ in range(50)] == pytest.approx([index / 25 for index in range(50)])

@@ -4,6 +4,7 @@ import csv
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import numpy as np
 from hamba_core.arrays import Array
 from hamba_core.errors import OutputError
 from hamba_core.hand import SIDES, Side
-from stages.common.files import output_error
+from stages.common.files import write_whole
 from stages.packets import FrameResult
 from viewers.robots.retarget.measuring import Following, best_reachable, tip_errors
 from viewers.robots.retarget.messages import pose_of
@@ -147,33 +148,28 @@ def write_npz(done: Retargeted, path: Path) -> None:
             f"{side}/wrist": np.array([_NO_POSE if s.wrist is None else s.wrist for s in states]).reshape(-1, 4, 4),
             f"{side}/target": np.array([state.target for state in states]).reshape(-1, 4, 4),
         }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **arrays)
-    except OSError as error:
-        raise output_error(path, error) from error
+    content = BytesIO()
+    np.savez(content, **arrays)
+    write_whole(path, content.getvalue())
 
 
 def write_csv(done: Retargeted, side: Side, path: Path) -> None:
     """Write a table of one side: a line a frame, with the joints by name. Raises OutputError."""
     record = done.sides[side]
     poses = [f"{pose}_{column}" for pose in ("wrist", "target") for column in _POSE_COLUMNS]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(["frame", "pts", "state", "track", *record.names, *poses, "reference", "held_back", "delay"])
-            for frame, pts, reference, state in zip(done.frames, done.pts, done.reference, record.states, strict=True):
-                wrist = [""] * 7 if state.wrist is None else _numbers(state.wrist)
-                table.writerow(
-                    [
-                        frame, f"{pts:.6f}", state.state, "" if state.track_id is None else state.track_id,
-                        *(f"{position:.6f}" for position in state.positions.tolist()), *wrist, *_numbers(state.target),
-                        reference, int(state.held_back), f"{state.delay:.6f}",
-                    ]
-                )  # fmt: skip
-    except OSError as error:
-        raise output_error(path, error) from error
+    content = StringIO(newline="")
+    table = csv.writer(content)
+    table.writerow(["frame", "pts", "state", "track", *record.names, *poses, "reference", "held_back", "delay"])
+    for frame, pts, reference, state in zip(done.frames, done.pts, done.reference, record.states, strict=True):
+        wrist = [""] * 7 if state.wrist is None else _numbers(state.wrist)
+        table.writerow(
+            [
+                frame, f"{pts:.6f}", state.state, "" if state.track_id is None else state.track_id,
+                *(f"{position:.6f}" for position in state.positions.tolist()), *wrist, *_numbers(state.target),
+                reference, int(state.held_back), f"{state.delay:.6f}",
+            ]
+        )  # fmt: skip
+    write_whole(path, content.getvalue().encode())
 
 
 def _numbers(T: Array) -> list[str]:
