@@ -17,6 +17,8 @@ _COASTING: Final = 0.15  # s, time constant with which an unseen hand's velocity
 _SCORE_HALF_LIFE: Final = 0.1  # s, with which an unseen hand's score falls
 _LONGEST_SIGHT: Final = 0.1  # s, most that one frame counts as evidence for a side
 _FIRST_SIGHT: Final = 1 / 30  # s that the first frame counts
+_TURNING_OVER: Final = 0.12  # s in which no hand turns over
+_EDGE_ON: Final = 0.35  # sine of the angle at the wrist to the outer knuckles: of a smaller one nobody knows its sense
 _FIRM: Final = 0.2  # of the memory for sides: so much certain sight to the contrary is no mistake
 
 
@@ -60,6 +62,17 @@ class Track:
         """Return the joints (21, 2) px where the hand's fading motion has taken it since it was seen."""
         travel = _COASTING * (1 - exp(-(now - self.seen_at) / _COASTING))
         return self.joints + travel * self._velocity
+
+    def is_another(self, box: HandBox, now: float) -> bool:
+        """Return whether this detection shows another hand, or none, where the hand of a well known side was just seen.
+
+        Of one hand that is only taken for the other side the picture stays as it was. If besides index and little
+        finger have changed places, the hand would have turned over meanwhile.
+        """
+        if box.side == self.side or now - self.seen_at > _TURNING_OVER or self.contrary > -self.firm:
+            return False
+        before, after = _sense(self.joints), _sense(box.joints_2d.astype(np.float64))
+        return before * after < 0 and min(abs(before), abs(after)) > _EDGE_ON
 
     def see(self, box: HandBox, now: float, previous: float, *, known: bool = True) -> None:
         """Take this detection for the hand; `previous`, s, is the time of the frame before.
@@ -141,6 +154,16 @@ class Track:
         if self.track_id is None:
             self.sightings_alike = self.sightings_alike + 1 if box.side == self.side else 1
             self.side = box.side
+
+
+def _sense(joints: Array) -> float:
+    """Return the sine of the angle at the wrist from the index finger's knuckle to the little one's, of joints (21, 2).
+
+    Its sign tells, for a hand of one side, whether palm or back is seen.
+    """
+    index, little = joints[5] - joints[0], joints[17] - joints[0]
+    lengths = float(np.linalg.norm(index) * np.linalg.norm(little))
+    return float(index[0] * little[1] - index[1] * little[0]) / max(lengths, 1e-9)
 
 
 def certainty(box: HandBox) -> float:

@@ -127,9 +127,14 @@ class HandTracking(Stage[Detections, Detections]):
         self._carry([track for track in self._known() if track.seen_at < self._previous])
 
     def _match(self, boxes: Sequence[HandBox]) -> list[HandBox]:
-        """Give every track its detection, if there is one; return the detections that no track takes."""
+        """Give every track its detection, if there is one; return the detections that no track takes.
+
+        One that shows no hand as the track's can be, a moment after it was seen, is passed over.
+        """
         taken = assigned(self._tracks, boxes, self._now, self._previous, self._settings.max_gap)
         for column, track in taken.items():
+            if track.is_another(boxes[column], self._now):
+                continue
             known = self._now - track.seen_at <= max(self._settings.max_gap, self._now - self._previous)
             track.see(boxes[column], self._now, self._previous, known=known)
         left = [box for column, box in enumerate(boxes) if column not in taken]

@@ -208,6 +208,34 @@ def test_the_depth_of_a_hand_taken_for_the_other_side_is_turned_back() -> None:
         np.testing.assert_allclose(boxes[0].joints_world, world * ((1, 1, -1) if 0.5 < t < 0.6 else (1, 1, 1)))
 
 
+@pytest.mark.parametrize("frames_wrong", [1, 3])
+def test_what_would_be_the_hand_turned_over_within_a_frame_is_not_seen_as_it(frames_wrong: int) -> None:
+    """As when blur shows a hand's fingers in the wrong order, so that it is taken for the other hand."""
+    rng = np.random.default_rng(0)
+
+    def see(t: float) -> list[HandBox]:
+        right = RIGHT.seen(t, rng)
+        if not 1 <= t < 1 + (frames_wrong - 0.5) / 30:
+            return [right]
+        return [Person("left", RIGHT.way).seen(t, rng)]
+
+    frames = follow(clock(2), see)
+    assert ids_and_sides(frames) == {(1, "right")}
+    assert [i for i, boxes in enumerate(frames) if not boxes[0].seen] == list(range(30, 30 + frames_wrong))
+    for boxes in frames:
+        truth = SHAPES["right"] * RIGHT.size + RIGHT.way(0)
+        assert np.linalg.norm(boxes[0].joints_2d - truth, axis=1).mean() < 10, "px"
+
+
+def test_another_hand_in_the_place_of_one_is_soon_believed() -> None:
+    rng = np.random.default_rng(0)
+    frames = follow(clock(2), lambda t: [(RIGHT if t < 1 else Person("left", RIGHT.way)).seen(t, rng)])
+    assert all(len(boxes) == 1 for boxes in frames)
+    assert ids_and_sides(frames[:33]) == {(1, "right")}
+    assert all(boxes[0].seen for boxes in frames[33:])
+    assert ids_and_sides(frames[46:]) == {(2, "left")}
+
+
 # Pictures
 
 
