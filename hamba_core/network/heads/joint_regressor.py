@@ -17,6 +17,6 @@ class JointRegressor(nn.Module):
 
     def forward(self, features: Tensor) -> HandParameters:
         """Estimate hands from features (B, 512, 16, 12)."""
-        decoded = self.decoder(features.float().permute(0, 2, 3, 1))
+        decoded = self.decoder(features.float().permute(0, 2, 3, 1).contiguous())
         parameters: HandParameters = self.readout(decoded.mean((1, 2)))
         return parameters

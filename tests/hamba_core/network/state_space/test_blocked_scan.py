@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
@@ -33,12 +34,21 @@ def test_scans_by_rows_are_the_reference(
     torch.testing.assert_close(block.blocked_scans(x), block.plain_scans(x, "reference"), rtol=1e-4, atol=1e-5)
 
 
-def test_states_that_vanish_stay_finite() -> None:
+@pytest.mark.parametrize("width", [12, 1])
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("A_logs", 12.0),  # decays so fast that the product over a row is 0
+        ("dt_projs_bias", 200.0),  # a step whose exponential is beyond float32
+        ("dt_projs_bias", -200.0),  # and one whose exponential is 0
+    ],
+)
+def test_states_stay_finite(parameter: str, value: float, width: int) -> None:
     block = SS2D(DecoderConfiguration(depths=(1,), width=8, dt_rank=2)).requires_grad_(False)
-    for parameter in block.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
-    block.A_logs.fill_(12.0)  # decays so fast that the product over a row is 0
-    x = torch.randn(1, 16, 12, 16)
+    for each in block.parameters():
+        torch.nn.init.normal_(each, std=0.5)
+    block.get_parameter(parameter).fill_(value)
+    x = torch.randn(1, 16, width, 16)
     torch.testing.assert_close(block.blocked_scans(x), block.plain_scans(x, "reference"), rtol=1e-4, atol=1e-5)
 
 
