@@ -14,7 +14,7 @@ from stages.sources.decoding import PixelConverter
 from stages.sources.headers import HEAD_BYTES, StillHeader, still_kind, without_packed_texts
 from stages.sources.lens.framing import FrameMaker
 from stages.sources.paths import readable_file
-from stages.sources.pictures.pillow_pages import page_count
+from stages.sources.pictures.picture_runs import picture_count
 from stages.sources.pictures.still_decoding import decoded
 from stages.sources.settings import SourceSettings
 
@@ -139,7 +139,7 @@ class ImagesSource(Source):
             raise SourceError(f"expected a picture file of at most {_MAX_BYTES // 2**20} MiB, found a larger one")
         data = without_packed_texts(path.read_bytes())
         kind = still_kind(data[:HEAD_BYTES])
-        if len(self._paths) > 1 and kind is not None and (count := page_count(kind, data)) > 1:
+        if len(self._paths) > 1 and kind is not None and (count := picture_count(kind, data)) > 1:
             logger.warning("%s holds %d pictures; here only its first is read: give it alone for all", path, count)
         return decoded(data, self._pixels, self._settings, str(path.resolve()))
 

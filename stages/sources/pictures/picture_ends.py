@@ -5,6 +5,7 @@ from mmap import mmap
 from typing import Final
 
 from stages.sources.headers import HEAD_BYTES, still_kind
+from stages.sources.pictures.tiff_ends import tiff_end
 
 _PNM: Final = re.compile(rb"P([456])" + 2 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"(?:(?:\s|#[^\n]*\n)+(\d+))?\s")
 _PNM_BITMAP: Final = re.compile(rb"P4" + 2 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"\s")
@@ -33,6 +34,8 @@ class PictureEnd:
                 return self._jpeg(data)
             case "PNG":
                 return self._png(data)
+            case "TIFF":
+                return tiff_end(data, self._start)
             case None:
                 return None
         end = self._start + _size_in_head(self.kind, bytes(data[self._start : self._start + _PNM_HEAD]))

@@ -18,7 +18,7 @@ from stages.sources.decoding import PixelConverter
 from stages.sources.headers import HEAD_BYTES, still_kind
 from stages.sources.lens.framing import FrameMaker
 from stages.sources.pictures.multipart import Parts, begins_multipart
-from stages.sources.pictures.picture_runs import is_run, pictures_in
+from stages.sources.pictures.picture_runs import is_run, picture_count, pictures_in
 from stages.sources.pictures.pillow_pages import page_count, pages
 from stages.sources.pictures.still_decoding import decoded
 from stages.sources.settings import SourceSettings
@@ -40,14 +40,13 @@ def form_of(path: Path) -> str | None:
         kind = still_kind(head[:HEAD_BYTES])
         if kind is None:
             return None
-        if kind in ("TIFF", "PNG", "WebP", "AVIF"):
-            try:
-                if page_count(kind, path.read_bytes()) > 1:
-                    return "pages"
-            except SourceError as error:
-                raise SourceError(f"{path}: {error}") from error
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return "run" if is_run(data) else None
+            if is_run(data):
+                return "run"
+        try:
+            return "pages" if page_count(kind, path.read_bytes()) > 1 else None
+        except SourceError as error:
+            raise SourceError(f"{path}: {error}") from error
 
 
 def _has_few_pages(path: Path) -> bool:
@@ -80,6 +79,7 @@ class PictureFileSource(Source):
         self._maker = FrameMaker(stream, settings)
         self._pixels = PixelConverter(settings.decoding.max_side)
         self._kind = "pictures"
+        self._reader = "FFmpeg software"
         kind = settings.pictures.kind
         self.stills = kind == "stills" or (kind == "auto" and form == "pages" and _has_few_pages(path))
         self._unread = 0
@@ -96,12 +96,6 @@ class PictureFileSource(Source):
             raise SourceError(f"{self._text}: {self._why or 'expected pictures, found none'}")
         image = self._first[0]
         count = None if self._form == "multipart" else self._count()
-        pixels, most = (count or 0) * image.shape[0] * image.shape[1], self._settings.decoding.max_gif_pixels
-        if self._form == "pages" and pixels > most:
-            raise SourceError(
-                f"{self._text}: expected at most {most:.1e} pixels in all pictures of a file, found {pixels:.1e}; "
-                "make a video of it, or raise the limit: --set source.decoding.max_gif_pixels=N"
-            )
         return SourceInfo(
             name=self._text,
             kind="images",
@@ -139,8 +133,10 @@ class PictureFileSource(Source):
     def choices(self) -> tuple[Choice, ...]:
         """Return the choices of decoder and camera."""
         forms = {"multipart": "parts of a saved stream", "run": "one after another", "pages": "pages of one file"}
-        chosen = "Pillow" if self._form == "pages" else "FFmpeg software"
-        return (Choice("decoder", chosen, f"pictures read: {self._kind}, {forms[self._form]}"), self._maker.choice())
+        return (
+            Choice("decoder", self._reader, f"pictures read: {self._kind}, {forms[self._form]}"),
+            self._maker.choice(),
+        )
 
     def _next(self) -> tuple[Image, float] | None:
         """Return the next picture that can be read and its time; None at the end."""
@@ -154,35 +150,44 @@ class PictureFileSource(Source):
 
     def _count(self) -> int:
         with self._path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if self._form == "run":
-                return sum(1 for _ in pictures_in(data))
-            return page_count(self._kind, data[:])
+            return picture_count(self._kind, data)
 
     def _pictures(self) -> Generator[_Shown | None]:
         """Yield what each picture shows, or None if it cannot be read."""
-        if self._form == "pages":
-            data = self._path.read_bytes()
-            self._kind = still_kind(data[:HEAD_BYTES]) or self._kind
+        for piece in self._pieces():
             try:
-                for page in pages(self._kind, data, self._pixels.check_size):
-                    yield _Shown(page.image, page.seconds)
-            except SourceError as error:  # what follows a broken page hangs on it
-                if self._first is None and not self._maker.given:  # nothing came before: `open` says why
+                yield from self._shown_by(piece)
+            except SourceError as error:  # pages that follow a broken one hang on it
+                if self._form == "pages" and self._first is None and not self._maker.given:  # `open` says why
                     self._why = str(error)
                     return
                 self._passed_over(error)
-            return
-        for piece in self._pieces():
-            self._kind = still_kind(piece[:HEAD_BYTES]) or self._kind
-            try:
-                image = decoded(piece, self._pixels, self._settings)[0]
-            except SourceError as error:
-                self._passed_over(error)
                 yield None
-            else:
-                yield _Shown(image, None)
+
+    def _shown_by(self, piece: bytes) -> Generator[_Shown]:
+        """Yield what the pages of a picture show, or the one that it is. Raises SourceError."""
+        kind = still_kind(piece[:HEAD_BYTES])
+        self._kind = kind or self._kind
+        count = page_count(kind, piece) if kind is not None else 1
+        if count < 2 or kind is None:
+            image, header = decoded(piece, self._pixels, self._settings)
+            self._reader = header.reader if header is not None else self._reader
+            yield _Shown(image, None)
+            return
+        self._reader = "Pillow"
+        most = self._settings.decoding.max_gif_pixels
+        for page in pages(kind, piece, self._pixels.check_size):
+            if (pixels := count * page.image.shape[0] * page.image.shape[1]) > most:
+                raise SourceError(
+                    f"expected at most {most:.1e} pixels in all pictures of a file, found {pixels:.1e}; "
+                    "make a video of it, or raise the limit: --set source.decoding.max_gif_pixels=N"
+                )
+            yield _Shown(page.image, page.seconds)
 
     def _pieces(self) -> Generator[bytes]:
+        if self._form == "pages":
+            yield self._path.read_bytes()
+            return
         with self._path.open("rb") as file:
             if self._form == "run":
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

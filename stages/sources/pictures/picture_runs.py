@@ -6,12 +6,13 @@ from typing import Final
 
 from stages.sources.headers import HEAD_BYTES, still_header, still_kind
 from stages.sources.pictures.picture_ends import PictureEnd
+from stages.sources.pictures.pillow_pages import page_count
 
 _PADDING: Final = 64  # bytes of nothing that may stand between two pictures
 
 
 def pictures_in(data: mmap | bytes) -> Iterator[tuple[int, int]]:
-    """Yield where each picture begins and ends; all data are one if no other of its kind and size follows the first."""
+    """Yield where each picture begins and ends; all data are one if no other frame follows the first."""
     start, end = 0, _end_of(data, 0)
     following = _next_start(data, end)
     if following is None or not _is_run(data, end, following):
@@ -22,6 +23,14 @@ def pictures_in(data: mmap | bytes) -> Iterator[tuple[int, int]]:
         start, end = following, _end_of(data, following)
         following = _next_start(data, end)
     yield start, end
+
+
+def picture_count(kind: str, data: mmap | bytes) -> int:
+    """Return how many pictures of this kind a file holds: one after another, and as their pages.
+
+    Raises SourceError for a TIFF of more pages than can be counted in reasonable time.
+    """
+    return sum(page_count(kind, data[start:end]) for start, end in pictures_in(data))
 
 
 def is_run(data: mmap | bytes) -> bool:
@@ -36,7 +45,9 @@ def _is_run(data: mmap | bytes, end: int, following: int) -> bool:
     if b"MPF\0" in first[: 64 * 1024]:  # CIPA's multi-picture format: one photograph, with what belongs to it
         return False
     one, two = still_header(first), still_header(second)
-    return one is not None and two is not None and (one.width, one.height) == (two.width, two.height)
+    if one is None or two is None or one.kind != two.kind:
+        return False
+    return one.kind != "JPEG" or (one.width, one.height) == (two.width, two.height)
 
 
 def _next_start(data: mmap | bytes, end: int) -> int | None:

@@ -8,6 +8,7 @@ source. For each result, each status and the report it prints a line of JSON. It
 
 import json
 import logging
+import signal
 import sys
 import threading
 import time
@@ -76,6 +77,8 @@ class Nothing(Sink):
 
 
 def main() -> None:
+    if hasattr(signal, "SIGHUP"):  # which nohup, under which the tests may run, has ignored
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     topology = HandTopology.of(load_generic_hand())
     clock = ClockAnchor(time.monotonic_ns(), time.time_ns())

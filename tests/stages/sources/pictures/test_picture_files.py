@@ -1,6 +1,7 @@
 """Files that hold several pictures, and pictures that FFmpeg does not read as they are meant."""
 
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given, strategies as st
 from PIL import Image as Pillow
 
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.packets import Image
 from stages.sources import source_for
 from stages.sources.pictures.multipart import Parts
+from stages.sources.pictures.tiff_ends import tiff_end
 
 Fixture = Callable[..., Any]
 COLOURS = [(220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190)]
@@ -30,7 +33,7 @@ def brightness_of(reading: Any) -> list[float]:
     return [round(float(frame.image.mean()), 0) for frame in reading.frames]
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".ppm", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".ppm", ".webp", ".tiff"])
 @pytest.mark.parametrize("between", [b"", b"\0\0\0"])
 def test_pictures_one_after_another_are_frames(read: Fixture, tmp_path: Path, suffix: str, between: bytes) -> None:
     path = tmp_path / "run.mjpeg"
@@ -56,6 +59,91 @@ def test_a_photograph_with_a_smaller_picture_behind_it_is_one(read: Fixture, tmp
     reading = read(tmp_path / "photo.jpg")
     assert reading.error is None
     assert (reading.info.kind, brightness_of(reading)) == ("image", [100])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".bmp"])
+def test_pictures_of_other_sizes_one_after_another_are_read(read: Fixture, tmp_path: Path, suffix: str) -> None:
+    sizes = [(64, 48), (32, 24), (50, 70)]
+    (tmp_path / "run").write_bytes(b"".join(encoded(suffix, 100, size) for size in sizes))
+    reading = read(tmp_path / "run")
+    assert reading.error is None
+    assert [frame.image.shape[1::-1] for frame in reading.frames] == sizes
+
+
+def saved(tmp_path: Path, values: list[int], **options: Any) -> bytes:
+    """A TIFF with a page for each value."""
+    shape = (3, 48, 64) if options.get("planarconfig") == "separate" else (48, 64, 3)
+    with tifffile.TiffWriter(tmp_path / "one.tif", **options.pop("file", {})) as file:
+        for value in values:
+            file.write(np.full(shape, value, np.uint8), photometric="rgb", metadata=None, **options)
+    return (tmp_path / "one.tif").read_bytes()
+
+
+FORMS = [
+    {},
+    {"file": {"bigtiff": True}},
+    {"file": {"byteorder": ">"}, "compression": "zlib"},
+    {"tile": (16, 16)},
+    {"rowsperstrip": 5, "planarconfig": "separate"},
+    {"description": "x" * 999, "extratags": [(65000, 7, 5000, b"MM\0*" * 1250, True)]},
+]
+
+
+@pytest.mark.parametrize("options", FORMS, ids=str)
+@pytest.mark.parametrize("between", [b"", b"\0" * 6])
+def test_where_a_tiff_ends_is_told_by_all_its_forms(
+    read: Fixture, tmp_path: Path, options: dict[str, Any], between: bytes
+) -> None:
+    parts = [saved(tmp_path, [50, 60], **options), saved(tmp_path, [70], **options), saved(tmp_path, [80], **options)]
+    assert [tiff_end(part) for part in parts] == [len(part) for part in parts]
+    assert tiff_end(parts[0][:-1]) is None
+    (tmp_path / "run.tif").write_bytes(between.join(parts))
+    reading = read(tmp_path / "run.tif")
+    assert reading.error is None
+    assert brightness_of(reading) == [50, 60, 70, 80]
+    assert reading.info.frames == 4
+
+
+@given(st.binary(max_size=200), st.binary(max_size=100))
+def test_no_tiff_keeps_its_reader_busy_or_ends_behind_the_data(content: bytes, rest: bytes) -> None:
+    for head in (b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0"):
+        end = tiff_end(rest + head + content, len(rest))
+        assert end is None or len(rest) + 8 <= end <= len(rest + head + content)
+
+
+def test_directories_that_lead_to_one_another_and_to_one_long_list_end(tmp_path: Path) -> None:
+    count, values = 3000, 100_000
+    heads, at = b"", 8
+    for number in range(count):
+        following = 8 if number == count - 1 else at + 30
+        lists = b"".join(struct.pack("<HHII", tag, 4, values, 8 + 30 * count) for tag in (273, 279))
+        heads += struct.pack("<H", 2) + lists + struct.pack("<I", following)
+        at += 30
+    assert tiff_end(b"II*\0\x08\0\0\0" + heads + bytes(4 * values)) is None
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_animations_one_after_another_are_read_to_the_last(read: Fixture, tmp_path: Path, suffix: str) -> None:
+    shown = [Pillow.fromarray(np.full((48, 64, 3), value, np.uint8)) for value in (50, 100, 150)]
+    whole = io.BytesIO()
+    lossless = {"lossless": True} if suffix == "webp" else {}
+    shown[0].save(whole, suffix, save_all=True, append_images=shown[1:], duration=200, **lossless)
+    (tmp_path / "two").write_bytes(2 * whole.getvalue())
+    reading = read(tmp_path / "two")
+    assert reading.error is None
+    assert brightness_of(reading) == [50, 100, 150] * 2
+    assert reading.times == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+def test_a_file_of_several_among_others_is_told(
+    read: Fixture, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, suffix in enumerate((".png", ".tiff", ".jpg")):
+        (tmp_path / f"{number}{suffix}").write_bytes(encoded(suffix, 50) * (number + 1))
+    assert len(read(tmp_path).frames) == 3
+    assert "0.png" not in caplog.text
+    assert "1.tiff holds 2 pictures" in caplog.text
+    assert "2.jpg holds 3 pictures" in caplog.text
 
 
 def multipart(
