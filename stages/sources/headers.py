@@ -66,6 +66,8 @@ def still_kind(head: bytes) -> str | None:
         return "HEIC"
     if head[:2] in (b"P4", b"P5", b"P6") and head[2:3].isspace():
         return "PNM"
+    if head[:3] == b"P7\n":
+        return "PAM"
     if head[:2] == b"\xff\x0a" or head[4:12] == b"JXL \r\n\x87\n":
         return "JPEG XL"
     if head[:4] == b"qoif":

@@ -9,6 +9,11 @@ from stages.sources.pictures.tiff_ends import tiff_end
 
 _PNM: Final = re.compile(rb"P([456])" + 2 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"(?:(?:\s|#[^\n]*\n)+(\d+))?\s")
 _PNM_BITMAP: Final = re.compile(rb"P4" + 2 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"\s")
+_PAM_NUMBER: Final = re.compile(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d+)\s*$", re.MULTILINE)
+_QOI_END: Final = 7 * b"\0" + b"\1"
+"""No picture's code holds it (QOI's specification)."""
+_FIRST_BOXES: Final = frozenset((b"ftyp", b"jP  ", b"JXL "))
+_PADDING: Final = 64  # bytes; so many of nothing may stand between two files in boxes
 _PNM_HEAD: Final = 1024
 _NEVER: Final = 1 << 62
 
@@ -36,6 +41,11 @@ class PictureEnd:
                 return self._png(data)
             case "TIFF":
                 return tiff_end(data, self._start)
+            case "QOI":
+                end = data.find(_QOI_END, self._start)
+                return end + len(_QOI_END) if end >= 0 else None
+            case "JPEG 2000" | "AVIF" | "HEIC" | "JPEG XL":
+                return self._boxes(data)
             case None:
                 return None
         end = self._start + _size_in_head(self.kind, bytes(data[self._start : self._start + _PNM_HEAD]))
@@ -73,6 +83,22 @@ class PictureEnd:
             self._at = following
         return None
 
+    def _boxes(self, data: mmap | bytes | bytearray) -> int | None:
+        """Find where another begins: a file in boxes (ISO base media format) has no end, but one first box."""
+        first = data[self._start + 4 : self._start + 8]
+        while first in _FIRST_BOXES and self._at + 8 <= len(data):
+            ahead = data[self._at : self._at + _PADDING]
+            behind = ahead.find(first) - 4
+            if self._at > self._start and behind >= 0 and not ahead[:behind].strip(b"\0"):
+                return self._at
+            size = int.from_bytes(ahead[:4], "big")
+            if size == 1:
+                size = int.from_bytes(data[self._at + 8 : self._at + 16], "big")
+            if size < 8:  # to the end of the data, or damaged
+                return None
+            self._at += size
+        return None
+
 
 def _size_in_head(kind: str, head: bytes) -> int:
     """Return how many bytes a picture of this kind says that it has."""
@@ -82,7 +108,18 @@ def _size_in_head(kind: str, head: bytes) -> int:
     if kind == "WebP":
         size = int.from_bytes(head[4:8], "little")
         return 8 + size + size % 2
+    if kind == "PAM":
+        return _pam_size(head)
     return _pnm_size(head) if kind == "PNM" else _NEVER
+
+
+def _pam_size(head: bytes) -> int:
+    text, end, _ = head.partition(b"ENDHDR\n")
+    told = {name: int(number) for name, number in _PAM_NUMBER.findall(text)}
+    if not end or not {b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"} <= told.keys():
+        return _NEVER
+    samples = told[b"WIDTH"] * told[b"HEIGHT"] * told[b"DEPTH"]
+    return len(text) + len(end) + samples * (1 if told[b"MAXVAL"] < 256 else 2)
 
 
 def _pnm_size(head: bytes) -> int:

@@ -19,7 +19,7 @@ from stages.sources.pictures.pillow_pages import pages
 from stages.sources.pictures.plugin_pictures import PLUGINS, plugin_picture
 from stages.sources.settings import SourceSettings
 
-_FORMATS: Final = {"JPEG": "jpeg_pipe", "PNG": "png_pipe", "WebP": "webp_pipe", "BMP": "bmp_pipe"}
+_FORMATS: Final = {"JPEG": "jpeg_pipe", "PNG": "png_pipe", "WebP": "webp_pipe", "BMP": "bmp_pipe", "PAM": "pam_pipe"}
 """What FFmpeg calls a picture of each kind; else it might take the video behind a phone's photograph for the file."""
 
 

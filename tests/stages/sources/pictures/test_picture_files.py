@@ -24,6 +24,9 @@ COLOURS = [(220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190)]
 
 
 def encoded(suffix: str, brightness: int, size: tuple[int, int] = (64, 48)) -> bytes:
+    if suffix == ".pam":  # OpenCV's does not say what its samples are
+        head = b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n" % size
+        return head + bytes([brightness]) * (3 * size[0] * size[1])
     done, data = cv2.imencode(suffix, np.full((size[1], size[0], 3), brightness, np.uint8))
     assert done
     return bytes(data)
@@ -33,7 +36,7 @@ def brightness_of(reading: Any) -> list[float]:
     return [round(float(frame.image.mean()), 0) for frame in reading.frames]
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".ppm", ".webp", ".tiff"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".ppm", ".webp", ".tiff", ".jp2", ".avif", ".pam"])
 @pytest.mark.parametrize("between", [b"", b"\0\0\0"])
 def test_pictures_one_after_another_are_frames(read: Fixture, tmp_path: Path, suffix: str, between: bytes) -> None:
     path = tmp_path / "run.mjpeg"
@@ -59,6 +62,19 @@ def test_a_photograph_with_a_smaller_picture_behind_it_is_one(read: Fixture, tmp
     reading = read(tmp_path / "photo.jpg")
     assert reading.error is None
     assert (reading.info.kind, brightness_of(reading)) == ("image", [100])
+
+
+def test_qois_one_after_another_are_frames(read: Fixture, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 2, (5, 48, 64, 3), np.uint8) * np.uint8(255)
+    written = []
+    for pixels in noise:
+        file = io.BytesIO()
+        Pillow.fromarray(pixels).save(file, "qoi")
+        written.append(file.getvalue())
+    (tmp_path / "run.qoi").write_bytes(b"".join(written))
+    reading = read(tmp_path / "run.qoi")
+    assert reading.error is None
+    assert all((frame.image == pixels).all() for frame, pixels in zip(reading.frames, noise, strict=True))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".bmp"])
