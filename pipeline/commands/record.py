@@ -18,7 +18,7 @@ def record(
     client_key: ClientKey = None,
 ) -> None:
     """Record published hands into OUT/hands.mcap, until their run ends or Ctrl-C; what was lost is in the report."""
-    from pipeline.outputs import prepare_folder
+    from pipeline.outputs import prepare_folder, remove_empty_results
     from pipeline.terminal import keep_report, print_json, print_report, report_tree
     from stages.common.stop_signals import stopped_by_signals
     from stages.common.terminal import Terminal
@@ -53,6 +53,10 @@ def record(
                     line.hide()
                     print_report(console, recording.status, [str(recording.path)])
                     reports.append(report_tree(recording.status, [recording.path]))
+                if not reports:
+                    line.hide()
+                    remove_empty_results(out)
+                    console.print(f"nothing was recorded: nothing came from {address}", style="yellow", highlight=False)
                 if json:
                     print_json({"recordings": reports})
             except Exception as error:

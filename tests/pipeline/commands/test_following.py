@@ -162,6 +162,16 @@ def test_record_ends_by_ctrl_c_with_a_whole_recording_and_a_report(
     assert "--overwrite" in again.seen()
 
 
+def test_record_that_is_ended_before_anything_came_says_so_and_leaves_nothing(
+    command: Callable[..., Command], until: Until, tmp_path: Path
+) -> None:
+    record = command("record", "ipc:///tmp/hamba-nobody", "--out", str(tmp_path / "rec"))
+    until(says(record, "waiting for a publisher"))
+    assert record.interrupt() == 0
+    assert "nothing was recorded: nothing came from ipc:///tmp/hamba-nobody" in record.seen()
+    assert not (tmp_path / "rec").exists()
+
+
 def test_record_ends_with_the_run_and_reports_as_json(
     command: Callable[..., Command], make_stage: MakeStage, make_result: MakeResult, until: Until, tmp_path: Path
 ) -> None:

@@ -243,6 +243,22 @@ def test_a_hand_without_a_shape_is_not_followed_and_a_clock_may_go_back(
     assert robot.step(frame_of(make_result, hand), 6.6).hands[0].state == followed.state == "following"
 
 
+@pytest.mark.parametrize("later", [0.0, 7.5, 1e6])
+def test_a_publisher_on_a_machine_that_was_started_anew_is_followed(
+    later: float, make_hand: MakeHand, make_result: MakeResult
+) -> None:
+    """Its clock began anew: hours earlier; or it went ahead."""
+    robot = Retargeter((known_hand("leap", "right"),), RetargetSettings(smoothing=0.03))
+    hand = make_hand(1)
+    before = robot.step(frame_of(make_result, hand), 50_000.0).hands[0]
+    for step in range(3):
+        [state] = robot.step(frame_of(make_result, hand), later + step / 30).hands
+        assert state.state == "following"
+        assert np.isfinite(state.positions).all()
+        assert 0 <= state.delay <= 0.03
+    assert np.abs(state.positions - before.positions).max() > 0
+
+
 def touching(bent: str = "") -> Array:
     """A hand whose thumb touches its little finger; all other fingers are straight but one."""
     joints = np.zeros((21, 3))

@@ -10,7 +10,7 @@ from hamba_core.hand import SIDES, Side
 from stages.common.openxr_joints import has_bones
 from stages.packets import FrameMeta, FrameResult, Hand
 from viewers.robots.retarget.clutch import Clutch, ClutchKind
-from viewers.robots.retarget.motion import JointMotion, PoseMotion, delay
+from viewers.robots.retarget.motion import LONGEST_STEP, JointMotion, PoseMotion, delay
 from viewers.robots.retarget.robot_hands import Method, RobotHand, robot_hand
 from viewers.robots.retarget.solver import Solver
 from viewers.robots.retarget.wrist_frame import joints_in_wrist, wrist_pose
@@ -91,7 +91,7 @@ class _Follower:
         self.home_wanted = False
 
     def step(self, hand: Hand | None, T_reference_camera: Array, now: float) -> RobotHandState:
-        dt = 0.0 if self.last is None else now - self.last
+        dt = 0.0 if self.last is None else min(max(now - self.last, 0.0), LONGEST_STEP)
         if self.last is not None and now < self.last:  # another publisher's clock, or a recording from its beginning
             self.seen = None if self.seen is None else min(self.seen, now)
         self.last = now
