@@ -22,7 +22,7 @@ def export(
     to: Annotated[
         str,
         typer.Option(
-            help="npz, csv, openxr, glb, usd, bvh, ply, obj, mp4, rosbag, lerobot; several with commas.",
+            help="npz, csv, parquet, openxr, glb, usd, bvh, ply, obj, mp4, rosbag, lerobot; several with commas.",
             metavar="FORM[,FORM...]",
             show_default=False,
         ),
@@ -103,6 +103,12 @@ def export(
     ):
         if given and needed not in forms:
             raise ConfigurationError(f"{options}: expected {needed} in --to, which alone they are for, found {to}")
+    if not one_shape and not {"glb", "bvh"} & {*forms}:
+        raise ConfigurationError(f"--every-shape: expected glb or bvh in --to, which alone have bones, found {to}")
+    if rate is not None and {*forms} <= {"mp4", "rosbag"}:
+        raise ConfigurationError(
+            f"--rate: expected a form that is resampled, found {to}, which has the recorded frames"
+        )
     if action is not None and actions is None:
         raise ConfigurationError("--action: expected --actions beside it, the file that has them, found none")
     if turned and source is not None:

@@ -114,7 +114,7 @@ def retarget(
         if side in (each, "both")
         for hand in [robot_hand(robot, each, config)]
     )
-    recorded = is_recording(address)
+    recorded = is_recording(address, take, server_key, client_key)
     if recorded and publish is not None:
         raise ConfigurationError(
             "--publish: expected hands that are published, found a recording; hamba play publishes one"

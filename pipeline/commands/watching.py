@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from hamba_core.errors import SourceError
+from hamba_core.errors import ConfigurationError, SourceError
 from stages.common.address import DEFAULT_ADDRESS
 from stages.common.terminal import tell
 
@@ -17,25 +17,35 @@ if TYPE_CHECKING:
     from viewers.player import Player
 
 
-def is_recording(shown: str) -> bool:
-    """Return whether this is a recording or a folder, not an address. Raises SourceError where it is neither."""
+def is_recording(shown: str, take: int | None, *keys: Path | None) -> bool:
+    """Return whether this is a recording or a folder, not an address.
+
+    Raises SourceError where it is neither; ConfigurationError for a take of an address, or keys for a recording.
+    """
     if Path(shown).exists():
+        if any(key is not None for key in keys):
+            raise ConfigurationError(
+                f"--server-key and --client-key: expected the address of a publisher, found the recording {shown}"
+            )
         return True
     if "://" not in shown:
         raise SourceError(
             f"{shown}: expected an address such as {DEFAULT_ADDRESS}, a recording or the folder of one; "
             "found no file of that name"
         )
+    if take is not None:
+        raise ConfigurationError(f"--take: expected a recording, which may have several, found the address {shown}")
     return False
 
 
 @contextmanager
-def played(shown: str, take: int | None) -> Iterator[tuple[str, "Player | None"]]:
+def played(shown: str, take: int | None, *keys: Path | None) -> Iterator[tuple[str, "Player | None"]]:
     """An address to follow, and the player behind it where what is shown is a recording or the folder of one.
 
-    It is played again and again, until the context ends. Raises SourceError where a file is no recording.
+    It is played again and again, until the context ends. Raises SourceError where a file is no recording, and what
+    `is_recording` raises.
     """
-    if not is_recording(shown):
+    if not is_recording(shown, take, *keys):
         yield shown, None
         return
     from pipeline.outputs import recording_in
@@ -71,7 +81,7 @@ def sent_over_osc(
     with (
         suppress(KeyboardInterrupt),
         OscSender(host, port) as sender,
-        played(shown, take) as (followed, _),
+        played(shown, take, server_key, client_key) as (followed, _),
         HandClient(followed, server_key=server_key, client_key=client_key) as client,
         TerminalLine() as line,
     ):

@@ -46,7 +46,7 @@ def web(
         companion = RobotsOnPage(Retargeter.of(robot))
     with (
         suppress(KeyboardInterrupt),
-        played(address, take) as (followed, player),
+        played(address, take, server_key, client_key) as (followed, player),
         HandClient(followed, images=True, server_key=server_key, client_key=client_key) as client,
         TerminalLine() as line,
     ):

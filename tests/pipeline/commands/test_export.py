@@ -57,6 +57,8 @@ def test_options_choose_what_is_written(folder: Path, capsys: pytest.CaptureFixt
         (["--to", "csv", "--azimuth", "30"], "expected mp4 in --to"),
         (["--to", "mp4", "--source", "clip.mp4", "--azimuth", "30"], "the video has its own view"),
         (["--to", "glb", "--hand-model", "nope.pkl"], "of the generic hand"),
+        (["--to", "csv,npz", "--every-shape"], "--every-shape: expected glb or bvh in --to"),
+        (["--to", "mp4", "--rate", "60"], "--rate: expected a form that is resampled, found mp4"),
         (["--to", "npz", "--task", "wave"], "expected lerobot in --to"),
         (["--to", "lerobot", "--action", "x"], "--action: expected --actions beside it"),
         (["--to", "npz", "--rate", "0"], "--rate: expected greater than 0"),

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.commands.cli import app
+from pipeline.terminal import run_app
 from stages.packets import FrameResult, RunInfo
 from stages.recording import Recorder, read_recording
 from viewers.client import HandClient
@@ -230,3 +232,20 @@ def test_what_cannot_work_is_told_without_a_traceback(
     assert one.process.wait(60) == 2
     assert message in " ".join(one.seen().split())
     assert "Traceback" not in one.seen()
+
+
+@pytest.mark.parametrize("name", ["web", "view", "osc", "vmc", "retarget"])
+def test_options_of_a_recording_and_of_a_publisher_are_not_mixed(
+    name: str, recording: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    robot = ["--robot", "leap"] if name == "retarget" else []
+    if name == "retarget":
+        pytest.importorskip("dexi_rs", reason="needs dexi-rs: pip install 'hamba-stream[robots]'")
+    if name in ("osc", "vmc"):
+        pytest.importorskip("pythonosc", reason="needs python-osc: pip install 'hamba-stream[avatars]'")
+    if name == "web":
+        pytest.importorskip("viser", reason="needs viser: pip install 'hamba-stream[web]'")
+    assert run_app(app, [name, "tcp://127.0.0.1:5999", "--take", "2", *robot]) == 2
+    assert "--take: expected a recording, which may have several" in capfd.readouterr().err
+    assert run_app(app, [name, str(recording), "--server-key", "a.key", "--client-key", "b.key_secret", *robot]) == 2
+    assert "--server-key and --client-key: expected the address of a publisher" in capfd.readouterr().err
