@@ -78,6 +78,11 @@ class VectorFilter:
         self._value = self._moved(expected, _sum(moves))
         return self._moved(self._value, _sum(looks))
 
+    def settle(self, value: Array) -> None:
+        """Go on from this value, without a trend."""
+        self._value = value
+        self._trend = np.zeros_like(self._trend)
+
     def _change(self, old: Array, new: Array) -> Array:
         """Return what takes the old value to the new one."""
         return new - old
@@ -111,9 +116,8 @@ class RotationFilter(VectorFilter):
         return self._moved(self._before, turn * min(1.0, most / max(angle, 1e-12)))
 
     def settle(self, value: Array) -> None:
-        """Go on from this value, without a trend."""
-        self._value = self._given = value
-        self._trend = np.zeros_like(self._trend)
+        super().settle(value)
+        self._given = value
 
     def taken_along(self, new: AnyFloats, most: float) -> Array:
         """Return what `step` gave; rotations more than `most` radians from what came are taken along to that distance.

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from hamba_core.arrays import AnyFloats, Array
-from hamba_core.hand import MIRROR, HandModel, Side
+from hamba_core.hand import MIRROR, HandModel, Side, exp_so3, log_so3
 from stages.common.posing import with_mesh
 from stages.packets import FrameMeta, Hand
 from stages.smoothing.filters import RotationFilter, Tuning, VectorFilter
@@ -30,6 +30,7 @@ _FLEXION: Final = Tuning(cutoff=1.2, slope=8.0, mean=0.5, memory=0.05)  # a fing
 _SIDEWAYS: Final = Tuning(cutoff=0.3, slope=5.0, mean=0.5)  # and about every other
 _FASTEST_TURN: Final = 30.0  # radians/s; a wrist that turns faster was seen wrongly, now or before
 _OFF: Final = 0.1  # of the hand's size in the picture: further off what came, a smoothed hand is not that hand
+_HALVINGS: Final = 5  # of the way that a hand goes to what came
 _NO_VERTICES: Final = np.zeros((0, 3), np.float32)
 _BENT: Final = 0.3  # radians, by which a finger's joint may lag: what lies between poses farther apart may be no hand's
 _JUMP: Final = 0.5  # of the hand's size in a frame; a track that jumps like that was on another hand
@@ -79,14 +80,17 @@ class SmoothedTrack:
             if self._fits(held, middle, hand, model):
                 self._orient.settle(slower)
                 rotations = held
+        if not self._fits(rotations, middle, hand, model):
+            # It moves as the filters did not expect, all of them together.
+            begun = hand if jumped else self._turned_in_time(hand, _FASTEST_TURN * step, meta, model)
+            along = None if jumped else self._taken_along(rotations, middle, begun, hand, model)
+            if along is None:
+                self._begin(begun)
+                return with_mesh(begun, model)
+            rotations, middle = along
         posed = model.pose(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
         translation = middle - posed.joints.mean(0)
         joints = posed.joints + translation
-        if not _lies_on(joints, hand):
-            # It moves as the filters did not expect, all of them together: they begin anew.
-            begun = hand if jumped else self._turned_in_time(hand, _FASTEST_TURN * step, meta, model)
-            self._begin(begun)
-            return with_mesh(begun, model)
         return replace(
             hand,
             global_orient=rotations[0].astype(np.float32),
@@ -97,6 +101,34 @@ class SmoothedTrack:
             joints_2d=meta.camera.project(joints).astype(np.float32),
             vertices=(posed.vertices + translation).astype(np.float32),
         )
+
+    def _taken_along(
+        self, rotations: Array, middle: Array, goal: Hand, hand: Hand, model: HandModel
+    ) -> tuple[Array, Array] | None:
+        """Return rotations and middle on their way to the goal's, just so far that the hand lies on what was seen.
+
+        The filters go on from there, or None is returned if there is no such place.
+        """
+        turn = log_so3(_rotations(goal) @ np.swapaxes(rotations, -1, -2))
+        here, there = (np.concatenate(_seen_from_camera(point)) for point in (middle, goal.joints.mean(0)))
+
+        def on_the_way(share: float) -> tuple[Array, Array]:
+            *place, depth = here + share * (there - here)
+            return exp_so3(share * turn) @ rotations, np.array([*place, 1.0]) * np.exp(depth)
+
+        least, most = 0.0, 1.0
+        if not self._fits(*on_the_way(most), hand, model):
+            return None
+        for _ in range(_HALVINGS):
+            half = (least + most) / 2
+            least, most = (least, half) if self._fits(*on_the_way(half), hand, model) else (half, most)
+        along, middle = on_the_way(most)
+        place, depth = _seen_from_camera(middle)
+        self._place.settle(place)
+        self._depth.settle(depth)
+        self._orient.settle(along[0])
+        self._fingers.settle(along[1:])
+        return along, middle
 
     def _turned_in_time(self, hand: Hand, most: float, meta: FrameMeta, model: HandModel) -> Hand:
         """Return the hand turned by `most` radians since the frame before, if it then lies on what was seen."""
@@ -120,6 +152,11 @@ class SmoothedTrack:
         """Return whether a hand turned like that, about its middle (3,) m, still lies on the hand in the picture."""
         joints = model.joints(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
         return _lies_on(joints + middle - joints.mean(0), hand)
+
+
+def _rotations(hand: Hand) -> Array:
+    """Return a hand's 16 rotations (16, 3, 3), the wrist's first."""
+    return np.concatenate([hand.global_orient[None], hand.hand_pose]).astype(np.float64)
 
 
 def _lies_on(joints: Array, hand: Hand) -> bool:

@@ -237,6 +237,27 @@ def test_of_a_finger_that_jumps_only_what_is_too_far_is_followed_at_once() -> No
     assert after[-1] == pytest.approx(0.8, abs=0.01)
 
 
+def test_a_hand_that_tilts_at_once_is_followed_just_as_far_as_it_lies_on_what_was_seen() -> None:
+    """A tilt of 0.9 radians in a frame: less than a wrist can, and more than strong filters follow."""
+
+    def motion(t: float) -> Hand:
+        return posed_hand(orientation=(0.9 if t >= 1 else 0.0, 0, 0))
+
+    def apart(hand: Hand, seen: Hand) -> float:
+        """Their joints' mean distance in the picture, as a share of the longer side of what was seen."""
+        size = np.ptp(seen.joints_2d, axis=0).max()
+        return float(np.linalg.norm(hand.joints_2d - seen.joints_2d, axis=1).mean() / size)
+
+    hands = smoothed(motion, 2, smoothing=Smoothing(SmoothingSettings(strength=10), MODEL))
+    *_, before = hands[:30]
+    at, *after = hands[30:]
+    assert apart(before, motion(1)) > 0.12
+    assert 0.09 < apart(at, motion(1)) < 0.105
+    assert angle_between(at.global_orient, motion(1).global_orient) > 0.1
+    assert max(apart(hand, motion(1)) for hand in after) < 0.105
+    assert apart(after[-1], motion(1)) < 0.005
+
+
 def test_a_still_input_stays_as_it_is() -> None:
     for hand in smoothed(lambda t: posed_hand(), 0.5):
         assert_same_hand(hand, posed_hand())
