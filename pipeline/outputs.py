@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hamba_core.errors import OutputError
+from stages.common.files import is_being_written
 from stages.recording import RECORDING
 
 OVERLAY = "overlay.mp4"
@@ -63,6 +64,11 @@ def prepare_folder(folder: Path, *, overwrite: bool) -> None:
         raise OutputError(
             f"{folder} already holds the results of a run, and they are not overwritten: "
             "name another folder with --out, or say --overwrite"
+        )
+    if any(map(is_being_written, _results(folder))):
+        raise OutputError(
+            f"{folder}: expected a folder for this run alone, found another run at work in it; wait for its end, or "
+            "name another folder with --out"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from threading import Condition, Thread, current_thread
 from typing import Final, Self, Unpack
 from weakref import WeakSet
 
-from hamba_core.errors import SourceError
+from hamba_core.errors import OutputError, SourceError
 from pipeline.assembly import assemble
 from pipeline.face.options import Camera, Options, settings_of
 from pipeline.outputs import prepare_folder
@@ -49,6 +49,8 @@ def track_hands(
             f"source: expected a name, an address or a camera's number, found {type(source).__name__}; "
             "for pictures of your own use HandPipeline"
         )
+    if out == "":
+        raise OutputError("out: expected the name of a folder, found an empty one, which would stand for this folder")
     name = str(source)
     live = source_for(name).live
     chosen, estimator = settings_of(settings, options, intrinsics, preset="live" if live else "offline")

@@ -2,11 +2,15 @@
 
 import errno
 import os
+import sys
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
 from hamba_core.errors import OutputError
+
+if sys.platform != "win32":
+    import fcntl
 
 _ADVICE = {
     errno.ENOSPC: "free some space, or name a folder on another disk",
@@ -37,10 +41,15 @@ def output_error(path: Path, error: OSError) -> OutputError:
 
 
 def create(path: Path) -> FileIO:
-    """Create a file, unbuffered, and its folder where missing. Raises OutputError, also where the file exists."""
+    """Create a file, unbuffered, and its folder where missing. Raises OutputError, also where the file exists.
+
+    As long as it is open, `is_being_written` says so.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("xb", buffering=0)
+        file = path.open("xb", buffering=0)
+        _lock(file)
+        return file
     except FileExistsError as error:
         if path.parent.is_dir():
             raise OutputError(
@@ -50,6 +59,31 @@ def create(path: Path) -> FileIO:
         raise output_error(path, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))) from error
     except OSError as error:
         raise output_error(path, error) from error
+
+
+def is_being_written(path: Path) -> bool:
+    """Return whether somebody, perhaps another process, has this file open since it was created.
+
+    It is not known where the file system or the operating system has no locks.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            return not _lock(file)
+    except OSError:
+        return False
+
+
+def _lock(file: FileIO) -> bool:
+    """Lock an open file until it is closed; return False only where somebody else has."""
+    if sys.platform == "win32":  # which lets nobody remove a file that is open
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks on this file system
+        return True
+    return True
 
 
 def write_whole(path: Path, content: bytes) -> None:

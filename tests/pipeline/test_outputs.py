@@ -1,5 +1,6 @@
 """Where results go, and that earlier ones are never lost."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, strategies as st
 
 from hamba_core.errors import OutputError
 from pipeline.outputs import default_folder, prepare_folder
+from stages.common.files import create
 from stages.recording import RECORDING
 
 
@@ -44,6 +46,19 @@ def test_the_first_folder_is_taken_again_where_results_may_be_overwritten(tmp_pa
     (tmp_path / "clip").mkdir()
     (tmp_path / "clip" / RECORDING).touch()
     assert default_folder("clip.mp4", tmp_path, overwrite=True).name == "clip"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there nobody can remove a file that is open")
+def test_results_of_a_run_that_goes_on_are_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "overlay.mp4").write_text("its video")
+    with create(tmp_path / RECORDING) as recording:
+        recording.write(b"precious")
+        with pytest.raises(OutputError, match=r"found another run at work in it; wait for its end"):
+            prepare_folder(tmp_path, overwrite=True)
+    assert (tmp_path / RECORDING).read_bytes() == b"precious"
+    assert (tmp_path / "overlay.mp4").exists()
+    prepare_folder(tmp_path, overwrite=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_are_overwritten_only_when_asked(tmp_path: Path) -> None:

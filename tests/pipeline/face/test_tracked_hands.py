@@ -163,3 +163,10 @@ def test_hands_tell_which_joints_are_in_sight_and_what_they_do(short_clip: Path)
     begun = {(event.side, event.kind) for result in results for event in result.events if event.phase == "start"}
     assert ("left", "open") in begun or ("right", "open") in begun
     assert not [event for result in track_hands(short_clip, events={"enabled": False}) for event in result.events]
+
+
+def test_an_empty_name_of_a_folder_is_not_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="out: expected the name of a folder, found an empty one"):
+        track_hands(f"{PATTERN}&seconds=0.5", out="")
+    assert not list(tmp_path.iterdir())

@@ -1,18 +1,35 @@
 """Files appear whole, replace nothing unasked, and fail with words."""
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from hamba_core.errors import OutputError
-from stages.common.files import create, output_error, write_whole
+from stages.common.files import create, is_being_written, output_error, write_whole
 
 
 def test_a_new_file_has_its_folders_made(tmp_path: Path) -> None:
     with create(tmp_path / "a" / "b" / "c.bin") as file:
         file.write(b"x")
     assert (tmp_path / "a" / "b" / "c.bin").read_bytes() == b"x"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there nobody can remove a file that is open")
+def test_a_file_is_being_written_until_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    assert not is_being_written(path)
+    with create(path):
+        assert is_being_written(path)
+        ask = (
+            "import pathlib, sys; from stages.common.files import is_being_written; "
+            "print(is_being_written(pathlib.Path(sys.argv[1])))"
+        )
+        command = [sys.executable, "-c", ask, str(path)]
+        assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "True\n"
+    assert not is_being_written(path)
 
 
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
