@@ -1,13 +1,14 @@
 """The settings of a run are the sum of the stages' own. They come from a preset or a YAML file, and `--set`."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from hamba_core.errors import ConfigurationError, said
 from hamba_core.untrusted import DocumentError, parse_yaml, read_text
@@ -35,7 +36,6 @@ class Settings(StageSettings):
     )
     stream: str = Field(
         "hands",
-        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
         description="name under which results are published and recorded",
     )
     source: SourceSettings = SourceSettings()
@@ -48,6 +48,13 @@ class Settings(StageSettings):
     record: RecordingSettings = RecordingSettings()
     overlay: OverlaySettings = OverlaySettings()
     runtime: RuntimeSettings = RuntimeSettings()
+
+    @field_validator("stream")
+    @classmethod
+    def _is_a_name(cls, stream: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", stream):
+            raise ValueError("expected 1 to 64 letters, digits and _ . -")
+        return stream
 
 
 def load_settings(preset: str, overrides: Sequence[str] = (), values: Mapping[str, object] | None = None) -> Settings:
@@ -118,7 +125,9 @@ def _read_preset(preset: str) -> dict[str, Any]:
         where = str(path)
         try:
             text = read_text(path)
-        except (OSError, DocumentError) as error:
+        except DocumentError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
+        except OSError as error:
             raise ConfigurationError(f"{where}: expected a readable YAML file, found: {said(error)}") from error
     try:
         tree = parse_yaml(text) or {}
@@ -185,7 +194,26 @@ def _explanations(error: ValidationError) -> Iterator[str]:
 def explained(text: str) -> str:
     """Return what pydantic says of a wrong value in the words of our own errors."""
     text = text.removeprefix("Value error, ").replace("Input should be", "expected")
+    for theirs, ours in _WORDS:
+        text = theirs.sub(ours, text)
     return text[:1].lower() + text[1:]
+
+
+_WORDS: Final = tuple(
+    (re.compile(theirs), ours)
+    for theirs, ours in (
+        (r"a valid integer(, .*)?$", "a whole number"),
+        (r"a valid number(, .*)?$", "a number"),
+        (r"a valid boolean(, .*)?$", "true or false"),
+        (r"a valid string$", "a text"),
+        (r"a valid dictionary or instance of \w+$", "settings by name, as in {name: value}"),
+        (r"^expected greater than or equal to ", "expected at least "),
+        (r"^expected less than or equal to ", "expected at most "),
+        (r"^expected greater than ", "expected more than "),
+        (r"^keys should be strings$", "expected the name of a setting"),
+    )
+)
+"""What pydantic says of wrong values, and the words of `hamba settings` for it."""
 
 
 def _fields_at(location: Sequence[str]) -> Mapping[str, Any]:

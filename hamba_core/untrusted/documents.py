@@ -6,6 +6,9 @@ memory; tags of YAML that name classes are read as the plain values under them.
 
 import json
 import math
+import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -14,6 +17,8 @@ import yaml
 LARGEST_DOCUMENT: Final = 256 * 1024
 """The largest document that is read, in bytes. PyYAML takes a few seconds for it."""
 DEEPEST: Final = 40
+_MERGE: Final = "tag:yaml.org,2002:merge"  # <<, which may stand several times
+_PLACE: Final = re.compile(r'in "<unicode string>", ')
 
 
 class DocumentError(ValueError):
@@ -29,7 +34,8 @@ def read_text(path: Path, largest: int = LARGEST_DOCUMENT) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DocumentError(f"expected text in UTF-8, found: {error}") from error
+        found = f"0x{data[error.start]:02x} as byte {error.start}"
+        raise DocumentError(f"expected text in UTF-8, found {found}; is it another kind of file?") from error
 
 
 def parse_document(text: str) -> Any:
@@ -50,7 +56,8 @@ def parse_yaml(text: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise DocumentError(f"expected YAML, found: {' '.join(str(error).split()):.300}") from error
+        found = _PLACE.sub("in ", " ".join(str(error).split()))
+        raise DocumentError(f"expected YAML, found: {found:.300}") from error
 
 
 def parse_json(text: str) -> Any:
@@ -60,8 +67,15 @@ def parse_json(text: str) -> Any:
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant}, which is not JSON")
 
+    def names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        tree = dict(pairs)
+        if len(tree) < len(pairs):
+            names = Counter(name for name, _ in pairs)
+            _check_once(name for name, count in names.items() if count > 1)
+        return tree
+
     try:
-        tree = json.loads(text, parse_constant=refuse)
+        tree = json.loads(text, parse_constant=refuse, object_pairs_hook=names_once)
         _check_depth(tree)
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"expected JSON, found: {str(error) or 'none'}") from error
@@ -125,6 +139,12 @@ class _Loader(yaml.SafeLoader):
         finally:
             self._depth -= 1
 
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        if isinstance(node, yaml.MappingNode):  # PyYAML would take the last, and lose what stands under the others
+            keys = Counter((key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            _check_once(value for (tag, value), count in keys.items() if count > 1 and tag != _MERGE)
+        return super().construct_mapping(node, deep)
+
     def _plain(self, suffix: str, node: Any) -> Any:
         if isinstance(node, yaml.MappingNode):
             return self.construct_mapping(node, deep=True)
@@ -134,6 +154,12 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_multi_constructor("", _Loader._plain)
+
+
+def _check_once(repeated: Iterable[str]) -> None:
+    name = next(iter(repeated), None)
+    if name is not None:
+        raise DocumentError(f"each name once, found {name:.40} several times; put what stands under it together")
 
 
 def _size(node: Any, known: dict[Any, float]) -> float:

@@ -87,10 +87,14 @@ def test_a_file_of_the_users_is_a_preset(tmp_path: Path) -> None:
         ("detect.max_hand=1", ["unknown setting detect.max_hand", "max_hands", "did you mean max_hands?"]),
         ("detct.max_hands=1", ["unknown setting detct", "did you mean detect?"]),
         ("max_hands=1", ["unknown setting max_hands", "did you mean detect.max_hands?"]),
-        ("detect.max_hands=0", ["setting detect.max_hands", "greater than or equal to 1", "found 0"]),
-        ("detect.max_hands=two", ["setting detect.max_hands", "integer", "found 'two'"]),
+        ("detect.max_hands=0", ["setting detect.max_hands", "expected at least 1, found 0"]),
+        ("detect.max_hands=99", ["setting detect.max_hands: expected at most 16, found 99"]),
+        ("detect.max_hands=two", ["setting detect.max_hands: expected a whole number, found 'two'"]),
+        ("smooth.strength=high", ["setting smooth.strength: expected a number, found 'high'"]),
+        ("detect.mirror=perhaps", ["setting detect.mirror: expected true or false, found 'perhaps'"]),
+        ("detect=3", ["setting detect: expected settings by name, as in {name: value}, found 3"]),
         ("mode=fast", ["setting mode", "'live' or 'offline'", "found 'fast'"]),
-        ("stream=a b", ["setting stream", "found 'a b'"]),
+        ("stream=a b", ["setting stream: expected 1 to 64 letters, digits and _ . -, found 'a b'"]),
         ("detect", ["expected stage.key=value"]),
         ("=1", ["expected stage.key=value"]),
         ("detect.=1", ["expected stage.key=value"]),
@@ -103,6 +107,15 @@ def test_a_wrong_override_is_explained(override: str, expected: list[str]) -> No
     message = message_of(override)
     for part in expected:
         assert part in message
+
+
+def test_a_stage_that_stands_twice_in_a_preset_is_refused_and_not_half_lost(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("detect:\n  max_hands: 1\nsmooth: {strength: 2}\ndetect:\n  mirror: true\n")
+    with pytest.raises(
+        ConfigurationError, match=r"mine.yaml: expected YAML, found: each name once, found detect several"
+    ):
+        load_settings(str(path))
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
@@ -123,7 +136,7 @@ def test_a_wrong_file_is_explained(tmp_path: Path, text: str, expected: str) -> 
 def test_a_binary_file_is_no_preset(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"\xff\xfe\x00\x80")
-    assert "expected a readable YAML file" in message_of(preset=str(path))
+    assert f"{path}: expected text in UTF-8, found 0xff as byte 0" in message_of(preset=str(path))
 
 
 def test_an_unknown_preset_names_those_there_are_and_the_nearest() -> None:

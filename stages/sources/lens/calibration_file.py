@@ -33,6 +33,10 @@ class Calibration:
         return self.fisheye or bool(self.distortion.any())
 
 
+_LEAST, _MOST = 1e-3, 1e9  # px, as settings have it
+"""Between these are focal lengths that results can be published and recorded with."""
+
+
 def load_calibration(path: Path, camera: str | None = None) -> Calibration:
     """Read a calibration, whichever program has written it; `camera` names one of several in it.
 
@@ -59,6 +63,11 @@ def _checked(lens: Lens) -> Calibration:
     matrix, distortion = lens.matrix, lens.distortion
     if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
         raise DocumentError("expected focal lengths above 0, found others; was the camera calibrated?")
+    numbers = matrix[[0, 1, 0, 1], [0, 1, 2, 2]]
+    if (np.abs(numbers) > _MOST).any() or (numbers[:2] < _LEAST).any():
+        raise DocumentError(
+            f"expected focal lengths and a principal point in pixels, found {', '.join(f'{n:g}' for n in numbers)}"
+        )
     allowed = _COEFFICIENTS[lens.fisheye]
     if len(distortion) not in allowed or not np.isfinite(distortion).all():
         raise DocumentError(

@@ -105,3 +105,22 @@ def test_a_text_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_json_has_no_infinity(text: str) -> None:
     with pytest.raises(DocumentError, match="not JSON"):
         parse_json(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\nb: 2\na: 3\n", "x: {a: 1, a: 1}", "x: !!map {a: 1, 'a': 2}", '{"x": {"a": 1, "a": 2}}']
+)
+def test_a_name_that_stands_twice_is_refused(text: str) -> None:
+    with pytest.raises(DocumentError, match="each name once, found a several times"):
+        parse_document(text)
+
+
+def test_what_is_merged_in_may_be_named_again() -> None:
+    text = "base: &base {a: 1, b: 2}\nx:\n  <<: *base\n  a: 3\n"
+    assert parse_yaml(text)["x"] == {"a": 3, "b": 2}
+    assert parse_yaml("[{a: 1}, {a: 2}]") == [{"a": 1}, {"a": 2}]
+
+
+def test_the_place_of_a_mistake_is_told_in_lines() -> None:
+    with pytest.raises(DocumentError, match=r"cannot start any token in line 2, column 1"):
+        parse_yaml("a:\n\tb: 1\n")

@@ -61,7 +61,7 @@ def test_options_choose_what_is_written(folder: Path, capsys: pytest.CaptureFixt
         (["--to", "mp4", "--rate", "60"], "--rate: expected a form that is resampled, found mp4"),
         (["--to", "npz", "--task", "wave"], "expected lerobot in --to"),
         (["--to", "lerobot", "--action", "x"], "--action: expected --actions beside it"),
-        (["--to", "npz", "--rate", "0"], "--rate: expected greater than 0"),
+        (["--to", "npz", "--rate", "0"], "--rate: expected more than 0"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_written(

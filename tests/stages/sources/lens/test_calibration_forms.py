@@ -166,3 +166,12 @@ def test_a_choice_where_there_is_none_is_an_error(tmp_path: Path) -> None:
         load_calibration(written(tmp_path, K + "width: 1280\nheight: 720\n"), "cam1")
     with pytest.raises(ValueError, match="expected a calibration with calibrated_camera"):
         LensSettings(calibrated_camera="cam1")
+
+
+@pytest.mark.parametrize("number", ["1e300", "1e-9", "2e9"])
+def test_numbers_that_no_result_could_carry_are_refused_with_the_file(number: str, tmp_path: Path) -> None:
+    path = written(tmp_path, f"fx: {number}\nfy: {number}\ncx: 320\ncy: 240\n")
+    with pytest.raises(
+        ConfigurationError, match=r"camera.yaml: .*expected focal lengths and a principal point in pixels"
+    ):
+        load_calibration(path)
