@@ -121,6 +121,7 @@ def test_300_mutations_of_the_clip_never_crash_or_hang(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1100)
 def test_300_mutations_of_the_whole_clip_never_crash_or_hang(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(CLIP.read_bytes())
     counts = outcomes(tmp_path, 0, 300, "clip.mp4", timeout=1000)
@@ -154,6 +155,7 @@ FORMATS = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1100)
 @pytest.mark.parametrize("name", FORMATS)
 def test_mutations_of_every_format_never_crash_or_hang(make_video: Fixture, tmp_path: Path, name: str) -> None:
     codec, pixel_format = FORMATS[name]
