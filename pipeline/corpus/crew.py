@@ -29,11 +29,16 @@ class Job:
 
 
 class Crew:
-    """Workers on the cluster, each an actor of Ray that `make` made, and the jobs that each has."""
+    """Workers on the cluster, each an actor of Ray that `make` made, and the jobs that each has.
 
-    def __init__(self, make: Callable[[], Any], at_once: int) -> None:
-        self._make, self._at_once = make, at_once
+    Jobs are given to workers before they have begun, so that these find one when they do. If a node is lost, those in
+    the place of its workers may wait for room for ever: such jobs are withdrawn when others have nothing to do.
+    """
+
+    def __init__(self, ray: Any, make: Callable[[], Any], at_once: int) -> None:
+        self._ray, self._make, self._at_once = ray, make, at_once
         self._workers: list[Any] = []
+        self._beginnings: list[Any] = []  # Ray's reference to the news that a worker has begun; None after it came
         self._jobs: dict[Any, tuple[int, Any, Job]] = {}  # by Ray's reference to the result
         self._load: list[int] = []
         self._closed: set[int] = set()  # workers with a job that is alone
@@ -50,13 +55,14 @@ class Crew:
         """Have at least so many workers."""
         while len(self._workers) < size:
             self._workers.append(self._make())
+            self._beginnings.append(self._workers[-1].__ray_ready__.remote())
             self._load.append(0)
 
     def free(self, job: Job) -> int | None:
-        """Return a worker that can take a job, the least busy one, or none."""
+        """Return a worker that can take a job, the least busy one of those that have begun if they can, or none."""
         most = 1 if job.alone else self._at_once
         able = [n for n, load in enumerate(self._load) if load < most and n not in self._closed]
-        return min(able, key=self._load.__getitem__, default=None)
+        return min(able, key=lambda n: (not self._has_begun(n), self._load[n]), default=None)
 
     def give(self, number: int, job: Job) -> None:
         """Give a worker a job."""
@@ -84,5 +90,37 @@ class Crew:
         number, worker, _ = self._jobs[ref]
         if self._workers[number] is not worker:
             return False
-        self._workers[number] = self._make()
+        self._renew(number)
         return True
+
+    def withdraw(self, *, to_begin: bool = True) -> list[Job]:
+        """Take back the jobs of a worker that has not begun, if one that has is idle; return them.
+
+        If they are not to be begun by another, those of all workers that have not begun.
+        """
+        if to_begin and not any(self._has_begun(n) for n, load in enumerate(self._load) if not load):
+            return []
+        waiting = dict.fromkeys(
+            number
+            for number, worker, _ in self._jobs.values()
+            if worker is self._workers[number] and not self._has_begun(number)
+        )
+        withdrawn = []
+        for number in list(waiting)[: 1 if to_begin else None]:
+            worker = self._workers[number]
+            refs = [ref for ref, (_, one, _) in self._jobs.items() if one is worker]
+            withdrawn += [self.take(ref) for ref in refs]
+            self._ray.kill(worker)
+            if to_begin:
+                self._renew(number)
+        return withdrawn
+
+    def _renew(self, number: int) -> None:
+        self._workers[number] = self._make()
+        self._beginnings[number] = self._workers[number].__ray_ready__.remote()
+
+    def _has_begun(self, number: int) -> bool:
+        beginning = self._beginnings[number]
+        if beginning is not None and self._ray.wait([beginning], timeout=0)[0]:
+            beginning = self._beginnings[number] = None
+        return beginning is None

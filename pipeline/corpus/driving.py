@@ -60,6 +60,11 @@ class Driver:
                         break
                     self._crew.give(number, job)
                     job = None
+                if stop.is_set():
+                    self._crew.withdraw(to_begin=False)
+                elif job is None and (withdrawn := self._crew.withdraw()):
+                    self._again += withdrawn
+                    continue
                 if not self._crew.in_flight:
                     return
                 ready, _ = self._ray.wait(self._crew.in_flight, num_returns=1, timeout=_WAIT)

@@ -75,7 +75,7 @@ def run_corpus(
         def make() -> Any:
             return remote.remote(place, _of_corpus(settings, corpus), about, corpus)
 
-        Driver(ray, Crew(make, corpus.at_once), storage, corpus, about, totals).run(waiting, on_totals)
+        Driver(ray, Crew(ray, make, corpus.at_once), storage, corpus, about, totals).run(waiting, on_totals)
     finally:
         if own:
             ray.shutdown()

@@ -3,6 +3,7 @@
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -141,6 +142,33 @@ def test_every_video_ends_once_whatever_dies(cluster: None, manifest: Path, tmp_
     assert all(1 <= tried[f"good{number}"] <= (1 if at_once == 1 else 5) for number in range(12))
     index = pq.read_table(Path(place) / "index.parquet")
     assert sorted(index["id"].to_pylist()) == sorted(entry.id for entry in entries.values())
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_workers_that_there_is_no_room_for_keep_no_video_waiting(cluster: None, tmp_path: Path, at_once: int) -> None:
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("path\n" + "\n".join(f"/good{number}.mp4" for number in range(8)))
+    corpus = CorpusSettings(workers=4, cpus=2.0, at_once=at_once)  # room for two
+    totals = run_corpus([str(manifest)], str(tmp_path / "out"), Settings(), corpus, worker=Stand)
+    assert (totals.done, totals.failed, totals.deaths) == (8, 0, 0)
+    assert set(attempts(tmp_path).values()) == {1}
+
+
+def test_to_stop_waits_for_no_worker_that_has_not_begun(cluster: None, tmp_path: Path) -> None:
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("path\n" + "\n".join(f"/good{number}.mp4" for number in range(8)))
+    asked = False
+
+    def stop_once(totals: Any) -> None:
+        nonlocal asked
+        if totals.done and not asked:
+            asked = True
+            signal.raise_signal(signal.SIGTERM)
+
+    corpus = CorpusSettings(workers=4, cpus=4.0)  # room for one
+    totals = run_corpus([str(manifest)], str(tmp_path / "out"), Settings(), corpus, worker=Stand, on_totals=stop_once)
+    assert 1 <= totals.done <= 2
+    assert totals.failed == 0
 
 
 def test_to_resume_does_what_is_left_and_nothing_twice(cluster: None, manifest: Path, tmp_path: Path) -> None:
