@@ -217,6 +217,7 @@ class Supervisor:
                 begin, limit, when = since, self._stall_ns, ""
             else:
                 continue
+            begin = max(begin, self._clock.resumed_ns)  # while all are paused nobody is slow
             if now < begin + limit:
                 look_again = min(look_again, begin + limit)
                 continue

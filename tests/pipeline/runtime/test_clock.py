@@ -1,6 +1,10 @@
 """Bells and clocks."""
 
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -29,6 +33,25 @@ def test_a_ring_ends_the_wait_before_its_time(clock: MonotonicClock | SimulatedC
     bell.ring()
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there processes are not stopped by a signal")
+def test_the_machines_clock_notices_that_the_process_was_paused() -> None:
+    script = (
+        "from pipeline.runtime.clock import Bell, MonotonicClock\n"
+        "clock = MonotonicClock()\n"
+        "for _ in range(5): clock.wait_until(Bell(), 10**30)\n"
+        "print(clock.resumed_ns, flush=True)\n"
+        "while not clock.resumed_ns: clock.wait_until(Bell(), 10**30)\n"
+        "print('went on')"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "0\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.3)  # what is paused cannot tell
+        process.send_signal(signal.SIGCONT)
+        assert process.communicate(timeout=30)[0] == "went on\n"
 
 
 def test_the_machines_clock_waits_until_the_deadline() -> None:

@@ -1,5 +1,7 @@
 """Parts that are stuck: what they are given, when they are given up, and what becomes of what they held."""
 
+import json
+import signal
 import subprocess
 import sys
 import textwrap
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hamba_core.errors import StuckStageError
-from pipeline.runtime.clock import MonotonicClock
+from pipeline.runtime.clock import MonotonicClock, SimulatedClock
 from pipeline.runtime.runner import Mode, RuntimeSettings
 from stages.contract import EndOfStream
 
@@ -30,6 +32,40 @@ def test_a_call_may_be_slow_while_the_run_goes_its_normal_way(rig: "Rig") -> Non
     rig.check(report)
     assert rig.error is None
     assert report.frames == 4
+
+
+def test_a_call_is_not_given_up_for_the_time_in_which_the_whole_process_was_paused(rig: "Rig") -> None:
+    rig.build(count=4, settings=RuntimeSettings(grace=1, stall=100))
+    assert isinstance(rig.clock, SimulatedClock)
+    clock = rig.clock
+    rig.part("s1").on("process", lambda index: clock.advance(1000, paused=True))
+    rig.part("k0").on("close", lambda index: clock.advance(1000, paused=True))
+    report = rig.finish()
+    rig.check(report)
+    assert rig.error is None
+    assert report.frames == 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there processes are not stopped by a signal")
+def test_a_run_that_is_stopped_by_ctrl_z_goes_on_when_it_is_continued() -> None:
+    source = "synthetic:?live=1&width=320&height=240&fps=10&seconds=3600"
+    hamba = "from pipeline.commands.cli import main; main()"
+    command = ["run", source, "--no-publish", "--estimator", "landmarks", "--json", "--set", "runtime.stall=1.5"]
+    run = subprocess.Popen([sys.executable, "-c", hamba, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        time.sleep(3)
+        run.send_signal(signal.SIGSTOP)
+        time.sleep(4)
+        run.send_signal(signal.SIGCONT)
+        time.sleep(3)
+        assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert run.returncode == 0, err
+    assert json.loads(out)["state"] == "stopped"
 
 
 @pytest.mark.parametrize("mode", ["offline", "live"])
