@@ -92,6 +92,9 @@ def main() -> None:
     # Before NumPy is loaded: its matrices here are small, and BLAS threads that wait for the next one spin, which takes
     # the processor from the detector.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Before torch is loaded: its threads wait for one another some hundred times a hand. Where others want the cores,
+    # each wait would spin through the time slice of the one that is waited for (docs/performance.md).
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     interrupted_by_signals()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes; as standard error does it

@@ -369,3 +369,17 @@ def test_an_empty_path_in_a_setting_is_refused(key: str, capfd: pytest.CaptureFi
 def test_playing_on_what_is_no_address_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     assert hamba("play", "nowhere", "--publish", "foo") == 2
     assert "error: --publish: expected an address such as tcp://127.0.0.1:5557" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("said", "heard"), [(None, "1000"), ("5", "5")])
+def test_threads_of_torch_spin_briefly_unless_the_user_says_otherwise(said: str | None, heard: str) -> None:
+    program = (
+        "import atexit, os; atexit.register(lambda: print(os.environ['GOMP_SPINCOUNT']))\n"
+        "from pipeline.commands.entry import main; main()"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--version"],
+        env=environment | ({"GOMP_SPINCOUNT": said} if said else {}), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == heard
