@@ -49,6 +49,13 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 
 @pytest.fixture(autouse=True)
+def _the_same_numbers() -> None:
+    """Give torch's random numbers the same seed before each test, whichever tests ran before."""
+    if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "manual_seed"):
+        torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def _no_real_time() -> Iterator[None]:
     """Fail a test that puts the tests' thread into real time, as an encoder may do for root: all else would starve."""
     yield

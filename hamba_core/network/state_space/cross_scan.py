@@ -49,6 +49,13 @@ def _two_steps(a_0, b_0, a_1, b_1):  # type: ignore[no-untyped-def]
     return a_1 * a_0, a_1 * b_0 + b_1
 
 
+@triton.jit
+def _log_1_plus(x):  # type: ignore[no-untyped-def]
+    """Return log(1 + x) with all digits of a small x: what rounding does to 1 + x is taken out by x / (1 + x - 1)."""
+    rounded = 1.0 + x
+    return tl.where(rounded == 1.0, x, tl.log(rounded) * (x / (rounded - 1.0)))
+
+
 @triton.jit(do_not_specialize=["batch"])  # type: ignore[untyped-decorator]
 def _scan(  # type: ignore[no-untyped-def]
     x_at, features_at, steps_at, bias_at, A_at, D_at, y_at, batch, height, width, channels, numbers,
@@ -74,7 +81,7 @@ def _scan(  # type: ignore[no-untyped-def]
     else:
         at = steps_at + ((k * batch + b) * length + place)[:, None] * channels + c[None, :]
         raw += tl.load(at, inside, 0.0).to(tl.float32)
-    delta = tl.maximum(raw, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(raw)))  # softplus
+    delta = tl.maximum(raw, 0.0) + _log_1_plus(tl.exp(-tl.abs(raw)))  # softplus
     y = tl.load(D_at + k * channels + c, known, 0.0)[None, :] * u
     ends = of_place + numbers
     for n in tl.static_range(STATE):
