@@ -46,14 +46,7 @@ def _unless(wanted: bool, reason: str) -> str | None:
     return None if wanted else reason
 
 
-def _source(run: _Run, *kinds: str) -> str | None:
-    """Return why a setting of these kinds of source does nothing; None where it does, or no source is known."""
-    if run.kind is None or run.kind in kinds:
-        return None
-    return f"the source is {_ARTICLES.get(run.kind, run.kind)}"
-
-
-_ARTICLES: Final = {
+_SOURCES: Final = {
     "file": "a video file",
     "image": "a picture",
     "images": "pictures",
@@ -61,6 +54,12 @@ _ARTICLES: Final = {
     "network": "a stream",
     "synthetic": "the test pattern",
 }
+
+
+def _source(run: _Run, *kinds: str) -> str | None:
+    """Return why a setting of these kinds of source does nothing; None where it does something."""
+    return _unless(run.kind in kinds, f"the source is {_SOURCES.get(run.kind or '', run.kind)}")
+
 
 _RULES: Final = (
     _Rule(_NETWORK, lambda run: _unless(run.estimator == "hamba", f"the estimator is {run.estimator}")),

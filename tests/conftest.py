@@ -406,6 +406,23 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 
 @pytest.fixture(scope="session")
+def beginning() -> Callable[[Path, int], Path]:
+    """beginning(path, packets) -> path of a file with the first packets of the shipped clip, as they are."""
+
+    def make(path: Path, packets: int) -> Path:
+        import av
+
+        with av.open(str(CLIP)) as clip, av.open(str(path), "w") as cut:
+            stream = cut.add_stream_from_template(clip.streams.video[0])
+            for packet in islice(clip.demux(video=0), packets):
+                packet.stream = stream
+                cut.mux(packet)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first 12 frames of the shipped clip, both hands in each, as an MP4 file."""
     import av  # a GPU machine may lack it

@@ -68,11 +68,8 @@ def parse_json(text: str) -> Any:
         raise ValueError(f"{constant}, which is not JSON")
 
     def names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        tree = dict(pairs)
-        if len(tree) < len(pairs):
-            names = Counter(name for name, _ in pairs)
-            _check_once(name for name, count in names.items() if count > 1)
-        return tree
+        _check_once(("", name) for name, _ in pairs)
+        return dict(pairs)
 
     try:
         tree = json.loads(text, parse_constant=refuse, object_pairs_hook=names_once)
@@ -141,8 +138,8 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         if isinstance(node, yaml.MappingNode):  # PyYAML would take the last, and lose what stands under the others
-            keys = Counter((key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-            _check_once(value for (tag, value), count in keys.items() if count > 1 and tag != _MERGE)
+            keys = (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE)
+            _check_once((key.tag, key.value) for key in keys)
         return super().construct_mapping(node, deep)
 
     def _plain(self, suffix: str, node: Any) -> Any:
@@ -156,10 +153,11 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_multi_constructor("", _Loader._plain)
 
 
-def _check_once(repeated: Iterable[str]) -> None:
-    name = next(iter(repeated), None)
-    if name is not None:
-        raise DocumentError(f"each name once, found {name:.40} several times; put what stands under it together")
+def _check_once(keys: Iterable[tuple[str, str]]) -> None:
+    """Raise DocumentError where a key, of a kind and a name, comes several times."""
+    for (_, name), count in Counter(keys).items():
+        if count > 1:
+            raise DocumentError(f"each name once, found {name:.40} several times; put what stands under it together")
 
 
 def _size(node: Any, known: dict[Any, float]) -> float:

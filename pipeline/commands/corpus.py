@@ -88,14 +88,13 @@ def corpus(
 
 
 def _tell(console: "Console", totals: "Totals", out: str, wall: float) -> None:
-    from pipeline.corpus import ending_words
+    from pipeline.corpus import counted, ending_words
 
     left = totals.expected - totals.skipped - totals.done - totals.failed
     parts = [f"{totals.done:,} done", f"{totals.failed:,} failed"]
     parts += [f"{totals.skipped:,} were finished before"] if totals.skipped else []
     parts += [f"{left:,} left: --resume goes on"] if left else []
-    videos = "1 video" if totals.expected == 1 else f"{totals.expected:,} videos"
-    console.print(f"{videos} in {wall:,.0f} s: {', '.join(parts)}", highlight=False)
+    console.print(f"{counted(totals.expected, 'video')} in {wall:,.0f} s: {', '.join(parts)}", highlight=False)
     console.print(ending_words(totals), highlight=False)
     for reason, count in totals.reasons.most_common(5):
         console.print(f"  {count:,} x {reason}", highlight=False)

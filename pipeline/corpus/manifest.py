@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from hamba_core.errors import ConfigurationError, SourceError
 from hamba_core.packages import needed_for
+from pipeline.settings import Settings, overridden_settings
 from stages.sources.address import source_name
 from stages.sources.paths import VIDEO_SUFFIXES, is_pattern
 
@@ -45,6 +46,10 @@ class Video:
     def in_a_store(self) -> bool:
         """Whether it has to be fetched from an object store, which decoders do not read."""
         return self.path.startswith(_STORES)
+
+    def settings_in(self, corpus: Settings) -> Settings:
+        """Return the settings of a corpus with the video's own. Raises ConfigurationError."""
+        return overridden_settings(corpus, [f"{key}={value}" for key, value in self.settings])
 
 
 def videos_in(names: Sequence[str]) -> Iterator[Video]:

@@ -37,9 +37,9 @@ def corpus_progress(console: "Console") -> "Iterator[Callable[[Totals], None]]":
 
 def progress_words(totals: "Totals", seconds: float) -> str:
     """Return rates, workers and failures by kind in a few words."""
-    words = [f"{totals.hands / seconds:,.0f} hands/s" if seconds > 0 else "", _counted(totals.workers, "worker")]
+    words = [f"{totals.hands / seconds:,.0f} hands/s" if seconds > 0 else "", counted(totals.workers, "worker")]
     if totals.segments:
-        words.append(_counted(totals.segments, "segment"))
+        words.append(counted(totals.segments, "segment"))
     if totals.deaths:
         words.append(f"{totals.deaths} died")
     words += [f"{count} x {reason}" for reason, count in totals.reasons.most_common(2)]
@@ -48,11 +48,12 @@ def progress_words(totals: "Totals", seconds: float) -> str:
 
 def ending_words(totals: "Totals") -> str:
     """Return what was worked, and by how many, in a few words."""
-    words = [_counted(totals.frames, "frame"), _counted(totals.hands, "hand"), _counted(totals.workers, "worker")]
+    words = [counted(totals.frames, "frame"), counted(totals.hands, "hand"), counted(totals.workers, "worker")]
     return ", ".join(words + ([f"{totals.deaths} died"] if totals.deaths else []))
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where there is not one."""
     return f"{number:,} {noun}" + ("s" if number != 1 else "")
 
 

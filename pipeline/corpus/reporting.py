@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -16,7 +17,7 @@ from pipeline.corpus.manifest import Video
 from pipeline.corpus.storage import Entry, Storage, table_name
 from pipeline.corpus.totals import kind_of, reason_of
 from pipeline.evaluation import Page, Plot, Table, Tile, Tiles, plot, write_page
-from pipeline.settings import Settings, changed_settings, overridden_settings
+from pipeline.settings import Settings, changed_settings
 from stages.packets import Image
 from stages.sources import source_for
 
@@ -129,20 +130,21 @@ def _worst_hands(
     storage: Storage, entries: Sequence[Entry], folder: str, videos: Iterable[Video], settings: Settings
 ) -> Iterator[Tiles]:
     """Yield pictures of the worst hand of each of the worst videos, the worst first; nothing where there is none."""
-    known = sorted((entry.quality, entry.id, entry) for entry in entries if entry.quality is not None)
-    worst = [entry for _, _, entry in known[:_WORST]]
+    known = [(entry.quality, entry.id, entry) for entry in entries if entry.quality is not None]
+    worst = [entry for *_, entry in sorted(known)[:_WORST]]
     ids = {entry.id for entry in worst}
     as_given = {video.id: video for video in videos if video.id in ids} if ids else {}
-    found: list[tuple[float, int, Tile]] = []
+    found: list[tuple[float, Tile]] = []
     for entry in worst:
         hand, video = _worst_hand(storage, entry), as_given.get(entry.id, Video(entry.video))
         image = _picture(video, settings, hand["pts"]) if hand is not None else None
         if hand is not None and image is not None:
             caption = f"{_name(entry.video, folder)}, frame {hand['frame']}: {hand['quality']:.2f}"
-            found.append((hand["quality"], len(found), _tile(image, hand["joints_2d"], caption)))
+            found.append((hand["quality"], _tile(image, hand["joints_2d"], caption)))
     if found:
         note = "Quality, 0 to 1, tells how well hand and picture agree."
-        yield Tiles("The worst hands of the worst videos", tuple(tile for _, _, tile in sorted(found)), note)
+        tiles = tuple(tile for _, tile in sorted(found, key=itemgetter(0)))
+        yield Tiles("The worst hands of the worst videos", tiles, note)
 
 
 def _worst_hand(storage: Storage, entry: Entry) -> dict[str, Any] | None:
@@ -161,8 +163,7 @@ def _picture(video: Video, settings: Settings, pts: float) -> Image | None:
     """Return the picture of a video at this time, s; none where it cannot be had."""
     with TemporaryDirectory(prefix="hamba-corpus-") as name:
         try:
-            own = overridden_settings(settings, [f"{key}={value}" for key, value in video.settings])
-            own = changed_settings(own, {"source": {"start": pts or None, "end": None}})
+            own = changed_settings(video.settings_in(settings), {"source": {"start": pts or None, "end": None}})
             source = source_for(fetched(video, Path(name), _FETCHED), own.source)
             source.open()
             try:

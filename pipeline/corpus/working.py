@@ -17,7 +17,7 @@ from pipeline.corpus.manifest import Video
 from pipeline.corpus.segments import Cut, Segment, SegmentEntry, may_be_cut, segments_of
 from pipeline.corpus.settings import CorpusSettings
 from pipeline.corpus.storage import About, Entry, Storage, recording_name, segments_folder, table_name
-from pipeline.settings import Settings, changed_settings, overridden_settings
+from pipeline.settings import Settings, changed_settings
 from pipeline.terminal import run_tidily
 from stages.export import ExportSettings, Selection, export_as, write_table
 from stages.reconstruction import shared_network, uses_network
@@ -95,12 +95,9 @@ class Worker:
         settings, version = self._about.settings, self._about.version
         return msgspec.structs.replace(entry, attempts=attempts, seconds=seconds, settings=settings, version=version)
 
-    def _settings_of(self, video: Video) -> Settings:
-        return overridden_settings(self._settings, [f"{key}={value}" for key, value in video.settings])
-
     def _cut(self, video: Video) -> Cut | None:
         """Return how a video is cut; None if it is done as a whole."""
-        settings = self._settings_of(video)
+        settings = video.settings_in(self._settings)
         if not may_be_cut(settings, self._corpus):
             return None
         length = _length(video, settings)
@@ -116,7 +113,7 @@ class Worker:
         return [msgspec.json.decode(self._storage.read(name), type=SegmentEntry) for name in names]
 
     def _whole(self, video: Video, work: Path) -> Entry:
-        report, recording = self._performed(video, self._settings_of(video), fetched(video, work), work)
+        report, recording = self._performed(video, video.settings_in(self._settings), fetched(video, work), work)
         table = work / "hands.parquet"
         rows, tracks = _write_hands(video, recording, table)
         if rows:
@@ -130,7 +127,7 @@ class Worker:
     def _segment(self, video: Video, segment: Segment, work: Path) -> SegmentEntry:
         start = segment.start or 0.0
         begin = max(start - self._corpus.warm_up, 0.0) or None
-        settings = changed_settings(self._settings_of(video), {"source": {"start": begin, "end": segment.end}})
+        settings = changed_settings(video.settings_in(self._settings), {"source": {"start": begin, "end": segment.end}})
         path = fetched(video, work)
         if not _has_pictures(path, settings):
             return SegmentEntry(segment=segment, entry=Entry(id=video.id, video=video.name, state="done"))

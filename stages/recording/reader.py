@@ -219,8 +219,9 @@ def _whole_records(file: BinaryIO, size: int, wanted: Collection[Opcode], since:
         try:
             yield _read(opcode, content)
         except _DAMAGE as error:
-            if (file.name, begin, zlib.crc32(content)) not in _said:  # it is read several times
-                _said.add((file.name, begin, zlib.crc32(content)))
+            damage = file.name, begin, zlib.crc32(content)
+            if damage not in _said:  # it is read several times
+                _said.add(damage)
                 logger.warning("%s: %d bytes are damaged and are left out: %s", file.name, length, error)
 
 

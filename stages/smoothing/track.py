@@ -80,7 +80,8 @@ class SmoothedTrack:
             if self._fits(held, middle, hand, model):
                 self._orient.settle(slower)
                 rotations = held
-        if not self._fits(rotations, middle, hand, model):
+        posed = model.pose(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
+        if not _lies_on(posed.joints + middle - posed.joints.mean(0), hand):
             # It moves as the filters did not expect, all of them together.
             begun = hand if jumped else self._turned_in_time(hand, _FASTEST_TURN * step, meta, model)
             along = None if jumped else self._taken_along(rotations, middle, begun, hand, model)
@@ -88,7 +89,7 @@ class SmoothedTrack:
                 self._begin(begun)
                 return with_mesh(begun, model)
             rotations, middle = along
-        posed = model.pose(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
+            posed = model.pose(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
         translation = middle - posed.joints.mean(0)
         joints = posed.joints + translation
         return replace(

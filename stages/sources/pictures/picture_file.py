@@ -19,7 +19,7 @@ from stages.sources.headers import HEAD_BYTES, still_kind
 from stages.sources.lens.framing import FrameMaker
 from stages.sources.pictures.multipart import Parts, begins_multipart
 from stages.sources.pictures.picture_runs import is_run, picture_count, pictures_in
-from stages.sources.pictures.pillow_pages import page_count, pages
+from stages.sources.pictures.pillow_pages import WITH_PAGES, page_count, pages
 from stages.sources.pictures.still_decoding import decoded
 from stages.sources.settings import SourceSettings
 
@@ -43,6 +43,8 @@ def form_of(path: Path) -> str | None:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if is_run(data):
                 return "run"
+        if kind not in WITH_PAGES:
+            return None
         try:
             return "pages" if page_count(kind, path.read_bytes()) > 1 else None
         except SourceError as error:

@@ -6,7 +6,7 @@ from typing import Final
 
 from stages.sources.headers import HEAD_BYTES, still_header, still_kind
 from stages.sources.pictures.picture_ends import PictureEnd
-from stages.sources.pictures.pillow_pages import page_count
+from stages.sources.pictures.pillow_pages import WITH_PAGES, page_count
 
 _PADDING: Final = 64  # bytes of nothing that may stand between two pictures
 
@@ -30,6 +30,8 @@ def picture_count(kind: str, data: mmap | bytes) -> int:
 
     Raises SourceError for a TIFF of more pages than can be counted in reasonable time.
     """
+    if kind not in WITH_PAGES:
+        return sum(1 for _ in pictures_in(data))
     return sum(page_count(kind, data[start:end]) for start, end in pictures_in(data))
 
 

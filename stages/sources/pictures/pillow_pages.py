@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +41,16 @@ class Page:
     seconds: float | None = None
 
 
+WITH_PAGES: Final = frozenset(("TIFF", "PNG", "WebP", "AVIF"))
+"""Kinds of files that can hold several pictures."""
+
+
 def page_count(kind: str, data: bytes) -> int:
     """Return how many pictures Pillow, or tifffile, finds in a file that can hold several; 1 where none reads it.
 
     Raises SourceError for a TIFF of more pages than can be counted in reasonable time.
     """
-    if kind not in ("TIFF", "PNG", "WebP", "AVIF"):
+    if kind not in WITH_PAGES:
         return 1
     if kind == "TIFF" and not _has_countable_pages(data):  # Pillow and tifffile look at all before each
         raise SourceError(f"expected a TIFF of at most {_MOST_PAGES:,} pages, found more; make a video of it")

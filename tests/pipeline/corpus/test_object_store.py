@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +19,6 @@ from pipeline.corpus import CorpusSettings, Cut, Entry, Storage, Video, segments
 from pipeline.corpus.storage import About, table_name
 from pipeline.corpus.working import Worker
 from pipeline.settings import load_settings
-from stages.assets import CLIP
 
 # Delayed: a small file goes in one piece. moto refuses the checksums that PyArrow gives to pieces.
 QUERY = "?allow_delayed_open=true&scheme=http&region=us-east-1&endpoint_override=127.0.0.1%3A"
@@ -63,27 +61,6 @@ def place(server: int, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"s3://corpus/results{QUERY}{server}"
 
 
-Beginning = Callable[[int], Path]
-
-
-@pytest.fixture
-def beginning(tmp_path: Path) -> Beginning:
-    """The first frames of the shipped clip."""
-
-    def make(frames: int) -> Path:
-        import av
-
-        path = tmp_path / "clip.mp4"
-        with av.open(str(CLIP)) as container, av.open(str(path), "w") as output:
-            stream = output.add_stream_from_template(container.streams.video[0])
-            for packet in islice(container.demux(video=0), frames):
-                packet.stream = stream
-                output.mux(packet)
-        return path
-
-    return make
-
-
 def test_results_are_kept_and_listed_in_a_store(place: str, tmp_path: Path) -> None:
     storage = Storage(place)
     (tmp_path / "a").write_bytes(b"x" * 100_000)
@@ -117,9 +94,11 @@ def table_of(storage: Storage, video: Video) -> pa.Table:
     return pq.read_table(pa.BufferReader(storage.read(table_name(video.id))))
 
 
-def test_a_video_in_segments_meets_in_a_store(place: str, beginning: Beginning) -> None:
+def test_a_video_in_segments_meets_in_a_store(
+    place: str, beginning: Callable[[Path, int], Path], tmp_path: Path
+) -> None:
     head, _, query = place.partition("?")
-    Storage(place.replace("results", "two")).write("clip.mp4", beginning(12).read_bytes())
+    Storage(place.replace("results", "two")).write("clip.mp4", beginning(tmp_path / "clip.mp4", 12).read_bytes())
     video = Video(f"{head.replace('results', 'two')}/clip.mp4?{query}")
     storage = Storage(place.replace("results", "joined"))
     corpus = CorpusSettings(segment=0.2, warm_up=0.1)
@@ -141,10 +120,12 @@ def test_a_video_in_segments_meets_in_a_store(place: str, beginning: Beginning) 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_killed_driver_goes_on_with_the_segments_in_a_store(place: str, beginning: Beginning) -> None:
+def test_a_killed_driver_goes_on_with_the_segments_in_a_store(
+    place: str, beginning: Callable[[Path, int], Path], tmp_path: Path
+) -> None:
     pytest.importorskip("ray")
     videos, query = place.partition("?")[0].replace("results", "long"), place.partition("?")[2]
-    Storage(place.replace("results", "long")).write("clip.mp4", beginning(150).read_bytes())
+    Storage(place.replace("results", "long")).write("clip.mp4", beginning(tmp_path / "clip.mp4", 150).read_bytes())
     video = Video(f"{videos}/clip.mp4?{query}")
     out = place.replace("results", "resumed")
     storage, count = Storage(out), 5
