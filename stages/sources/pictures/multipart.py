@@ -55,6 +55,7 @@ class Parts:
         self._buffer = bytearray()
         self._boundary: bytes | None = None
         self._line: bytes | None = None  # before the newest headers; it is a boundary if it comes again
+        self._came_again = False  # the boundary did, so that it is not a damaged one
         self._in_part = False
         self._length = 0  # of the part that is being read, as its header says; 0 where it does not
         self._trusted = False  # the last length was right, of a picture that did not tell its end
@@ -111,6 +112,7 @@ class Parts:
             self._boundary = line.removesuffix(b"--") if len(line) > 4 else line
         elif line and line == self._line:
             self._boundary = b"\n" + line  # such a word may stand anywhere else
+        self._came_again = bool(line) and line == self._line
         self._line = line
         length = _LENGTH.search(match["headers"] or b"")
         del buffer[: match.end()]
@@ -128,12 +130,13 @@ class Parts:
         buffer = self._buffer
         end = self._end.find(buffer)
         known = self._end.kind is not None
+        least = 1 if known else 0  # what begins as a picture may begin as headers or the boundary do, too
         if not known and len(buffer) < min(self._length or _TELLING, _TELLING):
             return None
         limits = [] if end is None else [end]
         # A picture that was cut off, and what is none, ends where the next part begins.
-        if self._boundary is None or not known:
-            found = _HEADERS.finditer(buffer, self._looked)
+        if not (known and self._boundary and self._came_again):
+            found = _HEADERS.finditer(buffer, max(least, self._looked))
             # Within a picture something may look like headers by chance.
             following = next((match for match in found if not known or _CONTENT.search(match["headers"] or b"")), None)
             self._looked = max(0, len(buffer) - _LONGEST_HEADERS)
@@ -141,7 +144,7 @@ class Parts:
                 limits.append(following.start())
         if self._boundary is not None:
             last = min(limits) + len(self._boundary) if limits else None
-            at = buffer.find(self._boundary, self._searched, last)
+            at = buffer.find(self._boundary, max(least, self._searched), last)
             self._searched = max(0, len(buffer) - len(self._boundary))
             if at >= 0:
                 limits.append(at)

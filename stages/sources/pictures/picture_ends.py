@@ -85,7 +85,7 @@ class PictureEnd:
 
     def _boxes(self, data: mmap | bytes | bytearray) -> int | None:
         """Find where another begins: a file in boxes (ISO base media format) has no end, but one first box."""
-        first = data[self._start + 4 : self._start + 8]
+        first = bytes(data[self._start + 4 : self._start + 8])
         while first in _FIRST_BOXES and self._at + 8 <= len(data):
             ahead = data[self._at : self._at + _PADDING]
             behind = ahead.find(first) - 4

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from PIL import Image
 
 from stages.sources.headers import still_kind
@@ -141,6 +141,17 @@ def test_a_boundary_may_lack_its_dashes(data: st.DataObject) -> None:
     assert all(each.startswith(part.body.rstrip()) for each, part in zip(found, shown, strict=True))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "PPM", "JPEG2000", "QOI"])
+def test_pictures_of_every_kind_are_read(kind: str) -> None:
+    shown = []
+    for number in range(3):
+        data = io.BytesIO()
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8)).save(data, kind)
+        shown.append(data.getvalue())
+    stream = b"".join(b"--frame\r\nContent-Type: image/x\r\n\r\n" + body + b"\r\n" for body in shown) + b"--frame--"
+    assert [body.removesuffix(b"\r\n") for body in fed(stream, list(range(0, len(stream), 50)))] == shown
+
+
 def test_a_picture_that_was_cut_off_does_not_take_the_next_with_it() -> None:
     one, two, three = (picture(number, "baseline") for number in range(3))
     head = b"--frame\r\nContent-Type: image/jpeg\r\n"
@@ -209,8 +220,24 @@ def test_what_is_no_answer_of_pictures_is_not_taken_for_one(data: bytes) -> None
     assert not begins_multipart(data)
 
 
+BEGINNINGS = [
+    *(b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"BM%b\x28" % (12 * b"a"), b"RIFF0000WEBP", b"II*\0", b"MM\0*"),
+    *(b"\r\n--ftypavif", b"aaaaftypavif", b"--frftypheic", b"aaaaftypheic", b"\n--fjP  \r\n\x87\n", b"P5\n", b"P7\n"),
+    *(b"\xff\x0a", b"aaaaJXL \r\n\x87\n", b"qoif"),
+]
+"""Of each kind of picture, some of which may as well begin headers or a boundary."""
+FRAMING = [
+    *(b"\r\n", b"\n\n", b"--frame", b"--", b"X-Timestamp: 1\r\n", b"Content-Type: image/jpeg\r\n"),
+    *(b"Content-Length: 9\r\n\r\n", b": "),
+]
+DAMAGE = st.lists(st.sampled_from(BEGINNINGS) | st.sampled_from(FRAMING) | st.binary(max_size=500), max_size=6)
+
+
 @settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=3000), streams(), st.integers(0, 4000))
+@given(DAMAGE.map(b"".join), streams(), st.integers(0, 4000))
+@example(b"qoif", Stream(b"X-Time: 1\r\nContent-Type: image/jpeg\r\n\r\n" + picture(0, "png"), b"", []), 0)
+@example(b"\xff\xd8\xff\xe0\r\n\xff\xd8\xff\xe0", Stream(b"--frame\r\n\r\n" + picture(0, "png"), b"", []), 2)
+@example(b"\xff\n", Stream(b"Content-Type: image/jpeg\r\n\r\n" + picture(0, "png"), b"", []), 0)
 def test_damage_never_ends_it_and_what_follows_is_read(noise: bytes, stream: Stream, at: int) -> None:
     data = stream.data
     place = at % (len(data) + 1)
