@@ -39,8 +39,9 @@ test: setup ## Set up, then lint, types and tests
 	@$(BIN)/pytest --cache-clear || { echo "Once more, those that failed: what fails twice has failed."; \
 		$(BIN)/pytest --last-failed --last-failed-no-failures none; }
 
-test-slow: setup compilers servers ## The tests that take minutes, the readers in other languages, and others' servers
-	@$(BIN)/pytest -m "slow and not gpu" --timeout 1800 -o faulthandler_timeout=2400
+test-slow: setup compilers servers ## The tests that take minutes, other random examples, the readers in other languages, and others' servers
+	@$(BIN)/pytest -m "slow and not gpu" --hypothesis-profile exploring --timeout 1800 -o faulthandler_timeout=2400
+	@$(BIN)/pytest -m "hypothesis and not slow and not gpu" --hypothesis-profile exploring --timeout 600 -o faulthandler_timeout=900
 	@$(BIN)/pytest -rs tests/viewers/test_client_snippets.py
 
 test-soak: setup ## Half an hour of a live run in which something goes wrong all the time, into out/soak; SOAK_MINUTES=5

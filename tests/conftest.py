@@ -14,7 +14,7 @@ from fractions import Fraction
 from itertools import islice
 from math import nan
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,10 @@ from stages.packets import (
 )
 
 # An example that is slow because the machine is busy is no failure; pytest's own time-out is the limit.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+settings.register_profile("exploring", deadline=None)
+# The same examples each time, so that a change is judged by what it changed; `make test-slow` looks for new ones.
+settings.register_profile("settled", deadline=None, derandomize=True)
+settings.load_profile("settled")
 
 # Ignored in a shell's background job, and then in the programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -62,6 +64,28 @@ def _no_real_time() -> Iterator[None]:
     if hasattr(os, "sched_getscheduler") and (policy := os.sched_getscheduler(0)) != os.SCHED_OTHER:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         pytest.fail(f"the test left its thread with scheduling policy {policy}")
+
+
+class OutOfTimeError(BaseException):
+    """A test took too long. It is none of the failures that Hypothesis catches to look for a shorter example."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Iterator[None]:
+    """Let the signal that ends a test that takes too long come again where something catches the first."""
+    done = yield
+    fail = signal.getsignal(signal.SIGALRM)
+    if settings.method == "signal" and callable(fail):
+
+        def end(number: int, frame: FrameType | None) -> None:
+            try:
+                fail(number, frame)
+            except pytest.fail.Exception as failure:
+                raise OutOfTimeError(failure.msg) from None
+
+        signal.signal(signal.SIGALRM, end)
+        signal.setitimer(signal.ITIMER_REAL, settings.timeout, 10)
+    return done
 
 
 @pytest.hookimpl(tryfirst=True)
