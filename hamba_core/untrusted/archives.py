@@ -1,7 +1,9 @@
 """Zip archives and the `.npz` ones of NumPy, unpacked no further than was agreed beforehand."""
 
 import io
+import lzma
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ _LONGEST_HEADER: Final = 4096
 ARCHIVE_ERRORS: Final = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     EOFError,
     RuntimeError,
     NotImplementedError,
@@ -27,11 +30,12 @@ ARCHIVE_ERRORS: Final = (
 
 def unpack_entry(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
     """Return the content of an entry of at most so many bytes, whatever it claims. Raises DocumentError, KeyError."""
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Of others zipfile unpacks without a bound, and LZMA sets aside what its header says.
+        raise DocumentError(f"expected {name[:80]} to be stored or deflated, found another kind of compression")
     try:
         with archive.open(name) as file:
             content = file.read(largest + 1)
-    except KeyError:
-        raise
     except ARCHIVE_ERRORS as error:
         raise DocumentError(f"expected {name[:80]} to be whole, found: {error}") from error
     if len(content) > largest:
@@ -66,13 +70,13 @@ def _array(name: str, content: bytes) -> AnyArray:
             version
         ]
         shape, fortran, dtype = read_header(file, max_header_size=_LONGEST_HEADER)
-    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+    except (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError) as error:
         raise DocumentError(
             f"expected {name} to be an array as NumPy writes it, found another ({str(error)[:200]})"
         ) from error
     values = content[file.tell() :]
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise DocumentError(f"expected {name} to be plain numbers, found {str(dtype)[:80]}")
-    if any(side < 0 for side in shape) or math.prod(shape) * dtype.itemsize != len(values):
+    if any(type(side) is not int or side < 0 for side in shape) or math.prod(shape) * dtype.itemsize != len(values):
         raise DocumentError(f"expected {name} to be {dtype} {str(shape)[:80]}, found {len(values)} bytes")
     return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran else "C")

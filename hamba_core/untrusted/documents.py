@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -17,6 +17,11 @@ import yaml
 LARGEST_DOCUMENT: Final = 256 * 1024
 """The largest document that is read, in bytes. PyYAML takes a few seconds for it."""
 DEEPEST: Final = 40
+LARGEST_INTEGER: Final = 2**64
+"""Whole numbers beyond it are refused: they take long to compute with, and longer to print."""
+_LONGEST_INTEGER: Final = 80  # letters
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+"""NUL and halves of letters, which no path or message can hold; escapes can write them."""
 _MERGE: Final = "tag:yaml.org,2002:merge"  # <<, which may stand several times
 _PLACE: Final = re.compile(r'in "<unicode string>", ')
 
@@ -54,8 +59,10 @@ def parse_yaml(text: str) -> Any:
     if text.startswith("%YAML:"):
         text = text.partition("\n")[2]
     try:
-        return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        tree = yaml.load(text, _Loader)
+        _check_values(tree)
+        return tree
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         found = _PLACE.sub("in ", " ".join(str(error).split()))
         raise DocumentError(f"expected YAML, found: {found:.300}") from error
 
@@ -73,7 +80,7 @@ def parse_json(text: str) -> Any:
 
     try:
         tree = json.loads(text, parse_constant=refuse, object_pairs_hook=names_once)
-        _check_depth(tree)
+        _check_values(tree, finite=True)
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"expected JSON, found: {str(error) or 'none'}") from error
     return tree
@@ -92,7 +99,7 @@ def parse_xml(text: str) -> Any:
     # A declaration of types is where entities come from, and those are how a small file becomes a large one.
     parser = DefusedXMLParser(target=target, forbid_dtd=True)
     try:
-        parser.feed(text.encode())
+        parser.feed(text)  # as a text, so that the encoding which its first line names does not count
         parser.close()
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise DocumentError(f"expected XML, found: {error}") from error
@@ -104,18 +111,26 @@ def _check_size(text: str) -> None:
         raise DocumentError(f"expected a text of at most {LARGEST_DOCUMENT} characters, found {len(text)}")
 
 
-def _check_depth(tree: Any) -> None:
+def _check_values(tree: Any, *, finite: bool = False) -> None:
+    """Raise DocumentError for values that cannot be computed with, opened or shown; `finite`: for infinity too."""
     level, depth = [tree], 0
     while level:
         depth += 1
         if depth > DEEPEST:
             raise DocumentError(f"values nested more than {DEEPEST} deep")
-        level = [
-            member
-            for value in level
-            if isinstance(value, dict | list)
-            for member in (value.values() if isinstance(value, dict) else value)
-        ]
+        members: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                members += [*value, *value.values()]
+            elif isinstance(value, list | tuple | set):
+                members += value
+            elif isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+                raise DocumentError(f"a whole number of {value.bit_length()} bits, where 64 are the most")
+            elif isinstance(value, float) and finite and not math.isfinite(value):
+                raise DocumentError("a number too large to compute with")
+            elif isinstance(value, str) and _NO_TEXT.search(value):
+                raise DocumentError(f"signs that no text has: {value[:40]!r}")
+        level = members
 
 
 class _Loader(yaml.SafeLoader):
@@ -151,6 +166,26 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_multi_constructor("", _Loader._plain)
+
+
+def _checked(kind: str) -> Callable[[_Loader, Any], Any]:
+    """Return what makes values of a kind of YAML's, such as int; what is none is told as damage."""
+    construct = yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{kind}"]
+
+    def made(loader: _Loader, node: Any) -> Any:
+        if kind == "int" and isinstance(node.value, str) and len(node.value) > _LONGEST_INTEGER:
+            raise DocumentError(f"a whole number of {len(node.value)} letters")
+        try:
+            return construct(loader, node)
+        except (ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            where = node.start_mark.line + 1
+            raise DocumentError(f"{node.value!s:.40} in line {where}, which is no {kind} of YAML's") from error
+
+    return made
+
+
+for _kind in ("int", "float", "bool", "timestamp"):  # PyYAML trusts that a value with their tags is one
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _checked(_kind))
 
 
 def _check_once(keys: Iterable[tuple[str, str]]) -> None:

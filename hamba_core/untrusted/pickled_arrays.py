@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from hamba_core.arrays import AnyArray
 from hamba_core.untrusted.pickled_values import (
+    Allowance,
     Name,
     NotArraysError,
     array_of,
@@ -36,7 +37,7 @@ def read_pickled_arrays(data: bytes, names: Sequence[str]) -> dict[str, AnyArray
     content = _content(data, MOST_OPERATIONS)
     if not isinstance(content, dict):
         raise NotArraysError(f"expected a dict of arrays, found {kind_of(content)}")
-    return _arrays(content, names)
+    return _arrays(content, names, Allowance())
 
 
 def read_pickled_records(data: bytes, names: Sequence[str]) -> dict[int, dict[str, AnyArray]]:
@@ -47,11 +48,11 @@ def read_pickled_records(data: bytes, names: Sequence[str]) -> dict[int, dict[st
     content = _content(data, MOST_OPERATIONS_OF_RECORDS)
     if not isinstance(content, dict):
         raise NotArraysError(f"expected a dict of dicts of arrays, found {kind_of(content)}")
-    records = {}
+    records, allowance = {}, Allowance()
     for key, record in content.items():
         if type(key) is not int or not isinstance(record, dict):
             raise NotArraysError(f"expected numbered dicts of arrays, found {kind_of(key)} and {kind_of(record)}")
-        records[key] = _arrays(record, names)
+        records[key] = _arrays(record, names, allowance)
     return records
 
 
@@ -64,12 +65,12 @@ def _content(data: bytes, most_operations: int) -> Any:
         raise NotArraysError(f"expected a whole pickle, found one that is damaged: {error!r:.200}") from error
 
 
-def _arrays(content: dict[Any, Any], names: Sequence[str]) -> dict[str, AnyArray]:
+def _arrays(content: dict[Any, Any], names: Sequence[str], allowance: Allowance) -> dict[str, AnyArray]:
     arrays = {}
     for name in names:
         if name in content:
             try:
-                arrays[name] = array_of(content[name])
+                arrays[name] = array_of(content[name], allowance)
             except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
                 raise NotArraysError(f"{name}: {error}") from error
     return arrays

@@ -14,6 +14,8 @@ from hamba_core.arrays import AnyArray
 
 MOST_NUMBERS: Final = 4_000_000
 """The limit of an array that is built from another: chosen elements, or a sparse matrix made dense."""
+MOST_NUMBERS_IN_ALL: Final = 1 << 26
+"""The limit of all arrays of a file together: a small file can name the same numbers many times. RHD has 11 million."""
 _DEEPEST: Final = 8
 
 _DTYPES: Final = frozenset(("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"))
@@ -32,6 +34,19 @@ class Name:
 
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"[:200]
+
+
+class Allowance:
+    """How many numbers may still be made out of a file."""
+
+    def __init__(self, left: int = MOST_NUMBERS_IN_ALL) -> None:
+        self._left = left
+
+    def take(self, count: int) -> None:
+        """Use some of it. Raises NotArraysError once it is used up."""
+        self._left -= count
+        if self._left < 0:
+            raise NotArraysError(f"expected at most {MOST_NUMBERS_IN_ALL} numbers in all, found more; refused")
 
 
 @dataclass(eq=False)
@@ -63,7 +78,7 @@ class _Record:
     """What a pickle says of another object: its class, and its state by name."""
 
     kind: str
-    state: dict[str, Any] = field(default_factory=dict)
+    state: dict[Any, Any] = field(default_factory=dict)
 
 
 _KINDS: Final = {
@@ -132,7 +147,7 @@ def build(target: object, state: object) -> None:
     """Take what the pickle says of an object it has made."""
     match target, state:
         case _Record(), dict():
-            target.state.update({name: value for name, value in state.items() if isinstance(name, str)})
+            target.state = state  # not copied: a small file could give one large state to many objects
         case _DType(), (int(), "<" | ">" | "|" | "=" as order, None, None, None, *_):
             target.order = order
         case _RawArray(), (int(), tuple(shape), _DType() as dtype, int() as fortran, str() | bytes() as data):
@@ -141,42 +156,50 @@ def build(target: object, state: object) -> None:
             raise NotArraysError(f"expected the state of an array of numbers, found another of {kind_of(target)}")
 
 
-def array_of(value: object, depth: int = 0) -> AnyArray:
+def array_of(value: object, allowance: Allowance, depth: int = 0) -> AnyArray:
     """Return the array that a value is. Raises ValueError, TypeError, KeyError, IndexError, OverflowError."""
     if depth > _DEEPEST:
         raise NotArraysError(f"expected an array, found one inside {depth} others")
     if isinstance(value, _RawArray):
+        allowance.take(math.prod(value.shape))
         return value.array()
+    if isinstance(value, list | tuple):
+        allowance.take(len(value))
     if isinstance(value, list | tuple) and value and all(type(number) in (int, float) for number in value):
         return np.asarray(value, np.int64 if all(type(number) is int for number in value) else np.float64)
     if isinstance(value, _Record):
         match value.kind:
             case "Ch":
-                return array_of(value.state["x"], depth + 1)
+                return array_of(value.state["x"], allowance, depth + 1)
             case "Select":
-                return _selected(value.state, depth)
+                return _selected(value.state, allowance, depth)
             case "csc_matrix":
-                return _dense(value.state, depth)
+                return _dense(value.state, allowance, depth)
     raise NotArraysError(f"expected an array, found {kind_of(value)}")
 
 
-def _selected(state: dict[str, Any], depth: int) -> AnyArray:
+def _selected(state: dict[Any, Any], allowance: Allowance, depth: int) -> AnyArray:
     """Return what a chumpy.reordering.Select holds: elements of an array, in another shape."""
-    values, chosen = array_of(state["a"], depth + 1).ravel(), _whole(array_of(state["idxs"], depth + 1)).ravel()
+    values = array_of(state["a"], allowance, depth + 1).ravel()
+    chosen = _whole(array_of(state["idxs"], allowance, depth + 1)).ravel()
     shape = _shape(state["preferred_shape"])
     if math.prod(shape) != len(chosen) or len(chosen) > MOST_NUMBERS:
         raise NotArraysError(f"expected elements for the shape {shape}, found {len(chosen)}")
+    allowance.take(len(chosen))
     result: AnyArray = values[chosen].reshape(shape)  # an index outside is an IndexError
     return result
 
 
-def _dense(state: dict[str, Any], depth: int) -> AnyArray:
+def _dense(state: dict[Any, Any], allowance: Allowance, depth: int) -> AnyArray:
     """Return a scipy.sparse.csc_matrix as an array. SciPy itself trusts the indices, which come from the file here."""
     shape = _shape(state["_shape"])
     if len(shape) != 2 or math.prod(shape) > MOST_NUMBERS:
         raise NotArraysError(f"expected a sparse matrix of bearable size, found the shape {shape}")
-    data = array_of(state["data"], depth + 1)
-    indices, starts = (_whole(array_of(state[name], depth + 1)).astype(np.int64) for name in ("indices", "indptr"))
+    allowance.take(math.prod(shape))
+    data = array_of(state["data"], allowance, depth + 1)
+    indices, starts = (
+        _whole(array_of(state[name], allowance, depth + 1)).astype(np.int64) for name in ("indices", "indptr")
+    )
     counts = np.diff(starts)
     fits = (
         data.shape == indices.shape == (len(data),)

@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from hamba_core.untrusted import DocumentError, parse_document, parse_json, parse_yaml, read_text
 
 LEAVES = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False)
-TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3))
 
 
 @given(TREES)
@@ -23,7 +24,23 @@ def test_what_was_written_is_read(tree: object) -> None:
     assert parse_yaml(yaml.safe_dump(tree)) == tree
 
 
-@given(st.text(alphabet="[]{}<>:-&*!|?'\"\\,# \n\tab1.e/=%@"))
+SIGNS = st.sampled_from("[]{}<>:-&*!|?'\"\\,# \n\tab1.e/=%@")
+TAGS = ("int", "float", "bool", "timestamp", "binary", "null", "str", "seq", "map", "set", "omap", "pairs", "merge")
+TOKENS = SIGNS | st.sampled_from(
+    ["\n- ", "\n  ", ": ", "? ", "<<: ", "&a ", "*a ", "---\n", "...\n", "%YAML:1.0\n", "0x", "0b", "1:1", "_", ".inf",
+     ".nan", "2001-01-01", " 00:00:00", "+99:99", '""', '"\\0"', '"\\ud800"', "<a>", "</a>", "<?xml version='1.0'?>",
+     '{"a":', "1e999", "9" * 400, *(f"!!{tag} " for tag in TAGS)]
+)  # fmt: skip
+
+
+@given(st.lists(TOKENS, max_size=30).map("".join))
+@example('a: !!int ""')
+@example("a: !!int _")
+@example('a: !!float ""')
+@example("a: !!bool maybe")
+@example("a: !!timestamp then")
+@example("<?xml version='1.0' encoding='foo'?><a/>")
+@example("<?xml version='1.0' encoding='idna'?><a/>")
 def test_any_text_gives_values_or_the_one_error(text: str) -> None:
     try:
         parse_document(text)
@@ -105,6 +122,32 @@ def test_a_text_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_json_has_no_infinity(text: str) -> None:
     with pytest.raises(DocumentError, match="not JSON"):
         parse_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a: 0x" + "f" * 5000, "5002 letters"),  # it could be computed with, and not be shown
+        ("a: 1" + ":1" * 1000, "2001 letters"),
+        (f"a: [{2**65}]", "66 bits"),
+        (f'{{"a": [{2**65}]}}', "66 bits"),
+        ('{"a": 1e999}', "too large"),
+        ('{"a": "x\\u0000"}', "signs that no text has"),
+        ('a: "\\ud800"', "signs that no text has"),
+        ('? "\\0"\n: 1', "signs that no text has"),
+    ],
+)
+def test_values_that_cannot_be_computed_with_or_shown_are_refused(text: str, found: str) -> None:
+    with pytest.raises(DocumentError, match=found):
+        parse_document(text)
+
+
+def test_the_largest_whole_numbers_are_read() -> None:
+    assert parse_yaml(f"a: {2**64}\nb: {-(2**64)}\nc: 0xffff_ffff") == {"a": 2**64, "b": -(2**64), "c": 2**32 - 1}
+
+
+def test_xml_is_the_text_that_it_is_whatever_its_first_line_calls_it() -> None:
+    assert parse_document("<?xml version='1.0' encoding='latin-1'?><a><b>é</b></a>") == {"b": "é"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hamba_core.untrusted import NotArraysError, read_pickled_arrays
+from hamba_core.untrusted import NotArraysError, read_pickled_arrays, read_pickled_records
 
 ARRAYS_OF_PLAIN_NUMBERS = hnp.arrays(
     st.sampled_from([np.dtype(code) for code in ("<f8", ">f8", "<f4", "<f2", "<i8", ">i4", "u1", "i2", "?")]),
@@ -60,7 +60,11 @@ def sparse(data: bytes) -> bytes:
 
 DEEP = b"(" * 60_000 + b"t" * 60_000
 DOUBLED = b"N" + b"2\x86" * 90_000  # a pair of the same pair of the same pair: 2 ** 90000 members
+NAMED = b"(d" + b"".join(b"S'%d'\nNs" % number for number in range(30_000)) + b"p0\n0"  # 30,000 names
+CHUMPY = b"cchumpy.ch\nCh\np1\n0"
 ATTACKS = {
+    "one large state of many objects": in_a_dict(NAMED + CHUMPY + b"(" + b"g1\n)\x81g0\nb" * 20_000 + b"l"),
+    "a large state again and again": in_a_dict(NAMED + CHUMPY + b"g1\n)\x81" + b"g0\nb" * 50_000),
     "an array of pointers": in_a_dict(raw_array(b"O8", b"(I3\nS'|'\nNNNI-1\nI-1\nI0\ntb")),
     "pointers in a sparse matrix": in_a_dict(sparse(raw_array(b"O8", b"(I3\nS'|'\nNNNI-1\nI-1\nI0\ntb"))),
     "flags from the file": in_a_dict(raw_array(b"f8", b"(I3\nS'<'\nNNNI-1\nI-1\nI255\ntb", b"A" * 8)),
@@ -115,6 +119,25 @@ def test_a_sparse_matrix_that_claims_a_billion_places_takes_no_memory(tmp_path: 
     hostile = sparse(raw_array(b"f8", b"(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"))
     honest = raw_array(b"i8", b"(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb", np.array([0, 1]).tobytes())
     assert read_in_a_child(tmp_path, in_a_dict(hostile.replace(honest, index))).startswith("refused x: ")
+
+
+def test_numbers_that_many_records_name_are_not_made_for_each_without_end() -> None:
+    shape = b"(I2000\nI2000\nt"
+    starts = raw_array(b"i8", b"(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb", bytes(16)).replace(b"(I2\nt", b"(I2001\nt")
+    starts = starts.replace(b"U\x10" + bytes(16), b"T" + (8 * 2001).to_bytes(4, "little") + bytes(8 * 2001))
+    none = raw_array(b"i8", b"(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb", b"").replace(b"(I2\nt", b"(I0\nt")
+    parts = b"".join(
+        b"S'%b'\n%bs" % pair for pair in ((b"_shape", shape), (b"data", none), (b"indices", none), (b"indptr", starts))
+    )
+    empty = b"ccopy_reg\n_reconstructor\n(cscipy.sparse.csc\ncsc_matrix\nc__builtin__\nobject\nNtR(d" + parts + b"b"
+    few, many = (
+        in_a_dict(empty + b"p9\n").replace(b"s.", b"sp8\n0")
+        + b"(d" + b"".join(b"I%d\ng8\ns" % number for number in range(count)) + b"."
+        for count in (3, 30)
+    )  # fmt: skip
+    assert [record["x"].shape for record in read_pickled_records(few, ["x"]).values()] == [(2000, 2000)] * 3
+    with pytest.raises(NotArraysError, match="numbers in all"):
+        read_pickled_records(many, ["x"])
 
 
 def test_damage_anywhere_in_a_mano_file_never_kills_the_process(
