@@ -1,10 +1,18 @@
-"""Names of files as texts. Linux takes any bytes for a name; Python keeps those that are not UTF-8 as lone surrogates,
-which no file format, message or terminal takes."""
+"""Texts for people: numbers with their nouns, and names of files.
+
+Linux takes any bytes for a name; Python keeps those that are not UTF-8 as lone surrogates, which no file format,
+message or terminal takes.
+"""
 
 import re
 from pathlib import Path
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, as in "1 hand" or "2,000 frames"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def is_utf8(text: str) -> bool:

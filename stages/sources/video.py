@@ -4,6 +4,7 @@ Every frame is given, in order, at the time the file says. Damage is passed over
 at the end BrokenSourceError says how much could not. A file that cannot be read at all fails in `open`.
 """
 
+import logging
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -19,10 +20,9 @@ from stages.sources.decoding import (
     NoVideoError,
     PixelConverter,
     VideoDecoder,
+    VideoFile,
     can_seek,
     frames_from,
-    open_container,
-    open_decoder,
     reason_of,
 )
 from stages.sources.foreign import text_kind
@@ -33,6 +33,8 @@ from stages.sources.part import frames_within, part_choice
 from stages.sources.paths import readable_file
 from stages.sources.settings import SourceSettings
 from stages.sources.timestamps import CLOSE, Timeline
+
+logger = logging.getLogger(__name__)
 
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -52,12 +54,17 @@ class VideoSource(Source):
         self._settings = settings
         self._maker = FrameMaker(stream, settings)
         self._pixels = PixelConverter(settings.decoding.max_side)
+        self._file: VideoFile | None = None
         self._decoder: VideoDecoder | None = None
         self._decoded: Generator[av.VideoFrame] | None = None
         self._first: tuple[Image, float] | None = None
         self._timeline = Timeline()
         self._tick = self._step = 0.0  # s, of a unit of time stamps and of a picture at the nominal rate
-        self._reached = 0.0  # s, the end of the newest picture
+        self._stamp: float | None = None  # s on the file's own clock, of the newest picture
+        self._reached = self._began = 0.0  # s, the end of the newest picture, and the beginning of its video
+        self._videos: list[str] = []  # those that were begun
+        self._damages: list[Choice] = []  # of those that were read
+        self._missing: list[str] = []
         part = (settings.start, settings.end)
         self._part = None if part == (None, None) else part_choice(*part)
 
@@ -70,7 +77,7 @@ class VideoSource(Source):
         self._timeline = Timeline(decoder.rate)
         self._tick = decoder.tick
         self._step = 1 / decoder.rate if decoder.rate else 0.0
-        self._decoded = decoder.frames()
+        self._decoded = self._all(decoder.frames())
         try:
             codec = decoder.stream.codec_context
             if codec.width and codec.height:
@@ -94,7 +101,7 @@ class VideoSource(Source):
             width=width,
             height=height,
             fps=decoder.rate,
-            frames=decoder.frame_count,
+            frames=decoder.frame_count if self._file is not None and self._file.is_one else None,
             camera=self._maker.camera_of(image),
         )
         if self._part is None:
@@ -102,18 +109,47 @@ class VideoSource(Source):
         return replace(info, frames=frames_within(info, self._settings.start, self._settings.end))
 
     def _opened(self, path: Path) -> VideoDecoder:
+        if self._file is not None:
+            self._file.close()
+        self._file = VideoFile(path, self._settings)
         try:
-            container = open_container(f"file:{path.resolve()}", self._settings)
-        except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
-            raise SourceError(f"{self._text}: {_unreadable(path, reason_of(error))}") from error
-        try:
-            return open_decoder(container, self._settings)
+            return self._file.first()
         except NoVideoError as error:
-            container.close()
             raise SourceError(f"{self._text}: {_unreadable(path, str(error))}") from error
         except SourceError as error:
-            container.close()
             raise SourceError(f"{self._text}: {error}") from error
+        except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
+            raise SourceError(f"{self._text}: {_unreadable(path, reason_of(error))}") from error
+
+    def _all(self, frames: Iterator[av.VideoFrame]) -> Generator[av.VideoFrame]:
+        """Yield the frames of the video that is open, and of those that follow it in the file."""
+        decoder = self._decoder
+        yield from frames
+        while decoder is not None and self._file is not None:
+            before, decoder = decoder, self._file.following()
+            if decoder is None:
+                return
+            frames = decoder.frames()
+            first = next(frames, None)
+            if first is not None:
+                self._begin_next(before, decoder, first)
+                yield first
+                yield from frames
+
+    def _begin_next(self, before: VideoDecoder, decoder: VideoDecoder, first: av.VideoFrame) -> None:
+        """Take leave of a video, and go on with the one behind it. A clock that goes on keeps its distances."""
+        before.is_followed()
+        missing, damage = before.missing(self._reached - self._began), before.damage()
+        self._missing += [missing] if missing is not None else []
+        self._damages += [damage] if damage is not None else []
+        stamp = decoder.time_of(first)
+        if self._stamp is None or stamp is None or stamp <= self._stamp:
+            self._timeline.restart(self._reached)
+        self._decoder, self._began, self._tick = decoder, self._reached, decoder.tick
+        self._step = 1 / decoder.rate if decoder.rate else 0.0
+        self._videos = self._videos or [f"{before.codec}"]
+        self._videos.append(f"{decoder.codec} {first.width}x{first.height} from {self._reached:.2f} s on")
+        logger.info("%s: another video follows in it: %s", self._text, self._videos[-1])
 
     def _from_start(self, path: Path, first: av.VideoFrame) -> tuple[av.VideoFrame, float]:
         """Return the first picture from `source.start` on, and when it is shown; `first` is the file's first."""
@@ -121,16 +157,13 @@ class VideoSource(Source):
         decoder = self._decoder
         if pts >= start - CLOSE or decoder is None or self._decoded is None:
             return first, pts
-        frames: Iterator[av.VideoFrame] = self._decoded
         if first.time is not None and can_seek(decoder):
             sought = frames_from(decoder, first.time - pts + start)
             if sought is None:  # from its beginning once more
-                decoder.container.close()
                 decoder = self._decoder = self._opened(path)
                 sought = decoder.frames()
-            self._decoded = sought
-            frames = (frame for frame in sought if frame.time != first.time)
-        for frame in frames:
+            self._decoded = self._all(frame for frame in sought if frame.time != first.time)
+        for frame in self._decoded:
             pts = self._place(frame)
             if pts >= start - CLOSE:
                 break
@@ -168,17 +201,19 @@ class VideoSource(Source):
                 reason = str(error) if isinstance(error, SourceError) else reason_of(error)
                 raise self._broken(f"it cannot be read any further: {reason}") from error
             yield self._maker.frame(image, pts, captured_ns)
-        missing = self._decoder.missing(self._reached, ended=ended) or (None if ended else self._cut_short())
-        if missing is not None:
-            raise self._broken(missing)
+        missing = self._decoder.missing(self._reached - self._began, ended=ended)
+        if missing is None and not (ended or self._videos):
+            missing = self._cut_short()
+        if missing is not None or self._missing:
+            raise self._broken("; ".join((*self._missing, *([missing] if missing is not None else []))))
 
     def close(self) -> None:
         """Close the file."""
         self._first = None
         if self._decoded is not None:
             self._decoded.close()
-        if self._decoder is not None:
-            self._decoder.container.close()
+        if self._file is not None:
+            self._file.close()
         self._decoded = None
 
     def choices(self) -> tuple[Choice, ...]:
@@ -191,9 +226,12 @@ class VideoSource(Source):
             chosen.append(self._part)
         if decoder.track is not None:
             chosen.append(decoder.track)
-        damage = decoder.damage()
-        if damage is not None:
-            chosen.append(damage)
+        if self._videos:
+            found = f"{len(self._videos)}, one after another: {', '.join(self._videos)}"
+            chosen.append(Choice("videos", found, "what the file holds changes there"))
+        resized, damage = self._maker.resized(), decoder.damage()
+        chosen += [resized] if resized is not None else []
+        chosen += [*self._damages, *([damage] if damage is not None else [])]
         if self._timeline.repaired or self._timeline.filled:
             chosen.append(
                 Choice(
@@ -206,7 +244,8 @@ class VideoSource(Source):
         return tuple(chosen)
 
     def _place(self, frame: av.VideoFrame) -> float:
-        pts = self._timeline.place(self._decoder.time_of(frame) if self._decoder else frame.time)
+        self._stamp = self._decoder.time_of(frame) if self._decoder else frame.time
+        pts = self._timeline.place(self._stamp)
         self._reached = pts + max(frame.duration * self._tick, self._step)
         return pts
 

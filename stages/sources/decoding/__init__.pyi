@@ -13,3 +13,4 @@ from .orientation import UPRIGHT as UPRIGHT, Orientation as Orientation
 from .packet_times import stamp_of as stamp_of, wall_time_of as wall_time_of
 from .pixels import PixelConverter as PixelConverter, orientation_of as orientation_of
 from .seeking import can_seek as can_seek, frames_from as frames_from
+from .video_file import VideoFile as VideoFile

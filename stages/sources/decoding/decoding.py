@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import av
@@ -12,6 +12,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from hamba_core.errors import SourceError
+from hamba_core.text import counted
 from stages.common.processors import processors
 from stages.packets import Choice
 from stages.sources.decoding.demuxers import formats_of_address, formats_of_file
@@ -27,6 +28,8 @@ _MISSING_SECONDS = 1.0
 _MISSING_SHARE = 0.05
 """A video that ends by more than both before the time its header promises has been cut off."""
 _DECODING_TIMES_ALONE = frozenset(("avi",))
+_WITHOUT_MARKS = frozenset(("yuv4mpegpipe",))  # behind damage, nothing tells where a picture begins
+_BESIDE = frozenset(("mpeg",))  # formats in which a video may be followed by another without a header of its own
 _STARTS_COUNT = frozenset(("matroska,webm",))  # what they call duration is the end, counted from 0
 _DEFAULT_BONUS = 5_000_000  # px that being marked as the default is worth, as for the ffmpeg program
 _TEXT_FORMATS = frozenset(("tty",))  # FFmpeg draws text files as videos of a terminal
@@ -50,7 +53,8 @@ class VideoDecoder:
         self._live = live
         self._undecoded = 0  # packets in a row
         self._decoded = False
-        self._demux_errors = 0 if live else _MAX_DEMUX_ERRORS
+        at_once = live or container.format.name in _WITHOUT_MARKS
+        self._demux_errors = 0 if at_once else _MAX_DEMUX_ERRORS
         # Read now: once the container is closed, PyAV's stream reads memory that was freed.
         self.rate = _rate(stream)
         """Nominal pictures a second; none where unknown."""
@@ -70,12 +74,18 @@ class VideoDecoder:
         self.pixel_aspect = stream.sample_aspect_ratio
         """Width of a pixel over its height; none where unknown."""
         self.codec = stream.codec_context.name
-        self.description = f"{self.codec}, FFmpeg software, {_counted(stream.codec_context.thread_count, 'thread')}"
+        self.description = f"{self.codec}, FFmpeg software, {counted(stream.codec_context.thread_count, 'thread')}"
         self.frame_count = _frame_count(stream, self.duration, self.rate)
         """The number of pictures that is to be expected; none where unknown."""
         self.lost = 0
         self.concealed = 0
         self.cut = False
+        self.identifier: int = stream.id
+        """The number of the stream in its container's own terms."""
+        self.newest_at = 0
+        """Bytes from the beginning of the container, where the packet begins that lies furthest in it."""
+        self.beside: frozenset[int] = frozenset()
+        """Identifiers of other videos between its packets; known for MPEG program streams alone."""
         self.track: Choice | None = None
         """Which of several video streams this is; none where there is one."""
         self._gaps = Gaps(self.rate) if container.format.name in IN_PIECES else None
@@ -158,9 +168,13 @@ class VideoDecoder:
         if self._gaps is not None and self._gaps.count and self._even:
             return f"pieces of it are missing: {self._gaps}"
         if self.lost:
-            return f"{_counted(self.lost, 'packet')} in it could not be decoded"
+            return f"{counted(self.lost, 'packet')} in it could not be decoded"
         self._short = max(0.0, promised - reached)
         return None
+
+    def is_followed(self) -> None:
+        """Take note that the video was read to its end, since another follows in the same file."""
+        self.duration, self.cut = None, False
 
     def damage(self) -> Choice | None:
         """Return what was passed over, for the report; None if nothing was."""
@@ -171,7 +185,7 @@ class VideoDecoder:
             return None
         return Choice(
             "damaged input",
-            f"{_counted(self.lost, 'packet')} not decoded, {_counted(self.concealed, 'picture')} patched up",
+            f"{counted(self.lost, 'packet')} not decoded, {counted(self.concealed, 'picture')} patched up",
             "the data is damaged there",
             fallback=True,
         )
@@ -190,11 +204,19 @@ class VideoDecoder:
     def packets(self) -> Iterator["av.Packet[VideoStream]"]:
         """Yield packets of the stream, then the empty one that makes the decoder give what it holds back."""
         failures = 0
+        watched = self.container.streams.video if self.container.format.name in _BESIDE else (self.stream,)
+        others: set[int] = set()  # videos of which something came since the newest packet
         while True:
             try:
-                for packet in self.container.demux(self.stream):
+                for packet in self.container.demux(watched):
                     failures = 0
+                    if packet.stream is not self.stream:
+                        others.add(packet.stream.id)
+                        continue
                     if packet.size:
+                        if packet.pos is not None:
+                            self.newest_at = max(self.newest_at, packet.pos)
+                            self.beside |= others
                         self.cut = bool(packet.is_corrupt)
                         self._begin_at(packet)
                     yield packet
@@ -237,14 +259,22 @@ def open_container(
     )
 
 
-def open_decoder(container: InputContainer, settings: SourceSettings, *, live: bool = False) -> VideoDecoder:
+def open_decoder(
+    container: InputContainer,
+    settings: SourceSettings,
+    *,
+    live: bool = False,
+    like: int | None = None,
+    without: Collection[int] = (),
+) -> VideoDecoder:
     """Return a decoder for the container's video; a decoder for a live source holds no picture back.
 
-    Raises SourceError if there is no video that can be decoded.
+    Of several videos the one is taken with the identifier `like`, where there is one and no track is set; none
+    `without` which is wanted. Raises SourceError if there is no video that can be decoded.
     """
     if container.format.name in _TEXT_FORMATS:
         raise SourceError("expected a video, found text")
-    videos = list(container.streams.video)
+    videos = [stream for stream in container.streams.video if stream.id not in without]
     moving = [stream for stream in videos if not stream.disposition & Disposition.attached_pic]
     if not moving:
         if videos:
@@ -252,6 +282,8 @@ def open_decoder(container: InputContainer, settings: SourceSettings, *, live: b
         if container.streams.audio:
             raise SourceError("expected a video, found sound and no video")
         raise NoVideoError("expected a video, found none")
+    if settings.track is None and any(stream.id == like for stream in moving):
+        moving = [stream for stream in moving if stream.id == like]
     stream, track = _chosen(moving, settings.track)
     context: object = stream.codec_context
     if context is None:  # PyAV's stubs do not know that an unknown codec leaves it so
@@ -293,7 +325,7 @@ def _chosen(streams: Sequence[VideoStream], track: int | None) -> tuple[VideoStr
     if track is not None:
         if track >= len(streams):
             raise SourceError(
-                f"expected a video with a track {track} (source.track), found {_counted(len(streams), 'video track')}: "
+                f"expected a video with a track {track} (source.track), found {counted(len(streams), 'video track')}: "
                 + _listed(streams)
             )
         stream, reason = streams[track], "source.track"
@@ -347,10 +379,6 @@ def _frame_count(stream: VideoStream, duration: float | None, rate: float | None
     if duration and rate:
         counts.append(round(duration * rate))
     return min(counts, default=None)  # a file that was trimmed still counts what it no longer shows
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _tag_seconds(text: str) -> float | None:

@@ -2,6 +2,7 @@
 
 import logging
 
+from hamba_core.text import counted
 from hamba_core.view import Intrinsics
 from stages.packets import Choice, Frame, FrameMeta, Image
 from stages.sources.lens.intrinsics import CameraModel
@@ -22,6 +23,7 @@ class FrameMaker:
         self._stream = stream
         self._cameras = CameraModel(settings.lens, guess_of_kind(kind))
         self._size: tuple[int, int] | None = None
+        self._resized: list[str] = []
         self.given = 0
 
     def assume(self, guess: LensGuess | None) -> None:
@@ -46,6 +48,7 @@ class FrameMaker:
         height, width = image.shape[:2]
         if self._size is not None and self._size != (width, height):
             logger.info("frame %d: pictures are %dx%d from here on, not %dx%d", self.given, width, height, *self._size)
+            self._resized.append(f"{width}x{height} from frame {self.given} on")
         self._size = (width, height)
         camera = self._cameras.of(width, height, focal_35mm)
         image = self._cameras.undistorted(image)
@@ -54,6 +57,13 @@ class FrameMaker:
         )
         self.given += 1
         return Frame(meta, image)
+
+    def resized(self) -> Choice | None:
+        """Return how often pictures changed their size, and how at first; None if they did not."""
+        if not self._resized:
+            return None
+        more = f", and {counted(len(self._resized) - 1, 'more change')}" if len(self._resized) > 1 else ""
+        return Choice("size of the pictures", f"{self._resized[0]}{more}", "it changes there")
 
     def choice(self) -> Choice:
         """Return how the camera came to be known."""

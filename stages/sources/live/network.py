@@ -48,6 +48,9 @@ _PIECE, _LONGEST_PIECE = 10.0, 60.0
 """Seconds of a piece where the playlist does not say, and the most that it is believed."""
 _PIECES_WAITED = 3
 
+_LEAST_BEHIND = 1 << 16
+"""Bytes from which on what comes behind the last picture of a file is told of, if it is a tenth of it too."""
+
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _OPTIONS = {
     # Over TCP no packet is lost; where a camera speaks only UDP, that is tried next. A packet that is lost there is
@@ -167,6 +170,8 @@ class NetworkSession(Session):
         self.expected = None if self.live else decoder.frame_count
         self._first: float | None = None  # s, the stamps of the first picture and of the newest
         self._reached: float | None = None
+        self._size = container.size
+        self._behind = 0  # bytes that come behind the last picture, once that is known
 
     def packets(self) -> Generator[Packet]:
         """Yield packets as they arrive."""
@@ -184,6 +189,8 @@ class NetworkSession(Session):
                     key=packet.is_keyframe or self.intra,
                     size=packet.size,
                 )
+            if not self.live and self._size > 0 and decoder.newest_at:
+                self._behind = self._size - decoder.newest_at
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, av.error.ExitError):
                 raise SourceError(f"nothing came within {self._timeout:g} s") from error
@@ -220,7 +227,15 @@ class NetworkSession(Session):
     def choices(self) -> tuple[Choice, ...]:
         """Return the decoder, and what was damaged in this connection."""
         decoder = Choice("decoder", self._decoder.description, "the stream's codec")
-        return tuple(choice for choice in (decoder, self._decoder.track, self._decoder.damage()) if choice is not None)
+        told = (decoder, self._decoder.track, self._left_out(), self._decoder.damage())
+        return tuple(choice for choice in told if choice is not None)
+
+    def _left_out(self) -> Choice | None:
+        """Return that much comes behind the last picture; only of a file on the disk is another video there read."""
+        if self._behind < max(_LEAST_BEHIND, 0.1 * self._size):
+            return None
+        found = f"{self._behind:,} bytes of the file come behind its last picture, and were not read"
+        return Choice("rest of the file", found, "if that is another video, copy the file here first", fallback=True)
 
 
 def _piece_seconds(head: bytes) -> float:

@@ -468,3 +468,15 @@ def test_a_file_that_its_server_gives_only_whole_is_named_with_the_cause(
     assert type(error) is SourceError
     assert address in str(error)
     assert "in parts" in str(error)
+
+
+def test_what_comes_behind_the_video_of_a_file_at_an_address_is_told(
+    make_video: Fixture, read: Fixture, tmp_path: Path, serve: Fixture
+) -> None:
+    first = make_video(tmp_path / "a.mkv", 12).read_bytes()
+    (tmp_path / "b.ts").write_bytes(make_video(tmp_path / "a.ts", 12).read_bytes() + b"\0" * 200_000)
+    (tmp_path / "b.mkv").write_bytes(first)
+    assert read(f"{serve(files_of(tmp_path))}/b.ts").choice("rest of the file").fallback
+    whole = read(f"{serve(files_of(tmp_path))}/b.mkv")
+    assert whole.error is None
+    assert not any(choice.subject == "rest of the file" for choice in whole.choices)
