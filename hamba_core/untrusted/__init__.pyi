@@ -1,6 +1,7 @@
 from .archives import ARCHIVE_ERRORS as ARCHIVE_ERRORS, read_npz as read_npz, unpack_entry as unpack_entry
 from .documents import (
     DocumentError as DocumentError,
+    decode_json as decode_json,
     parse_document as parse_document,
     parse_json as parse_json,
     parse_yaml as parse_yaml,

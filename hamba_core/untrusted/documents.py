@@ -10,9 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import yaml
+
+T = TypeVar("T")
 
 LARGEST_DOCUMENT: Final = 256 * 1024
 """The largest document that is read, in bytes. PyYAML takes a few seconds for it."""
@@ -84,6 +86,21 @@ def parse_json(text: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"expected JSON, found: {str(error) or 'none'}") from error
     return tree
+
+
+def decode_json(data: bytes, kind: type[T]) -> T:
+    """Return what JSON of any size holds, as msgspec's kinds say; fields that they do not name are passed over.
+
+    Raises DocumentError.
+    """
+    import msgspec
+
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, ValueError) as error:  # also what is no UTF-8
+        raise DocumentError(str(error)) from error
+    except RecursionError as error:
+        raise DocumentError("values nested without end") from error
 
 
 def parse_xml(text: str) -> Any:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from hamba_core.errors import ConfigurationError, SourceError
 from hamba_core.packages import needed_for
+from hamba_core.untrusted import DocumentError, parse_json
 from pipeline.settings import Settings, overridden_settings
 from stages.sources.address import source_name
 from stages.sources.paths import VIDEO_SUFFIXES, is_pattern
@@ -108,7 +109,7 @@ def _in_manifest(path: Path) -> Iterator[Video]:
             yield _video_of(path, number, row)
     except OSError as error:
         raise SourceError(f"{path}: expected a manifest that can be read, found: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, csv.Error, DocumentError) as error:
         raise ConfigurationError(f"{path}: expected a manifest in {path.suffix[1:].upper()}, found: {error}") from error
 
 
@@ -120,24 +121,26 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         try:
             for batch in pq.ParquetFile(path).iter_batches():
                 yield from batch.to_pylist()
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, ValueError, OverflowError) as error:  # also times that no calendar has
             raise ConfigurationError(f"{path}: expected a manifest in Parquet, found: {error}") from error
     elif path.suffix.lower() == ".csv":
         with path.open(newline="", encoding="utf-8-sig") as file:
             yield from csv.DictReader(file, strict=True)
     else:
         with path.open(encoding="utf-8-sig") as lines:
-            yield from (json.loads(line) for line in lines if line.strip())
+            yield from (parse_json(line) for line in lines if line.strip())
 
 
 def _video_of(manifest: Path, number: int, row: Mapping[str, Any]) -> Video:
     where = f"{manifest}, row {number}"
     if not isinstance(row, Mapping):
         raise ConfigurationError(f"{where}: expected an object with a path, found {row!r:.60}")
-    path = next((str(row[name]) for name in _PATHS if row.get(name)), None)
+    path = next((row[name] for name in _PATHS if row.get(name)), None)
     if path is None:
         columns = ", ".join(map(str, row)) or "nothing"
         raise ConfigurationError(f"{where}: expected one of the columns {', '.join(_PATHS)}, found {columns}")
+    if not isinstance(path, str):
+        raise ConfigurationError(f"{where}: expected a path, found {path!r:.60}")
     settings: dict[str, str] = {}
     for key, value in row.items():
         if value is None or value == "" or key in _PATHS:

@@ -108,7 +108,7 @@ def _finished(storage: Storage, about: About, *, resume: bool, retry_failed: boo
             f"{storage.place} already holds the results of a corpus: --resume goes on with it, --out names another "
             "place"
         )
-    earlier = msgspec.json.decode(storage.read(ABOUT), type=About)
+    earlier = storage.read_json(ABOUT, About, "how a corpus is done")
     if earlier.settings != about.settings:
         raise OutputError(
             f"{storage.place} holds results that were made with other settings ({earlier.settings}, expected "

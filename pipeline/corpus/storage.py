@@ -10,19 +10,25 @@ An id's first two digits name the part, so that no folder grows beyond a 256th o
 or not at all. Doing a video again replaces its files by equal ones, so that nothing is ever there twice.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import msgspec
 
 from hamba_core.errors import OutputError
 from hamba_core.packages import needed_for
+from hamba_core.untrusted import DocumentError, decode_json
 from stages.sources.address import source_name
 
+_ID: Final = re.compile("(?:[0-9a-f]{2})+")
 _BLOCK: Final = 1 << 22  # bytes
+
+
+T = TypeVar("T")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,18 +164,27 @@ class Storage:
 
     def finished(self) -> set[str]:
         """Return the ids of the videos that are finished."""
-        return {name.rpartition("/")[2].removesuffix(".json") for name in self.names("done", ".json")}
+        return {_id_in(name) for name in self._entry_names()}
+
+    def _entry_names(self) -> list[str]:
+        """Return the names of entries; what somebody else has put beside them is left out."""
+        return sorted(name for name in self.names("done", ".json") if _ID.fullmatch(_id_in(name)))
 
     def entries(self) -> Iterator[Entry]:
         """Yield the entry of every finished video. Raises OutputError for one that is none."""
-        for name in sorted(self.names("done", ".json")):
-            try:
-                yield msgspec.json.decode(self.read(name), type=Entry)
-            except msgspec.DecodeError as error:
-                raise OutputError(
-                    f"{self.place}: expected an entry of a video in {name}, found: {error}; remove the file, and the "
-                    "video is done again"
-                ) from error
+        for name in self._entry_names():
+            entry = self.read_json(name, Entry, "an entry of a video")
+            numbers = [value for value in msgspec.structs.astuple(entry) if type(value) is int]
+            if entry.id != _id_in(name) or not all(0 <= number < 2**63 for number in numbers):
+                raise _no_entry(self.place, name, "an entry of a video", f"another, {entry!s:.200}")
+            yield entry
+
+    def read_json(self, name: str, kind: type[T], what: str) -> T:
+        """Return what a file of JSON holds. Raises OutputError, which says `what` was expected."""
+        try:
+            return decode_json(self.read(name), kind)
+        except DocumentError as error:
+            raise _no_entry(self.place, name, what, str(error)) from error
 
     def write_index(self) -> int:
         """Make index.parquet anew from all entries, and return how many there are."""
@@ -188,6 +203,16 @@ class Storage:
         pq.write_table(pa.table(columns, schema=schema), sink, compression="zstd")
         self.write("index.parquet", sink.getvalue().to_pybytes())
         return len(columns["id"])
+
+
+def _id_in(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(".json")
+
+
+def _no_entry(place: str, name: str, what: str, found: str) -> OutputError:
+    return OutputError(
+        f"{place}: expected {what} in {name}, found: {found}; remove the file, and what it stands for is done again"
+    )
 
 
 def entry_name(video_id: str) -> str:

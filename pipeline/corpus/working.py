@@ -110,7 +110,7 @@ class Worker:
     def _finished(self, video: Video, count: int) -> list[SegmentEntry]:
         """Return what became of a video's segments, those that are finished, when it is cut into so many."""
         names = self._storage.names(segments_folder(video.id), f"-of-{count}.json")
-        return [msgspec.json.decode(self._storage.read(name), type=SegmentEntry) for name in names]
+        return [self._storage.read_json(name, SegmentEntry, "an entry of a segment") for name in names]
 
     def _whole(self, video: Video, work: Path) -> Entry:
         report, recording = self._performed(video, video.settings_in(self._settings), fetched(video, work), work)

@@ -8,7 +8,7 @@ import numpy as np
 
 from hamba_core.arrays import AnyArray
 from hamba_core.errors import SourceError, said
-from hamba_core.untrusted import NotArraysError, read_pickled_arrays
+from hamba_core.untrusted import DocumentError, NotArraysError, decode_json, read_pickled_arrays
 from hamba_core.view import Intrinsics
 from stages.packets import Image
 
@@ -18,11 +18,9 @@ OPENGL: Final = (1.0, -1.0, -1.0)
 
 def read_list(path: Path) -> list[Any]:
     """Read the list in a JSON file. Raises SourceError."""
-    import msgspec
-
     try:
-        content = msgspec.json.decode(path.read_bytes())
-    except (OSError, ValueError) as error:
+        content = decode_json(path.read_bytes(), object)
+    except (OSError, DocumentError) as error:
         raise SourceError(
             f"{path}: expected a list in JSON, found: {said(error)}; unpack the data set's archive"
         ) from error
@@ -56,7 +54,7 @@ def camera_of(matrix: Any, name: str) -> Intrinsics:
     """Make a camera of its matrix (3, 3), an array or lists. Raises SourceError, ConfigurationError."""
     try:
         numbers = np.asarray(matrix, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{name}: expected a camera matrix (3, 3), found: {error}") from error
     if numbers.shape != (3, 3):
         raise SourceError(f"{name}: expected a camera matrix (3, 3), found {numbers.shape}")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 
 from hamba_core.arrays import Array
@@ -20,7 +19,7 @@ from hamba_core.metrics import (
     procrustes_aligned,
     scale_and_root_aligned,
 )
-from hamba_core.untrusted import ARCHIVE_ERRORS, unpack_entry
+from hamba_core.untrusted import ARCHIVE_ERRORS, decode_json, unpack_entry
 from pipeline.evaluation.published_files import read_list
 from pipeline.evaluation.scores import Tree, plain
 
@@ -47,7 +46,7 @@ def read_submission(path: Path) -> Submission:
                 data = unpack_entry(archive, names[0], _LARGEST)
         else:
             data = path.read_bytes()
-        content = msgspec.json.decode(data)
+        content = decode_json(data, object)
     except (*ARCHIVE_ERRORS, OSError, ValueError) as error:
         raise SourceError(f"{path}: expected a submission (pred.zip or pred.json), found: {said(error)}") from error
     if not isinstance(content, list) or len(content) != 2:
@@ -78,7 +77,7 @@ def read_truth(folder: Path) -> Submission:
 def _points(content: Any, name: str) -> Array:
     try:
         points = np.asarray(content, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{name}: expected points (pictures, N, 3), found: {error}") from error
     if points.ndim != 3 or points.shape[2] != 3 or not np.isfinite(points).all():
         raise SourceError(f"{name}: expected finite points (pictures, N, 3), found {points.shape}")

@@ -46,7 +46,7 @@ def read_numbers(path: Path, kind: str) -> Tree:
     file = path / NUMBERS if path.is_dir() else path
     try:
         tree = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(f"{file}: expected the numbers of an evaluation (JSON), found: {said(error)}") from error
     if not isinstance(tree, dict) or tree.get("kind") != kind:
         found = tree.get("kind") if isinstance(tree, dict) else type(tree).__name__

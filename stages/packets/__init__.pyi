@@ -4,6 +4,7 @@ from .detections import (
     HandLook as HandLook,
 )
 from .frames import (
+    FARTHEST as FARTHEST,
     Frame as Frame,
     FrameMeta as FrameMeta,
     Image as Image,

@@ -15,6 +15,8 @@ from stages.packets.checks import checked, shapes
 
 Image = NDArray[np.uint8]
 
+FARTHEST: Final = 1e9
+"""m from the world's origin, beyond which no camera is."""
 _RIGID: Final = 1e-3
 """By which a pose's rotation may be off, as single precision and files of few digits leave it."""
 
@@ -35,7 +37,8 @@ class WorldPose:
         checked(self, "T_world_camera", (4, 4), np.float64)
         R = self.T_world_camera[:3, :3]
         last = np.abs(self.T_world_camera[3] - (0, 0, 0, 1)).max()
-        if np.abs(R @ R.T - np.eye(3)).max() > _RIGID or np.linalg.det(R) < 0 or last > _RIGID:
+        bounded = np.abs(R).max() <= 1 + _RIGID and np.abs(self.T_world_camera[:3, 3]).max() <= FARTHEST
+        if not bounded or np.abs(R @ R.T - np.eye(3)).max() > _RIGID or np.linalg.det(R) < 0 or last > _RIGID:
             raise PacketError(
                 "WorldPose.T_world_camera: expected a rotation and a translation above (0, 0, 0, 1), found another "
                 "matrix"

@@ -14,6 +14,7 @@ from hamba_core.arrays import Array
 from hamba_core.errors import SourceError, said
 from hamba_core.hand import slerp
 from hamba_core.untrusted import DocumentError, read_text
+from stages.packets import FARTHEST
 
 _UNIT: Final = 0.05
 """By which a quaternion's length may be off 1, as few digits leave it."""
@@ -88,8 +89,10 @@ def pose_of_line(line: str) -> tuple[float, Array]:
         numbers = np.array([np.nan])
     if len(numbers) != 8 or not np.isfinite(numbers).all():
         raise ValueError(f"expected eight numbers, time tx ty tz qx qy qz qw, found {line.strip()[:80]!r}")
+    if np.abs(numbers[1:4]).max() > FARTHEST:
+        raise ValueError(f"expected a place within {FARTHEST:g} m, found {line.strip()[:80]!r}")
     quaternion = numbers[4:]
-    length = float(np.linalg.norm(quaternion))
+    length = float(np.linalg.norm(quaternion.clip(-2, 2)))  # of larger ones the squares might be too large
     if abs(length - 1) > _UNIT:
         raise ValueError(f"expected a quaternion of length 1, found one of {length:.3g}: {line.strip()[:80]!r}")
     T = np.eye(4)

@@ -139,7 +139,17 @@ def test_a_hand_in_the_world_is_what_its_parameters_pose_there(
     assert np.allclose(there.translation_std, 0.01), "the same in all directions, so it is that in any frame"
 
 
-@pytest.mark.parametrize("matrix", [2 * np.eye(4), np.diag([-1.0, 1, 1, 1]), np.eye(4) + np.eye(4)[::-1], np.eye(3)])
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        2 * np.eye(4),
+        1e200 * np.eye(4),
+        np.eye(4) + 1e200 * np.eye(4, k=3),
+        np.diag([-1.0, 1, 1, 1]),
+        np.eye(4) + np.eye(4)[::-1],
+        np.eye(3),
+    ],
+)
 def test_a_world_pose_that_is_no_rotation_and_translation_is_refused(matrix: Array) -> None:
     with pytest.raises(PacketError, match="T_world_camera: expected"):
         WorldPose(matrix, "file")

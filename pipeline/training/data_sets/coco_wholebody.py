@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from hamba_core.arrays import Array
+from hamba_core.errors import SourceError
 from hamba_core.hand import SIDES, Side
 from pipeline.evaluation import read_image
 from pipeline.training.data_sets.hand_data import LEAST_JOINTS, HandData, HandSample, numbers, read_json, truth_of
@@ -49,6 +50,8 @@ class CocoWholeBodyTraining(HandData):
                     continue
                 marked = numbers(getattr(person, f"{side}hand_kpts"), (21, 3), f"image {person.image_id}, {side} hand")
                 if (marked[:, 2] > 0).sum() >= LEAST_JOINTS:
+                    if person.image_id not in names:
+                        raise SourceError(f"{path}: expected image {person.image_id} of a person, found none")
                     self._hands.append((names[person.image_id], side, marked))
 
     def __len__(self) -> int:

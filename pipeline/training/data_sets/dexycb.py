@@ -29,6 +29,7 @@ from pipeline.training.data_sets.hand_data import (
 from pipeline.training.data_sets.pose_space import PoseSpace
 
 _EVERY, _LEFT_OUT = 5, 4  # s0 keeps every fifth sequence of a subject for its tests
+_LABELS = ("joint_3d", "joint_2d", "pose_m")
 _LARGEST_ARRAY = 8 * 1024 * 1024
 _UNKNOWN = -1.0  # all numbers of a hand that is not there
 
@@ -65,9 +66,11 @@ class DexYcbTraining(HandData):
     def sample(self, number: int) -> HandSample:
         sequence, path = self._labels[number]
         try:
-            label = read_npz(path.read_bytes(), ("joint_3d", "joint_2d", "pose_m"), _LARGEST_ARRAY)
+            label = read_npz(path.read_bytes(), _LABELS, _LARGEST_ARRAY)
         except (OSError, DocumentError) as error:
             raise SourceError(f"{path}: expected DexYCB's labels of a picture, found: {said(error)}") from error
+        if len(label) < len(_LABELS):
+            raise SourceError(f"{path}: expected DexYCB's labels {', '.join(_LABELS)}, found {', '.join(label)}")
         joints, joints_2d = (numbers(label[f"joint_{n}d"], (21, n), str(path)) for n in (3, 2))
         if (joints == _UNKNOWN).all():
             raise NoHandError(f"{path}: expected a hand in the picture, found none")

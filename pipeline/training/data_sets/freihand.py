@@ -10,7 +10,7 @@ import numpy as np
 
 from hamba_core.errors import SourceError
 from pipeline.evaluation import camera_of, read_image, read_list
-from pipeline.training.data_sets.hand_data import HandData, HandSample, numbers, parameters_of, truth_of
+from pipeline.training.data_sets.hand_data import HandData, HandSample, numbers, parameters_of, projected, truth_of
 from pipeline.training.data_sets.pose_space import PoseSpace
 
 _POSE, _BETAS = 48, 10
@@ -39,9 +39,8 @@ class FreiHandTraining(HandData):
         camera = camera_of(numbers(self._matrices[hand], (3, 3), name), name)
         parameters = None
         if self._poses is not None:
-            values = np.asarray(self._mano[hand], np.float64).ravel()[: _POSE + _BETAS]
-            values = numbers(values, (_POSE + _BETAS,), name)
+            values = numbers(numbers(self._mano[hand], (-1,), name)[: _POSE + _BETAS], (_POSE + _BETAS,), name)
             vectors = np.concatenate([values[:3], self._poses.about_mean(values[3:_POSE])])
             parameters = parameters_of(vectors, values[_POSE:])
-        truth = truth_of("right", camera.project(joints), joints=joints, parameters=parameters)
+        truth = truth_of("right", projected(camera, joints, name), joints=joints, parameters=parameters)
         return HandSample(name, read_image(self._folder / name), truth)

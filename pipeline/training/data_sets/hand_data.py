@@ -14,10 +14,15 @@ from hamba_core.arrays import AnyFloats, Array, BoolArray
 from hamba_core.errors import SourceError, said
 from hamba_core.hand import Side, exp_so3
 from hamba_core.training import PictureTruth
+from hamba_core.view import Intrinsics
 from stages.packets import Image
 
 LEAST_JOINTS = 6
 """A hand of which fewer joints are known in the picture has no box worth the name, and is left out."""
+
+_NEAREST = 1e-3  # m
+_LARGEST = 1e9
+"""The largest number of a data set: millimetres, pixels, radians."""
 
 _FROM_TIPS = (0, *(4 * finger + place for finger in range(5) for place in (4, 3, 2, 1)))
 """Takes joints whose fingers begin at the tip to the joint order; the wrist is first in both."""
@@ -92,6 +97,13 @@ def inside(pixels: AnyFloats, image: Image) -> BoolArray:
     return within
 
 
+def projected(camera: Intrinsics, joints: Array, what: str) -> Array:
+    """Return the pixels (21, 2) of joints (21, 3) m. Raises NoHandError where some are not before the camera."""
+    if (nearest := joints[:, 2].min()) < _NEAREST:
+        raise NoHandError(f"{what}: expected a hand before the camera, found a joint at a depth of {nearest:g} m")
+    return camera.project(joints)
+
+
 def from_tips(joints: AnyFloats) -> Array:
     """Put joints (21, ...) whose fingers begin at the tip into the joint order."""
     return np.asarray(joints, np.float64)[list(_FROM_TIPS)]
@@ -99,11 +111,11 @@ def from_tips(joints: AnyFloats) -> Array:
 
 def read_json(path: Path, kind: type[T], what: str) -> T:
     """Read what a JSON file holds, of which only this kind's fields are kept. Raises SourceError."""
-    import msgspec
+    from hamba_core.untrusted import DocumentError, decode_json
 
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError, ValueError) as error:
+        return decode_json(path.read_bytes(), kind)
+    except (OSError, DocumentError) as error:
         raise SourceError(
             f"{path}: expected {what}, found: {said(error)}; unpack the data set's archives there"
         ) from error
@@ -125,11 +137,11 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
 
 
 def numbers(value: Any, shape: tuple[int, ...], what: str) -> Array:
-    """Return an array of this shape and finite numbers. Raises SourceError, naming `what`."""
+    """Return an array of this shape and numbers that can be computed with. Raises SourceError, naming `what`."""
     try:
         array = np.asarray(value, np.float64).reshape(shape)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{what}: expected numbers {shape}, found: {error}") from error
-    if not np.isfinite(array).all():
-        raise SourceError(f"{what}: expected finite numbers, found others")
+    if not (np.abs(array) <= _LARGEST).all():  # NaN is not, either
+        raise SourceError(f"{what}: expected finite numbers of at most {_LARGEST:g}, found others")
     return array

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from hamba_core.errors import SourceError
 from hamba_core.hand import Side
@@ -58,7 +57,7 @@ class HIntTraining(HandData):
         hands = read_json(path, list[_Hand], "HInt's annotation of a picture")
         if len(hands) != 1:
             raise SourceError(f"{path}: expected one hand, found {len(hands)}")
-        joints_2d = numbers(np.asarray(hands[0].keypoints).squeeze(), (21, 2), str(path))
+        joints_2d = numbers(hands[0].keypoints, (21, 2), str(path))
         image = read_image(path.with_suffix(".jpg"))
         within = inside(joints_2d, image)
         if within.sum() < LEAST_JOINTS:

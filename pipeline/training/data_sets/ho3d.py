@@ -18,6 +18,7 @@ from pipeline.training.data_sets.hand_data import (
     inside,
     numbers,
     parameters_of,
+    projected,
     truth_of,
 )
 from pipeline.training.data_sets.pose_space import PoseSpace
@@ -45,7 +46,7 @@ class Ho3dTraining(HandData):
         folder = self._folder / "train" / sequence
         meta = read_meta(folder / "meta" / f"{frame}.pkl", _META)
         joints = numbers(meta["handJoints3D"], (21, 3), name)[list(JOINTS_FROM_MODEL)] * OPENGL
-        pixels = camera_of(numbers(meta["camMat"], (3, 3), name), name).project(joints)
+        pixels = projected(camera_of(numbers(meta["camMat"], (3, 3), name), name), joints, name)
         pictures = [folder / "rgb" / f"{frame}.{ending}" for ending in ("jpg", "png")]
         image = read_image(next((path for path in pictures if path.exists()), pictures[0]))
         within = inside(pixels, image)
@@ -53,6 +54,6 @@ class Ho3dTraining(HandData):
             raise NoHandError(f"{name}: expected a hand in the picture, found {within.sum()} of its joints there")
         parameters = None
         if self._with_parameters:
-            upright = parameters_of(meta["handPose"][:48], meta["handBeta"][:10])
+            upright = parameters_of(meta["handPose"].ravel()[:48], meta["handBeta"].ravel()[:10])
             parameters = ManoParameters(np.diag(OPENGL) @ upright.global_orient, *upright[1:])
         return HandSample(name, image, truth_of("right", pixels, joints=joints, parameters=parameters))

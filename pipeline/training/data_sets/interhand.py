@@ -26,6 +26,7 @@ from pipeline.training.data_sets.hand_data import (
     from_tips,
     numbers,
     parameters_of,
+    projected,
     read_json,
     truth_of,
 )
@@ -64,6 +65,11 @@ class _Joints(msgspec.Struct):
     world_coord: list[Any]
 
 
+class _Fitted(msgspec.Struct):
+    pose: list[Any]
+    shape: list[Any]
+
+
 class InterHandTraining(HandData):
     """Every hand of which enough joints are known, a picture with two of them twice.
 
@@ -80,7 +86,8 @@ class InterHandTraining(HandData):
         data: _Data = read("data", _Data)
         self._cameras: dict[str, _Cameras] = read("camera", dict[str, _Cameras])
         self._joints: dict[str, dict[str, _Joints]] = read("joint_3d", dict[str, dict[str, _Joints]])
-        self._mano: dict[str, dict[str, Any]] = {} if poses is None else read("MANO_NeuralAnnot", dict[str, Any])
+        kind = dict[str, dict[str, dict[str, _Fitted | None] | None]]
+        self._mano: kind = {} if poses is None else read("MANO_NeuralAnnot", kind)
         pictures = {picture.id: picture for picture in data.images}
         self._hands: list[tuple[_Picture, Side, Array]] = []
         for annotation in data.annotations:
@@ -88,6 +95,8 @@ class InterHandTraining(HandData):
             for side in SIDES:
                 known = _of_side(valid, side)
                 if known.sum() >= LEAST_JOINTS:
+                    if annotation.image_id not in pictures:
+                        raise SourceError(f"{annotations}: expected image {annotation.image_id}, found none")
                     self._hands.append((pictures[annotation.image_id], side, known))
 
     def __len__(self) -> int:
@@ -105,9 +114,15 @@ class InterHandTraining(HandData):
         R_camera_world = numbers(R, (3, 3), picture.file_name)
         points = _of_side(numbers(world, (42, 3), picture.file_name), side)
         joints = (points - numbers(place, (3,), picture.file_name)) @ R_camera_world.T / _MILLIMETRES
-        camera = Intrinsics(focal[0], focal[1], principal[0], principal[1])
+        (fx, fy), (cx, cy) = numbers([focal, principal], (2, 2), picture.file_name).tolist()
+        camera = Intrinsics(fx, fy, cx, cy)
         truth = truth_of(
-            side, camera.project(joints), known, joints, known, self._parameters(capture, frame, side, R_camera_world)
+            side,
+            projected(camera, joints, picture.file_name),
+            known,
+            joints,
+            known,
+            self._parameters(capture, frame, side, R_camera_world),
         )
         return HandSample(
             f"{picture.file_name} {side}", read_image(self._folder / "images" / "train" / picture.file_name), truth
@@ -118,7 +133,7 @@ class InterHandTraining(HandData):
         if fitted is None or self._poses is None:
             return None
         where = f"capture {capture}, frame {frame}, {side}"
-        pose, betas = numbers(fitted["pose"], (16, 3), where), numbers(fitted["shape"], (10,), where)
+        pose, betas = numbers(fitted.pose, (16, 3), where), numbers(fitted.shape, (10,), where)
         in_camera = parameters_of(np.zeros(48), betas, side)
         # The mean is the right hand's, of which the left one's is the mirror image.
         fingers = (pose[1:] * ((1, -1, -1) if side == "left" else 1)).ravel()

@@ -33,6 +33,7 @@ class Calibration:
         return self.fisheye or bool(self.distortion.any())
 
 
+_SKEW = 1e-6  # px
 _LEAST, _MOST = 1e-3, 1e9  # px, as settings have it
 """Between these are focal lengths that results can be published and recorded with."""
 
@@ -63,6 +64,10 @@ def _checked(lens: Lens) -> Calibration:
     matrix, distortion = lens.matrix, lens.distortion
     if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
         raise DocumentError("expected focal lengths above 0, found others; was the camera calibrated?")
+    if not np.allclose(matrix[2], (0, 0, 1)) or abs(matrix[1, 0]) > _SKEW or abs(matrix[0, 1]) > _MOST:
+        raise DocumentError(
+            "expected camera_matrix to be rows of fx, 0, cx and 0, fy, cy above 0, 0, 1, found another matrix"
+        )
     numbers = matrix[[0, 1, 0, 1], [0, 1, 2, 2]]
     if (np.abs(numbers) > _MOST).any() or (numbers[:2] < _LEAST).any():
         raise DocumentError(

@@ -64,7 +64,10 @@ def lens_of_colmap(text: str, camera: str | None = None) -> Lens | None:
     if model not in _COLMAP:
         raise DocumentError(f"expected one of COLMAP's models {', '.join(_COLMAP)}, found {model}")
     names, fisheye = _COLMAP[model]
-    values = _numbers(numbers).tolist()
+    values = _array("the numbers of a camera", numbers).tolist()
+    size = _side(width), _side(height)
+    if not all(size):
+        raise DocumentError(f"expected the picture's width and height, found {width:.20} and {height:.20}")
     if len(values) != len(names.split()):
         raise DocumentError(f"expected {names} of COLMAP's {model}, found {len(values)} numbers")
     at = dict(zip(names.split(), values, strict=True))
@@ -72,7 +75,7 @@ def lens_of_colmap(text: str, camera: str | None = None) -> Lens | None:
     matrix = _matrix_of(at.get("fx", at.get("f")), at.get("fy", at.get("f")), at["cx"] - 0.5, at["cy"] - 0.5)
     order = ("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
     distortion = [at.get(name, 0.0) for name in order]
-    return Lens((int(width), int(height)), matrix, np.array(distortion if fisheye or any(distortion) else []), fisheye)
+    return Lens(size, matrix, np.array(distortion if fisheye or any(distortion) else []), fisheye)
 
 
 def lens_of_tree(tree: Mapping[str, Any], camera: str | None = None) -> Lens:
@@ -126,7 +129,10 @@ def _matrix(known: Mapping[str, Any]) -> Array:
             raise DocumentError(f"expected intrinsics to be fu, fv, pu, pv, found {four.size} numbers")
         return _matrix_of(*four.tolist())
     if all(name in known for name in ("fx", "fy", "cx", "cy")):
-        return _matrix_of(*(_array(name, [known[name]]).item() for name in ("fx", "fy", "cx", "cy")))
+        given = [_array(name, [known[name]]).ravel() for name in ("fx", "fy", "cx", "cy")]
+        if any(number.size != 1 for number in given):
+            raise DocumentError("expected fx, fy, cx and cy to be a number each, found others")
+        return _matrix_of(*np.concatenate(given).tolist())
     raise DocumentError("expected camera_matrix (3x3), intrinsics (4), or fx, fy, cx and cy, found none of them")
 
 

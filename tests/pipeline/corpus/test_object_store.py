@@ -64,12 +64,12 @@ def place(server: int, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_results_are_kept_and_listed_in_a_store(place: str, tmp_path: Path) -> None:
     storage = Storage(place)
     (tmp_path / "a").write_bytes(b"x" * 100_000)
-    storage.put("hands/part=3f/3f1.parquet", tmp_path / "a")
-    assert storage.read("hands/part=3f/3f1.parquet") == b"x" * 100_000
-    storage.finish(Entry(id="3f1", video="a.mp4", state="done", rows=3))
-    assert storage.finished() == {"3f1"}
+    storage.put("hands/part=3f/3f1a.parquet", tmp_path / "a")
+    assert storage.read("hands/part=3f/3f1a.parquet") == b"x" * 100_000
+    storage.finish(Entry(id="3f1a", video="a.mp4", state="done", rows=3))
+    assert storage.finished() == {"3f1a"}
     assert storage.write_index() == 1
-    storage.remove("hands/part=3f/3f1.parquet")
+    storage.remove("hands/part=3f/3f1a.parquet")
     assert list(storage.names("hands", ".parquet")) == []
 
 

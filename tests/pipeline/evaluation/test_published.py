@@ -286,7 +286,15 @@ def test_fewer_answers_are_scored_against_the_first_pictures() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [{}, [[]], [[[0, 0, 0]], [[0, 0, 0]]], [[[[1, 2, 3]]], [[[1, 2, 3]]]], [[["a"]], [[1]]]]
+    "content",
+    [
+        {},
+        [[]],
+        [[[[10**400, 0, 0]]], [[[0, 0, 0]]]],
+        [[[0, 0, 0]], [[0, 0, 0]]],
+        [[[[1, 2, 3]]], [[[1, 2, 3]]]],
+        [[["a"]], [[1]]],
+    ],
 )
 def test_what_is_no_submission_is_refused(content: Any, tmp_path: Path) -> None:
     path = tmp_path / "pred.zip"
@@ -306,7 +314,9 @@ def test_a_truth_of_other_joints_or_of_too_few_meshes_is_refused(
         read_truth(tmp_path)
 
 
-@pytest.mark.parametrize("matrix", [None, ["a"], [[500, 0], [0]], [[0, 0, 1], [0, 0, 1], [0, 0, 1]]])
+@pytest.mark.parametrize(
+    "matrix", [[[10**400, 0, 1]] * 3, None, ["a"], [[500, 0], [0]], [[0, 0, 1], [0, 0, 1], [0, 0, 1]]]
+)
 def test_what_is_no_camera_is_refused(matrix: Any, tmp_path: Path) -> None:
     pictures = tmp_path / "evaluation" / "rgb"
     pictures.mkdir(parents=True)

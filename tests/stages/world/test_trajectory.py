@@ -147,3 +147,17 @@ def test_poses_of_a_topic_count_for_frames_of_their_time(tmp_path: Path, until: 
         assert gone is None
         assert "world poses" in [choice.subject for choice in told.choices()]
         told.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["0 1e300 0 0 0 0 0 1", "0 0 0 0 1e300 0 0 1", "nan 0 0 0 0 0 0 1", "0 0 0 0 0 0 0 1 2", "9" * 400]
+)
+def test_a_line_of_a_topic_that_no_frame_could_carry_is_refused(text: str) -> None:
+    told = Told("ipc:///nobody", max_age=0.5, wall=lambda: 0.0, clock=lambda: 0)
+    told._take(text)
+    told._take(line(0, np.zeros(3), np.ones(3)))
+    frame = Frame(FrameMeta("hands", 0, 0.0, 0, 4, 3, Intrinsics(600, 600, 2, 1.5)), np.zeros((3, 4, 3), np.uint8))
+    found = told.pose(frame)
+    assert found is not None
+    assert found.T_world_camera[:3, 3].tolist() == [1, 1, 1]
+    assert "world poses" in [choice.subject for choice in told.choices()]

@@ -7,7 +7,7 @@ import pytest
 
 from hamba_core.errors import ConfigurationError
 from hamba_core.hand import SIDES, Side
-from viewers.robots.retarget.kinematics import read_urdf
+from viewers.robots.retarget.kinematics import Joint, _in_order, read_urdf
 from viewers.robots.retarget.robot_hands import ROBOTS, known_hand
 from viewers.robots.retarget.shapes import link_meshes
 
@@ -90,7 +90,13 @@ def test_known_hands_have_a_shape(robot: str) -> None:
     [
         (("<robot", "<model"), "robot"),
         (('link="upper"/><child link="slide"', 'link="slide"/><child link="upper"'), "one tree"),
-        (('joint="turn"', 'joint="gone"'), "expected a joint"),
+        (('joint="turn"', 'joint="gone"'), "expected another joint that moves"),
+        (('joint="turn"', 'joint="follow"'), "expected another joint that moves"),
+        (('name="turn" type="revolute"', 'name="turn" type="fixed"'), "expected another joint that moves"),
+        (('multiplier="-2"', 'multiplier="nan"'), "follows"),
+        (('rpy="0 0 1.57', 'rpy="1e308 0 1.57'), "three numbers"),
+        (('<link name="base"/>', '<link name="base"/><link name="base"/>'), "one tree"),
+        (('parent link="base"', 'parent link="finger"'), "hang together"),
         (('xyz="0 0 1"', 'xyz="0 0"'), "three numbers"),
         (('upper="2"', 'upper="-2"'), "limits"),
         (('upper="2"', 'upper="nan"'), "limits"),
@@ -104,6 +110,16 @@ def test_what_is_no_robot_is_refused(change: tuple[str, str], said: str, tmp_pat
     path.write_text(text.replace("</robot>", "</model>") if "<model" in text else text)
     with pytest.raises(ConfigurationError, match=said):
         read_urdf(path)
+
+
+def test_a_long_chain_is_put_in_order_however_it_is_written() -> None:
+    count, T = 60_000, np.eye(4)
+    joints = [
+        Joint(f"j{n}", "fixed", f"l{n}", f"l{n + 1}", T, T[0, :3], 0, 0, 1) for n in reversed(range(count))
+    ]  # looking for the next one in all that are left would take longer than a test may
+    ordered, root = _in_order(Path("a.urdf"), joints, [f"l{n}" for n in range(count + 1)])
+    assert root == "l0"
+    assert list(ordered) == joints[::-1]
 
 
 def test_a_mesh_outside_of_the_descriptions_folder_is_not_read(tmp_path: Path) -> None:

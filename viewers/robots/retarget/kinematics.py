@@ -3,6 +3,7 @@
 Only the tree and its limits are read: shapes are for `viewers.robots.retarget.shapes`. https://wiki.ros.org/urdf/XML
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ LARGEST_URDF: Final = 8 << 20
 _MOVING: Final = ("revolute", "continuous", "prismatic")
 _FREE_TURN: Final = np.pi
 """Radians either way, of a joint that turns without end."""
+_LARGEST: Final = 1e6
+"""Metres and radians, beyond which no number of a hand is."""
 _FASTEST: Final = 10.0
 """Radians a second, or metres, of a joint whose URDF does not tell."""
 
@@ -152,18 +155,21 @@ def _in_order(path: Path, joints: list[Joint], links: list[str]) -> tuple[tuple[
             f"{path}: expected one tree of links with joints of different names, found {len(roots)} roots, "
             f"{len(joints)} joints to {len(children)} links"
         )
-    ordered, known = list[Joint](), {roots[0]}
-    waiting = joints
-    while waiting:
-        ready = [joint for joint in waiting if joint.parent in known]
-        if not ready:
-            raise ConfigurationError(f"{path}: expected joints that hang together, found {waiting[0].name} apart")
-        ordered += ready
-        known |= {joint.child for joint in ready}
-        waiting = [joint for joint in waiting if joint.child not in known]
+    hanging = defaultdict[str, list[int]](list)
+    for number, joint in enumerate(joints):
+        hanging[joint.parent].append(number)
+    ordered, ready = list[Joint](), hanging[roots[0]]
+    while ready:  # all that hang as far from the root, in the order of the file
+        ordered += [joints[number] for number in ready]
+        ready = sorted(further for number in ready for further in hanging[joints[number].child])
+    if apart := names - {joint.name for joint in ordered}:
+        raise ConfigurationError(f"{path}: expected joints that hang together, found {min(apart)} apart")
+    moving = {joint.name for joint in ordered if joint.kind in _MOVING}
     for joint in ordered:
-        if joint.mimics is not None and joint.mimics[0] not in names:
-            raise ConfigurationError(f"{path}: {joint.name} follows {joint.mimics[0]!r}, expected a joint, found none")
+        if joint.mimics is not None and joint.mimics[0] not in moving - {joint.name}:
+            raise ConfigurationError(
+                f"{path}: {joint.name} follows {joint.mimics[0]!r}, expected another joint that moves, found none"
+            )
     return tuple(ordered), roots[0]
 
 
@@ -183,6 +189,8 @@ def _joint(element: "Element") -> Joint:
     follows = None
     if mimic is not None:
         follows = _named(mimic, "joint"), float(mimic.get("multiplier", "1")), float(mimic.get("offset", "0"))
+        if not (np.abs(follows[1:]) <= _LARGEST).all():
+            raise ValueError(f"joint {name} that follows {follows[1]} times another and {follows[2]}")
     ends = [_named(end, "link") if (end := element.find(part)) is not None else "" for part in ("parent", "child")]
     if not all(ends):
         raise ValueError(f"joint {name} without both of its links")
@@ -211,6 +219,6 @@ def transform_of(origin: "Element | None") -> Array:
 def _floats(element: "Element | None", attribute: str, otherwise: tuple[float, float, float]) -> Array:
     text = element.get(attribute) if element is not None else None
     values = np.array([float(word) for word in text.split()]) if text else np.array(otherwise)
-    if values.shape != (3,) or not np.isfinite(values).all():
+    if values.shape != (3,) or not (np.abs(values) <= _LARGEST).all():
         raise ValueError(f"{attribute}={text!r}, where three numbers are expected")
     return values

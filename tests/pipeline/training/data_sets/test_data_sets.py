@@ -1,7 +1,10 @@
 """Data sets in their published layouts: what is read is what was laid out, in this project's conventions."""
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,3 +120,61 @@ def test_the_pose_space_is_read_from_manos_file(write_mano: Callable[..., Path],
         assert space.along_components(np.eye(45)[3]) == pytest.approx(mean + components[3])
     with pytest.raises(HandModelError, match="hands_mean"):
         read_pose_space(write_mano(tmp_path / "MANO_RIGHT.pkl", hands_mean=None))
+
+
+ODD: tuple[Any, ...] = (None, {}, [], "x", "\ud800", True, -1, 0, 1e308, 10**400, [[1], [1, 2]], {"0": []}, [[[]]])
+GONE = object()
+
+
+def changed(tree: Any, random: np.random.Generator) -> Any:
+    """The same tree with another value, or none, in one of its places."""
+    if not isinstance(tree, dict | list) or not tree or random.random() < 0.15:
+        return GONE if random.random() < 0.2 else ODD[random.integers(len(ODD))]
+    at = random.choice(list(tree)) if isinstance(tree, dict) else int(random.integers(len(tree)))
+    copy = tree.copy()
+    value = changed(tree[at], random)
+    if value is GONE:
+        del copy[at]
+    else:
+        copy[at] = value
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("freihand", ["training_K.json", "training_xyz.json", "training_mano.json"]),
+        ("interhand", [f"annotations/train/InterHand2.6M_train_{part}.json"
+                       for part in ("data", "camera", "joint_3d", "MANO_NeuralAnnot")]),
+        ("coco_wholebody", ["annotations/coco_wholebody_train_v1.0.json"]),
+        ("hint", ["TRAIN_newdays_img/ND_frame000000_r.json"]),
+    ],
+)  # fmt: skip
+def test_any_value_in_the_place_of_another_is_an_error_in_words_or_a_hand(
+    name: str, files: list[str], layout: Layouts, poses: PoseSpace
+) -> None:
+    folder, random = layout(name), np.random.default_rng(0)
+    for file in files:
+        path = folder / file
+        whole = path.read_bytes()
+        for _ in range(30):
+            tree = changed(json.loads(whole), random)
+            path.write_text(json.dumps(None if tree is GONE else tree))
+            with suppress(HambaError):
+                samples(name, folder, poses)
+        path.write_bytes(b'{"images": ' + b"[" * 100_000)
+        with pytest.raises(SourceError, match=path.name):
+            samples(name, folder, poses)
+        path.write_bytes(whole)
+    assert samples(name, folder, poses)
+
+
+@pytest.mark.parametrize("gone", ["joint_2d", "pose_m"])
+def test_labels_of_dexycb_that_are_missing_are_named(gone: str, layout: Layouts) -> None:
+    folder = layout("dexycb")
+    path = next(folder.glob("*-subject-01/*/*/labels_*.npz"))
+    with np.load(path) as file:
+        kept = {name: file[name] for name in file if name != gone}
+    np.savez(path, **kept)
+    with pytest.raises(SourceError, match=rf"{path.name}: expected DexYCB's labels .*{gone}"):
+        samples("dexycb", folder)

@@ -1,11 +1,14 @@
 """Calibrations as other programs write them, and as people do."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
 from hamba_core.errors import ConfigurationError
 from hamba_core.view import Intrinsics
@@ -166,6 +169,41 @@ def test_a_choice_where_there_is_none_is_an_error(tmp_path: Path) -> None:
         load_calibration(written(tmp_path, K + "width: 1280\nheight: 720\n"), "cam1")
     with pytest.raises(ValueError, match="expected a calibration with calibrated_camera"):
         LensSettings(calibrated_camera="cam1")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1 PINHOLE 640 480 e - + .\n", "expected the numbers of a camera to be numbers"),
+        (f"1 PINHOLE {'9' * 5000} 480 500 500 320 240\n", "expected the picture's width and height"),
+        (f"1 PINHOLE {'9' * 400} {'9' * 400} 500 500 320 240\n", "expected the picture's width and height"),
+        ("1 SIMPLE_RADIAL 0 0 500 0 0 0\n", "expected the picture's width and height"),
+        ("fx: []\nfy: 1\ncx: 1\ncy: 1\n", "expected fx, fy, cx and cy to be a number each"),
+        ("fx: 1\nfy: 1\ncx: [1, 2]\ncy: 1\n", "expected fx, fy, cx and cy to be a number each"),
+        ("K: [600, 0, 640, 0, 600, 360, 0, 0, 0]\nD: [1, 1, 1, 1]\n", "expected camera_matrix to be rows"),
+        ("K: [600, 0, 640, 9, 600, 360, 0, 0, 1]\n", "expected camera_matrix to be rows"),
+        (f"K: [600, 0, 640, 0, 600, 360, 0, 0, 1]\nsize: [0x{'f' * 5000}, 1]\n", "5002 letters"),
+        ("K: !!timestamp then\n", "which is no timestamp"),
+    ],
+)
+def test_what_is_no_camera_is_told_in_words(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=rf"camera.yaml: .*{words}"):
+        load_calibration(written(tmp_path, text))
+
+
+TOKENS = st.sampled_from(
+    ["K: ", "D: ", "fx: ", "fy: ", "cx: ", "cy: ", "size: ", "width: ", "height: ", "intrinsics: ", "cam0: ", "data: ",
+     "sizes: ", "rows: 3", "cols: 3", "distortion_model: ", "fisheye", "camera_model: ", "1 PINHOLE ", "1 OPENCV ",
+     "640", " 480", "\n", "\n  ", "{", "}", "[", "]", ", ", "500", " 0", "-1", ".nan", "1e400", "9" * 30, "1 e ",
+     "null", "[600, 0, 640, 0, 600, 360, 0, 0, 1]", "0.1"]
+)  # fmt: skip
+
+
+@given(st.lists(TOKENS, max_size=25).map("".join), st.booleans())
+def test_any_text_is_a_camera_or_the_one_error(text: str, after: bool) -> None:
+    with TemporaryDirectory() as folder, suppress(ConfigurationError):
+        path = written(Path(folder), (K if after else "") + text)
+        CameraModel(LensSettings(calibration=path)).of(1280, 720)
 
 
 @pytest.mark.parametrize("number", ["1e300", "1e-9", "2e9"])
