@@ -32,7 +32,7 @@ class Settings(StageSettings):
 
     mode: Literal["live", "offline"] = Field(
         "offline",
-        description="offline: every frame, in order; live: the newest frame, and what is late is dropped and counted",
+        description="offline: every frame, in order; live: the newest frame; late ones are dropped and counted",
     )
     stream: str = Field(
         "hands",

@@ -1,4 +1,4 @@
-"""`hamba bench`: how fast, as ratios between things timed in one run."""
+"""`hamba bench`: speed, as ratios between things timed in one run."""
 
 import sys
 from pathlib import Path
@@ -12,8 +12,8 @@ app = typer.Typer(no_args_is_help=True, help="Measure speed on this machine, as 
 @app.command("pipeline")
 def pipeline(
     clip: Annotated[Path | None, typer.Argument(help="A video file. \\[default: the shipped clip]")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Times that each is run.")] = 3,
-    overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Draw the overlay video too.")] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of runs of each.")] = 3,
+    overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Also draw the overlay video.")] = False,
     estimator: Annotated[
         Literal["landmarks", "hamba-s", "hamba"],
         typer.Option(help="hamba: end to end on the test pattern, without a bare loop."),
@@ -57,11 +57,11 @@ def pipeline(
 
 @app.command("corpus")
 def corpus(
-    videos: Annotated[int, typer.Option(min=100, help="Videos, which are no work.")] = 10_000,
+    videos: Annotated[int, typer.Option(min=100, help="Number of empty videos.")] = 10_000,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What the driver of `hamba corpus` costs: videos a second, and whether its memory stays flat."""
+    """The cost of `hamba corpus`'s driver: videos per second, and growth of its memory."""
     from dataclasses import asdict
 
     from pipeline.benchmarks.corpus import measure_corpus
@@ -72,10 +72,10 @@ def corpus(
 @app.command("python")
 def python(
     clip: Annotated[Path | None, typer.Argument(help="A video file. \\[default: the shipped clip]")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Times that each is run.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of runs of each.")] = 3,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """HandPipeline in a loop of one's own against a run with its threads, both on one core."""
+    """HandPipeline in a plain loop against a run with its threads, both on one core."""
     from dataclasses import asdict
 
     from pipeline.benchmarks.synchronous import measure_synchronous
@@ -99,11 +99,11 @@ def model(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     batches: Annotated[
-        str | None, typer.Option(help="Hands at once, as 1,2,4. \\[default: 1,2,4 on a CPU, to 32 on a GPU]")
+        str | None, typer.Option(help="Hands per batch, such as 1,2,4. \\[default: 1,2,4 on a CPU, to 32 on a GPU]")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Times that each is measured.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements of each.")] = 5,
     trace: Annotated[
-        Path | None, typer.Option(help="Write a trace of the default way here, for Perfetto or Chrome.")
+        Path | None, typer.Option(help="Write a trace of the default variant to this file, for Perfetto or Chrome.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -153,11 +153,13 @@ def _print_table(rows: list[dict[str, object]]) -> None:
 
 @app.command("publish")
 def publish(
-    seconds: Annotated[float, typer.Option(min=1, help="Seconds that each phase takes.")] = 10.0,
-    stalled_seconds: Annotated[float, typer.Option(min=1, help="Seconds beside a client that stops reading.")] = 30.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds per phase.")] = 10.0,
+    stalled_seconds: Annotated[
+        float, typer.Option(min=1, help="Seconds with a client that has stopped reading.")
+    ] = 30.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Two hands published 60 times a second: latency, slow, stalled and many clients, a publisher that restarts."""
+    """Publishing two hands at 60 Hz: latency; slow, stalled and many clients; a publisher that restarts."""
     from dataclasses import asdict
 
     from pipeline.benchmarks.publishing import measure_publishing

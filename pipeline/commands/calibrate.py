@@ -22,20 +22,20 @@ def calibrate(
         str | None,
         typer.Argument(help="A video, a folder or a glob of pictures, or a camera (until Ctrl-C).", show_default=False),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The file to write; a picture goes beside it.")] = Path("camera.yaml"),
-    square: Annotated[float, typer.Option(metavar="METRES", help="Length of a square, as measured.")] = 0.03,
+    out: Annotated[Path, typer.Option(help="The file to write; a picture is saved beside it.")] = Path("camera.yaml"),
+    square: Annotated[float, typer.Option(metavar="METRES", help="Measured length of a square.")] = 0.03,
     charuco: Annotated[
         str | None,
         typer.Option(
             metavar="COLUMNSxROWS",
-            help=f"A ChArUco board of so many squares. \\[default: {_DEFAULT_BOARD}]",
+            help=f"Number of squares of the ChArUco board. \\[default: {_DEFAULT_BOARD}]",
             show_default=False,
         ),
     ] = None,
     chessboard: Annotated[
         str | None,
         typer.Option(
-            metavar="COLUMNSxROWS", help="A chessboard instead, of so many inner corners.", show_default=False
+            metavar="COLUMNSxROWS", help="Use a chessboard with this many inner corners instead.", show_default=False
         ),
     ] = None,
     marker: Annotated[
@@ -44,11 +44,9 @@ def calibrate(
             metavar="METRES", help="Length of a ChArUco marker. \\[default: 0.72 squares]", show_default=False
         ),
     ] = None,
-    dictionary: Annotated[str, typer.Option(help="OpenCV's name of the ChArUco markers.")] = "4X4_50",
-    fisheye: Annotated[bool, typer.Option("--fisheye", help="For a lens of more than about 110°.")] = False,
-    draw: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Draw the ChArUco board to print, and do nothing else.")
-    ] = None,
+    dictionary: Annotated[str, typer.Option(help="OpenCV's name of the marker dictionary.")] = "4X4_50",
+    fisheye: Annotated[bool, typer.Option("--fisheye", help="For lenses wider than about 110°.")] = False,
+    draw: Annotated[Path | None, typer.Option(metavar="PNG", help="Only draw the ChArUco board, for printing.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier files.")] = False,
     json: options.Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`hamba cameras`: the cameras of this machine, and what each can."""
+"""`hamba cameras`: the cameras of this machine and their modes."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 def cameras(
-    json: Annotated[bool, typer.Option("--json", help="Print them as JSON, every mode with every rate.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, with every mode and rate.")] = False,
 ) -> None:
-    """List the cameras of this machine with their modes, and which mode each would be opened in."""
+    """List the cameras of this machine with their modes, and the mode that a run would use."""
     from stages.sources.cameras import list_cameras
 
     found = list_cameras()

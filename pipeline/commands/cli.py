@@ -39,7 +39,7 @@ from stages.common.stop_signals import interrupted_by_signals
 app = typer.Typer(
     name="hamba",
     help="Live 3D hands from any camera or video.",
-    epilog="--debug, anywhere, shows the traceback of an error.",
+    epilog="Add --debug anywhere to see the traceback of an error.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -10,9 +10,7 @@ from pipeline.commands.options import Take
 
 
 def convert(
-    recording: Annotated[
-        Path, typer.Argument(help="A recording (hands.mcap), or the folder that has it.", show_default=False)
-    ],
+    recording: Annotated[Path, typer.Argument(help="A recording (hands.mcap) or its folder.", show_default=False)],
     hand_model: Annotated[Path, typer.Option(help="Your MANO file, a folder or an archive.", show_default=False)],
     out: Annotated[
         Path | None,
@@ -20,9 +18,9 @@ def convert(
     ] = None,
     take: Take = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier recording in --out.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print how well it fits as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the quality of the fit as JSON.")] = False,
 ) -> None:
-    """Lay your MANO hand onto the generic hand of a recording: a new recording with MANO's parameters and mesh."""
+    """Fit your MANO hand to a recording of the generic hand: a new recording with MANO's parameters and mesh."""
     from hamba_core.hand import read_mano
     from pipeline.outputs import prepare_folder, recording_in
     from pipeline.terminal import print_json, share_bar

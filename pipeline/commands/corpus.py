@@ -19,10 +19,10 @@ def corpus(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Videos, folders, patterns, s3://bucket/folder/, or manifests (CSV, JSONL, Parquet).",
+            help="Videos, folders, globs, s3://bucket/folder/, or manifests (CSV, JSONL, Parquet).",
         ),
     ],
-    out: Annotated[str, typer.Option(help="Folder for the results, or an address as s3://bucket/folder.")],
+    out: Annotated[str, typer.Option(help="Folder for the results, or an address such as s3://bucket/folder.")],
     preset: options.Preset = None,
     set_: options.Set = None,
     checkpoint: options.Checkpoint = None,
@@ -34,22 +34,27 @@ def corpus(
         int | None,
         typer.Option(min=1, help="Worker processes. \\[default: as many as there is room for]", show_default=False),
     ] = None,
-    cpus: Annotated[float, typer.Option(help="Processors of a worker.")] = 1.0,
-    gpus: Annotated[float, typer.Option(help="GPUs of a worker: 1, or a share such as 0.25.")] = 0.0,
+    cpus: Annotated[float, typer.Option(help="CPU cores per worker.")] = 1.0,
+    gpus: Annotated[float, typer.Option(help="GPUs per worker: 1, or a share such as 0.25.")] = 0.0,
     at_once: Annotated[
-        int, typer.Option(min=1, help="Videos that a worker does at once; their hands share its network's batches.")
+        int,
+        typer.Option(min=1, help="Videos that a worker processes at once; their hands share its network's batches."),
     ] = 1,
-    attempts: Annotated[int, typer.Option(min=1, help="Tries of a video whose worker dies.")] = 3,
+    attempts: Annotated[int, typer.Option(min=1, help="Attempts at a video whose worker dies.")] = 3,
     segment: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Cut long videos into segments of about so many seconds; 0: none.")
+        float,
+        typer.Option(min=0, metavar="S", help="Cut long videos into segments of about this many seconds; 0: never."),
     ] = 1200.0,
     warm_up: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Seconds that a segment begins earlier, so that it is as uncut.")
+        float,
+        typer.Option(
+            min=0, metavar="S", help="Seconds by which a segment starts early, so that it equals the uncut run."
+        ),
     ] = 90.0,
-    recordings: Annotated[bool, typer.Option("--recordings", help="Keep recordings besides the table.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False,
+    recordings: Annotated[bool, typer.Option("--recordings", help="Keep recordings as well as tables.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the corpus in --out.")] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="With --resume: also try again what failed.")
+        bool, typer.Option("--retry-failed", help="With --resume: also retry failed videos.")
     ] = False,
     json: options.Json = False,
 ) -> int:

@@ -1,4 +1,4 @@
-"""`hamba doctor`: what works on this machine, what is missing, and the command that mends it."""
+"""`hamba doctor`: what works on this machine, what is missing, and the command that fixes it."""
 
 import ctypes
 import os
@@ -58,7 +58,7 @@ OPTIONAL = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One finding."""
 
     what: str
     state: State
@@ -69,7 +69,7 @@ class Finding:
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Tell what works on this machine, what is missing, and the command that mends it."""
+    """Show what works on this machine, what is missing, and the command that fixes it."""
     findings = list(_examine())
     if json:
         from pipeline.terminal import print_json

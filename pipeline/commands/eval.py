@@ -1,4 +1,4 @@
-"""`hamba eval`: how accurate and how steady an estimator is."""
+"""`hamba eval`: the accuracy and steadiness of an estimator."""
 
 import json as json_module
 import sys
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from pipeline.evaluation import PublishedData, Table, Tree
     from pipeline.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Measure how accurate and how steady hands are.")
+app = typer.Typer(no_args_is_help=True, help="Measure the accuracy and steadiness of hands.")
 
 Out = Annotated[
     Path | None, typer.Option(help="Folder for the numbers (JSON) and the report (HTML).", show_default=False)
 ]
 Tta = Annotated[
-    bool, typer.Option("--tta", help="Look at each hand 95 times, scaled and turned, and fuse the answers.")
+    bool, typer.Option("--tta", help="Look at each hand 95 times, scaled and rotated, and average the answers.")
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only so many pictures, for a trial.", show_default=False)]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only this many pictures, for a trial.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON on standard output, and nothing else.")]
 
 
@@ -36,20 +36,20 @@ def synthetic(
     hand_model: HandModel = None,
     set_: Set = None,
     seeds: Annotated[
-        int, typer.Option(min=1, help="People and places as drawn; each harder view has a third as many.")
+        int, typer.Option(min=1, help="Number of plain scenes; each harder view has a third as many.")
     ] = 5,
     seconds: Annotated[float, typer.Option(min=0.5, max=30, help="Length of each scene.")] = 10.0,
     views: Annotated[
-        str | None, typer.Option(help="Only these, as in plain,dark. \\[default: all]", show_default=False)
+        str | None, typer.Option(help="Only these views, such as plain,dark. \\[default: all]", show_default=False)
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(metavar="A B", help="Measure nothing: show two runs' folders (or JSON files) side by side."),
+        typer.Option(metavar="A B", help="Measure nothing; compare two runs' folders (or JSON files)."),
     ] = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Measure an estimator on the synthetic source's held-out scenes, beside MediaPipe's own joints.
+    """Measure an estimator on held-out synthetic scenes, compared with MediaPipe's own joints.
 
     Ten minutes on two processors; fewer --seeds or --seconds take less.
     """
@@ -116,9 +116,7 @@ def _answer(
     set_: Set = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder for pred.zip; answers already there are kept. \\[default: out/eval-SET]", show_default=False
-        ),
+        typer.Option(help="Folder for pred.zip; answers in it are kept. \\[default: out/eval-SET]", show_default=False),
     ] = None,
 ) -> None:
     from pipeline.evaluation import predict
@@ -144,7 +142,7 @@ def _answer(
 def freihand(
     data: Annotated[Path, typer.Argument(help="The unpacked FreiHAND_pub_v2_eval.", show_default=False)],
 ) -> "PublishedData":
-    """Answer FreiHAND's evaluation set, into the zip that its server takes. Stopped, it goes on where it was."""
+    """Predict FreiHAND's evaluation set, as a zip for its server; run it again to continue after a stop."""
     from pipeline.evaluation import FreiHand
 
     return FreiHand(data)
@@ -155,7 +153,7 @@ def ho3d(
     data: Annotated[Path, typer.Argument(help="The unpacked HO-3D, with evaluation.txt in it.", show_default=False)],
     version: Annotated[int, typer.Option(min=2, max=3, help="2 or 3.")] = 3,
 ) -> "PublishedData":
-    """Answer HO-3D's evaluation split, into the zip that its server takes. Stopped, it goes on where it was."""
+    """Predict HO-3D's evaluation split, as a zip for its server; run it again to continue after a stop."""
     from pipeline.evaluation import Ho3d
 
     return Ho3d(data, 2 if version == 2 else 3)
@@ -200,20 +198,18 @@ def score_(
 
 @app.command("video")
 def video(
-    recording: Annotated[
-        Path, typer.Argument(help="A recording (hands.mcap), or the folder that has it.", show_default=False)
-    ],
+    recording: Annotated[Path, typer.Argument(help="A recording (hands.mcap) or its folder.", show_default=False)],
     truth: Annotated[
         Path | None, typer.Option(help="The truth of a synthetic clip (.npz).", show_default=False)
     ] = None,
     raw: Annotated[
         Path | None,
-        typer.Option(help="A recording of the same video with smooth.strength=0: how much later is this one?"),
+        typer.Option(help="A recording of the same video with smooth.strength=0, to measure the lag against."),
     ] = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Tell how steady a recording's hands are: jitter, tremble, lag, gaps, births and deaths, side flips."""
+    """Measure how steady a recording's hands are: jitter, tremble, lag, gaps, births and deaths, side flips."""
     from pipeline.evaluation import Page, measure_video, read_clip_truth, results_folder, video_table, write_results
     from pipeline.outputs import recording_in
     from pipeline.terminal import share_bar
@@ -234,14 +230,14 @@ def video(
 @app.command("stereo")
 def stereo(
     left: Annotated[str, typer.Argument(help="The left view: a video, or a folder of pictures.", show_default=False)],
-    right: Annotated[str, typer.Argument(help="The right view, frame by frame at the same time.", show_default=False)],
+    right: Annotated[str, typer.Argument(help="The right view, with simultaneous frames.", show_default=False)],
     calibration: Annotated[
         Path,
-        typer.Option(help="M1, D1, M2, D2, R and T, as OpenCV's stereo calibration writes them.", show_default=False),
+        typer.Option(help="M1, D1, M2, D2, R and T, as written by OpenCV's stereo calibration.", show_default=False),
     ],
-    unit: Annotated[float, typer.Option(help="Metres in one of T's units: 0.001 where it is millimetres.")] = 1.0,
+    unit: Annotated[float, typer.Option(help="Metres per unit of T: 0.001 for millimetres.")] = 1.0,
     gate: Annotated[
-        float, typer.Option(min=0, help="px: how well joints have to fit both views to be a reference.")
+        float, typer.Option(min=0, help="Largest mean error in px at which joints that fit both views are a reference.")
     ] = 3.0,
     estimator: Estimator = None,
     checkpoint: Checkpoint = None,

@@ -1,4 +1,4 @@
-"""`hamba export`: a recording in the forms that other programs read."""
+"""`hamba export`: a recording in formats that other programs read."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 def export(
     recording: Annotated[
         list[Path],
-        typer.Argument(
-            help="A recording (hands.mcap), or the folder that has it; for lerobot several.", show_default=False
-        ),
+        typer.Argument(help="A recording (hands.mcap) or its folder; several for lerobot.", show_default=False),
     ],
     to: Annotated[
         str,
@@ -28,32 +26,35 @@ def export(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for what is written. \\[default: the recording's]", show_default=False)
+        Path | None, typer.Option(help="Folder for the results. \\[default: the recording's]", show_default=False)
     ] = None,
     take: Take = None,
     tracks: Annotated[
-        str | None, typer.Option(help="Numbers of tracks, with commas. \\[default: all]", show_default=False)
+        str | None, typer.Option(help="Track numbers, separated by commas. \\[default: all]", show_default=False)
     ] = None,
     side: Annotated[str | None, typer.Option(help="left or right. \\[default: both]", show_default=False)] = None,
-    start: Annotated[float | None, typer.Option(metavar="S", help="From this second of the source on.")] = None,
-    end: Annotated[float | None, typer.Option(metavar="S", help="Up to this second.")] = None,
+    start: Annotated[float | None, typer.Option(metavar="S", help="Start, in seconds of the source.")] = None,
+    end: Annotated[float | None, typer.Option(metavar="S", help="End, in seconds of the source.")] = None,
     rate: Annotated[
-        float | None, typer.Option(metavar="HZ", help="Resample to so many frames a second. \\[default: as recorded]")
+        float | None,
+        typer.Option(metavar="HZ", help="Resample to this many frames per second. \\[default: as recorded]"),
     ] = None,
     one_shape: Annotated[
         bool,
-        typer.Option("--one-shape/--every-shape", help="glb, bvh: bones of one length a track, or as in each frame."),
+        typer.Option(
+            "--one-shape/--every-shape", help="glb, bvh: constant bone lengths along a track, or those of each frame."
+        ),
     ] = True,
     vertices: Annotated[
-        bool, typer.Option("--vertices", help="glb: the recorded meshes themselves, not skin and bones.")
+        bool, typer.Option("--vertices", help="glb: the recorded meshes instead of skin and bones.")
     ] = False,
     hand_model: Annotated[
-        Path | None, typer.Option(help="Your MANO file: for skin and bones of a MANO recording.", show_default=False)
+        Path | None, typer.Option(help="Your MANO file, for skin and bones of a MANO recording.", show_default=False)
     ] = None,
     source: Annotated[
         str | None,
         typer.Option(
-            help="mp4, lerobot: the video that was recorded from. \\[default: a plain background; as recorded]",
+            help="mp4, lerobot: the video of the recording. \\[default: a plain background; as recorded]",
             show_default=False,
         ),
     ] = None,
@@ -61,24 +62,22 @@ def export(
     elevation: Annotated[float, typer.Option(help="mp4 without --source: degrees above them.")] = 0.0,
     distance: Annotated[
         float | None,
-        typer.Option(metavar="M", help="mp4 without --source: how far from them. \\[default: the camera's]"),
+        typer.Option(metavar="M", help="mp4 without --source: distance from them. \\[default: the camera's]"),
     ] = None,
-    video: Annotated[
-        bool, typer.Option("--video/--no-video", help="lerobot: with the pictures that were recorded from.")
-    ] = True,
-    task: Annotated[str | None, typer.Option(help="lerobot: what is done, in words.", show_default=False)] = None,
+    video: Annotated[bool, typer.Option("--video/--no-video", help="lerobot: include the source's pictures.")] = True,
+    task: Annotated[str | None, typer.Option(help="lerobot: the task, in words.", show_default=False)] = None,
     actions: Annotated[
         Path | None,
-        typer.Option(help="lerobot: .npz (as hamba retarget writes) or .csv of a robot's actions.", show_default=False),
+        typer.Option(help="lerobot: a robot's actions, .npz (from hamba retarget) or .csv.", show_default=False),
     ] = None,
     action: Annotated[
         str | None,
         typer.Option(
-            help="lerobot: arrays or columns of it, with commas. \\[default: all positions]", show_default=False
+            help="lerobot: arrays or columns of it, separated by commas. \\[default: all positions]", show_default=False
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier export wrote.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files of an earlier export.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the written files as JSON.")] = False,
 ) -> None:
     """Write a recording's hands as arrays, animated scenes, meshes, tables or video."""
     from pipeline.outputs import recording_in

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def info(
-    recording: Annotated[
-        Path, typer.Argument(help="A recording (hands.mcap), or the folder that has it.", show_default=False)
-    ],
+    recording: Annotated[Path, typer.Argument(help="A recording (hands.mcap) or its folder.", show_default=False)],
     take: Take = None,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw its timeline into this PNG file: tracks, scores, speeds, latency.", show_default=False),
+        typer.Option(
+            help="Draw a timeline of tracks, scores, speeds and latency into this PNG file.", show_default=False
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of an earlier --plot.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,

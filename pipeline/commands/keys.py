@@ -21,7 +21,7 @@ def new(
     name: Annotated[str, typer.Argument(help="Whose keys: a name for the publisher or a client.", show_default=False)],
     to: Annotated[Path, typer.Option(help="Folder for the two files.")] = Path(),
 ) -> None:
-    """Make a pair: NAME.key, to give away, and NAME.key_secret, which only its owner can read."""
+    """Make a key pair: NAME.key, to give away, and NAME.key_secret, which only its owner can read."""
     public, secret = make_keys(name, to)
     typer.echo(f"wrote {public}, to give away, and {secret}, to keep secret")
 

@@ -13,9 +13,9 @@ from stages.common.address import DEFAULT_ADDRESS
 def osc(
     address: Shown = DEFAULT_ADDRESS,
     take: Take = None,
-    host: Annotated[str, typer.Option(help="Where the receiver is.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = 9000,
-    prefix: Annotated[str, typer.Option(help="What all addresses begin with.")] = "/hamba",
+    host: Annotated[str, typer.Option(help="The receiver's host.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The receiver's port.")] = 9000,
+    prefix: Annotated[str, typer.Option(help="Prefix of all OSC addresses.")] = "/hamba",
     server_key: ServerKey = None,
     client_key: ClientKey = None,
 ) -> None:

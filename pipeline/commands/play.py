@@ -10,15 +10,13 @@ from stages.common.address import DEFAULT_ADDRESS
 
 
 def play(
-    recording: Annotated[
-        Path, typer.Argument(help="A recording (hands.mcap), or the folder that has it.", show_default=False)
-    ],
+    recording: Annotated[Path, typer.Argument(help="A recording (hands.mcap) or its folder.", show_default=False)],
     take: Take = None,
-    rate: Annotated[float, typer.Option(help="Times its own pace.", metavar="FACTOR")] = 1.0,
-    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until Ctrl-C.")] = False,
+    rate: Annotated[float, typer.Option(help="Speed, as a multiple of the recorded pace.", metavar="FACTOR")] = 1.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Repeat until Ctrl-C.")] = False,
     publish: Annotated[str, typer.Option(help="Where to publish.", metavar="ADDRESS")] = DEFAULT_ADDRESS,
 ) -> None:
-    """Publish a recording again, at its own pace: for viewers and clients, as if its run went on now."""
+    """Publish a recording again, at its own pace, as if its run were live."""
     from pydantic import ValidationError
 
     from hamba_core.errors import ConfigurationError

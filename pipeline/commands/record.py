@@ -17,7 +17,7 @@ def record(
     server_key: ServerKey = None,
     client_key: ClientKey = None,
 ) -> None:
-    """Record published hands into OUT/hands.mcap, until their run ends or Ctrl-C; what was lost is in the report."""
+    """Record published hands into OUT/hands.mcap until their run ends or Ctrl-C; the report counts lost messages."""
     from pipeline.outputs import prepare_folder, remove_empty_results
     from pipeline.terminal import keep_report, print_json, print_report, report_tree
     from stages.common.stop_signals import stopped_by_signals

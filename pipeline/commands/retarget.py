@@ -28,33 +28,29 @@ def retarget(
         ),
     ] = "",
     config: Annotated[
-        Path | None, typer.Option(help="Beside a URDF: what its links stand for, as dex-retargeting has it.")
+        Path | None, typer.Option(help="With a URDF: the meaning of its links, in dex-retargeting's format.")
     ] = None,
     side: Annotated[str, typer.Option(help="left, right or both.")] = "both",
     method: Annotated[
         str | None,
         typer.Option(
-            help="dexpilot, in which pinches meet, or vector. \\[default: dexpilot, or the configuration's type]",
+            help="dexpilot, which closes pinches, or vector. \\[default: dexpilot, or the configuration's type]",
             show_default=False,
         ),
     ] = None,
     scale: Annotated[
         float | None,
-        typer.Option(
-            help="How much larger the robot's hand counts. \\[default: as far as both reach]", min=0.05, max=20
-        ),
+        typer.Option(help="Scale of the robot's hand. \\[default: the ratio of their reaches]", min=0.05, max=20),
     ] = None,
     smoothing: Annotated[
-        float, typer.Option(metavar="S", min=0, max=2, help="Time constant; what it delays is told.")
+        float, typer.Option(metavar="S", min=0, max=2, help="Time constant; messages say how much it delays.")
     ] = 0.03,
     speed: Annotated[
-        float, typer.Option(min=0.01, max=100, help="Joints' speeds at most, as a share of those in the URDF.")
+        float, typer.Option(min=0.01, max=100, help="Largest joint speeds, as a multiple of those in the URDF.")
     ] = 1.0,
     wrist_speed: Annotated[float, typer.Option(metavar="M/S", min=0.001, max=100)] = 1.0,
     wrist_turning: Annotated[float, typer.Option(metavar="RAD/S", min=0.001, max=100)] = 3.0,
-    wrist_scale: Annotated[
-        float, typer.Option(min=0.01, max=100, help="Metres of the robot's wrist for a metre of the person's.")
-    ] = 1.0,
+    wrist_scale: Annotated[float, typer.Option(min=0.01, max=100, help="Scale of the wrist's motion.")] = 1.0,
     unseen: Annotated[str, typer.Option(help="While the hand is unseen: hold, or relax after a second.")] = "hold",
     clutch: Annotated[
         str,
@@ -64,21 +60,21 @@ def retarget(
     ] = "none",
     publish: Annotated[
         str | None,
-        typer.Option(help="Where robot/STREAM is published. \\[default: tcp://127.0.0.1:5567]", show_default=False),
+        typer.Option(help="Address to publish robot/STREAM on. \\[default: tcp://127.0.0.1:5567]", show_default=False),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Of a recording: folder for .npz and .csv. \\[default: the recording's]")
+        Path | None, typer.Option(help="For a recording: folder for .npz and .csv. \\[default: the recording's]")
     ] = None,
     reach: Annotated[
-        bool, typer.Option("--reach", help="Of a recording: also look for the best that the robot can reach (slow).")
+        bool, typer.Option("--reach", help="For a recording: also search for the best that the robot can reach (slow).")
     ] = False,
     take: Take = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier call wrote.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Of a recording: print the numbers as JSON.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier files.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="For a recording: print the numbers as JSON.")] = False,
     server_key: ServerKey = None,
     client_key: ClientKey = None,
 ) -> None:
-    """Follow published hands, or those of a recording, with a robot's: joint angles within its limits, and the wrist.
+    """Make robot hands follow published or recorded hands: joint angles within limits, and the wrist.
 
     Live it publishes on --publish. Of a recording it writes ROBOT.npz and a .csv for each side, and how well it
     followed.

@@ -13,17 +13,15 @@ def ros(
     address: Address = DEFAULT_ADDRESS,
     parent: Annotated[
         str,
-        typer.Option(help="Frame that hands are under. \\[default: STREAM_camera_optical_frame]", show_default=False),
+        typer.Option(help="Parent frame of the hands. \\[default: STREAM_camera_optical_frame]", show_default=False),
     ] = "",
-    world: Annotated[
-        str, typer.Option(help="Frame that --parent is under, where the run knows its camera's place.")
-    ] = "world",
-    mesh: Annotated[bool, typer.Option("--mesh/--no-mesh", help="Meshes as markers.")] = True,
+    world: Annotated[str, typer.Option(help="Parent frame of --parent, if the run knows the camera's pose.")] = "world",
+    mesh: Annotated[bool, typer.Option("--mesh/--no-mesh", help="Publish meshes as markers.")] = True,
     robot: Robot = None,
     server_key: ServerKey = None,
     client_key: ClientKey = None,
 ) -> None:
-    """Publish hands on ROS 2: joints, meshes, frames in /tf, the camera; source ROS 2 first."""
+    """Publish hands on ROS 2 (source it first): joints, meshes, frames in /tf, the camera."""
     from viewers.client import HandClient
     from viewers.robots.retarget import Retargeter
     from viewers.robots.ros import RosNode

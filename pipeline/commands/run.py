@@ -43,7 +43,7 @@ def run(
 ) -> int:
     """Reconstruct the hands in SOURCE: record them, draw them, publish them.
 
-    With --jobs or --resume, one source goes by the rules of several too.
+    --jobs and --resume apply the rules for several sources to a single one too.
     """
     from pipeline.batch import run_batch, run_cameras, sources_of
     from pipeline.settings import load_settings
@@ -205,7 +205,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/demo"),
     json: options.Json = False,
 ) -> int:
-    """Reconstruct the hands of the shipped clip, with shipped parts alone, into a folder to look at."""
+    """Reconstruct the hands of the shipped clip with the shipped network, into a folder to look at."""
     from pipeline.settings import load_settings
     from pipeline.terminal import run_session
     from stages.assets import CLIP

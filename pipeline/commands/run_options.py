@@ -20,7 +20,7 @@ SourceFile = Annotated[
     typer.Option(
         envvar="HAMBA_SOURCE_FILE",
         metavar="FILE",
-        help="Read sources from this file, a line each, or with - from standard input: other users of a machine "
+        help="Read sources from this file, one per line, or - for standard input: other users of a machine "
         "see what stands in a command line, passwords too.",
         show_default=False,
     ),
@@ -34,9 +34,9 @@ Out = Annotated[
 ]
 From = Annotated[
     str | None,
-    typer.Option("--from", metavar="TIME", help="Of a file: from this time on, in seconds or as 1:02:03.5."),
+    typer.Option("--from", metavar="TIME", help="Start within a file, in seconds or as 1:02:03.5."),
 ]
-To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Of a file: up to this time.")]
+To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="End within a file.")]
 Preset = Annotated[
     str | None,
     typer.Option(
@@ -55,51 +55,55 @@ HandModel = Annotated[
 ]
 Overlay = Annotated[
     bool | None,
-    typer.Option("--overlay/--no-overlay", help="Draw the hands over the picture into a video.", show_default=False),
+    typer.Option(
+        "--overlay/--no-overlay", help="Write a video with the hands drawn over the picture.", show_default=False
+    ),
 ]
 Publish = Annotated[
     bool | None,
     typer.Option(
         "--publish/--no-publish",
-        help="Publish over ZeroMQ. \\[default: on for live, off for offline]",
+        help="Publish over ZeroMQ. \\[default: on for live runs]",
         show_default=False,
     ),
 ]
 PublishAddress = Annotated[
-    str | None, typer.Option(help="Where to publish; implies --publish. \\[default: tcp://127.0.0.1:5557]")
+    str | None, typer.Option(help="Address to publish on; implies --publish. \\[default: tcp://127.0.0.1:5557]")
 ]
 Wait = Annotated[
     bool,
-    typer.Option("--wait", help="Wait for a camera or stream that is not there yet, instead of ending with an error."),
+    typer.Option(
+        "--wait", help="Wait for a camera or stream that is not available yet, instead of ending with an error."
+    ),
 ]
-View = Annotated[bool, typer.Option("--view", help="Open a window on the hands beside the run; implies --publish.")]
+View = Annotated[bool, typer.Option("--view", help="Also open a window that shows the hands; implies --publish.")]
 Health = Annotated[
     str | None,
     typer.Option(
         metavar="[HOST:]PORT",
-        help="Answer supervisors on this port: /alive, /ready, and Prometheus' numbers on /metrics.",
+        help="Serve /alive, /ready and Prometheus metrics (/metrics) on this port.",
         show_default=False,
     ),
 ]
-MaxHands = Annotated[int | None, typer.Option(help="Most hands to follow. \\[default: 2]", show_default=False)]
+MaxHands = Annotated[
+    int | None, typer.Option(help="Largest number of hands to follow. \\[default: 2]", show_default=False)
+]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Any setting, as often as needed.", show_default=False),
+    typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Any setting; may be repeated.", show_default=False),
 ]
 Export = Annotated[
     str | None,
     typer.Option(
         metavar="FORMATS",
-        help="Export the recording at the end, as in glb,npz; see hamba export.",
+        help="Export the recording at the end, such as glb,npz; see hamba export.",
         show_default=False,
     ),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, max=64, help="Several sources: processes at once. \\[default: 1]", show_default=False),
+    typer.Option(min=1, max=64, help="Several sources: number of processes. \\[default: 1]", show_default=False),
 ]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Several sources: skip the finished ones, repeat the broken ones.")
-]
+Resume = Annotated[bool, typer.Option("--resume", help="Several sources: skip the finished ones, repeat the others.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output, and nothing else.")]

@@ -24,12 +24,12 @@ class Setting(NamedTuple):
 
 def settings(
     search: Annotated[
-        list[str] | None, typer.Argument(help="Show settings with these words in them.", show_default=False)
+        list[str] | None, typer.Argument(help="Show only settings that contain these words.", show_default=False)
     ] = None,
     preset: Annotated[str, typer.Option(help="Show this preset's values: offline, live, or a YAML file.")] = "offline",
     yaml: Annotated[bool, typer.Option("--yaml", help="Write a commented preset to standard output.")] = False,
 ) -> None:
-    """List every setting: its key, its type and range, its value in a preset, and what it is for."""
+    """List every setting: its key, type and range, its value in a preset, and its purpose."""
     from pipeline.settings import load_settings
 
     found = [setting for setting in settings_in(load_settings(preset)) if _matches(setting, search or [])]

@@ -14,18 +14,20 @@ def train(
     config: Annotated[
         str,
         typer.Argument(
-            help="small (hamba-s as shipped), tiny (minutes), released (the released size), or a YAML file of your own."
+            help="small (hamba-s as shipped), tiny (minutes), released (the released size), or your own YAML file."
         ),
     ],
     out: Annotated[
-        Path, typer.Option(help="Folder of the run: checkpoint, curves, weights. A run that is in it goes on.")
+        Path, typer.Option(help="Folder of the run: checkpoint, curves, weights. An earlier run in it is continued.")
     ] = Path("out/train"),
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value or part.key=value, as steps=2000; several times.", metavar="KEY=VALUE"),
+        typer.Option(
+            "--set", help="key=value or part.key=value, such as steps=2000; may be repeated.", metavar="KEY=VALUE"
+        ),
     ] = None,
 ) -> None:
-    """Train hamba-s (render crops, look at them, train, evaluate, export) or the released size on published data sets.
+    """Train hamba-s on rendered crops, or the released size on published data sets.
 
     What was done is not done again.
     """

@@ -14,7 +14,7 @@ def view(
     server_key: ServerKey = None,
     client_key: ClientKey = None,
 ) -> None:
-    """Show published hands, or a recording, in a window, through the camera or from anywhere. H shows the keys."""
+    """Show published hands, or a recording, in a window: the camera's view or any other. H shows the keys."""
     from viewers.client import HandClient
     from viewers.terminal_line import TerminalLine
     from viewers.window import HandWindow

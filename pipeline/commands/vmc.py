@@ -12,14 +12,14 @@ from stages.common.address import DEFAULT_ADDRESS
 def vmc(
     address: Shown = DEFAULT_ADDRESS,
     take: Take = None,
-    host: Annotated[str, typer.Option(help="Where the receiver is.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The receiver's host.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Its port: 39540 of performers, 39539 of marionettes.")
+        int, typer.Option(min=1, max=65535, help="The receiver's port: 39540 for performers, 39539 for marionettes.")
     ] = 39540,
-    height: Annotated[float, typer.Option(metavar="M", help="Of the camera above the floor.")] = 1.2,
-    distance: Annotated[float, typer.Option(metavar="M", help="Of the camera before the person.")] = 0.6,
+    height: Annotated[float, typer.Option(metavar="M", help="Height of the camera above the floor.")] = 1.2,
+    distance: Annotated[float, typer.Option(metavar="M", help="Distance of the camera from the person.")] = 0.6,
     trackers: Annotated[
-        bool, typer.Option("--trackers/--no-trackers", help="Wrists too, as hand controllers for the arms' IK.")
+        bool, typer.Option("--trackers/--no-trackers", help="Also send wrists, as hand controllers for arm IK.")
     ] = True,
     server_key: ServerKey = None,
     client_key: ClientKey = None,

@@ -15,26 +15,28 @@ def web(
     take: Take = None,
     mirror: Mirror = False,
     host: Annotated[
-        str, typer.Option(help="Address to serve the page on; 0.0.0.0 lets every machine in the network see it.")
+        str, typer.Option(help="Address to serve the page on; 0.0.0.0 for every machine in the network.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 8080,
     token: Annotated[
         bool | None,
         typer.Option(
             "--token/--no-token",
-            help="Ask for a token, which is in the printed address. \\[default: beyond this machine]",
+            help="Require a token, which is in the printed address. \\[default: beyond this machine]",
             show_default=False,
         ),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(help="A page elsewhere, as https://example.org, that may show these hands, or a proxy's address."),
+        typer.Option(
+            help="Origin of another page that may show these hands, such as https://example.org, or of a proxy."
+        ),
     ] = None,
     robot: Robot = None,
     server_key: ServerKey = None,
     client_key: ClientKey = None,
 ) -> None:
-    """Show published hands, or a recording, in a browser: on a machine without a screen, a phone or a tablet."""
+    """Show published hands, or a recording, in a browser, for example on a phone or tablet."""
     from viewers.client import HandClient
     from viewers.terminal_line import TerminalLine
     from viewers.web import HandPage, is_loopback, new_token

@@ -1,4 +1,4 @@
-"""`hamba weights`: your licensed weights, made ready."""
+"""`hamba weights`: prepare your licensed weights."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Make the weights that you have licensed ready for use.")
+app = typer.Typer(no_args_is_help=True, help="Prepare weights that you have licensed.")
 
 
 @app.callback()
@@ -20,10 +20,10 @@ def import_(
     to: Annotated[Path, typer.Option(help="The file to write (.safetensors).", show_default=False)],
     mano: Annotated[
         Path | None,
-        typer.Option(help="Your MANO_RIGHT.pkl, to go into the file too. \\[default: the release's, if it has one]"),
+        typer.Option(help="Your MANO_RIGHT.pkl, to include in the file. \\[default: the release's, if it has one]"),
     ] = None,
 ) -> None:
-    """Convert a released checkpoint once, into a file that loads in a fraction of the time."""
+    """Convert a released checkpoint into a file that loads much faster."""
     from hamba_core import convert_release
     from pipeline.terminal import share_bar
     from stages.common.terminal import Terminal

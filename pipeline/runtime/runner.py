@@ -54,26 +54,25 @@ class RuntimeSettings(StageSettings):
         5.0,
         gt=0,
         le=1e6,
-        description="seconds that a call may take once the run was stopped or has failed, before its part is abandoned",
+        description="seconds that a call may take after the run was stopped or failed, before its part is abandoned",
     )
     stall: float = Field(
         300.0,
         gt=0,
         le=1e6,
-        description="seconds that a call other than `open` may take in a run that goes its normal way, "
-        "before its part is abandoned",
+        description="seconds that a call other than `open` may take in a normal run, before its part is abandoned",
     )
     capacity: int = Field(
         4,
         ge=1,
         le=10_000,
-        description="most packets that wait between two parts: offline before each, live before each sink",
+        description="most packets waiting before a part (offline) or before a sink (live)",
     )
     in_flight: int = Field(
         2,
         ge=1,
         le=10_000,
-        description="live: most frames between the entrance of the first stage and the end of the last; more "
+        description="live: most frames between the start of the first stage and the end of the last; more "
         "keeps more stages busy, fewer means less latency",
     )
     max_age: float = Field(
@@ -83,7 +82,7 @@ class RuntimeSettings(StageSettings):
         description="live: seconds after which a frame is dropped between stages if a newer one waits behind it",
     )
     max_consecutive_failures: int = Field(
-        30, ge=1, description="live: so many failed frames of one part in a row end the run"
+        30, ge=1, description="live: this many consecutive failed frames of one part end the run"
     )
 
 

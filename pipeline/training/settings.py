@@ -20,23 +20,21 @@ _Settings = TypeVar("_Settings", bound=StageSettings)
 class CropData(StageSettings):
     """Training crops of `stages.synthetic.crops`: shards in a folder, rendered where they are missing."""
 
-    folder: UserPath = Field(Path("out/crops"), description="where the shards lie, and what is computed from them")
+    folder: UserPath = Field(Path("out/crops"), description="folder of the shards and of what is computed from them")
     first_seed: int = Field(1_000_000, ge=0, description="of the first training shard")
-    shards: int = Field(20, ge=1, description="training shards that are rendered where they are missing")
+    shards: int = Field(20, ge=1, description="training shards; missing ones are rendered")
     crops_per_shard: int = Field(1000, ge=8, description="crops in a shard")
-    validation_seed: int = Field(900_000, ge=0, description="of the first shard that is kept aside")
-    validation_shards: int = Field(1, ge=1, description="shards that are kept aside")
+    validation_seed: int = Field(900_000, ge=0, description="of the first held-out shard")
+    validation_shards: int = Field(1, ge=1, description="held-out shards")
     second: int = Field(
         0,
         ge=0,
-        description="further training shards, of another mesh's hand (MakeHuman's), in the folder's `second`",
+        description="further training shards, of the second mesh (MakeHuman's), in the subfolder `second`",
     )
     variants: int = Field(
-        1, ge=1, le=16, description="looks at each crop: as it is, then turned and recoloured a little"
+        1, ge=1, le=16, description="looks at each crop: the first unchanged, others slightly rotated and recoloured"
     )
-    take: Literal["asked", "all"] = Field(
-        "asked", description="all: besides the shards asked for, every other training shard that lies in the folder"
-    )
+    take: Literal["asked", "all"] = Field("asked", description="all: also use every other training shard in the folder")
 
 
 class TrainingSettings(StageSettings):
@@ -46,32 +44,36 @@ class TrainingSettings(StageSettings):
         {}, description="hamba-s: keys of SmallConfiguration; what is left out is as shipped"
     )
     data: CropData = CropData()
-    start: UserPath | None = Field(None, description="weights to begin from (hamba_s.safetensors); none: from nothing")
+    start: UserPath | None = Field(None, description="initial weights (hamba_s.safetensors); none: random")
     teacher: UserPath | None = Field(
-        None, description="a released checkpoint that is asked about each crop too; none: the truth alone is learned"
+        None, description="a released checkpoint whose joints are learned along with the truth; none: only the truth"
     )
-    teacher_hand: UserPath | None = Field(None, description="the teacher's MANO_RIGHT.pkl, where it is not beside it")
+    teacher_hand: UserPath | None = Field(None, description="the teacher's MANO_RIGHT.pkl, if it is not beside it")
     losses: dict[str, float] = Field({}, description="weights of the losses, keys of LossWeights")
-    steps: int = Field(8000, ge=1, description="batches in all")
+    steps: int = Field(8000, ge=1, description="batches in total")
     minutes: float | None = Field(
-        None, gt=0, description="of the processor's time, after which training ends too; none: only steps count"
+        None, gt=0, description="CPU time after which training ends even earlier; none: only `steps` counts"
     )
-    batch: int = Field(128, ge=2, description="hands in a step")
-    learning_rate: float = Field(1.5e-3, gt=0, description="at its highest; it falls along a cosine")
+    batch: int = Field(128, ge=2, description="hands per step")
+    learning_rate: float = Field(1.5e-3, gt=0, description="the peak; it falls along a cosine")
     warm_up: int = Field(100, ge=0, description="steps in which it rises")
-    weight_decay: float = Field(0.05, ge=0, description="of matrices")
-    clip: float = Field(1.0, gt=0, description="largest norm of a step's gradient")
-    average: float = Field(0.998, ge=0, lt=1, description="decay of the running mean of the weights, which is kept")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16: mixed, products in bfloat16")
-    seed: int = Field(0, ge=0, description="of first weights, order and dropout")
-    threads: int = Field(1, ge=1, description="of the processor")
+    weight_decay: float = Field(0.05, ge=0, description="for matrices")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    average: float = Field(
+        0.998, ge=0, lt=1, description="decay of the running mean of the weights, which is what is saved"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="bfloat16: mixed precision, products in bfloat16"
+    )
+    seed: int = Field(0, ge=0, description="of initial weights, order and dropout")
+    threads: int = Field(1, ge=1, description="CPU threads")
     device: str = Field("cpu", description="cpu, or cuda")
-    evaluate_every: int = Field(500, ge=1, description="steps between evaluations on what is kept aside")
+    evaluate_every: int = Field(500, ge=1, description="steps between evaluations on held-out crops")
     checkpoint_every: int = Field(250, ge=1, description="steps between checkpoints")
     least_presence: float = Field(
-        0.3, ge=0, le=1, description="crops in which the network below sees no hand are left out"
+        0.3, ge=0, le=1, description="crops in which the landmark network is less sure of a hand are left out"
     )
-    least_visible: float = Field(0.25, ge=0, le=1, description="share of joints that have to be seen in a crop")
+    least_visible: float = Field(0.25, ge=0, le=1, description="share of joints that must be visible in a crop")
 
     def configuration(self) -> SmallConfiguration:
         """The network. Raises ConfigurationError."""

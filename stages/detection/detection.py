@@ -32,30 +32,28 @@ class DetectionSettings(StageSettings):
         description="onnx: MediaPipe's networks in ONNX Runtime, hands followed by their motion; "
         "mediapipe: MediaPipe's Hand Landmarker",
     )
-    max_hands: int = Field(default=2, ge=1, le=16, description="most hands to find in a picture")
+    max_hands: int = Field(default=2, ge=1, le=16, description="largest number of hands in a picture")
     min_detection_score: float = Field(
-        default=0.5, ge=0, le=1, description="least score of a palm to look for a hand there"
+        default=0.5, ge=0, le=1, description="least score of a palm for a hand to be searched there"
     )
-    min_presence_score: float = Field(
-        default=0.5, ge=0, le=1, description="least score that what was looked at is a hand"
-    )
+    min_presence_score: float = Field(default=0.5, ge=0, le=1, description="least score for a crop to count as a hand")
     min_tracking_score: float = Field(
-        default=0.5, ge=0, le=1, description="mediapipe: least overlap with the last frame's hand to follow it"
+        default=0.5, ge=0, le=1, description="mediapipe: least overlap with the last frame's hand for it to be followed"
     )
     every: int = Field(
         default=1,
         ge=1,
         le=10,
-        description="look at every n-th frame; in between, hands are where their motion or the network has them",
+        description="look only at every n-th frame; in between, hands follow their motion or the network",
     )
-    mirror: bool = Field(default=False, description="the pictures are mirrored, as selfie views are: turn them back")
+    mirror: bool = Field(default=False, description="the pictures are mirrored, as in selfie views: flip them back")
     side: Literal["auto", "left", "right"] = Field(
         default="auto",
-        description="the side of every hand, where only one can be seen, as in a rig for one hand; auto: as it looks",
+        description="the side of every hand, for a rig that only sees one side; auto: as detected",
     )
     mode: Literal["auto", "video", "image"] = Field(
         default="auto",
-        description="video follows hands from frame to frame, image looks at each picture anew; auto: by the source",
+        description="video: follow hands from frame to frame; image: search each picture anew; auto: by the source",
     )
 
 

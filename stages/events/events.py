@@ -30,9 +30,13 @@ _LEAST_TRUST: Final = 0.25
 class EventSettings(StageSettings):
     """Which events are told, and how surely."""
 
-    enabled: bool = Field(True, description="tell of pinch, grab, point, open and thumbs up")
-    confirm: float = Field(0.06, ge=0, le=5, description="s for which a hand has to look like it before it starts")
-    release: float = Field(0.10, ge=0, le=5, description="s for which it has to look unlike it before it ends")
+    enabled: bool = Field(True, description="report pinch, grab, point, open and thumbs up")
+    confirm: float = Field(
+        0.06, ge=0, le=5, description="s for which a hand must show a gesture before its event starts"
+    )
+    release: float = Field(
+        0.10, ge=0, le=5, description="s for which a hand must have left a gesture before its event ends"
+    )
 
 
 class Events(Stage[FrameResult, FrameResult]):

@@ -31,23 +31,25 @@ class ExportSettings(StageSettings):
     """Settings of which hands are exported, and in which forms."""
 
     formats: tuple[Format, ...] = Field(("npz",), min_length=1)
-    take: int | None = Field(None, ge=1, description="which of the takes that another program has put into one file")
+    take: int | None = Field(None, ge=1, description="which take, if another program has merged several into one file")
     tracks: tuple[int, ...] | None = Field(None, description="track numbers; none: all")
     side: Side | None = Field(None, description="left or right; none: both")
     start: float | None = Field(None, description="s of the source's time")
     end: float | None = Field(None, description="s of the source's time, included")
-    rate: float | None = Field(None, gt=0, le=1000, description="rows a second; none: as recorded")
-    one_shape: bool = Field(True, description="glb, bvh: bones of one length all along a track, not as in each frame")
-    vertices: bool = Field(False, description="glb: the recorded meshes, not skin and bones")
+    rate: float | None = Field(None, gt=0, le=1000, description="rows per second; none: as recorded")
+    one_shape: bool = Field(True, description="glb, bvh: constant bone lengths along a track, not those of each frame")
+    vertices: bool = Field(False, description="glb: the recorded meshes instead of skin and bones")
     hand_model: UserPath | None = Field(None, description="your MANO file, for skin and bones of a MANO recording")
     source: str | None = Field(
-        None, description="mp4, lerobot: the video recorded from; none: a plain background; as recorded"
+        None, description="mp4, lerobot: the video of the recording; none: a plain background; as recorded"
     )
     azimuth: float = Field(0.0, description="mp4 without source: degrees around the hands, to their left")
     elevation: float = Field(0.0, ge=-90, le=90, description="mp4 without source: degrees above the hands")
-    distance: float | None = Field(None, gt=0, description="mp4 without source: m from the hands; none: the camera's")
-    video: bool = Field(True, description="lerobot: with the pictures that were recorded from")
-    task: str | None = Field(None, description="lerobot: what is done, in words")
+    distance: float | None = Field(
+        None, gt=0, description="mp4 without source: m from the hands; none: the camera's distance"
+    )
+    video: bool = Field(True, description="lerobot: include the source's pictures")
+    task: str | None = Field(None, description="lerobot: the task, in words")
     actions: UserPath | None = Field(None, description="lerobot: .npz or .csv with a robot's actions over `pts`")
     action: tuple[str, ...] = Field((), description="lerobot: arrays or columns of it; none: all positions")
     overwrite: bool = Field(False, description="replace files of an earlier export")

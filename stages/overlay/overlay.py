@@ -26,12 +26,12 @@ _BACKGROUND: Final = (30, 32, 36)
 class OverlaySettings(StageSettings):
     """Settings of what is drawn."""
 
-    enabled: bool = Field(True, description="make the video at all")
+    enabled: bool = Field(True, description="write the overlay video")
     meshes: bool = Field(True, description="draw the hands' surfaces")
     skeletons: bool = Field(True, description="draw bones and joints")
     labels: bool = Field(True, description="write side, track and quality beside each hand")
-    opacity: float = Field(0.85, gt=0, le=1, description="of the surfaces")
-    longest_side: int = Field(1920, ge=64, le=8192, description="larger pictures are made smaller, px")
+    opacity: float = Field(0.85, gt=0, le=1, description="opacity of the surfaces")
+    longest_side: int = Field(1920, ge=64, le=8192, description="larger pictures are scaled down to this, px")
 
 
 class Overlay(Sink):

@@ -16,17 +16,17 @@ class PublishSettings(StageSettings):
     vertices: wire.VertexForm = Field(
         "float32", description="float32, float16 (half the size, within 0.25 mm nearer than 1 m), or none"
     )
-    queue: int = Field(60, ge=1, le=10_000, description="messages kept for a subscriber that does not keep up")
+    queue: int = Field(60, ge=1, le=10_000, description="messages queued for a slow subscriber")
     images: bool | None = Field(
-        None, description="also publish the pictures, as JPEG; none: where this machine alone can connect"
+        None, description="also publish pictures, as JPEG; none: if only this machine can connect"
     )
-    image_width: int = Field(640, ge=16, le=4096, description="pictures are at most this wide")
-    image_rate: float = Field(30.0, gt=0, le=240, description="pictures a second at most")
+    image_width: int = Field(640, ge=16, le=4096, description="largest width of pictures, px")
+    image_rate: float = Field(30.0, gt=0, le=240, description="most pictures per second")
     server_key: UserPath | None = Field(
         None, description="CURVE secret key of this publisher, made by `hamba keys new`; none leaves CURVE off"
     )
     clients: UserPath | None = Field(
-        None, description="folder of the public keys that alone may connect, with server_key"
+        None, description="with server_key: folder of the public keys of clients that may connect"
     )
 
     @field_validator("address")

@@ -37,12 +37,12 @@ class ReconstructionSettings(NetworkSettings):
     )
     checkpoint: UserPath | None = Field(
         None,
-        description="Hamba release folder, checkpoint or converted file; without it, what HAMBA_CHECKPOINT names",
+        description="Hamba release folder, checkpoint or converted file; none: what HAMBA_CHECKPOINT names",
     )
     small_network: UserPath | None = Field(
-        None, description="hamba-s as `hamba train` gave it (hamba_s.onnx); without it, the shipped one"
+        None, description="hamba-s from `hamba train` (hamba_s.onnx); none: the shipped one"
     )
-    hand_model: str = Field("generic", description="generic, or the path of your own MANO file")
+    hand_model: str = Field("generic", description="generic, or the path of your MANO file")
 
 
 class Reconstruction(Stage[Detections, FrameResult]):

@@ -31,7 +31,7 @@ _SCHEMAS: Final[dict[wire.Kind, str]] = {"hands": "hamba.Hands", "model": "hamba
 class RecordingSettings(StageSettings):
     """Settings of what is recorded."""
 
-    enabled: bool = Field(True, description="record at all")
+    enabled: bool = Field(True, description="write the recording")
     vertices: wire.VertexForm = Field(
         "float32", description="float32, float16 (half the size, within 0.25 mm nearer than 1 m), or none"
     )

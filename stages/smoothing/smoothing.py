@@ -20,7 +20,7 @@ class SmoothingSettings(StageSettings):
     """How calm hands are."""
 
     strength: float = Field(
-        default=1.0, ge=0, le=10, description="0 leaves hands as they are; the higher, the calmer, and the later"
+        default=1.0, ge=0, le=10, description="0 turns smoothing off; higher values give less jitter and more lag"
     )
 
 

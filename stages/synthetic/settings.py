@@ -22,14 +22,16 @@ Acts = Literal["all", "gestures"]
 class SyntheticSettings(StageSettings):
     """Settings of the test pattern."""
 
-    seed: int = Field(0, ge=0, description="another number, another person, place and order of gestures")
+    seed: int = Field(0, ge=0, description="selects the person, the place and the order of gestures")
     width: int = Field(640, ge=16, le=8192, description="px")
     height: int = Field(480, ge=16, le=8192, description="px")
-    seconds: float | None = Field(None, gt=0, description="length; 10 if not given, or without end if live")
-    fps: float = Field(30.0, gt=0, le=1000, description="frames a second")
-    acts: Acts = Field("all", description="all; or gestures: pinch, fist, point, thumbs up and what resembles them")
+    seconds: float | None = Field(None, gt=0, description="length; none: 10, or endless if live")
+    fps: float = Field(30.0, gt=0, le=1000, description="frames per second")
+    acts: Acts = Field(
+        "all", description="all; or gestures: pinch, fist, point, thumbs up, and motions that resemble them"
+    )
     hands: int = Field(2, ge=1, le=2, description="one hand or both")
-    live: bool = Field(False, description="give frames at their time, as a camera does, and skip those that are late")
+    live: bool = Field(False, description="deliver frames in real time, as a camera does, and skip late ones")
 
     @property
     def frames(self) -> int | None:

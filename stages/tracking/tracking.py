@@ -37,16 +37,19 @@ class TrackingSettings(StageSettings):
         default=0.8,
         ge=0,
         le=1,
-        description="score with which a new hand wholly in the picture is shown at once; others when seen twice alike",
+        description="score at which a new hand wholly in the picture is shown at once; others when seen twice alike",
     )
     max_gap: float = Field(
-        default=0.2, ge=0, le=2, description="seconds for which a hand that is not seen is shown where it is expected"
+        default=0.2, ge=0, le=2, description="seconds for which a hand that is not seen is extrapolated"
     )
     memory: float = Field(
-        default=2.0, ge=0, le=10, description="seconds after which a hand that is not seen is forgotten, and its id"
+        default=2.0, ge=0, le=10, description="seconds after which a hand that is not seen is forgotten, with its id"
     )
     side_time: float = Field(
-        default=0.5, ge=0, le=5, description="seconds for which a hand has to be seen as the other side to become it"
+        default=0.5,
+        ge=0,
+        le=5,
+        description="seconds for which a hand must be seen as the other side before its side changes",
     )
 
 

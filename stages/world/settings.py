@@ -15,14 +15,14 @@ class WorldSettings(StageSettings):
     """The one way in which it is known where the camera stands; without any, hands are in the camera frame alone."""
 
     charuco: str | None = Field(
-        None, description="COLUMNSxROWS of a ChArUco board in the picture, whose squares are `square` long"
+        None, description="COLUMNSxROWS of a ChArUco board in the picture, with squares of length `square`"
     )
     square: float = Field(0.03, gt=0, le=10, description="m, length of a square of the board")
-    marker: float | None = Field(None, gt=0, le=10, description="m, length of its markers; none: 0.72 squares")
-    tag: int | None = Field(None, ge=0, le=100_000, description="number of a tag in the picture, `tag_size` long")
+    marker: float | None = Field(None, gt=0, le=10, description="m, length of its markers; none: 0.72 × `square`")
+    tag: int | None = Field(None, ge=0, le=100_000, description="number of a tag in the picture, of length `tag_size`")
     tag_size: float = Field(0.10, gt=0, le=10, description="m, length of the tag's black square")
     dictionary: str | None = Field(
-        None, description="OpenCV's name of the markers; none: 4X4_50 of a board, APRILTAG_36H11 of a tag"
+        None, description="OpenCV's marker dictionary; none: 4X4_50 for a board, APRILTAG_36H11 for a tag"
     )
     watch: Literal["start", "always"] = Field(
         "start",
@@ -30,17 +30,17 @@ class WorldSettings(StageSettings):
         "in every frame",
     )
     pose: UserPath | None = Field(
-        None, description="YAML or JSON file with T_world_camera of a camera that stands still, or of several by stream"
+        None, description="YAML or JSON file with T_world_camera of a fixed camera, or of several by stream"
     )
-    trajectory: UserPath | None = Field(None, description="file in TUM format with the poses of a camera that moves")
+    trajectory: UserPath | None = Field(None, description="TUM file with the poses of a moving camera")
     start: float | None = Field(
-        None, description="s, time in the trajectory at which the source starts; none: its first pose's"
+        None, description="s, time in the trajectory at which the source starts; none: that of its first pose"
     )
     topic: str | None = Field(
-        None, description="ZeroMQ address on which somebody publishes the camera's poses: lines of TUM format"
+        None, description="ZeroMQ address on which the camera's poses are published, as lines of TUM format"
     )
     max_age: float = Field(
-        0.5, ge=0, le=3600, description="s for which the last pose of a camera that moves is kept when no new one comes"
+        0.5, ge=0, le=3600, description="s for which a moving camera's last pose is kept without a new one"
     )
 
     @field_validator("charuco")

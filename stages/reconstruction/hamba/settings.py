@@ -15,23 +15,21 @@ class NetworkSettings(StageSettings):
 
     device: str = Field(
         "auto",
-        description="auto: a GPU if there is one; cpu; cuda; cuda:1; several as cuda:0,cuda:1, or all, in turn",
+        description="auto: a GPU if there is one; cpu; cuda; cuda:1; several GPUs: cuda:0,cuda:1 or all",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of the large matrix products; auto: bfloat16 where the device has it"
+        "auto", description="precision of the large matrix products; auto: bfloat16 if the device has it"
     )
     scan: Literal["auto", "reference", "associative", "blocked", "mamba-ssm", "triton"] = Field(
-        "auto", description="selective scan; auto: on CUDA triton, or mamba-ssm where installed; on a processor blocked"
+        "auto", description="selective scan; auto: triton on CUDA, or mamba-ssm if installed; blocked on a CPU"
     )
     unfused: str = Field(
-        "", description="fused kernels to leave out on CUDA, names with commas, or all; docs/model.md has the names"
+        "", description="fused kernels to leave out on CUDA, separated by commas, or all; docs/model.md lists them"
     )
     rescale: float = Field(
         2.0, gt=0, le=10, description="size of the crop relative to the hand's box, 2 in the release"
     )
-    threads: int | None = Field(
-        None, ge=1, description="of the processor for the network, where it runs on one; none: as many as torch takes"
-    )
+    threads: int | None = Field(None, ge=1, description="CPU threads of the network; none: torch's own choice")
 
     @field_validator("unfused")
     @classmethod

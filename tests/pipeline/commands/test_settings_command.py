@@ -49,7 +49,7 @@ def test_the_preset_that_is_written_is_the_one_that_is_read(
     path = tmp_path / "mine.yaml"
     path.write_text(written)
     assert load_settings(str(path)) == load_settings(preset)
-    assert "# most hands to find in a picture" in written
+    assert "# largest number of hands in a picture" in written
 
 
 def test_every_setting_says_what_it_is_for() -> None:
