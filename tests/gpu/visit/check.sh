@@ -94,7 +94,7 @@ SIZES=1,2,4,8,16,32; [ "$DEVICE" = cpu ] && SIZES=1,2
 DEADLINE=$(( $(left) - 130 )); [ "$DEADLINE" -gt 140 ] && DEADLINE=140; [ "$DEADLINE" -lt 30 ] && DEADLINE=30
 [ "$DEVICE" = cpu ] && DEADLINE=800  # a trial may be on a busy processor
 SECONDS_EACH=0.6; [ -n "$TINY" ] && SECONDS_EACH=0.05
-step probe $((DEADLINE + 45)) "$PYTHON" "$HERE/probe.py" "$WORK/w/hamba.safetensors" "$WORK/probe" --device "$DEVICE" --sizes $SIZES --seconds $SECONDS_EACH --deadline $DEADLINE
+step probe $((DEADLINE + 45)) "$PYTHON" -m tests.gpu.visit.probe "$WORK/w/hamba.safetensors" "$WORK/probe" --device "$DEVICE" --sizes $SIZES --seconds $SECONDS_EACH --deadline $DEADLINE
 cp "$WORK"/probe/* "$OUT/" 2>/dev/null; cat "$WORK/probe.log" >> "$SUMMARY"
 # Against eager and reference; its last line counts, it prints nothing before.
 MOST=230; [ "$DEVICE" = cpu ] && MOST=900

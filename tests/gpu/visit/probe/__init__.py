@@ -1,0 +1,1 @@
+"""The probe of a visit to a GPU."""
