@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import TypeVar
 
-from stages.export.tracks.tracks import Track
+from stages.export.tracks.track_files import Track
 
 T = TypeVar("T")
 

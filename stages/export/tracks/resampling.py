@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from hamba_core.arrays import Array, Float32Array
 from hamba_core.errors import SourceError
 from hamba_core.hand import slerp
-from stages.export.tracks.tracks import HAND_FIELDS, ROW, Rows, Selection, Track, TrackWriter
+from stages.export.tracks.rows import HAND_FIELDS, ROW, Rows
+from stages.export.tracks.selection import Selection
+from stages.export.tracks.track_files import Track, TrackWriter
 
 _LONGEST_STEP: Final = 0.25
 """s; what lies farther apart is not joined, though no frame between them was recorded without the hand."""

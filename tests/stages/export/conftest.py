@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hamba_core.hand import HandModel, Side, exp_so3, load_generic_hand, read_mano
 from hamba_core.view import Intrinsics
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Selection, select_tracks
+from stages.export.tracks import Selection, select_tracks
 from stages.packets import FrameMeta, FrameResult, Hand, HandTopology, RunInfo
 from stages.recording import Recorder, RecordingSettings, read_recording
 

@@ -18,7 +18,7 @@ from stages.export.formats.joint_table import export_csv
 from stages.export.formats.mesh_files import export_ply
 from stages.export.formats.npz import export_npz
 from stages.export.formats.openxr import export_openxr
-from stages.export.tracks.tracks import Selection
+from stages.export.tracks import Selection
 from stages.packets import Hand
 
 PoseHand = Callable[..., Hand]

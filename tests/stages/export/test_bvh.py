@@ -15,7 +15,7 @@ from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side, 
 from hamba_core.view import Intrinsics
 from stages.export.formats.bvh import export_bvh
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Selection
+from stages.export.tracks import Selection
 from stages.packets import Hand
 from tests.stages.export.conftest import presences
 

@@ -21,8 +21,7 @@ from hamba_core.hand import JOINT_NAMES, JOINT_PARENTS, SIDES, HandModel, Side, 
 from stages.export.formats.glb.glb_file import export_glb
 from stages.export.formats.glb.gltf_file import GltfFile
 from stages.export.settings import ExportSettings
-from stages.export.tracks.resampling import resampled
-from stages.export.tracks.tracks import Selection
+from stages.export.tracks import Selection, resampled
 from stages.packets import Hand
 from tests.stages.export.conftest import presences
 

@@ -7,7 +7,7 @@ import numpy as np
 from hamba_core.hand import Side
 from stages.common.palette import hand_colour
 from stages.export.rig.looks import linear_colours, name_of
-from stages.export.tracks.tracks import Track
+from stages.export.tracks import Track
 
 
 def track(number: int, side: Side, first: float, last: float) -> Track:

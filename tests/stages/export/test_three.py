@@ -17,7 +17,7 @@ from hamba_core.hand import load_generic_hand
 from hamba_core.view import Intrinsics
 from stages.export.formats.glb.glb_file import export_glb
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Selection
+from stages.export.tracks import Selection
 from stages.packets import Hand
 
 PoseHand = Callable[..., Hand]

@@ -13,9 +13,7 @@ from hamba_core.errors import SourceError
 from hamba_core.hand import load_generic_hand
 from hamba_core.hand.rotations import angle_between
 from stages.export.settings import ExportSettings
-from stages.export.tracks.merging import merge_by_time
-from stages.export.tracks.resampling import resampled
-from stages.export.tracks.tracks import HAND_FIELDS, Selection, Track
+from stages.export.tracks import HAND_FIELDS, Selection, Track, merge_by_time, resampled
 from stages.packets import Hand
 
 PoseHand = Callable[..., Hand]

@@ -13,7 +13,7 @@ from hamba_core.errors import DependencyError, OutputError, SourceError
 from hamba_core.hand import JOINT_NAMES, SIDES, HandModel, Side, load_generic_hand
 from stages.export.formats.usd import export_usd
 from stages.export.settings import ExportSettings
-from stages.export.tracks.tracks import Selection
+from stages.export.tracks import Selection
 from stages.packets import Hand
 from tests.stages.export.conftest import presences
 

@@ -14,7 +14,7 @@ from hamba_core.arrays import Float32Array
 from hamba_core.errors import ConfigurationError, SourceError
 from stages.export import ExportSettings, export
 from stages.export.formats.orbit import Orbit
-from stages.export.tracks.tracks import Selection
+from stages.export.tracks import Selection
 from stages.packets import FrameResult, Image, RunInfo
 from stages.recording import Recorder
 from stages.sources import source_for
@@ -142,7 +142,7 @@ def joints_of(selection: Selection) -> Float32Array:
 
 @pytest.fixture
 def selection(record: Record, tmp_path: Path) -> Selection:
-    from stages.export.tracks.tracks import select_tracks
+    from stages.export.tracks import select_tracks
     from stages.recording import read_recording
 
     return select_tracks(read_recording(record(hands=1)), ExportSettings(), tmp_path / "tracks", lambda share: None)

@@ -14,7 +14,6 @@ graph on one stream (`together`), which saves the events between streams.
 """
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -29,6 +28,7 @@ from hamba_core.network import Hamba, plain_float32
 from hamba_core.view import cut_places
 from stages.packets import Choice
 from stages.reconstruction.hamba.engine.device import Device, Event, Work
+from stages.reconstruction.hamba.engine.device_errors import first_of, is_out_of_memory, means_lost
 from stages.reconstruction.hamba.engine.rows import row_width, write_rows
 from stages.reconstruction.hamba.engine.slots import Answer, Crop, Pending, Slot, in_batches
 
@@ -36,13 +36,6 @@ log = logging.getLogger(__name__)
 
 _SEEN_OFTEN: Final = 8
 """Batches of one shape of pictures after which a graph that cuts them pays."""
-
-_SHORTAGE: Final = re.compile(r"out of memory|ALLOC_FAILED", re.IGNORECASE)
-"""What cuBLAS, cuDNN, Triton and CUDA's pinned memory say of too little memory, without an error type of their own."""
-
-_LOST: Final = frozenset((46, 100, 101, 214, 220, 700, 702, *range(708, 720), 721, 999))
-"""CUDA's error codes after which a process cannot use the device any more: illegal addresses, launch failures, memory
-errors, a device that is gone. (`cudaError_t` in CUDA's runtime API.)"""
 
 
 class Engine(Protocol):
@@ -162,7 +155,7 @@ class DeviceEngine:
                         slot.networks[size] = self._captured(partial(self._run_network, slot, size))
                     self._device.run("compute", self._network_run(slot, size)).synchronize()
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return first_line(error)
         return None
@@ -190,7 +183,7 @@ class DeviceEngine:
             try:
                 return self._launch(crops)
             except RuntimeError as error:  # its traceback holds tensors: they are let go before there is more room
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 shortage = first_line(error)
             while shortage is not None:
@@ -277,9 +270,9 @@ class DeviceEngine:
         try:
             return self._device.capture(work)
         except RuntimeError as error:
-            if _is_out_of_memory(error) or self._is_lost_with(error):
+            if is_out_of_memory(error) or self._is_lost_with(error):
                 raise
-            self._not_captured = first_line(_first_of(error))
+            self._not_captured = first_line(first_of(error))
             log.warning(
                 "%s: capturing a CUDA graph failed, on without: %s",
                 self._device.torch_device,
@@ -290,10 +283,8 @@ class DeviceEngine:
 
     def _is_lost_with(self, error: RuntimeError) -> bool:
         """Return whether this error means that the device is lost: by CUDA's code, else by asking the device."""
-        code = getattr(error, "error_code", None)
-        if isinstance(error, torch.AcceleratorError) and code is not None:
-            return code in _LOST
-        return self._device.is_lost()
+        lost = means_lost(error)
+        return self._device.is_lost() if lost is None else lost
 
     @contextmanager
     def _device_errors(self) -> Iterator[None]:
@@ -310,22 +301,3 @@ class DeviceEngine:
                 "cannot use it any more: look at it with nvidia-smi and start again, or run with reconstruct.device=cpu"
             )
             raise self._lost from error
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Return whether memory ran out, of the device or to pin; also if that is why a capture failed at its end."""
-    while error is not None:
-        if isinstance(error, torch.OutOfMemoryError) or (
-            isinstance(error, RuntimeError) and _SHORTAGE.search(str(error))
-        ):
-            return True
-        error = error.__context__
-    return False
-
-
-def _first_of(error: RuntimeError) -> Exception:
-    """Return the error that led to this one: a capture that fails raises another when it ends."""
-    first: BaseException = error
-    while (before := first.__cause__ or first.__context__) is not None:
-        first = before
-    return first if isinstance(first, Exception) else error
