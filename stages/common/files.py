@@ -9,9 +9,6 @@ from pathlib import Path
 
 from hamba_core.errors import OutputError
 
-if sys.platform != "win32":
-    import fcntl
-
 _ADVICE = {
     errno.ENOSPC: "free some space, or name a folder on another disk",
     errno.EDQUOT: "free some of your quota, or name a folder on another disk",
@@ -77,6 +74,8 @@ def _lock(file: FileIO) -> bool:
     """Lock an open file until it is closed; return False only where somebody else has."""
     if sys.platform == "win32":  # which lets nobody remove a file that is open
         return True
+    import fcntl
+
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
