@@ -13,9 +13,7 @@ import numpy as np
 import open3d as o3d
 
 from hamba_core.errors import DeviceError
-from hamba_core.view import Intrinsics
-from stages.common.palette import Colour, HandColours
-from stages.packets import FrameMeta, FrameResult, Hand, HandTopology
+from stages.packets import FrameMeta, FrameResult, HandTopology
 from stages.wire import ImageMessage
 from viewers.client import HandClient
 from viewers.player import Player
@@ -35,8 +33,9 @@ from viewers.scene import (
 )
 from viewers.watch import Following, Watch
 from viewers.window.playing import Playing
+from viewers.window.scene import Scene, filling_camera
 from viewers.window.screen import screen
-from viewers.window.shapes import HandShapes, HungPicture, lines, points
+from viewers.window.shapes import HungPicture, lines, points
 from viewers.window.words import HELP, Words
 
 View = Literal["camera", "free"]
@@ -85,8 +84,6 @@ class HandWindow:
         self._playing = Playing(player, say) if player is not None else None
         self.mirror = mirror
         self._size = (width, height)
-        self._hands: dict[int, tuple[HandShapes, tuple[Any, ...]]] = {}  # by track: its shapes, and those in the scene
-        self._colors = HandColours()
         self._given: FrameResult | None = None  # as it came
         self._given_picture: ImageMessage | None = None
         self._result: FrameResult | None = None  # as it is shown
@@ -108,6 +105,7 @@ class HandWindow:
                     "cannot open a window: expected a screen with OpenGL, found none. On a machine without a screen, "
                     "use `hamba web`"
                 )
+        self._scene = Scene(self._visualizer)
         options = self._visualizer.get_render_option()
         options.background_color = np.array(BACKGROUND) / 255
         options.mesh_shade_option = o3d.visualization.MeshShadeOption.Color  # Open3D's name for smooth shading
@@ -118,11 +116,11 @@ class HandWindow:
         # The mouse turns the view about the middle of the first box that Open3D is shown; without one nothing shows.
         region = o3d.geometry.PointCloud(points(np.add(MIDDLE, [[-0.2], [0.2]])))
         self._visualizer.add_geometry(region)
-        self._remove(region)
+        self._scene.remove(region)
         if words:
-            self._add(self._words.panel.mesh)
+            self._scene.add(self._words.panel.mesh)
         if self._playing is not None:
-            self._add(self._playing.bar.mesh)
+            self._scene.add(self._playing.bar.mesh)
             self._playing.listen(self._visualizer)
         for key, action in self._actions().items():
             self._visualizer.register_key_callback(key, _key(action))
@@ -165,8 +163,8 @@ class HandWindow:
             self._show(message.result)
         if picture is not None:
             self._show_picture(picture)
-        if message is None and self._hands and not self.client.alive:
-            self._keep_only(())
+        if message is None and not self.client.alive:
+            self._scene.keep_only(())
         if self._shows_words:
             self._show_words()
         if self._playing is not None and self._playing.update(self._eye()):
@@ -198,8 +196,8 @@ class HandWindow:
     def switch_look(self) -> None:
         """Switch between mesh, wireframe and skeleton."""
         self.look = LOOKS[(LOOKS.index(self.look) + 1) % len(LOOKS)]
-        if self._result is not None and self._hands:
-            self._show_hands(self._result.hands)
+        if self._result is not None and self._scene.has_hands:
+            self._scene.show(self._result.hands, self._model, self.look)
         self._visualizer.update_renderer()
 
     def switch_mirror(self) -> None:
@@ -209,7 +207,7 @@ class HandWindow:
         if self._given is not None:
             self._show(self._given)
             if not self.client.alive:
-                self._keep_only(())
+                self._scene.keep_only(())
         if self._given_picture is not None:
             self._show_picture(self._given_picture)
         self._visualizer.update_renderer()
@@ -219,14 +217,14 @@ class HandWindow:
         control = self._visualizer.get_view_control()
         for aid in (self._grid, self._frustum):  # in the way of a view through the camera
             if aid is not None:
-                self._remove(aid)
+                self._scene.remove(aid)
                 # No ground runs over the picture.
                 if self.view == "free" and (aid is not self._grid or self._picture is None):
-                    self._add(aid)
+                    self._scene.add(aid)
         control.set_constant_z_near(0.01)
         control.set_constant_z_far(20.0)
         parameters = o3d.camera.PinholeCameraParameters()
-        parameters.intrinsic = self._window_camera()
+        parameters.intrinsic = filling_camera(self._frame if self.view == "camera" else None, self._size)
         parameters.extrinsic = np.eye(4) if self.view == "camera" else look_at(FREE_VIEW_EYE, MIDDLE)
         control.convert_from_pinhole_camera_parameters(parameters, allow_arbitrary=True)
         self._visualizer.update_renderer()
@@ -248,75 +246,31 @@ class HandWindow:
             if self.view == "camera":
                 self.reset_view()
 
-    def _window_camera(self) -> Any:
-        """Return the camera whose picture fills the window as far as its shape allows."""
-        window_width, window_height = self._size
-        frame = self._frame if self.view == "camera" else None
-        camera = frame.camera if frame else Intrinsics.estimate(window_width, window_height)
-        width, height = (frame.width, frame.height) if frame else self._size
-        scale = min(window_width / width, window_height / height)
-        left, top = (window_width - width * scale) / 2, (window_height - height * scale) / 2
-        # Open3D takes (0, 0) as the middle of the first pixel.
-        return o3d.camera.PinholeCameraIntrinsic(
-            window_width,
-            window_height,
-            camera.fx * scale,
-            camera.fy * scale,
-            camera.cx * scale + left - 0.5,
-            camera.cy * scale + top - 0.5,
-        )
-
     def _show(self, result: FrameResult) -> None:
         self._given, self._result = result, reflected_result(result) if self.mirror else result
         result, model = self._result, self.client.model
         if model is not None and model.topology is not self._given_model:
             self._given_model = model.topology
             self._model = reflected_topology(model.topology) if self.mirror else model.topology
-            self._keep_only(())
+            self._scene.keep_only(())
         if other_camera(self._frame, result.frame):
             self._frame = result.frame
             self._replace_camera(result.frame)
-        self._keep_only(tuple(hand.track_id for hand in result.hands))
-        self._show_hands(result.hands)
+        self._scene.keep_only(hand.track_id for hand in result.hands)
+        self._scene.show(result.hands, self._model, self.look)
         self._visualizer.update_renderer()
-
-    def _show_hands(self, hands: tuple[Hand, ...]) -> None:
-        for hand, color in zip(hands, self._colors.of(hands), strict=True):
-            self._show_hand(hand, color)
-
-    def _show_hand(self, hand: Hand, color: Colour) -> None:
-        shapes, in_scene = self._hands.get(hand.track_id) or (HandShapes(), ())
-        shapes.update(hand, self._model, color, self.look)
-        parts = shapes.parts(self.look)
-        if parts == in_scene:
-            for part in parts:
-                self._visualizer.update_geometry(part)
-            return
-        for part in in_scene:
-            self._remove(part)
-        for part in parts:
-            self._add(part)
-        self._hands[hand.track_id] = (shapes, parts)
-
-    def _keep_only(self, track_ids: tuple[int, ...]) -> None:
-        gone = self._hands.keys() - set(track_ids)
-        for track_id in gone:
-            for part in self._hands.pop(track_id)[1]:
-                self._remove(part)
-        if gone:
-            self._visualizer.update_renderer()
 
     def _replace_camera(self, frame: FrameMeta) -> None:
         if self._frustum is not None:
-            self._remove(self._frustum)
+            self._scene.remove(self._frustum)
         self._frustum = lines(*camera_frustum(frame.camera, frame.width, frame.height), CAMERA_COLOR)
         if self._picture is not None:
-            self._remove(self._picture.mesh)
+            self._scene.remove(self._picture.mesh)
             self._picture = None
         if self.view == "camera":
             self.reset_view()
         else:
-            self._add(self._frustum)
+            self._scene.add(self._frustum)
 
     def _show_picture(self, message: ImageMessage) -> None:
         import cv2
@@ -330,17 +284,11 @@ class HandWindow:
         picture.show(reflected_picture(image) if self.mirror else image)
         if self._picture is None:
             self._picture = picture
-            self._add(picture.mesh)
-            self._remove(self._grid)
+            self._scene.add(picture.mesh)
+            self._scene.remove(self._grid)
         else:
             self._visualizer.update_geometry(picture.mesh)
         self._visualizer.update_renderer()
-
-    def _add(self, geometry: Any) -> None:
-        self._visualizer.add_geometry(geometry, reset_bounding_box=False)
-
-    def _remove(self, geometry: Any) -> None:
-        self._visualizer.remove_geometry(geometry, reset_bounding_box=False)
 
 
 def _key(action: Callable[[], None]) -> Callable[[Any], bool]:
