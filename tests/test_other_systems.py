@@ -71,14 +71,12 @@ def modules() -> list[str]:
     return names
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_no_module_needs_on_import_what_only_posix_has() -> None:
     names = modules()
     assert len(names) > 300
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", IMPORT_ALL],
-        input="\n".join(names), capture_output=True, text=True, cwd=ROOT, check=False, timeout=500,
+        input="\n".join(names), capture_output=True, text=True, cwd=ROOT, check=False, timeout=110,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     failed, missing, *what = run.stdout.split("\n")
