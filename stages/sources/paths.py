@@ -23,6 +23,11 @@ VIDEO_SUFFIXES = frozenset(
 )
 """File names that end so are videos of a folder."""
 
+_INSTEAD_OF_PIPES = (
+    "many videos cannot be read without going back in them, so write it to a file first; send what is live over a "
+    "socket, as with ffmpeg -i - -c copy -f mpegts udp://127.0.0.1:5000"
+)
+
 
 def exists(name: str) -> bool:
     """Return whether something of this name is there, even if it cannot be read."""
@@ -38,6 +43,8 @@ def readable_file(name: str) -> Path:
     try:
         status = path.stat()
     except FileNotFoundError as error:
+        if name == "-" or name.startswith("pipe:"):
+            raise SourceError(f"{name}: expected a file, found what names a pipe; {_INSTEAD_OF_PIPES}") from error
         if path.is_symlink():
             raise SourceError(
                 f"{name}: expected a file, found a link to {path.readlink()}, which is missing"
@@ -48,10 +55,10 @@ def readable_file(name: str) -> Path:
     except (OSError, ValueError) as error:
         raise SourceError(f"{name}: expected a file that can be read, found: {_reason(error)}") from error
     if not stat.S_ISREG(status.st_mode):
-        raise SourceError(
-            f"{name}: expected a file, found {_special(status.st_mode)}; give a file, a folder of images, "
-            "a camera or an address"
-        )
+        instead = "give a file, a folder of images, a camera or an address"
+        if stat.S_ISFIFO(status.st_mode):
+            instead = _INSTEAD_OF_PIPES
+        raise SourceError(f"{name}: expected a file, found {_special(status.st_mode)}; {instead}")
     if status.st_size == 0:
         raise SourceError(f"{name}: expected a video or a picture, found an empty file; copy or record it again")
     try:

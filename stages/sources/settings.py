@@ -103,6 +103,12 @@ class LiveSettings(StageSettings):
         None, gt=0, le=1e9, description="seconds after which it is given up, once it dropped; null is never"
     )
     wait: bool = Field(False, description="try a first connection that fails again, until it is there")
+    max_fetch: int = Field(
+        2_000_000_000,
+        ge=0,
+        description="most bytes of a file at an address that are fetched into a temporary file, where its index is at "
+        "its end and the server gives it from its beginning alone",
+    )
     max_age: float = Field(
         0.5, gt=0, le=600, description="seconds behind its newest packet from which on it is skipped to a key frame"
     )

@@ -64,7 +64,7 @@ class LiveSource(Source):
         self._began: float | None = None  # when the first picture of a stream that comes in pieces was due
         self._taken_ns = 0  # when the newest packet was taken from the buffer; 0 before
         self._silent = 0.0  # s without a packet, as far as this thread saw them pass
-        self._looked = time.monotonic()
+        self._looked = self._heard = time.monotonic()
         self._left_out: Counter[str] = Counter()
         self._captured_by = ""
 
@@ -73,7 +73,7 @@ class LiveSource(Source):
         self._reader.start()
         live = self._settings.live
         patience = float("inf") if live.wait else live.open_timeout + live.read_timeout
-        give_up = time.monotonic() + patience
+        self._heard = time.monotonic()
         while not self._ready:
             if self._reader.stopped:
                 raise EndOfStream
@@ -84,7 +84,7 @@ class LiveSource(Source):
                     raise self._not_opened(End(item.session, item.session.failure))
             elif isinstance(item, End):
                 raise self._not_opened(item)
-            if time.monotonic() > give_up and not self._ready:
+            if time.monotonic() > self._heard + patience and not self._ready:
                 reason = self._watch.status().reason
                 raise SourceError(
                     f"{self._name}: expected a picture within {patience:g} s, found none"
@@ -130,6 +130,11 @@ class LiveSource(Source):
             elif time.monotonic_ns() - self._given_ns > self._patience() * 1e9:
                 raise self._broken("it stopped giving pictures")
             yield None
+
+    def heard(self) -> bool:
+        """Take note that something came of a first picture that takes long; return whether it is still waited for."""
+        self._heard = time.monotonic()
+        return not self._reader.stopped
 
     def _until_due(self, frame: Frame) -> Iterator[None]:
         """Yield None until a picture is due that came with seconds of others: they are given at the stream's rate.

@@ -108,6 +108,8 @@ class Bytes:
     def __init__(self, chunks: "_Chunks", head: bytes) -> None:
         self._chunks = chunks
         self._waiting = self.head = head
+        self.size = chunks.size
+        """Bytes, as the sender says; 0 or less where it does not."""
         self.has_end = chunks.size > 0
         """Whether the sender says how long they are."""
         self.is_text = not head or all(byte >= 32 or byte in b"\t\r\n" for byte in head[:512])

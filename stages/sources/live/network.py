@@ -1,10 +1,11 @@
 """The network source is a stream, or a file, at an address on the network."""
 
 import logging
+import os
 import re
 import time
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing
 from functools import partial
 
 import av
@@ -20,12 +21,14 @@ from stages.sources.decoding import (
     formats_of_address,
     open_container,
     open_decoder,
+    reason_of,
     stamp_of,
     wall_time_of,
     whole_pictures,
 )
+from stages.sources.live.fetching import fetched, has_index_at_end
 from stages.sources.live.live_source import LiveSource
-from stages.sources.live.multipart_stream import pictures_or_bytes
+from stages.sources.live.multipart_stream import Bytes, pictures_or_bytes
 from stages.sources.live.packet import Packet
 from stages.sources.live.refusals import check_address, dropped, not_opened, not_streaming, without_ranges
 from stages.sources.live.session import Decoded, Session
@@ -81,23 +84,27 @@ def network_source(text: str, settings: SourceSettings, stream: str) -> LiveSour
 
     def connect() -> Session:
         nonlocal before
-        session = _connected(revealed(text), shown, settings, before)
+        session = _connected(revealed(text), shown, settings, before, source.heard)
         if before is not None:
             session.rate = before.rate
         before = session
         return session
 
-    return LiveSource(shown, "network", connect, settings, stream)
+    source = LiveSource(shown, "network", connect, settings, stream)
+    return source
 
 
-def _connected(address: str, shown: str, settings: SourceSettings, before: Session | None) -> Session:
-    """Return a connection; `before` is the one that dropped, if there was one."""
+def _connected(
+    address: str, shown: str, settings: SourceSettings, before: Session | None, heard: Callable[[], bool]
+) -> Session:
+    """Return a connection; `before` is the one that dropped, if there was one. `heard` is told where it takes long."""
     scheme = scheme_of(address) or ""
     timeout = (settings.live.open_timeout, settings.live.read_timeout)
     options = {**_OPTIONS.get(scheme, {}), **(_QUICK if before else {})}
     started = time.monotonic()
     with ExitStack() as opened:
-        connected = False
+        connected, head = False, b""
+        whole: Bytes | None = None  # what is to be fetched before it can be read
         check_address(address, shown)
         try:
             container: InputContainer | None = None
@@ -106,33 +113,79 @@ def _connected(address: str, shown: str, settings: SourceSettings, before: Sessi
                 found = pictures_or_bytes(_with_small_scheme(address), settings, {}, timeout)
                 if isinstance(found, Session):
                     return found
-                connected = True
+                connected, head = True, found.head
                 if found.is_page:
                     found.close()
                     raise SourceError("it is a web page and not the stream itself")
                 # Some senders take one connection and no other; but what ends, or leads elsewhere, FFmpeg opens itself.
                 if scheme == "tcp" or not (found.has_end or found.is_text):
                     opened.callback(found.close)
+                    whole = found if has_index_at_end(head) else None
                     known = before.format if isinstance(before, NetworkSession) else None
-                    container = open_container(found, settings, format=known, options={**options, **_ANY_FORMAT})
+                    if whole is None:
+                        container = open_container(found, settings, format=known, options={**options, **_ANY_FORMAT})
                 else:
                     found.close()
                     # A playlist's next piece may take as long as a piece lasts.
                     timeout = (timeout[0], max(timeout[1], _PIECES_WAITED * _piece_seconds(found.head)))
-            if container is None:
+            if container is None and whole is None:
                 container = open_container(_with_small_scheme(address), settings, options=options, timeout=timeout)
-            opened.callback(container.close)
+                if has_index_at_end(head):
+                    container = _begun_anew(container, _with_small_scheme(address), settings, options, timeout)
         except SourceError as error:
             raise not_streaming(error, address, shown) from error
         except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
-            late = isinstance(error, av.error.ExitError) or time.monotonic() - started >= timeout[0]
-            # FFmpeg's own words have the password in them.
-            raise not_opened(error, address, shown, late=timeout[0] if late else None, connected=connected) from (
-                error if shown == address else None
-            )
-        session = NetworkSession(container, address, shown, settings, timeout[1])
+            if without_ranges(error, address) is None or not has_index_at_end(head):
+                late = isinstance(error, av.error.ExitError) or time.monotonic() - started >= timeout[0]
+                # FFmpeg's own words have the password in them.
+                raise not_opened(error, address, shown, late=timeout[0] if late else None, connected=connected) from (
+                    error if shown == address else None
+                )
+            again = pictures_or_bytes(_with_small_scheme(address), settings, {}, timeout)
+            if isinstance(again, Session):
+                return again
+            opened.callback(again.close)
+            whole = again
+        if whole is not None:
+            container = _fetched(whole, shown, settings, opened, heard)
+        if container is None:
+            raise SourceError(f"{shown}: expected a connection, found none")
+        opened.callback(container.close)
+        session = NetworkSession(container, address, shown, settings, timeout[1], fetched=whole is not None)
         session.opened = opened.pop_all()
         return session
+
+
+def _begun_anew(
+    container: InputContainer,
+    address: str,
+    settings: SourceSettings,
+    options: Mapping[str, str],
+    timeout: tuple[float, float],
+) -> InputContainer:
+    """Return another container of the same file, once its first packet could be had after its index.
+
+    Where the server knows no ranges, FFmpeg finds the index of a file that it was sent whole, and then no picture.
+    """
+    with closing(container):
+        next(container.demux(), None)
+    return open_container(address, settings, options=options, timeout=timeout)
+
+
+def _fetched(
+    found: Bytes, shown: str, settings: SourceSettings, opened: ExitStack, heard: Callable[[], bool]
+) -> InputContainer:
+    """Return the container of a file that was fetched whole."""
+    file = opened.enter_context(fetched(found, shown, settings, heard))
+    found.close()
+    try:
+        return open_container(file, settings)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        size = file.seek(0, os.SEEK_END)
+        raise SourceError(
+            f"{shown}: expected a whole MP4 or MOV, found {size:,} bytes without a readable index (moov), which stands "
+            f"at the end of this one: what was sent broke off, or is damaged ({reason_of(error)})"
+        ) from error
 
 
 def _with_small_scheme(address: str) -> str:
@@ -144,7 +197,14 @@ class NetworkSession(Session):
     """One connection that FFmpeg has opened. Raises SourceError if there is no video."""
 
     def __init__(
-        self, container: InputContainer, address: str, shown: str, settings: SourceSettings, timeout: float
+        self,
+        container: InputContainer,
+        address: str,
+        shown: str,
+        settings: SourceSettings,
+        timeout: float,
+        *,
+        fetched: bool = False,
     ) -> None:
         self._shown = shown
         self._address = address
@@ -160,7 +220,8 @@ class NetworkSession(Session):
         self.format = container.format.name
         """As FFmpeg names it."""
         self._arrival_times = self.format in _UNTIMED or self.format.endswith(_PICTURES)
-        self.live = scheme_of(address) not in ("http", "https") or not _has_end(container)
+        self.live = not fetched and (scheme_of(address) not in ("http", "https") or not _has_end(container))
+        self._fetched = container.size if fetched else 0
         # Packets of pieces are old when they come, and to skip them would leave gaps.
         self.in_pieces = self.live and self.format in IN_PIECES
         self.newest_only = self.live and not self.in_pieces
@@ -227,7 +288,10 @@ class NetworkSession(Session):
     def choices(self) -> tuple[Choice, ...]:
         """Return the decoder, and what was damaged in this connection."""
         decoder = Choice("decoder", self._decoder.description, "the stream's codec")
-        told = (decoder, self._decoder.track, self._left_out(), self._decoder.damage())
+        told = [decoder, self._decoder.track, self._left_out(), self._decoder.damage()]
+        if self._fetched:
+            found = f"{self._fetched:,} bytes into a temporary file"
+            told.append(Choice("fetched", found, "its index is at its end, and it comes from its beginning alone"))
         return tuple(choice for choice in told if choice is not None)
 
     def _left_out(self) -> Choice | None:

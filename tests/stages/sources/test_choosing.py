@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -119,3 +120,11 @@ def test_naming_a_source_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("name", ["-", "pipe:0", "a pipe"])
+def test_a_pipe_is_named_as_one_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("a pipe")
+    with pytest.raises(SourceError, match=r"pipe; .*write it to a file first"):
+        source_for(name)

@@ -1,6 +1,7 @@
 """Streams over real sockets on the loopback."""
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -455,19 +456,99 @@ def test_a_reader_of_a_dead_stream_ends_within_its_time(camera: Camera, serve: F
         time.sleep(0.05)
 
 
-def test_a_file_that_its_server_gives_only_whole_is_named_with_the_cause(
+def noise(index: int) -> Any:
+    return np.random.default_rng(index).integers(0, 255, (64, 96, 3), np.uint8)
+
+
+def chunked(data: bytes, *, size: int = 5000, breaks: bool = False) -> type[BaseHTTPRequestHandler]:
+    """A server that sends bytes in chunks, and says neither how many there are nor that it knows ranges."""
+
+    class Chunked(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for at in range(0, len(data), size):
+                    piece = data[at : at + size]
+                    self.wfile.write(b"%x\r\n" % len(piece) + piece + b"\r\n")
+                self.wfile.write(b"" if breaks else b"0\r\n\r\n")
+            self.close_connection = True
+
+    return Chunked
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "m4v"])
+def test_a_file_with_its_index_at_the_end_that_comes_in_chunks_is_fetched_and_read(
+    make_video: Fixture, read: Fixture, tmp_path: Path, serve: Fixture, suffix: str
+) -> None:
+    form = "mp4" if suffix == "m4v" else None
+    data = make_video(tmp_path / f"clip.{suffix}", 60, picture=noise, format=form).read_bytes()
+    assert data.find(b"mdat") < data.find(b"moov")
+    reading = read(f"{serve(chunked(data))}/clip.{suffix}")
+    assert reading.error is None
+    assert len(reading.frames) == 60
+    assert not reading.info.live
+    assert reading.times == pytest.approx([index / 30 for index in range(60)], abs=2e-3)
+    assert reading.choice("fetched").chosen.startswith(f"{len(data):,} bytes")
+
+
+def test_a_file_with_its_index_at_the_end_that_its_server_gives_only_whole_is_fetched_and_read(
     make_video: Fixture, read: Fixture, tmp_path: Path, serve: Fixture
 ) -> None:
-    make_video(
-        tmp_path / "clip.mp4",
-        60,
-        picture=lambda index: np.random.default_rng(index).integers(0, 255, (64, 96, 3), np.uint8),
-    )
-    address = f"{serve(files_of(tmp_path))}/clip.mp4"  # its index stands at the end, and the library knows no ranges
-    error = read(address, open_timeout=5, read_timeout=3).error
+    make_video(tmp_path / "clip.mp4", 60, picture=noise)
+    reading = read(f"{serve(files_of(tmp_path))}/clip.mp4")  # the library knows no ranges
+    assert reading.error is None
+    assert len(reading.frames) == 60
+    assert reading.choice("fetched")
+
+
+def test_a_file_with_its_index_in_front_is_read_as_it_comes(
+    make_video: Fixture, read: Fixture, tmp_path: Path, serve: Fixture
+) -> None:
+    path = make_video(tmp_path / "clip.mp4", 60, picture=noise, container={"movflags": "faststart"})
+    reading = read(f"{serve(chunked(path.read_bytes()))}/clip.mp4")
+    assert len(reading.frames) == 60
+    assert not any(choice.subject == "fetched" for choice in reading.choices)
+
+
+def test_more_than_is_fetched_is_named_with_the_setting_and_a_way_around(
+    make_video: Fixture, read: Fixture, tmp_path: Path, serve: Fixture
+) -> None:
+    data = make_video(tmp_path / "clip.mp4", 60, picture=noise).read_bytes()
+    for handler in (chunked(data), files_of(tmp_path)):
+        address = f"{serve(handler)}/clip.mp4"
+        error = read(address, live=LiveSettings(max_fetch=50_000)).error
+        assert type(error) is SourceError
+        for words in (address, "source.live.max_fetch", "moov", "faststart"):
+            assert words in str(error)
+
+
+def test_chunks_that_break_off_before_the_index_are_named(
+    make_video: Fixture, read: Fixture, tmp_path: Path, serve: Fixture
+) -> None:
+    data = make_video(tmp_path / "clip.mp4", 60, picture=noise).read_bytes()
+    error = read(f"{serve(chunked(data[:100_000]))}/clip.mp4").error
     assert type(error) is SourceError
-    assert address in str(error)
-    assert "in parts" in str(error)
+    assert "100,000 bytes without a readable index (moov)" in str(error)
+
+
+def test_a_copy_that_the_disk_has_no_room_for_is_named(
+    make_video: Fixture, read: Fixture, tmp_path: Path, serve: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_video(tmp_path / "clip.mp4", 60, picture=noise).read_bytes()
+    full = os.open("/dev/full", os.O_RDWR)
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: os.fdopen(full, "r+b", buffering=0))
+    error = read(f"{serve(chunked(data))}/clip.mp4").error
+    assert type(error) is SourceError
+    assert "no space left" in str(error)
+    assert "TMPDIR" in str(error)
 
 
 def test_what_comes_behind_the_video_of_a_file_at_an_address_is_told(
