@@ -3,6 +3,7 @@
 Pillow reads it; the picture itself is decoded by FFmpeg, as videos are.
 """
 
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _ORIENTATION, _EXIF_IFD, _FOCAL_35MM = 0x0112, 0x8769, 0xA405
 
 # Pillow warns of damage in headers. It is reported as an error where it matters: when the picture is decoded.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)

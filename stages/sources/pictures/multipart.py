@@ -136,7 +136,8 @@ class Parts:
         limits = [] if end is None else [end]
         # A picture that was cut off, and what is none, ends where the next part begins.
         if not (known and self._boundary and self._came_again):
-            found = _HEADERS.finditer(buffer, max(least, self._looked))
+            # No further than to its end: many pictures may wait, and each would look through all that follow.
+            found = _HEADERS.finditer(buffer, max(least, self._looked), len(buffer) if end is None else end)
             # Within a picture something may look like headers by chance.
             following = next((match for match in found if not known or _CONTENT.search(match["headers"] or b"")), None)
             self._looked = max(0, len(buffer) - _LONGEST_HEADERS)

@@ -14,6 +14,8 @@ _QOI_END: Final = 7 * b"\0" + b"\1"
 """No picture's code holds it (QOI's specification)."""
 _FIRST_BOXES: Final = frozenset((b"ftyp", b"jP  ", b"JXL "))
 _PADDING: Final = 64  # bytes; so many of nothing may stand between two files in boxes
+_READ_AT_ONCE: Final = 1 << 16  # bytes of a TIFF's directories
+_READ_AGAIN: Final = 4  # times the data that is there, beyond those
 _PNM_HEAD: Final = 1024
 _NEVER: Final = 1 << 62
 
@@ -26,6 +28,8 @@ class PictureEnd:
         self._start = start
         self._at = 0  # what lies before it was looked at
         self._in_scan = False
+        self._told: int | None = None  # by a TIFF's directories
+        self._read = 0  # bytes of them, again and again while they come
         self.kind: str | None = None
         """As `still_kind` has it; None while that is not known."""
 
@@ -40,10 +44,13 @@ class PictureEnd:
             case "PNG":
                 return self._png(data)
             case "TIFF":
-                return tiff_end(data, self._start)
+                return self._tiff(data)
             case "QOI":
-                end = data.find(_QOI_END, self._start)
-                return end + len(_QOI_END) if end >= 0 else None
+                end = data.find(_QOI_END, max(self._start, self._at))
+                if end < 0:
+                    self._at = len(data) - len(_QOI_END) + 1
+                    return None
+                return end + len(_QOI_END)
             case "JPEG 2000" | "AVIF" | "HEIC" | "JPEG XL":
                 return self._boxes(data)
             case None:
@@ -83,6 +90,15 @@ class PictureEnd:
             self._at = following
         return None
 
+    def _tiff(self, data: mmap | bytes | bytearray) -> int | None:
+        """Look at the directories again only where there is more to see, and seldom if there are many."""
+        if self._told is None and len(data) >= self._at:
+            found = tiff_end(data, self._start)
+            self._read += found.read
+            self._at = max(found.needed, (self._read - _READ_AT_ONCE) // _READ_AGAIN)
+            self._told = found.end
+        return self._told if self._told is not None and self._told <= len(data) else None
+
     def _boxes(self, data: mmap | bytes | bytearray) -> int | None:
         """Find where another begins: a file in boxes (ISO base media format) has no end, but one first box."""
         first = bytes(data[self._start + 4 : self._start + 8])
@@ -92,6 +108,8 @@ class PictureEnd:
             if self._at > self._start and behind >= 0 and not ahead[:behind].strip(b"\0"):
                 return self._at
             size = int.from_bytes(ahead[:4], "big")
+            if size == 1 and len(ahead) < 16:
+                return None
             if size == 1:
                 size = int.from_bytes(data[self._at + 8 : self._at + 16], "big")
             if size < 8:  # to the end of the data, or damaged

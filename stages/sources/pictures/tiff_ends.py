@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from mmap import mmap
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,26 +18,41 @@ _DIRECTORIES: Final = frozenset((330, 34665, 34853, 40965))
 _MOST_DIRECTORIES: Final = 10_000
 
 
+_NEVER: Final = 1 << 62
+
+
 class _UntoldError(Exception):
-    """The data does not tell where the TIFF ends, or does not reach as far."""
+    """The data does not tell where the TIFF ends, at least before so many bytes of data are there."""
+
+    def __init__(self, needed: int = _NEVER) -> None:
+        self.needed = needed
 
 
-def tiff_end(data: mmap | bytes | bytearray, start: int = 0) -> int | None:
-    """Return where the TIFF that begins at `start` ends; None if that is not told, or behind the data."""
+class TiffEnd(NamedTuple):
+    """Where a TIFF ends; None where the data does not tell."""
+
+    end: int | None
+    needed: int  # bytes of data that have to be there for more to be seen
+    read: int  # bytes that were read for it
+
+
+def tiff_end(data: mmap | bytes | bytearray, start: int = 0) -> TiffEnd:
+    """Return where the TIFF that begins at `start` ends, which may be behind the data that is there."""
+    reader = _Reader(data, start)
     try:
-        end = start + _Reader(data, start).end()
-    except _UntoldError:
-        return None
-    return end if end <= len(data) else None
+        end = start + reader.end()
+    except _UntoldError as untold:
+        return TiffEnd(None, untold.needed, reader.read)
+    return TiffEnd(end, end, reader.read)
 
 
 class _Reader:
     """It reads the numbers of a TIFF; places count from the TIFF's start."""
 
     def __init__(self, data: mmap | bytes | bytearray, start: int) -> None:
-        self._data, self._start = data, start
+        self._data, self._start, self.read = data, start, 0
         self._order: Literal["little", "big"] = "little" if data[start : start + 2] == b"II" else "big"
-        self._big = self._number(2, 2) == 43
+        self._big = data[start + 2 : start + 4] in (b"+\0", b"\0+")  # 43
         self._left = len(data)  # bytes of lists that are read at most: they may all be the same one
 
     def end(self) -> int:
@@ -88,10 +103,10 @@ class _Reader:
         return tag, end, list(self._list(place, width, count)) if known else []
 
     def _list(self, at: int, width: int, count: int) -> Iterator[int]:
-        self._left -= width * count
+        content = self._bytes(at, width * count)
+        self._left -= len(content)
         if self._left < 0:
             raise _UntoldError
-        content = self._bytes(at, width * count)
         yield from np.frombuffer(content, f"{'<' if self._order == 'little' else '>'}u{width}").tolist()
 
     def _number(self, at: int, size: int) -> int:
@@ -100,5 +115,6 @@ class _Reader:
     def _bytes(self, at: int, size: int) -> bytes:
         at += self._start
         if at + size > len(self._data):
-            raise _UntoldError
+            raise _UntoldError(at + size)
+        self.read += size
         return bytes(self._data[at : at + size])

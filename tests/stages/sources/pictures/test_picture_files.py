@@ -16,8 +16,10 @@ from PIL import Image as Pillow
 from hamba_core.errors import BrokenSourceError, SourceError
 from stages.packets import Image
 from stages.sources import source_for
+from stages.sources.pictures import picture_ends
 from stages.sources.pictures.multipart import Parts
-from stages.sources.pictures.tiff_ends import tiff_end
+from stages.sources.pictures.picture_ends import PictureEnd
+from stages.sources.pictures.tiff_ends import TiffEnd, tiff_end
 
 Fixture = Callable[..., Any]
 COLOURS = [(220, 30, 30), (30, 200, 40), (30, 40, 220), (190, 190, 190)]
@@ -111,8 +113,11 @@ def test_where_a_tiff_ends_is_told_by_all_its_forms(
     read: Fixture, tmp_path: Path, options: dict[str, Any], between: bytes
 ) -> None:
     parts = [saved(tmp_path, [50, 60], **options), saved(tmp_path, [70], **options), saved(tmp_path, [80], **options)]
-    assert [tiff_end(part) for part in parts] == [len(part) for part in parts]
-    assert tiff_end(parts[0][:-1]) is None
+    assert [tiff_end(part).end for part in parts] == [len(part) for part in parts]
+    assert PictureEnd().find(parts[0][:-1]) is None
+    growing = PictureEnd()
+    ends = [growing.find(parts[0][:at]) for at in (*range(0, len(parts[0]), 100), len(parts[0]))]
+    assert ends == [None] * (len(ends) - 1) + [len(parts[0])]
     (tmp_path / "run.tif").write_bytes(between.join(parts))
     reading = read(tmp_path / "run.tif")
     assert reading.error is None
@@ -123,8 +128,11 @@ def test_where_a_tiff_ends_is_told_by_all_its_forms(
 @given(st.binary(max_size=200), st.binary(max_size=100))
 def test_no_tiff_keeps_its_reader_busy_or_ends_behind_the_data(content: bytes, rest: bytes) -> None:
     for head in (b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0"):
-        end = tiff_end(rest + head + content, len(rest))
-        assert end is None or len(rest) + 8 <= end <= len(rest + head + content)
+        whole = rest + head + content
+        end = PictureEnd(len(rest)).find(whole)
+        assert end is None or len(rest) + 8 <= end <= len(whole)
+        told = tiff_end(whole, len(rest))
+        assert told.end is not None or told.needed > len(whole)
 
 
 def test_directories_that_lead_to_one_another_and_to_one_long_list_end(tmp_path: Path) -> None:
@@ -135,7 +143,30 @@ def test_directories_that_lead_to_one_another_and_to_one_long_list_end(tmp_path:
         lists = b"".join(struct.pack("<HHII", tag, 4, values, 8 + 30 * count) for tag in (273, 279))
         heads += struct.pack("<H", 2) + lists + struct.pack("<I", following)
         at += 30
-    assert tiff_end(b"II*\0\x08\0\0\0" + heads + bytes(4 * values)) is None
+    assert tiff_end(b"II*\0\x08\0\0\0" + heads + bytes(4 * values)).end is None
+
+
+def test_what_comes_in_pieces_is_not_looked_through_again_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty thousand strips, a thousand directories; their picture comes in pieces of a hundred bytes."""
+    count = 20_000
+    lists = b"".join(struct.pack("<HHII", tag, 4, count, 38 + 4 * count * (tag > 273)) for tag in (273, 279))
+    strips = b"II*\0" + struct.pack("<IH", 8, 2) + lists + bytes(4)
+    strips += struct.pack("<I", 2**20) * count + bytes(4 * count)
+    directories = b"II*\0" + b"".join(struct.pack("<IH", 8 + 6 * number, 0) for number in range(1000))
+    read = 0
+
+    def counted(data: bytes, start: int = 0) -> TiffEnd:
+        nonlocal read
+        found = tiff_end(data, start)
+        read += found.read
+        return found
+
+    monkeypatch.setattr(picture_ends, "tiff_end", counted)
+    for whole in (strips + bytes(2**20), directories + bytes(2**16)):
+        end, read = PictureEnd(), 0
+        for at in range(0, len(whole), 100):
+            end.find(whole[:at])
+        assert read < 6 * len(whole)
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp"])
