@@ -10,6 +10,7 @@ from stages.common.posing import with_mesh
 from stages.contract import Stage
 from stages.packets import Choice, FrameMeta, FrameResult, Hand
 from stages.settings import StageSettings
+from stages.smoothing.limits import JointLimits
 from stages.smoothing.track import SmoothedTrack
 
 _LONGEST_GAP: Final = 0.25  # s; after a longer one the hand may be anywhere
@@ -35,7 +36,7 @@ class Smoothing(Stage[FrameResult, FrameResult]):
 
     def __init__(self, settings: SmoothingSettings, hand_model: HandModel) -> None:
         self._strength = settings.strength
-        self._hand_model = hand_model
+        self._hand_model, self._limits = hand_model, JointLimits(hand_model)
         self._tracks: dict[int, SmoothedTrack] = {}
         self._lag = _Lag()
 
@@ -61,7 +62,7 @@ class Smoothing(Stage[FrameResult, FrameResult]):
         if track is None or track.side != hand.side or not 0 <= meta.pts - track.pts <= _LONGEST_GAP:
             self._tracks[hand.track_id] = SmoothedTrack(hand, meta.pts, self._strength)
             return with_mesh(hand, self._hand_model)
-        smoothed = track.follow(hand, meta, self._hand_model)
+        smoothed = track.follow(hand, meta, self._hand_model, self._limits)
         self._lag.add(track)
         return smoothed
 

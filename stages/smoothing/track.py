@@ -18,6 +18,7 @@ from hamba_core.hand import MIRROR, HandModel, Side, exp_so3, log_so3
 from stages.common.posing import with_mesh
 from stages.packets import FrameMeta, Hand
 from stages.smoothing.filters import RotationFilter, Tuning, VectorFilter
+from stages.smoothing.limits import JointLimits
 
 _SHORTEST_STEP: Final = 1e-3  # s
 _BETAS_MEMORY: Final = 2.0  # s, time constant of the betas' running mean
@@ -56,8 +57,8 @@ class SmoothedTrack:
         self._orient = RotationFilter(hand.global_orient, (_IN_PICTURE, _TILT), self._strength)
         self._fingers = RotationFilter(hand.hand_pose, (_FLEXION, _SIDEWAYS), self._strength)
 
-    def follow(self, hand: Hand, meta: FrameMeta, model: HandModel) -> Hand:
-        """Return the hand of the next frame, smoothed."""
+    def follow(self, hand: Hand, meta: FrameMeta, model: HandModel, limits: JointLimits) -> Hand:
+        """Return the hand of the next frame, smoothed, its joints within the model's limits where they came so."""
         step = max(meta.pts - self.pts, _SHORTEST_STEP)
         self.pts = meta.pts
         self._frames += 1
@@ -72,7 +73,7 @@ class SmoothedTrack:
             sight = MIRROR @ sight
         orient = self._orient.step(hand.global_orient, step, sight / np.linalg.norm(sight))
         fingers = self._fingers.step(hand.hand_pose, step, model.flexion_axes)
-        fingers = self._fingers.taken_along(hand.hand_pose, _BENT)
+        fingers = limits.held(self._fingers.taken_along(hand.hand_pose, _BENT), hand.hand_pose)
         rotations = np.concatenate([orient[None], fingers])
         slower = None if jumped else self._orient.held_back(_FASTEST_TURN * step)
         if slower is not None:
@@ -89,6 +90,7 @@ class SmoothedTrack:
                 self._begin(begun)
                 return with_mesh(begun, model)
             rotations, middle = along
+            rotations = np.concatenate([rotations[:1], limits.held(rotations[1:], hand.hand_pose)])
             posed = model.pose(rotations[0], rotations[1:], self._betas, np.zeros(3), hand.side)
         translation = middle - posed.joints.mean(0)
         joints = posed.joints + translation

@@ -24,7 +24,7 @@ FORGET_AFTER = 60
 """Frames without a hand after which its track's shape is forgotten."""
 
 # No hand in a picture goes beyond these limits; landmarks and fits that do are left out.
-SCALE = (1 / 3, 3.0)  # 3D landmarks relative to the model
+SCALE = (0.1, 10.0)  # 3D landmarks relative to the model; those of a hand seen from its edge can be 2.3 times too small
 LEAST_VIEW = 1e-3  # rays that the hand spans: under a pixel in a picture of 640
 WIDEST_VIEW = 10.0  # rays: 84 degrees off the optical axis
 DEPTH = (0.05, 20.0)  # m

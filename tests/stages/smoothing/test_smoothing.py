@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from hamba_core.arrays import Array
-from hamba_core.hand import MIRROR, SIDES, Side, load_generic_hand
+from hamba_core.hand import MIRROR, SIDES, Side, joint_axes, load_generic_hand
 from hamba_core.hand.rotations import angle_between, exp_so3, log_so3
 from hamba_core.view import Intrinsics
 from stages.assets import CLIP_TRUTH
@@ -235,6 +235,35 @@ def test_of_a_finger_that_jumps_only_what_is_too_far_is_followed_at_once() -> No
     assert at == pytest.approx(0.5, abs=1e-3)
     assert max(after) < 0.8 + 0.06
     assert after[-1] == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_hands_within_a_hands_limits_stay_within_them_however_their_fingers_jump(side: Side) -> None:
+    rng = np.random.default_rng(3)
+    axes = joint_axes(MODEL.rest_joints_21(np.zeros(10)))
+    least, most = MODEL.joint_limits[..., 0], MODEL.joint_limits[..., 1]
+
+    def motion(t: float) -> Hand:
+        flexion, abduction, twist = (exp_so3(angle * axes[:, i]) for i, angle in enumerate(angles(rng)))
+        return posed_hand(fingers=log_so3(flexion @ abduction @ twist), side=side)
+
+    def angles(rng: np.random.Generator) -> Array:
+        drawn: Array = rng.uniform(least, most).T[..., None]
+        return drawn
+
+    for hand in smoothed(motion, 1.5):
+        local = axes @ hand.hand_pose.astype(np.float64) @ axes.swapaxes(1, 2)
+        bends = np.arctan2(-local[:, 1, 2], local[:, 2, 2]), np.arcsin(local[:, 0, 2])
+        twists = np.arctan2(-local[:, 0, 1], local[:, 0, 0])
+        found = np.stack([*bends, twists], -1)
+        assert np.maximum(least - found, found - most).max() < 0.002
+
+
+def test_a_hand_that_came_beyond_the_limits_is_not_bent_back() -> None:
+    beyond = 0.4 * MODEL.flexion_axes
+    beyond[4] = -0.9 * MODEL.flexion_axes[4]  # a finger's joint bent backwards, as a network may have it
+    hand = smoothed(lambda t: posed_hand(fingers=beyond), 0.5)[-1]
+    np.testing.assert_allclose(hand.hand_pose, exp_so3(beyond), atol=1e-5)
 
 
 def test_a_hand_that_tilts_at_once_is_followed_just_as_far_as_it_lies_on_what_was_seen() -> None:
