@@ -33,6 +33,7 @@ class Track:
         self.track_id: int | None = None  # none until confirmed
         self.side: Side = box.side
         self.began_at = self.seen_at = now
+        self.seen_since = now  # but for short gaps
         self.sightings_alike = 1  # in a row, of the same side; counted until confirmed
         self.doubtful_since: float | None = None  # s; what was seen since may be another hand than before
         self.lost = False  # unseen, and the picture's motion is not known
@@ -83,6 +84,7 @@ class Track:
         after_gap = self.seen_at < previous
         if not known:
             self._right /= 2
+            self.seen_since = now
         if box.side == self.side:
             self.doubtful_since = None
         elif after_gap and self.doubtful_since is None:

@@ -40,7 +40,10 @@ class TrackingSettings(StageSettings):
         description="score at which a new hand wholly in the picture is shown at once; others when seen twice alike",
     )
     max_gap: float = Field(
-        default=0.2, ge=0, le=2, description="seconds for which a hand that is not seen is extrapolated"
+        default=0.2,
+        ge=0,
+        le=2,
+        description="seconds for which a hand that is not seen is extrapolated, if it was seen for as long",
     )
     memory: float = Field(
         default=2.0, ge=0, le=10, description="seconds after which a hand that is not seen is forgotten, with its id"
@@ -58,8 +61,9 @@ class HandTracking(Stage[Detections, Detections]):
 
     Ids count up from 1 and are not given to two hands. The only hand of its side keeps its id however far it moves, and
     when it comes back within `settings.memory` seconds. A hand that is not seen is shown for `settings.max_gap` seconds
-    where its motion and the picture's would have taken it, unless another hand is seen there or the picture's motion is
-    not known; its score halves every tenth of a second. Where the picture is cut everything is forgotten.
+    at most, and no longer than it was seen before, where its motion and the picture's would have taken it, unless
+    another hand is seen there or the picture's motion is not known; its score halves every tenth of a second. Where the
+    picture is cut everything is forgotten.
 
     With `max_hands` of two at most, hands are one person's: there are never two of one side, until two have been seen
     so, both for certain, for two seconds. `stills` says that the pictures have nothing to do with one another: every
@@ -259,8 +263,12 @@ class HandTracking(Stage[Detections, Detections]):
             return False
         if self._is_seen(track):
             return True
-        if self._now - track.seen_at > self._settings.max_gap or track.lost:
+        unseen = self._now - track.seen_at
+        if unseen > self._settings.max_gap or track.lost:
             return False
+        seen_for = max(track.seen_at - track.seen_since, self._now - self._previous)
+        if unseen > seen_for and self._looked_at > track.seen_at:
+            return False  # what was there for a moment is not made to last
         expected = track.expected(self._now)
         x, y = expected[list(PALM)].mean(0)
         inside = bool(0 <= x <= meta.width and 0 <= y <= meta.height)
@@ -291,9 +299,10 @@ class HandTracking(Stage[Detections, Detections]):
         return any(0 < self._now - track.seen_at <= self._settings.max_gap for track in self._known(side))
 
     def _beneath(self, track: Track) -> Track | None:
-        """Return the hand that was seen a moment ago where this one is; None if there was none."""
+        """Return the unseen hand that was where this one is until a moment before this one came; None if none was."""
         for other in self._known():
-            if 0 < self._now - other.seen_at <= self._settings.max_gap:
+            apart = track.began_at - other.seen_at
+            if not self._is_seen(other) and apart <= max(self._settings.max_gap, self._now - self._previous):
                 expected = other.expected(self._now)
                 if is_on(track.joints, track.box.box, expected, tight_box(expected)):
                     return other

@@ -1,5 +1,6 @@
 """What was seen on real clips gives the hands that are there: each one, once, on its side, as a hand can be."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 
 from hamba_core.hand import SIDES, Side
 from stages.common.proximity import hand_size, tight_box
-from tests.stages.replays.replay import Measures, load_replay, measure
+from stages.packets import HandBox
+from tests.stages.replays.replay import Measures, Replay, load_replay, measure
 
 HERE = Path(__file__).parent
 CLIPS: dict[str, tuple[Side, ...]] = {
@@ -77,4 +79,76 @@ def test_worse_detections_make_hardly_more_hands(name: str, seed: int) -> None:
     assert shares["births"] == 1
     assert shares["extra"] <= 0.01
     assert shares["wrong side"] <= 0.005
+    assert shares["impossible"] == 0
+
+
+def _mirrored(replay: Replay) -> Replay:
+    width, _ = replay.size
+
+    def of(box: HandBox) -> HandBox:
+        return replace(moved(box, box.joints_2d * (-1, 1) + (width, 0), box.joints_world * (-1, 1, 1)), side=other(box))
+
+    sides = tuple(SIDES[1 - SIDES.index(side)] for side in replay.sides)
+    return replace(each(replay, of), sides=sides)
+
+
+def _upright(replay: Replay) -> Replay:
+    """Turned by a quarter, as a phone's video."""
+    width, height = replay.size
+    turn = np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])  # of rows
+    upright = each(replay, lambda box: moved(box, box.joints_2d @ turn[:2, :2] + (height, 0), box.joints_world @ turn))
+    return replace(upright, size=(height, width))
+
+
+def _with_fewer_frames(replay: Replay) -> Replay:
+    return replace(replay, times=replay.times[::3], boxes=replay.boxes[::3], owners=replay.owners[::3])
+
+
+def _with_small_3d_landmarks(replay: Replay) -> Replay:
+    """As of hands seen from their edge: their size is the detector's guess."""
+    return each(replay, lambda box: replace(box, joints_world=box.joints_world * np.float32(0.4)))
+
+
+def _with_noise(replay: Replay) -> Replay:
+    """A hundredth of the hand's size in the picture, and a centimetre in space."""
+    random = np.random.default_rng(0)
+
+    def of(box: HandBox) -> HandBox:
+        pixels = random.normal(0, 0.01 * hand_size(box.joints_2d), (21, 2))
+        return moved(box, box.joints_2d + pixels, box.joints_world + random.normal(0, 0.01, (21, 3)))
+
+    return each(replay, of)
+
+
+def _twice_as_fast(replay: Replay) -> Replay:
+    return replace(replay, times=replay.times / 2)
+
+
+def each(replay: Replay, of: Callable[[HandBox], HandBox]) -> Replay:
+    return replace(replay, boxes=tuple(tuple(map(of, boxes)) for boxes in replay.boxes))
+
+
+def moved(box: HandBox, joints_2d: np.ndarray, joints_world: np.ndarray) -> HandBox:
+    seen = joints_2d.astype(np.float32)
+    return replace(box, joints_2d=seen, box=tight_box(seen), joints_world=joints_world.astype(np.float32))
+
+
+def other(box: HandBox) -> Side:
+    return SIDES[1 - SIDES.index(box.side)]
+
+
+@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize(
+    "change",
+    [_mirrored, _upright, _with_fewer_frames, _with_small_3d_landmarks, _with_noise, _twice_as_fast],
+    ids=lambda change: change.__name__.strip("_"),
+)
+def test_the_same_hands_seen_otherwise_are_the_same_hands(name: str, change: Callable[[Replay], Replay]) -> None:
+    found = measure(change(load_replay(HERE / f"{name}.npz", CLIPS[name])))[0]
+    shares = found.shares()
+    assert len(found.missing) <= 1
+    assert found.far_off <= max(0.02 * found.shown, 3)
+    assert shares["births"] == 1
+    assert shares["extra"] == 0
+    assert shares["wrong side"] == 0
     assert shares["impossible"] == 0

@@ -227,6 +227,33 @@ def test_what_would_be_the_hand_turned_over_within_a_frame_is_not_seen_as_it(fra
         assert np.linalg.norm(boxes[0].joints_2d - truth, axis=1).mean() < 10, "px"
 
 
+def test_what_was_there_for_a_moment_is_not_made_to_last() -> None:
+    """A false hand in a single frame, now and then, stands there for one more at most."""
+    rng = np.random.default_rng(0)
+    times = clock(4)
+    frames = follow(times, lambda t: [LEFT.seen(t, rng)] + ([RIGHT.seen(t, rng)] if round(t * 30) % 12 == 6 else []))
+    false = [len(boxes) - 1 for boxes in frames]
+    assert sum(false) <= 2 * 10
+    assert max(n for n, t in zip(false, times, strict=True) if round(t * 30) % 12 >= 8) == 0
+
+
+def test_at_few_frames_a_second_a_doubled_hand_with_wrong_labels_is_the_one_that_was_there() -> None:
+    """Taken for the other side, turned over, and in the first frame seen twice."""
+    rng = np.random.default_rng(0)
+
+    def see(t: float) -> list[HandBox]:
+        seen = LEFT.seen(t, rng)
+        if not 1 <= t < 1.2:
+            return [seen]
+        mirrored = seen.joints_2d * (-1, 1) + (2 * LEFT.way(t)[0], 0)
+        doubles = [mirrored] if t > 1.05 else [mirrored, 0.8 * mirrored + 0.2 * mirrored.mean(0) + (25, -15)]
+        return [replace(flipped(seen), joints_2d=joints.astype(np.float32)) for joints in doubles]
+
+    frames = follow(clock(2, 9), see)
+    assert ids_and_sides(frames) == {(1, "left")}
+    assert most(frames) == 1
+
+
 def test_another_hand_in_the_place_of_one_is_soon_believed() -> None:
     rng = np.random.default_rng(0)
     frames = follow(clock(2), lambda t: [(RIGHT if t < 1 else Person("left", RIGHT.way)).seen(t, rng)])
