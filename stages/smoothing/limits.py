@@ -23,21 +23,15 @@ class JointLimits:
         A network's hand may be beyond them; that is not what is mended here.
         """
         angles = self._angles(pose)
-        if not self._beyond(angles).any():
+        if np.maximum(self._least - angles, angles - self._most).max() <= _LEAST_OVER:
             return pose
         allowed = self._angles(given.astype(np.float64))
         held = np.clip(angles, np.minimum(self._least, allowed), np.maximum(self._most, allowed))
-        over = np.abs(held - angles).max(-1) > _LEAST_OVER
-        if not over.any():
-            return pose
-        flexion, abduction, twist = (exp_so3(held[over, n, None] * self._axes[over, n]) for n in range(3))
+        turned = np.abs(held - angles).max(-1) > _LEAST_OVER
+        flexion, abduction, twist = (exp_so3(held[turned, n, None] * self._axes[turned, n]) for n in range(3))
         pose = pose.copy()
-        pose[over] = flexion @ abduction @ twist
+        pose[turned] = flexion @ abduction @ twist
         return pose
-
-    def _beyond(self, angles: Array) -> Array:
-        over: Array = (angles < self._least - _LEAST_OVER) | (angles > self._most + _LEAST_OVER)
-        return over
 
     def _angles(self, pose: Array) -> Array:
         """Return the angles (15, 3) of rotations R(flexion) @ R(abduction) @ R(twist)."""
