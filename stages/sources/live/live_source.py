@@ -85,7 +85,9 @@ class LiveSource(Source):
             elif isinstance(item, End):
                 raise self._not_opened(item)
             if time.monotonic() > self._heard + patience and not self._ready:
-                reason = self._watch.status().reason
+                session = self._reader.session
+                unread = session.unread if session is not None else None
+                reason = str(unread or "") or self._watch.status().reason
                 raise SourceError(
                     f"{self._name}: expected a picture within {patience:g} s, found none"
                     f"{f' ({reason})' if reason else ''}; is it in use elsewhere, or still starting? The limits are "
@@ -286,7 +288,8 @@ class LiveSource(Source):
             return error
         if self._reader.stopped:
             return EndOfStream()
-        return SourceError(f"{self._name}: expected pictures, found a stream that ended before its first")
+        unread = f", since none could be read: {end.session.unread}" if end.session and end.session.unread else ""
+        return SourceError(f"{self._name}: expected pictures, found a stream that ended before its first{unread}")
 
     def _patience(self) -> float:
         """Return the seconds without a picture after which it is given up, whatever the reader is doing."""

@@ -23,6 +23,7 @@ from stages.sources.settings import SourceSettings
 _HEAD_BYTES = 2048
 _JPEG = b"\xff\xd8\xff"
 _MAX_UNDECODED = 100  # pictures in a row
+_MAX_UNDECODED_AT_FIRST = 5  # the first may be the rest of one; all that are too small are alike
 
 
 class MultipartSession(Session):
@@ -35,6 +36,7 @@ class MultipartSession(Session):
         self._pixels = PixelConverter(settings.decoding.max_side)
         self._lost = 0
         self._undecoded = 0
+        self._came = False
         self._parts = Parts()
 
     def packets(self) -> Generator[Packet]:
@@ -51,10 +53,12 @@ class MultipartSession(Session):
         except SourceError as error:
             self._lost += 1
             self._undecoded += 1
-            if self._undecoded >= _MAX_UNDECODED:
-                raise SourceError(f"of the last {self._undecoded} pictures none could be decoded: {error}") from error
+            self.unread = error
+            if self._undecoded >= (_MAX_UNDECODED if self._came else _MAX_UNDECODED_AT_FIRST):
+                raise SourceError(f"of the last {self._undecoded} pictures none could be read: {error}") from error
             return
         self._undecoded = 0
+        self._came = True
         yield Decoded(None, lambda: image)
 
     def close(self) -> None:

@@ -41,6 +41,7 @@ class Session(ABC):
     intra: bool = True  # every packet is a picture of its own
     holds_back: bool = False  # what was held back comes when nothing else does, and says nothing of the camera
     failure: SourceError | None = None
+    unread: SourceError | None = None  # why nothing came out of the newest packet
     dropped: bool = False  # set by the reader: nothing more comes of it
 
     @abstractmethod

@@ -156,8 +156,8 @@ def test_one_that_accepts_and_never_answers_fails_in_its_time(read: Fixture) -> 
             assert "nothing came within 0.5 s" in str(reading.error)
 
 
-def jpeg(value: int) -> bytes:
-    return bytes(cv2.imencode(".jpg", np.full((48, 64, 3), value, np.uint8))[1])
+def jpeg(value: int, size: tuple[int, int] = (64, 48)) -> bytes:
+    return bytes(cv2.imencode(".jpg", np.full((*size[::-1], 3), value, np.uint8))[1])
 
 
 class Camera:
@@ -167,6 +167,7 @@ class Camera:
         self.hang_up_after: int | None = None
         self.silent_after: int | None = None
         self.refuse = 0
+        self.size = 64, 48
         self.connections = 0
         self.released = threading.Event()
 
@@ -190,7 +191,7 @@ class Camera:
                     if first and index == camera.silent_after:
                         camera.released.wait(60)
                         return
-                    data = jpeg(index % 250)
+                    data = jpeg(index % 250, camera.size)
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
                     self.wfile.write(head.encode() + data + b"\r\n")
                     if camera.released.wait(0.01):
@@ -561,3 +562,35 @@ def test_what_comes_behind_the_video_of_a_file_at_an_address_is_told(
     whole = read(f"{serve(files_of(tmp_path))}/b.mkv")
     assert whole.error is None
     assert not any(choice.subject == "rest of the file" for choice in whole.choices)
+
+
+@pytest.mark.parametrize(("size", "most", "words"), [((12, 8), 8192, "at least 16x16"), ((64, 48), 32, "max_side")])
+def test_a_camera_whose_pictures_are_too_small_or_too_large_is_refused_at_once(
+    camera: Camera, read: Fixture, serve: Fixture, size: tuple[int, int], most: int, words: str
+) -> None:
+    camera.size = size
+    address = f"{serve(camera.handler())}/video"
+    began = time.monotonic()
+    error = read(address, max_side=most).error
+    assert type(error) is SourceError
+    assert words in str(error)
+    assert address in str(error)
+    assert f"{size[0]}x{size[1]}" in str(error)
+    assert time.monotonic() - began < 10  # a picture is waited for 15 s
+
+
+def test_a_stream_whose_pictures_are_too_small_is_refused_at_once(
+    make_video: Fixture, read: Fixture, tmp_path: Path, serve: Fixture
+) -> None:
+    path = make_video(tmp_path / "clip.ts", 12, size=(12, 8))
+    error = read(f"{serve(chunked(path.read_bytes()))}/clip.ts").error
+    assert type(error) is SourceError
+    assert "at least 16x16" in str(error)
+
+
+def test_a_stream_of_damaged_pictures_says_why_none_could_be_read(read: Fixture, serve: Fixture) -> None:
+    broken = jpeg(10)[:60] + b"\xff\xd9"
+    error = read(f"{serve(chunked(broken * 3))}/video", live=LiveSettings(open_timeout=0.5, read_timeout=0.5)).error
+    assert type(error) is SourceError
+    assert "none" in str(error)
+    assert "JPEG" in str(error)
