@@ -1,8 +1,5 @@
-"""Releases, checkpoints and converted files: the same network out of each, and an error that names what is wrong."""
+"""Releases, checkpoints and converted files: the same network out of each."""
 
-import json
-import os
-import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,8 +15,8 @@ import hamba_core
 from hamba_core.errors import ConfigurationError, DeviceError, HandModelError, OutputError, WeightsError
 from hamba_core.network import can_pack
 from hamba_core.weights import load_hand
+from tests.hamba_core.weights.conftest import MakeRelease, checkpoint_of
 
-MakeRelease = Callable[..., Path]
 FIELDS = ("camera", "translation", "global_orient", "hand_pose", "betas", "joints", "vertices", "joints_2d")
 
 
@@ -32,18 +29,9 @@ def answer(tiny_release: Path) -> hamba_core.HambaOutput:
     return hamba_core.load(tiny_release)(crops())
 
 
-@pytest.fixture(scope="module")
-def converted(tiny_release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return hamba_core.convert_release(tiny_release, tmp_path_factory.mktemp("converted") / "hamba.safetensors").path
-
-
 def assert_same(found: hamba_core.HambaOutput, expected: hamba_core.HambaOutput, tolerance: float = 0.0) -> None:
     for field in FIELDS:
         torch.testing.assert_close(getattr(found, field), getattr(expected, field), rtol=0, atol=tolerance)
-
-
-def checkpoint_of(release: Path) -> Path:
-    return release / "checkpoints" / "hamba.ckpt"
 
 
 def test_a_checkpoint_gives_what_its_release_gives(tiny_release: Path, answer: hamba_core.HambaOutput) -> None:
@@ -149,52 +137,6 @@ def test_without_settings_the_released_configuration_is_taken_and_named(tiny_rel
         hamba_core.load(alone, mano=tiny_release / "data" / "mano")
 
 
-def damage_one_byte(content: bytes) -> bytes:
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 0x40]) + content[middle + 1 :]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda content: content[: len(content) // 2], "cut short or foreign"),
-        (lambda content: b"", "cut short or foreign"),
-        (lambda content: b"PK\x03\x04 not really", "cut short or foreign"),
-        (damage_one_byte, "damaged"),
-    ],
-    ids=["truncated", "empty", "foreign", "damaged"],
-)
-def test_a_checkpoint_that_is_none_is_refused_by_name(
-    tiny_release: Path, tmp_path: Path, change: Callable[[bytes], bytes], words: str
-) -> None:
-    path = tmp_path / "hamba.ckpt"
-    path.write_bytes(change(checkpoint_of(tiny_release).read_bytes()))
-    with pytest.raises(WeightsError, match=words) as error:
-        hamba_core.load(path, mano=tiny_release / "data" / "mano")
-    assert str(path) in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ({"model": {}}, "a dict with a state_dict, found a dict of model"),
-        ([1, 2], "found list"),
-        ({"state_dict": {"downsample.0.weight": "text"}}, r"downsample\.0\.weight: str"),
-    ],
-)
-def test_another_programs_checkpoint_is_refused(tmp_path: Path, content: object, words: str) -> None:
-    torch.save(content, tmp_path / "other.ckpt")
-    with pytest.raises(WeightsError, match=words):
-        hamba_core.load(tmp_path / "other.ckpt")
-
-
-def test_a_zip_archive_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "some.ckpt", "w") as archive:
-        archive.writestr("readme.txt", "nothing")
-    with pytest.raises(WeightsError, match="damaged or foreign"):
-        hamba_core.load(tmp_path / "some.ckpt")
-
-
 def test_a_checkpoint_takes_no_more_memory_than_its_file_has_bytes(make_release: MakeRelease, tmp_path: Path) -> None:
     def repeat(tensors: dict[str, Any]) -> None:
         tensors["backbone.pos_embed"] = torch.zeros(1).expand(1, 193, 10**9)
@@ -206,24 +148,6 @@ def test_a_checkpoint_takes_no_more_memory_than_its_file_has_bytes(make_release:
         archive.writestr("packed/data.pkl", bytes(100_000))
     with pytest.raises(WeightsError, match=r"data\.pkl compressed"):
         hamba_core.load(packed)
-
-
-class _Hostile:
-    def __init__(self, marker: str) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (os.mkdir, (self.marker,))
-
-
-def test_nothing_in_a_checkpoint_is_executed(make_release: MakeRelease, tmp_path: Path) -> None:
-    marker = tmp_path / "executed"
-    release = make_release(tmp_path / "release", lambda tensors: tensors.update(evil=_Hostile(str(marker))))
-    with pytest.raises(WeightsError, match=r"posix\.mkdir.*nothing.*executed"):
-        hamba_core.load(release)
-    with pytest.raises(WeightsError, match="refused"):
-        hamba_core.convert_release(release, tmp_path / "out.safetensors")
-    assert not marker.exists()
 
 
 def test_settings_that_lightning_saves_beside_the_tensors_do_no_harm(
@@ -244,91 +168,11 @@ def test_settings_that_lightning_saves_beside_the_tensors_do_no_harm(
     assert_same(hamba_core.load(path, mano=tiny_release / "data" / "mano")(crops()), answer)
 
 
-def remove(tensors: dict[str, Any]) -> None:
-    del tensors["mano_head.dec_gcn_vssm.layers.1.blocks.0.op.Ds"]
-
-
-def add_unknown(tensors: dict[str, Any]) -> None:
-    tensors["backbone.cls_token"] = torch.zeros(1, 1, 32)
-
-
-def reshape(tensors: dict[str, Any]) -> None:
-    tensors["initRegression.decpose.weight"] = torch.zeros(96, 17)
-
-
-def many(tensors: dict[str, Any]) -> None:
-    for name in [name for name in tensors if name.startswith("mano_head.dec_gcn_vssm.layers")]:
-        del tensors[name]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (remove, r"1 missing: mano_head\.dec_gcn_vssm\.layers\.1\.blocks\.0\.op\.Ds"),
-        (add_unknown, r"1 unknown: backbone\.cls_token"),
-        (reshape, r"1 of another shape: initRegression\.decpose\.weight \(96, 17\), not \(96, 16\)"),
-        (many, r"54 missing: mano_head\..* and 50 more"),
-    ],
-    ids=["missing", "unknown", "another shape", "many"],
-)
-def test_tensors_that_do_not_fit_are_named(
-    make_release: MakeRelease, tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
-) -> None:
-    release = make_release(tmp_path / "release", change)
-    with pytest.raises(WeightsError, match=words) as error:
-        hamba_core.load(release)
-    assert str(checkpoint_of(release)) in str(error.value)
-
-
-def test_settings_of_another_network_than_the_tensors_are_named(tiny_release: Path, tmp_path: Path) -> None:
-    path = tmp_path / "checkpoints" / "hamba.ckpt"
-    path.parent.mkdir()
-    path.write_bytes(checkpoint_of(tiny_release).read_bytes())
-    text = (tiny_release / "model_config.yaml").read_text()
-    (tmp_path / "model_config.yaml").write_text(text.replace("SSM_D_STATE: 1", "SSM_D_STATE: 4"))
-    with pytest.raises(WeightsError, match=r"x_proj_weight .*described by .*|described by .*x_proj_weight"):
-        hamba_core.load(path, mano=tiny_release / "data" / "mano")
-
-
-@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_are_neither_loaded_nor_converted(
-    make_release: MakeRelease, tmp_path: Path, number: float
-) -> None:
-    def spoil(tensors: dict[str, Any]) -> None:
-        tensors["downsample.0.bias"][3] = number
-
-    release = make_release(tmp_path / "release", spoil)
-    with pytest.raises(WeightsError, match=r"finite.*downsample\.0\.bias") as error:
-        hamba_core.load(release)
-    assert str(checkpoint_of(release)) in str(error.value)
-    with pytest.raises(WeightsError, match=r"finite.*downsample\.0\.bias"):
-        hamba_core.convert_release(release, tmp_path / "out.safetensors")
-    assert not (tmp_path / "out.safetensors").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["release"]
-
-
 def test_numbers_whose_sum_is_too_large_are_numbers(make_release: MakeRelease, tmp_path: Path) -> None:
     def enlarge(tensors: dict[str, Any]) -> None:
         tensors["downsample.0.bias"].fill_(3e38)
 
     hamba_core.load(make_release(tmp_path / "release", enlarge))
-
-
-@pytest.mark.parametrize(
-    ("tensor", "words"),
-    [
-        (torch.zeros(16, device="meta"), "on the device meta"),
-        (torch.zeros(16).to_sparse(), "sparse"),
-        (torch.zeros(16, dtype=torch.complex64), "complex64"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants:UserWarning")  # torch's, of sparse ones
-def test_a_tensor_that_is_not_plainly_its_numbers_is_named(
-    make_release: MakeRelease, tmp_path: Path, tensor: torch.Tensor, words: str
-) -> None:
-    release = make_release(tmp_path / "release", lambda tensors: tensors.update({"downsample.0.bias": tensor}))
-    with pytest.raises(WeightsError, match=rf"hamba\.ckpt: expected tensors with .* downsample\.0\.bias: .*{words}"):
-        hamba_core.load(release)
 
 
 def test_conversion_tells_how_far_it_is_and_what_it_made(tiny_release: Path, tmp_path: Path) -> None:
@@ -357,84 +201,6 @@ def test_a_converted_file_is_replaced_and_any_other_file_is_not(
         with pytest.raises(OutputError, match="left as it is"):
             hamba_core.convert_release(tiny_release, path)
         assert path.read_bytes() == before
-
-
-def rewrite_header(content: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
-    (length,) = struct.unpack("<Q", content[:8])
-    header = json.loads(content[8 : 8 + length])
-    change(header)
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + content[8 + length :]
-
-
-def configured(content: bytes, name: str, value: object) -> bytes:
-    """The file with another value in its configuration."""
-
-    def change(header: dict[str, Any]) -> None:
-        values = json.loads(header["__metadata__"]["configuration"])
-        values["gss_head"][name] = value
-        header["__metadata__"]["configuration"] = json.dumps(values)
-
-    return rewrite_header(content, change)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda content: content[:-1000], "cut short or foreign"),
-        (lambda content: content[:200], "cut short or foreign"),
-        (lambda content: rewrite_header(content, lambda h: h.pop("__metadata__")), "found format None"),
-        (
-            lambda content: rewrite_header(content, lambda h: h["__metadata__"].update(format="other")),
-            "found format 'other'",
-        ),
-        (
-            lambda content: rewrite_header(content, lambda h: h["__metadata__"].update(configuration="{}")),
-            "the network's configuration",
-        ),
-        (
-            lambda content: rewrite_header(content, lambda h: h.update(more=h.pop("downsample.0.bias"))),
-            r"1 missing: downsample\.0\.bias; 1 unknown: more",
-        ),
-        (
-            lambda content: rewrite_header(content, lambda h: h["__metadata__"].update(configuration="[" * 100_000)),
-            "the network's configuration",
-        ),
-        (lambda content: configured(content, "depths", [10**9]), "expected depths of 1..256"),
-        (lambda content: configured(content, "width", 10**12), "expected width to be above 0 and at most 32768"),
-        (lambda content: configured(content, "state", "1"), "expected state to be"),
-        (
-            lambda content: rewrite_header(
-                content, lambda h: h.update({"backbone.blocks.999999999.x": h.pop("downsample.0.bias")})
-            ),
-            "1 missing: downsample",
-        ),
-    ],
-    ids=[
-        *("truncated", "header cut", "no metadata", "other format", "no configuration", "renamed tensor"),
-        *("nested without end", "deep without end", "wide without end", "a text", "blocks without end"),
-    ],
-)
-def test_a_converted_file_that_is_none_is_refused_by_name(
-    converted: Path, tmp_path: Path, change: Callable[[bytes], bytes], words: str
-) -> None:
-    path = tmp_path / "hamba.safetensors"
-    path.write_bytes(change(converted.read_bytes()))
-    with pytest.raises(WeightsError, match=words) as error:
-        hamba_core.load(path)
-    assert str(path) in str(error.value)
-
-
-def test_a_missing_file_and_a_folder_without_a_checkpoint_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"absent\.ckpt"):
-        hamba_core.load(tmp_path / "absent.ckpt")
-    with pytest.raises(WeightsError, match=r"checkpoints/hamba\.ckpt"):
-        hamba_core.load(tmp_path)
-    (tmp_path / "checkpoints").mkdir()
-    for name in ("a.ckpt", "b.ckpt"):
-        (tmp_path / "checkpoints" / name).touch()
-    with pytest.raises(WeightsError, match=r"a\.ckpt, b\.ckpt"):
-        hamba_core.load(tmp_path)
 
 
 def test_devices_and_dtypes_that_cannot_be_are_refused(converted: Path) -> None:
