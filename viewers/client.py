@@ -272,9 +272,11 @@ class HandClient:
     def _count(self, message: HandsMessage) -> None:
         stream = message.result.frame.stream
         run, expected = self._expected.get(stream, (message.clock, message.seq))
-        if run == message.clock and message.seq > expected:
+        if is_another_run(message, run, expected, self.model):
+            run = message.clock
+        elif message.seq > expected:
             self.lost = min(self.lost + message.seq - expected, _MOST_LOST)
-        self._expected[stream] = (message.clock, message.seq + 1)
+        self._expected[stream] = (run, message.seq + 1)
         if len(self._expected) > _MOST_STREAMS:
             del self._expected[next(iter(self._expected))]
         self.received += 1
@@ -293,6 +295,17 @@ class HandClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def is_another_run(message: HandsMessage, run: ClockAnchor, expected: int, model: ModelMessage | None) -> bool:
+    """Return whether hands belong to another run than the one known by its clock, which would go on with `expected`.
+
+    A run begins to count anew, or introduces itself with its clock. A publisher that names another clock and does
+    neither goes on with the same run, and reads its clock more often than it should.
+    """
+    if message.clock == run:
+        return False
+    return message.seq < expected or (model is not None and model.clock == message.clock)
 
 
 def age_of(message: HandsMessage) -> float | None:

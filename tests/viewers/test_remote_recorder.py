@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,52 @@ def test_hands_of_a_publisher_on_another_host_are_dated_by_its_clock(
     [done] = recording.stop()
     first = next(read_recording(done.path).messages(["hands"]))
     assert abs(first.log_time - elsewhere.unix_ns) < 60e9
+
+
+def show_by_other_clocks(stage: Any, recording: Recording, make_result: MakeResult, count: int) -> list[int]:
+    """Publish so many frames, each by a clock of its own; return when they are said to be captured, ns since 1970."""
+    said, before = [], stage.run.clock
+    for index in range(count):
+        clock = ClockAnchor(time.monotonic_ns(), before.unix_ns + index * 10_000_000_000)
+        stage.publisher._run = replace(stage.run, clock=clock)
+        stage.show(make_result(index))
+        said.append(clock.unix_ns)
+    return said
+
+
+def test_a_publisher_whose_clock_changes_with_every_message_gets_one_file(
+    make_stage: MakeStage, make_result: MakeResult, record: Any, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = make_stage()
+    recording = record(stage)
+    show(stage, recording, make_result, until, 2)
+    said = show_by_other_clocks(stage, recording, make_result, 20)
+    until(lambda: recording.frames == 22)
+    stage.publisher._seq += 3
+    show(stage, recording, make_result, until, 2)
+    [done] = recording.stop()
+    assert done.status.frames == 24
+    assert dict(done.status.stages[0].dropped) == {"lost": 3}
+    [told] = [choice for choice in done.status.choices if choice.subject == "clock"]
+    assert told.chosen == "changed 20 times"
+    assert told.fallback
+    assert caplog.text.count("another clock") == 1
+    back = read_recording(done.path)
+    assert len(list(back.results())) == 24
+    times = [recorded.log_time for recorded in back.messages(["hands"])][2:22]
+    assert times == pytest.approx(said, abs=1e9)
+
+
+def test_a_publisher_that_begins_anew_with_every_message_gets_few_files(
+    make_stage: MakeStage, make_result: MakeResult, record: Any, until: Until
+) -> None:
+    stage = make_stage()
+    recording = record(stage)
+    show(stage, recording, make_result, until, 1)
+    for index in range(30):
+        stage.publisher._seq = 0
+        show_by_other_clocks(stage, recording, make_result, 1)
+        until(lambda index=index: sum(one.status.frames for one in recording.done) + recording.frames == index + 2)
+    done = recording.stop()
+    assert len(done) <= 6
+    assert sum(one.status.frames for one in done) == 31
