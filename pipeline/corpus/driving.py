@@ -7,6 +7,7 @@ followed by the job of joining them. Few are in flight, so that memory is flat w
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from threading import Event
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from stages.common.stop_signals import stopped_by_signals
 
 _WAIT: Final = 1.0  # s
 _LOOK: Final = 10.0  # s between looks at how large the cluster is
+_ASKED: Final = 1000  # workers that an autoscaler is asked to make room for, at most
 
 
 class Driver:
@@ -41,9 +43,16 @@ class Driver:
         self._metrics = RayMetrics()
         self._again: deque[Job] = deque()  # whose worker died, and segments
         self._cut: dict[str, tuple[int, set[int]]] = {}  # of videos: how many segments, and those that are left
+        self._asked = 0  # workers that an autoscaler was asked to make room for
 
     def run(self, waiting: Iterator[Job], on_totals: Callable[[Totals], None]) -> None:
         """Do all jobs, or let those in flight end after a signal."""
+        try:
+            self._run(waiting, on_totals)
+        finally:
+            self._ask_for_room(0)
+
+    def _run(self, waiting: Iterator[Job], on_totals: Callable[[Totals], None]) -> None:
         stop = Event()
         looked = -_LOOK
         job: Job | None = None
@@ -51,6 +60,7 @@ class Driver:
             while True:
                 if time.monotonic() - looked >= _LOOK:
                     looked = time.monotonic()
+                    self._ask_for_room(self._left())
                     self._crew.grow(self._corpus.workers or _room(self._ray, self._corpus))
                     self._totals.workers = len(self._crew)
                 while not stop.is_set():
@@ -72,6 +82,27 @@ class Driver:
                     self._settle(ref)
                 self._metrics.tell(self._totals)
                 on_totals(self._totals)
+
+    def _left(self) -> int:
+        """Return how many jobs there are that have not ended, as far as is known."""
+        totals = self._totals
+        return max(0, totals.expected - totals.skipped - totals.done - totals.failed) + len(self._again)
+
+    def _ask_for_room(self, jobs: int) -> None:
+        """Ask the cluster's autoscaler, if it has one, for as many workers as jobs keep busy.
+
+        Without that it would see only workers that wait for a place, and there is none: their number follows the room
+        that there is.
+        """
+        wanted = min(-(-jobs // self._corpus.at_once), self._corpus.workers or _ASKED)
+        if self._corpus.address is None or wanted == self._asked:
+            return
+        bundle = {"CPU": self._corpus.cpus, "GPU": self._corpus.gpus}
+        with suppress(Exception):  # it is a hint, and a cluster may be gone as the run ends
+            from ray.autoscaler.sdk import request_resources
+
+            request_resources(bundles=[{name: share for name, share in bundle.items() if share}] * wanted)
+            self._asked = wanted
 
     def _next(self, waiting: Iterator[Job]) -> Job | None:
         """Return what is to be done next; segments of a video that has failed are left out."""

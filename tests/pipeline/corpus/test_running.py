@@ -327,6 +327,28 @@ def test_nodes_that_die_lose_nothing(tmp_path: Path) -> None:
     assert len(list(Storage(str(place)).entries())) == 24
 
 
+def test_an_autoscaler_is_asked_for_room_for_what_is_left(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sdk: Any = importlib.import_module("ray.autoscaler.sdk")
+    kv: Any = importlib.import_module("ray.experimental.internal_kv")
+    asked: list[Any] = []
+    ask = sdk.request_resources
+
+    def told(**bundles: Any) -> None:
+        ask(**bundles)
+        asked.append(msgspec.json.decode(kv._internal_kv_get("autoscaler_resource_request")))
+
+    monkeypatch.setattr(sdk, "request_resources", told)
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("path\n" + "\n".join(f"/good{number}.mp4" for number in range(6)))
+    run_corpus([str(manifest)], str(tmp_path / "one"), Settings(), ONE, worker=Stand)
+    assert not asked  # a Ray of this machine has none
+    how = CorpusSettings(address="auto", cpus=0.5, at_once=2)
+    run_corpus([str(manifest)], str(tmp_path / "two"), Settings(), how, worker=Stand)
+    assert asked == [3 * [{"CPU": 0.5}], []]
+
+
 def test_no_cluster_at_the_address_is_an_error(tmp_path: Path) -> None:
     if ray.is_initialized():
         ray.shutdown()
