@@ -6,6 +6,9 @@ FFmpeg would say "unknown" of most. In some it would find a preview, a page or a
 import codecs
 from typing import Final, Literal
 
+from stages.sources.decoding import reads
+from stages.sources.headers import still_kind
+
 HEAD_BYTES: Final = 64 * 1024
 """So many bytes of a file tell it."""
 
@@ -36,6 +39,8 @@ _BEGINNINGS: Final = (
 _CONCAT: Final = frozenset(("ffconcat", "file", "duration", "inpoint", "outpoint", "stream", "option", "chapter"))
 """First words of the lines of FFmpeg's lists of files."""
 _NAMED_WITHIN: Final = 1000  # letters
+_WHOLE: Final = frozenset(("TIFF", "AVIF", "HEIC", "JPEG XL"))
+"""Of these FFmpeg gives some wrong, or one tile or page, in silence; Pillow and tifffile want the whole file."""
 _CANON: Final = (b"CR\x02", b"HEAPCCDR")
 
 
@@ -63,10 +68,26 @@ def text_kind(head: bytes, name: str) -> str | None:
     if first.lower() == "[playlist]" or "<asx" in text.lower()[:_NAMED_WITHIN]:
         return "a playlist (PLS or ASX); give what it names"
     if "<MPD" in text[:_NAMED_WITHIN]:
-        return "a playlist (DASH); it is read under a name that ends in .mpd"
+        return f"a playlist (DASH){_about_dash()}"
     if first.startswith("v=0") and "\nm=" in text.replace("\r", "\n"):
         return "a session description (SDP); give the stream's own address"
     return "text"
+
+
+def unread_at_address(head: bytes) -> str | None:
+    """Return what a file at an address is, and what to do, if its pictures are read right from the disk alone."""
+    kind = still_kind(head)
+    if kind in _WHOLE or (kind == "WebP" and b"ANIM" in head[:256]):
+        return f"a picture ({kind}); save it here and give the file, which is read as a whole"
+    if b"<MPD" in head[:_NAMED_WITHIN] and not reads("dash"):
+        return text_kind(head, "")
+    return foreign_kind(head)
+
+
+def _about_dash() -> str:
+    if reads("dash"):
+        return "; it is read under a name that ends in .mpd"
+    return ", which this build of FFmpeg does not read; ask the sender for HLS (.m3u8), or convert it with ffmpeg"
 
 
 def _decoded(head: bytes) -> str | None:

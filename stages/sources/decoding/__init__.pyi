@@ -7,7 +7,7 @@ from .decoding import (
     open_decoder as open_decoder,
     reason_of as reason_of,
 )
-from .demuxers import formats_of_address as formats_of_address
+from .demuxers import formats_of_address as formats_of_address, reads as reads
 from .gaps import IN_PIECES as IN_PIECES
 from .orientation import UPRIGHT as UPRIGHT, Orientation as Orientation
 from .packet_times import stamp_of as stamp_of, wall_time_of as wall_time_of

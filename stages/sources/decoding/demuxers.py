@@ -45,6 +45,11 @@ def formats_of_address() -> str:
     return _whitelist(_OF_ADDRESSES)
 
 
+def reads(name: str) -> bool:
+    """Return whether this build of FFmpeg reads a format; what it only writes has a name too."""
+    return name in av.formats_available and av.ContainerFormat(name).is_input
+
+
 def _whitelist(besides: Iterable[str]) -> str:
     return ",".join((*_media(), *besides))
 
@@ -52,4 +57,4 @@ def _whitelist(besides: Iterable[str]) -> str:
 @cache
 def _media() -> tuple[str, ...]:
     names = sorted(av.formats_available)
-    return tuple(name for name in names if name not in _FOLLOW and av.ContainerFormat(name).is_input)
+    return tuple(name for name in names if name not in _FOLLOW and reads(name))

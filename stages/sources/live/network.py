@@ -26,6 +26,7 @@ from stages.sources.decoding import (
     wall_time_of,
     whole_pictures,
 )
+from stages.sources.foreign import unread_at_address
 from stages.sources.live.fetching import fetched, has_index_at_end
 from stages.sources.live.live_source import LiveSource
 from stages.sources.live.multipart_stream import Bytes, pictures_or_bytes
@@ -117,6 +118,9 @@ def _connected(
                 if found.is_page:
                     found.close()
                     raise SourceError("it is a web page and not the stream itself")
+                if what := unread_at_address(found.head):
+                    found.close()
+                    raise SourceError(f"it is {what}")
                 # Some senders take one connection and no other; but what ends, or leads elsewhere, FFmpeg opens itself.
                 if scheme == "tcp" or not (found.has_end or found.is_text):
                     opened.callback(found.close)

@@ -21,6 +21,8 @@ from stages.sources.settings import SourceSettings
 
 _FORMATS: Final = {"JPEG": "jpeg_pipe", "PNG": "png_pipe", "WebP": "webp_pipe", "BMP": "bmp_pipe", "PAM": "pam_pipe"}
 """What FFmpeg calls a picture of each kind; else it might take the video behind a phone's photograph for the file."""
+_PNM: Final = {b"P4": "pbm_pipe", b"P5": "pgm_pipe", b"P6": "ppm_pipe"}
+"""The same for PNM, by its beginning: FFmpeg knows one by its content only if its first line ends there."""
 
 
 def decoded(
@@ -40,7 +42,7 @@ def decoded(
     try:
         # It is opened by its content if that tells its kind, so that no character of its name has a meaning.
         url: IO[bytes] | str = io.BytesIO(data) if header or path is None else f"file:{path}"
-        form = _FORMATS.get(header.kind) if header is not None else None
+        form = _FORMATS.get(header.kind, _PNM.get(data[:2])) if header is not None else None
         with open_container(url, settings, format=form) as container:
             decoder = open_decoder(container, settings)
             codec = decoder.stream.codec_context

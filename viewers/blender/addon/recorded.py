@@ -21,9 +21,11 @@ def import_recording(path: Path, *, meshes: bool = True) -> list[Any]:
 
     Frames go by the scene's rate: the recording's first frame is the scene's frame 1.
     """
+    if path.suffix.lower() != ".npz":
+        raise ValueError("expected hands.npz; of a recording (hands.mcap) make one: hamba export RECORDING --to npz")
     with np.load(path, allow_pickle=False) as data:
         if "tracks" not in data or "joint_names" not in data:
-            raise ValueError(f"{path.name}: expected a file of hamba export --to npz with tracks, found another")
+            raise ValueError("expected a file of hamba export --to npz with tracks, found another")
         tracks = [str(name) for name in data["tracks"]]
         made, last = [], 1.0
         start = min(float(data[f"{name}/pts"][0]) for name in tracks)

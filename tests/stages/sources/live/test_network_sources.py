@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import threading
 import time
@@ -594,3 +595,31 @@ def test_a_stream_of_damaged_pictures_says_why_none_could_be_read(read: Fixture,
     assert type(error) is SourceError
     assert "none" in str(error)
     assert "JPEG" in str(error)
+    assert "in parts" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("tiles.tif", "a picture \\(TIFF\\); save it here"),
+        ("grid.avif", "a picture \\(AVIF\\); save it here"),
+        ("pages.pdf", "a PDF; save its pages"),
+        ("take.mcap", "a recording; hamba view"),
+        ("list.mpd", "a playlist \\(DASH\\), which this build of FFmpeg does not read"),
+    ],
+)
+def test_what_would_be_read_wrong_from_an_address_is_named(
+    read: Fixture, tmp_path: Path, serve: Fixture, name: str, words: str
+) -> None:
+    if name.endswith((".tif", ".avif")):
+        cv2.imwrite(str(tmp_path / name), np.full((48, 64, 3), 90, np.uint8))
+    else:
+        heads = {
+            ".pdf": b"%PDF-1.4\n",
+            ".mcap": b"\x89MCAP0\r\n",
+            ".mpd": b'<?xml version="1.0"?>\n<MPD type="static"/>',
+        }
+        (tmp_path / name).write_bytes(heads[Path(name).suffix].ljust(2000))
+    error = read(f"{serve(files_of(tmp_path))}/{name}").error
+    assert isinstance(error, SourceError)
+    assert re.search(words, str(error))

@@ -79,6 +79,18 @@ def test_qois_one_after_another_are_frames(read: Fixture, tmp_path: Path) -> Non
     assert all((frame.image == pixels).all() for frame, pixels in zip(reading.frames, noise, strict=True))
 
 
+@pytest.mark.parametrize("between", [b" ", b"\n", b"\r\n", b"\n# made by hand\n"])
+@pytest.mark.parametrize(("most", "kind"), [(255, ">u1"), (31, ">u1"), (65535, ">u2"), (1023, ">u2")])
+def test_a_ppm_may_have_its_numbers_in_a_line(
+    read: Fixture, tmp_path: Path, between: bytes, most: int, kind: str
+) -> None:
+    pixels = np.full((48, 64, 3), round(most * 0.8), kind)
+    (tmp_path / "one.ppm").write_bytes(b"P6" + between + b"64 48 %d\n" % most + pixels.tobytes())
+    reading = read(tmp_path / "one.ppm")
+    assert reading.error is None
+    assert brightness_of(reading) == [pytest.approx(255 * 0.8, abs=8)]  # FFmpeg rounds what has few steps
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".bmp"])
 def test_pictures_of_other_sizes_one_after_another_are_read(read: Fixture, tmp_path: Path, suffix: str) -> None:
     sizes = [(64, 48), (32, 24), (50, 70)]
