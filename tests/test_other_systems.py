@@ -125,4 +125,4 @@ def test_on_windows_keys_come_from_its_console(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setitem(sys.modules, "termios", None)
     with TerminalKeys() as keys:
-        assert (keys.there, keys.pressed(), keys.pressed()) == (True, "q ", "")
+        assert (keys.available, keys.pressed(), keys.pressed()) == (True, "q ", "")

@@ -16,7 +16,7 @@ class TerminalKeys:
         self._input = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
 
     @property
-    def there(self) -> bool:
+    def available(self) -> bool:
         """Whether somebody can press keys."""
         return self._input is not None
 

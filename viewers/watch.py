@@ -90,7 +90,7 @@ class Watch:
         state = client.state
         return Numbers(
             state=state,
-            words=self._words(state),
+            words=self._state_line(state),
             rate=len(self._shown) / _SPAN,
             latency=median(ages) * 1000 if ages else None,
             hands=len(client.newest.result.hands) if client.newest is not None and state == "running" else 0,
@@ -111,7 +111,7 @@ class Watch:
         source = self._client.status.status.source if self._client.status else None
         return "" if source is None or source.state == "live" else f", its source {source.state}"
 
-    def _words(self, state: State) -> str:
+    def _state_line(self, state: State) -> str:
         match state:
             case "waiting":
                 return f"waiting for a publisher at {self._client.address}"

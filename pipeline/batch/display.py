@@ -82,7 +82,10 @@ class BatchLines:
         self._ended += 1
         self._console.print(
             Text.assemble(
-                f"[{self._ended}/{len(self._sources)}] ", (outcome.state, _COLOURS[outcome.state]), " ", *_told(outcome)
+                f"[{self._ended}/{len(self._sources)}] ",
+                (outcome.state, _COLOURS[outcome.state]),
+                " ",
+                *_outcome_parts(outcome),
             ),
             highlight=False,
             soft_wrap=True,
@@ -110,10 +113,12 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome], sources: int, 
     )
     for outcome in outcomes:
         if outcome.state == "failed":
-            console.print(Text.assemble(("failed", "red"), " ", *_told(outcome)), highlight=False, soft_wrap=True)
+            console.print(
+                Text.assemble(("failed", "red"), " ", *_outcome_parts(outcome)), highlight=False, soft_wrap=True
+            )
 
 
-def _told(outcome: Outcome) -> Iterator[str | tuple[str, str]]:
+def _outcome_parts(outcome: Outcome) -> Iterator[str | tuple[str, str]]:
     """What came of a source, in parts with their style."""
     source, folder = readable(outcome.task.source), outcome.task.folder
     if outcome.state == "skipped":

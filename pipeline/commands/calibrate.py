@@ -93,11 +93,11 @@ def _measure(source: str, board: "Board", out: Path, *, fisheye: bool, as_json: 
     picture = out.with_suffix(".png")
     _, png = cv2.imencode(".png", cv2.cvtColor(picture_of(solution), cv2.COLOR_RGB2BGR))
     write_whole(picture, png.tobytes())
-    told = _told(solution, views)
+    summary = _summary(solution, views)
     if as_json:
-        print_json({**told, "written": [out, picture]})
+        print_json({**summary, "written": [out, picture]})
         return
-    sys.stderr.writelines(f"{line}\n" for line in _lines(told))
+    sys.stderr.writelines(f"{line}\n" for line in _lines(summary))
     sys.stderr.write(f"wrote {out}\nwrote {picture}\nUse it: hamba run … --set source.lens.calibration={out}\n")
 
 
@@ -128,7 +128,7 @@ def _views(source: str, board: "Board", *, quiet: bool) -> "Views":
     return views
 
 
-def _told(solution: "Solution", views: "Views") -> dict[str, Any]:
+def _summary(solution: "Solution", views: "Views") -> dict[str, Any]:
     matrix = solution.matrix
     return {
         "size": solution.size,
@@ -149,22 +149,22 @@ def _told(solution: "Solution", views: "Views") -> dict[str, Any]:
     }
 
 
-def _lines(told: dict[str, Any]) -> list[str]:
-    left_out = f", {told['views_left_out']} left out as they do not fit" if told["views_left_out"] else ""
-    across, down = told["field_of_view"]
-    give_or_take = "" if told["fisheye"] else f" ± {told['focal_length_deviation']:.1f}"
+def _lines(of: dict[str, Any]) -> list[str]:
+    left_out = f", {of['views_left_out']} left out as they do not fit" if of["views_left_out"] else ""
+    across, down = of["field_of_view"]
+    give_or_take = "" if of["fisheye"] else f" ± {of['focal_length_deviation']:.1f}"
     lines = [
-        f"board seen in {told['frames_with_board']} of {told['frames_looked_at']} frames; {told['views']} views "
-        f"used{left_out}, which cover {told['coverage']:.0%} of the picture",
-        f"error {told['error']:.2f} px",
-        f"fx {told['fx']:.1f}{give_or_take}, fy {told['fy']:.1f}, cx {told['cx']:.1f}, cy {told['cy']:.1f} px; "
+        f"board seen in {of['frames_with_board']} of {of['frames_looked_at']} frames; {of['views']} views "
+        f"used{left_out}, which cover {of['coverage']:.0%} of the picture",
+        f"error {of['error']:.2f} px",
+        f"fx {of['fx']:.1f}{give_or_take}, fy {of['fy']:.1f}, cx {of['cx']:.1f}, cy {of['cy']:.1f} px; "
         f"field of view {across:.1f}° x {down:.1f}°",
     ]
-    if told["error"] > _POOR:
+    if of["error"] > _POOR:
         lines.append(
             "That is a large error: is the board flat, its kind right, the picture sharp? Look at the picture."
         )
-    if told["coverage"] < _LITTLE:
+    if of["coverage"] < _LITTLE:
         lines.append("The board was not seen in all of the picture: film it at the borders and in the corners too.")
     return lines
 

@@ -26,10 +26,10 @@ def cameras(
 def _tree(camera: "Camera") -> dict[str, object]:
     from dataclasses import asdict
 
-    return {**asdict(camera), "taken": _taken(camera)}
+    return {**asdict(camera), "taken": _default_mode(camera)}
 
 
-def _taken(camera: "Camera") -> dict[str, object] | None:
+def _default_mode(camera: "Camera") -> dict[str, object] | None:
     """Return the mode that a run without settings asks for."""
     from stages.sources.cameras import mode_for
     from stages.sources.settings import CameraSettings
@@ -57,7 +57,7 @@ def _print(found: "list[Camera]") -> None:
         if camera.problem:
             console.print(Text.assemble(("   cannot be used: ", "red"), camera.problem), soft_wrap=True)
         table = Table(box=None, padding=(0, 2), show_header=False)
-        taken = _taken(camera) or {}
+        taken = _default_mode(camera) or {}
         for mode in camera.modes:
             is_taken = [mode.format, mode.width, mode.height] == list(taken.values())[:3]
             rates = ", ".join(f"{rate:g}" for rate in mode.rates)

@@ -150,7 +150,7 @@ def _follow_recording(
         print_json({"robot": name, "written": list(files.values()), "sides": {s: _tree(n) for s, n in numbers.items()}})
         return
     for each, found in numbers.items():
-        tell(f"{each}: {'never seen' if found is None else _words(found)}")
+        tell(f"{each}: {'never seen' if found is None else _summary_line(found)}")
     for file in files.values():
         tell(f"wrote {file}")
 
@@ -159,7 +159,7 @@ def _tree(found: "Following | None") -> dict[str, Any] | None:
     return None if found is None else {k: None if v != v else v for k, v in found._asdict().items()}
 
 
-def _words(found: "Following") -> str:
+def _summary_line(found: "Following") -> str:
     best = "" if found.reachable != found.reachable else f", {found.reachable:.1f} at best"
     return (
         f"{found.frames} frames followed, fingertips {found.error:.1f} mm off ({found.solved:.1f} before smoothing and "
@@ -188,8 +188,8 @@ def _follow_live(
             TerminalLine() as line,
         ):
             watch = Watch(client)
-            line.say(f"{hands[0].name} on {publisher.address}" + (f"; {KEYS}" if keys.there else ""))
-            if settings.clutch == "key" and not keys.there:
+            line.say(f"{hands[0].name} on {publisher.address}" + (f"; {KEYS}" if keys.available else ""))
+            if settings.clutch == "key" and not keys.available:
                 raise ConfigurationError("--clutch key: expected a terminal to press space at, found none")
             frame = None
             while True:
@@ -201,7 +201,7 @@ def _follow_live(
                     watch.shown(message)
                 if line.due:
                     numbers = watch.numbers()
-                    line.show(numbers.words, f"{numbers.line()}  {_said(frame)}")
+                    line.show(numbers.words, f"{numbers.line()}  {_frame_line(frame)}")
     finally:
         publisher.close()
 
@@ -214,6 +214,6 @@ def _obey(keys: str, retargeter: "Retargeter") -> None:
             retargeter.realign()
 
 
-def _said(frame: "RobotFrame | None") -> str:
+def _frame_line(frame: "RobotFrame | None") -> str:
     hands = frame.hands if frame is not None else ()
     return ", ".join(f"{hand.side} {hand.state}{' (limits)' if hand.held_back else ''}" for hand in hands)

@@ -59,7 +59,7 @@ def join_tables(pieces: Sequence[Piece], path: Path) -> tuple[int, int]:
     schema, rows, written = hand_schema(), 0, set()
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for track, side, n, block in sorted(blocks):
-            table = _own(files[n].read_row_group(block), pieces[n].start)
+            table = _own_rows(files[n].read_row_group(block), pieces[n].start)
             if not table.num_rows:
                 continue
             frames = pa.array(table["frame"].to_numpy() + (int(firsts[n]) - pieces[n].before), pa.int64())
@@ -75,7 +75,7 @@ def join_tables(pieces: Sequence[Piece], path: Path) -> tuple[int, int]:
     return rows, len(written)
 
 
-def _own(table: "pa.Table", start: float) -> "pa.Table":
+def _own_rows(table: "pa.Table", start: float) -> "pa.Table":
     import pyarrow.compute as pc
 
     return table.filter(pc.greater_equal(table["pts"], start))

@@ -68,7 +68,7 @@ class RayMetrics:
         self._hands: Any = Counter("hamba_corpus_hands", description="Hands in the tables")
         self._deaths: Any = Counter("hamba_corpus_worker_deaths", description="Workers that died")
         self._workers: Any = Gauge("hamba_corpus_workers", description="Workers there are, or are asked for")
-        self._told: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
 
     def tell(self, totals: "Totals") -> None:
         """Tell Ray what has changed."""
@@ -80,7 +80,7 @@ class RayMetrics:
             (self._hands, "hands", {}),
             (self._deaths, "deaths", {}),
         ):
-            more = getattr(totals, name) - self._told.get(name, 0)
+            more = getattr(totals, name) - self._counted.get(name, 0)
             if more > 0:
                 counter.inc(more, tags=tags)
-                self._told[name] = getattr(totals, name)
+                self._counted[name] = getattr(totals, name)

@@ -122,7 +122,7 @@ class Worker:
             self._storage.remove(table_name(video.id))  # of an earlier attempt
         if self._corpus.recordings:
             self._storage.put(recording_name(video.id), recording)
-        return _done(video, report, rows=rows, tracks=tracks, quality=mean_quality(table) if rows else None)
+        return _finished_entry(video, report, rows=rows, tracks=tracks, quality=mean_quality(table) if rows else None)
 
     def _segment(self, video: Video, segment: Segment, work: Path) -> SegmentEntry:
         start = segment.start or 0.0
@@ -137,7 +137,7 @@ class Worker:
         if rows:
             self._storage.put(f"{segments_folder(video.id)}/{segment.name}.parquet", table)
         before, with_hands = _frames_before(recording, start)
-        entry = _done(video, report)
+        entry = _finished_entry(video, report)
         own = msgspec.structs.replace(
             entry, frames=entry.frames - before, frames_with_hands=entry.frames_with_hands - with_hands
         )
@@ -177,7 +177,7 @@ class Worker:
         return outcome, task.folder / RECORDING
 
 
-def _done(video: Video, outcome: Outcome, **values: Any) -> Entry:
+def _finished_entry(video: Video, outcome: Outcome, **values: Any) -> Entry:
     report = outcome.report or {}
     return Entry(
         id=video.id,

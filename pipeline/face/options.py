@@ -76,7 +76,7 @@ def settings_of(
     # A stage's settings first: the short names go on top of them, whatever the order.
     for name, value in sorted(options.items(), key=lambda option: option[0] in _SHORT_NAMES):
         if name == "estimator" and callable(value):
-            estimator = partial(_made, value)
+            estimator = partial(_checked_estimator, value)
         elif name in _SHORT_NAMES:
             stage, key = _SHORT_NAMES[name]
             changes.setdefault(stage, {})[key] = str(value) if isinstance(value, Path) else value
@@ -107,7 +107,7 @@ def _values_of(name: str, value: object) -> Mapping[str, Any]:
     )
 
 
-def _made(maker: Callable[[], Any]) -> Estimator:
+def _checked_estimator(maker: Callable[[], Any]) -> Estimator:
     """Make the caller's own estimator. Raises ConfigurationError where it is none."""
     estimator = maker()
     if not isinstance(estimator, Estimator) or not isinstance(getattr(estimator, "name", None), str):

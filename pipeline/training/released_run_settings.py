@@ -78,11 +78,11 @@ class ReleasedSettings(StageSettings):
 
     def loss_weights(self) -> ReleasedLossWeights:
         """Raises ConfigurationError."""
-        return _made(ReleasedLossWeights, self.losses, "losses")
+        return _validated_part(ReleasedLossWeights, self.losses, "losses")
 
     def changes(self) -> Augmentation:
         """How crops are changed. Raises ConfigurationError."""
-        return _made(Augmentation, self.augmentation, "augmentation")
+        return _validated_part(Augmentation, self.augmentation, "augmentation")
 
     def check(self) -> None:
         """Raises ConfigurationError for what no run can be made of."""
@@ -109,7 +109,7 @@ def released_settings(tree: Mapping[str, Any], where: str) -> ReleasedSettings:
     return settings
 
 
-def _made(kind: type[T], values: dict[str, float], name: str) -> T:
+def _validated_part(kind: type[T], values: dict[str, float], name: str) -> T:
     try:
         return kind(**values)
     except TypeError as error:

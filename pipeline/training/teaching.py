@@ -44,7 +44,7 @@ class Teacher:
             kept: Float32Array = np.load(path, allow_pickle=False)
             return kept
         on_step(f"asking the teacher about {shard_file.name}")
-        joints = self._asked(shard_file)
+        joints = self._teacher_joints(shard_file)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
@@ -55,7 +55,7 @@ class Teacher:
         return joints
 
     @torch.inference_mode()
-    def _asked(self, shard_file: Path) -> Float32Array:
+    def _teacher_joints(self, shard_file: Path) -> Float32Array:
         if self._network is None:
             self._network = load(self._release, self._mano, self._device)
         network, shard = self._network, read_shard(shard_file)

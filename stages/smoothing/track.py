@@ -115,17 +115,17 @@ class SmoothedTrack:
         turn = log_so3(_rotations(goal) @ np.swapaxes(rotations, -1, -2))
         here, there = (np.concatenate(_seen_from_camera(point)) for point in (middle, goal.joints.mean(0)))
 
-        def on_the_way(share: float) -> tuple[Array, Array]:
+        def between(share: float) -> tuple[Array, Array]:
             *place, depth = here + share * (there - here)
             return exp_so3(share * turn) @ rotations, np.array([*place, 1.0]) * np.exp(depth)
 
         least, most = 0.0, 1.0
-        if not self._fits(*on_the_way(most), hand, model):
+        if not self._fits(*between(most), hand, model):
             return None
         for _ in range(_HALVINGS):
             half = (least + most) / 2
-            least, most = (least, half) if self._fits(*on_the_way(half), hand, model) else (half, most)
-        along, middle = on_the_way(most)
+            least, most = (least, half) if self._fits(*between(half), hand, model) else (half, most)
+        along, middle = between(most)
         place, depth = _seen_from_camera(middle)
         self._place.settle(place)
         self._depth.settle(depth)

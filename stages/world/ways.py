@@ -87,7 +87,7 @@ class Seen(Way):
 
     def pose(self, frame: Frame) -> WorldPose | None:
         self._guessed_lens = frame.meta.camera.estimated
-        found = self._always(frame) if self._moves else self._at_first(frame)
+        found = self._always(frame) if self._moves else self._from_first_sightings(frame)
         self._lost += found is None
         return found
 
@@ -102,7 +102,7 @@ class Seen(Way):
             return WorldPose(self._last, self._origin, seen=False, age=age)
         return None
 
-    def _at_first(self, frame: Frame) -> WorldPose | None:
+    def _from_first_sightings(self, frame: Frame) -> WorldPose | None:
         pts = frame.meta.pts
         if len(self._sightings) < _SIGHTINGS:
             found = self._look(frame, self._last)

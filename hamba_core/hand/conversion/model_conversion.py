@@ -49,7 +49,7 @@ class ModelConversion:
         pose = self._start(rest)
         for _ in range(_ROUNDS):
             places, normals = self._places_on(rest, pose)
-            targets, across = places.on(rest)[None], sliding(normals)
+            targets, across = places.positions_on(rest)[None], sliding(normals)
             pose, betas = shape_step(target, self.betas, targets, places.weights, across, pose, _STIFFNESS)
             self.betas = np.clip(betas, -_LARGEST_BETA, _LARGEST_BETA)
         self._places, _ = self._places_on(rest, pose)
@@ -62,7 +62,7 @@ class ModelConversion:
         source = Pose(global_orient, hand_pose, translation)
         given = zip(global_orient, hand_pose, betas, translation, strict=True)
         vertices = np.stack([self._source.pose(*each).vertices for each in given])
-        targets, weights = self._places.on(vertices), self._places.weights
+        targets, weights = self._places.positions_on(vertices), self._places.weights
         pose = _from_world(_world(source) @ self._turns, translation)
         shape = np.broadcast_to(self.betas, (count, 10))
         for _ in range(_STEPS):

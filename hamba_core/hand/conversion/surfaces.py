@@ -19,7 +19,7 @@ class Places(NamedTuple):
     shares: Array  # (N, 3) of the corners
     weights: Array  # (N,) 0 where there is no such place on the mesh
 
-    def on(self, vertices: Array) -> Array:
+    def positions_on(self, vertices: Array) -> Array:
         """Return where they are (..., N, 3) on meshes with these vertices (..., V, 3)."""
         corners = vertices[..., self.corners, :]
         places: Array = np.einsum("...ncx,nc->...nx", corners, self.shares)

@@ -37,7 +37,7 @@ def export_npz(
         write_pictures(selection, path, on_progress)
         return [path]
     with ZipFile(path, "w", ZIP_STORED, allowZip64=True) as archive:
-        for name, array in _said_once(selection).items():
+        for name, array in _file_arrays(selection).items():
             with archive.open(f"{name}.npy", "w") as member:
                 npy.write_array(member, array, allow_pickle=False)
         arrays = [(track, name) for track in selection.tracks for name in (*(ROW.names or ()), "vertices")]
@@ -59,7 +59,7 @@ def write_pictures(selection: Selection, path: Path, on_progress: Callable[[floa
     tracks = selection.tracks
     places = {picture.frame: place for place, picture in enumerate(selection.pictures)}
     rows = np.concatenate([track.read(0, 1) for track in tracks])
-    once = _said_once(selection)
+    once = _file_arrays(selection)
     del once["tracks"], once["rate"], once["size"]
     arrays = {
         **once,
@@ -84,7 +84,7 @@ def write_pictures(selection: Selection, path: Path, on_progress: Callable[[floa
                 on_progress((number + 1) / len(tracks))
 
 
-def _said_once(selection: Selection) -> dict[str, NDArray[Any]]:
+def _file_arrays(selection: Selection) -> dict[str, NDArray[Any]]:
     run, topology = selection.recording.run, selection.recording.topology
     return {
         "tracks": np.array([name_of(track) for track in selection.tracks]),

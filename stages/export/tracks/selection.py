@@ -90,7 +90,7 @@ def select_tracks(
     tracks = tuple(writers[key].finish() for key in sorted(writers))
     if not tracks:
         error = SourceError if seen or not frames.count else NoHandsError
-        raise error(_nothing(recording, settings, frames, sorted(seen)))
+        raise error(_nothing_message(recording, settings, frames, sorted(seen)))
     on_progress(1.0)
     rate = _rate(recording, frames)
     return Selection(
@@ -110,7 +110,9 @@ def _rate(recording: Recording, frames: FrameLog) -> float:
     return (frames.count - 1) / span if span > 0 else 30.0
 
 
-def _nothing(recording: Recording, settings: ExportSettings, frames: FrameLog, tracks: list[tuple[int, Side]]) -> str:
+def _nothing_message(
+    recording: Recording, settings: ExportSettings, frames: FrameLog, tracks: list[tuple[int, Side]]
+) -> str:
     if not frames.count:
         found = "no frames" if settings.start is None and settings.end is None else "no frames between start and end"
     elif not tracks:

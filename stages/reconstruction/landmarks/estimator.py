@@ -188,7 +188,7 @@ class LandmarksEstimator(Estimator):
         doubted = self._turning.doubts(key, sight)
         held = None
         if doubted or (fit.ray_error[i] > CONTRADICTION and self._turning.goes_on(key, sight)):
-            held = self._going_on(key, view, rest, sight, float(fit.ray_error[i]), doubted=doubted)
+            held = self._continued(key, view, rest, sight, float(fit.ray_error[i]), doubted=doubted)
         if held is not None:
             fit = Fit(*(_with_row(all_, i, row[0]) for all_, row in zip(fit, held, strict=True)))
             self.held += 1
@@ -205,7 +205,7 @@ class LandmarksEstimator(Estimator):
         self.held += 1
         return Fit(*(_with_row(all_, i, row[0]) for all_, row in zip(fit, placed, strict=True)))
 
-    def _going_on(
+    def _continued(
         self, key: Hashable, view: "_View", rest: Array, sight: Sight, error: float, *, doubted: bool
     ) -> Fit | None:
         """Return one hand that goes on from the frame before; None where the picture says otherwise.

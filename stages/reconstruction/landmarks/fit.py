@@ -135,7 +135,7 @@ class LandmarkFit:
             astray = ready & ((errors.mean(1) > self.NEAR[0]) | (errors.max(1) > self.NEAR[1]))
             if astray.any():
                 fresh = [before[i] < 0 and not (tracks and tracks[i] in last) for i in range(len(rest))]
-                state = self._go_on(astray, np.array(fresh), problem, state)
+                state = self._descend_further(astray, np.array(fresh), problem, state)
                 errors = self._ray_errors(problem, state)
             done |= ready
         last.update((track, _pose(state, i)) for i, track in enumerate(tracks))
@@ -159,7 +159,7 @@ class LandmarkFit:
         which[places[better]] = True
         return put(which, take(better, hinted[0]), problem), put(which, take(better, hinted[1]), state)
 
-    def _go_on(self, astray: BoolArray, fresh: BoolArray, problem: _Problem, state: _State) -> _State:
+    def _descend_further(self, astray: BoolArray, fresh: BoolArray, problem: _Problem, state: _State) -> _State:
         """Step hands that are astray: once, but `fresh` ones, which have no frame before, until they are near."""
         for _ in range(0, self.MORE_STEPS, self.STEPS):
             state = put(astray, self._descend(take(astray, problem), take(astray, state)), state)

@@ -96,7 +96,7 @@ class SmallHambaEstimator(Estimator):
 
     def reconstruct(self, detections: Sequence[Detections]) -> list[tuple[Hand, ...]]:
         """The hands of each frame; frames in order of time."""
-        detections = self._looked(detections)
+        detections = self._with_looks(detections)
         given = [list(hands) for hands in self._landmarks.reconstruct(detections)]
         tasks: list[_Task] = []
         for place, (packet, hands) in enumerate(zip(detections, given, strict=True)):
@@ -119,7 +119,7 @@ class SmallHambaEstimator(Estimator):
         self._forget()
         return [tuple(hands) for hands in given]
 
-    def _looked(self, detections: Sequence[Detections]) -> list[Detections]:
+    def _with_looks(self, detections: Sequence[Detections]) -> list[Detections]:
         """The same, with a look, and the network's maps in it, at each hand that was seen."""
         return [
             replace(
@@ -127,14 +127,14 @@ class SmallHambaEstimator(Estimator):
                 boxes=tuple(
                     box
                     if not box.seen or box.track_id is None or _is_enough(box)
-                    else self._looked_at(packet.frame, box)
+                    else self._with_look(packet.frame, box)
                     for box in packet.boxes
                 ),
             )
             for packet in detections
         ]
 
-    def _looked_at(self, frame: Frame, box: HandBox) -> HandBox:
+    def _with_look(self, frame: Frame, box: HandBox) -> HandBox:
         """The box with a look at it, and with what was seen, where a hand was."""
         if self._looking is None:
             self._looking = HandNetwork()

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from hamba_core.hand import MIRROR
 from stages.synthetic.crops.draws import chance, log_uniform
 from stages.synthetic.crops.figure import Stance
-from stages.synthetic.crops.posing import Kinematics, Thing, any_thing, solid_points
+from stages.synthetic.crops.posing import Kinematics, Thing, random_thing, solid_points
 
 Array = NDArray[np.float64]
 
@@ -57,5 +57,5 @@ def things_before(joints: Array, rng: np.random.Generator) -> list[Thing]:
         aim = joints[rng.integers(21)] + rng.normal(0, 0.35 * reach, 3) * (1, 1, 0)
         nearest = float(joints[:, 2].min()) - 0.02
         share = min(rng.uniform(0.55, 0.95), max(nearest / aim[2], 0.3))
-        things.append(any_thing(rng, aim * share, 0.085 * share))
+        things.append(random_thing(rng, aim * share, 0.085 * share))
     return [thing for thing in things if thing.distance(joints).min() > 0.012]

@@ -63,7 +63,7 @@ def desk_picture(rng: np.random.Generator, camera: Intrinsics, size: tuple[int, 
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     H_picture_desk = np.asarray(cv2.getPerspectiveTransform(on_desk(corners).astype(np.float32), corners), np.float64)
     middle = on_desk(np.array([camera.cx, camera.cy]))
-    for thing in _things(rng, float(middle[1])):
+    for thing in _desk_things(rng, float(middle[1])):
         colour = _lay(colour, thing, H_picture_desk)
     return np.ascontiguousarray(colour, np.float32)
 
@@ -99,7 +99,7 @@ def _place(picture: Float32Array, middle: tuple[float, float], long: float, angl
     return picture, box @ np.array([[c, s], [-s, c]]) + middle, soft
 
 
-def _things(rng: np.random.Generator, middle: float) -> list[Thing]:
+def _desk_things(rng: np.random.Generator, middle: float) -> list[Thing]:
     """Return a notebook, a pen and a cup on a desk whose middle in the picture is that far from the viewer."""
     side = rng.choice([-1, 1])
     angle = rng.uniform(-0.25, 0.25)

@@ -72,7 +72,7 @@ def test_places_on_a_mesh_are_the_nearest_that_look_the_same_way() -> None:
     palm = np.full(4, -1)
     places = nearest_places(points, normals, palm, vertices, faces, np.full(8, -1), candidates=4)
     expected = [[0.5, 0.4, 0], [0.5, 0.4, 0], [0.5, 0.4, -0.1], [1, 0.5, 0]]
-    assert places.on(vertices) == pytest.approx(np.array(expected), abs=1e-9)
+    assert places.positions_on(vertices) == pytest.approx(np.array(expected), abs=1e-9)
     assert places.weights.tolist() == [1, 1, 1, 0], "what lies beyond an open border has no place"
     other = nearest_places(points, normals, np.full(4, 2), vertices, faces, np.full(8, 1), candidates=4)
     assert not other.weights.any(), "a finger has no place on another"

@@ -52,7 +52,7 @@ def test_fingertips_come_nearly_as_near_as_the_robot_can_reach(robot: str, side:
     hand, model = solver.hand, solver.model
     for seed in range(3):
         joints = joints_in_wrist(make_hand(seed, side).joints, side)
-        wanted = solver.wanted(joints)
+        wanted = solver.fingertip_targets(joints)
         positions = model.coupled(solver.solve(joints))
         limits = model.limits()[model.free()]
         free = positions[model.free()]
@@ -95,7 +95,7 @@ def test_what_a_robot_can_do_is_found_to_be_reachable() -> None:
 def test_a_larger_person_moves_the_robot_alike(make_hand: MakeHand) -> None:
     solver = Solver(known_hand("leap", "right"), "vector")
     joints = joints_in_wrist(make_hand(1).joints, "right")
-    np.testing.assert_allclose(solver.wanted(1.3 * joints), solver.wanted(joints), atol=1e-9)
+    np.testing.assert_allclose(solver.fingertip_targets(1.3 * joints), solver.fingertip_targets(joints), atol=1e-9)
     assert person_reach(solver.hand, 1.3 * joints) == pytest.approx(1.3 * person_reach(solver.hand, joints))
     first = solver.solve(joints)
     solver.reset()

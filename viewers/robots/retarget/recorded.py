@@ -90,7 +90,7 @@ def measured(done: Retargeted, retargeter: Retargeter, side: Side, every: int = 
     for place in followed:
         joints = record.human[place]
         if joints is not None:
-            solved[place], wanted[place] = model.coupled(solver.solve(joints)), solver.wanted(joints)
+            solved[place], wanted[place] = model.coupled(solver.solve(joints)), solver.fingertip_targets(joints)
             errors.append(float(tip_errors(hand, model, wanted[place], positions[place]).mean()))
             solved_errors[place] = float(tip_errors(hand, model, wanted[place], solved[place]).mean())
     looked_at = followed[::every] if every > 0 else []

@@ -72,7 +72,7 @@ class Solver:
         positions = np.asarray(self._solve.retarget(vectors.ravel().tolist(), self._fixed), np.float64)
         return positions[self._order]
 
-    def wanted(self, joints: Array) -> Array:
+    def fingertip_targets(self, joints: Array) -> Array:
         """Return where fingertips are to be, (tips, 3) m from the robot's wrist, for such joints."""
         scale = self.hand.scaling or self._reach / person_reach(self.hand, joints)
         vectors: Array = (joints[list(self.hand.human_tips)] - joints[0]) * scale

@@ -79,7 +79,7 @@ class RosNode:
         stamp = result.frame.captured_ns - clock.monotonic_ns + clock.unix_ns
         model = self.client.model
         topology = model.topology if self._mesh and model is not None else None
-        for topic, value in messages_of(result, topology, names, stamp, self._gone(result)):
+        for topic, value in messages_of(result, topology, names, stamp, self._gone_hands(result)):
             self._send(topic, value)
         if self._retargeter is not None:
             frame = self._retargeter.step(result)
@@ -90,7 +90,7 @@ class RosNode:
                     self._send(names.topic(f"{hand.side}/joint_states"), state)
         self.published += 1
 
-    def _gone(self, result: FrameResult) -> list[Hand]:
+    def _gone_hands(self, result: FrameResult) -> list[Hand]:
         """Return the hands that were there in this stream's frame before."""
         now = {hand.side: hand for hand in result.hands}
         before = self._there.get(result.frame.stream, {})

@@ -59,7 +59,7 @@ class Thing:
         return Mesh(local @ self.R.T + self.centre, turned @ self.R.T, faces, local)
 
 
-def any_thing(rng: np.random.Generator, centre: Array, largest: float = 0.09) -> Thing:
+def random_thing(rng: np.random.Generator, centre: Array, largest: float = 0.09) -> Thing:
     """Something of a likely form and size, turned at random, around a place."""
     forms: tuple[Form, ...] = ("box", "cylinder", "ball")
     form = forms[int(rng.choice(3, p=[0.5, 0.38, 0.12]))]

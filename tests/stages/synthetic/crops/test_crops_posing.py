@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from hamba_core.hand import FINGERS, load_generic_hand
-from stages.synthetic.crops.posing import Kinematics, Thing, any_thing, free_pose, grasp
+from stages.synthetic.crops.posing import Kinematics, Thing, free_pose, grasp, random_thing
 from stages.synthetic.crops.posing.kinematics import finger_points
 from stages.synthetic.crops.posing.poses import GESTURES, gesture, pinch
 
@@ -111,7 +111,7 @@ def test_most_fingers_close_on_what_the_palm_holds() -> None:
 @given(seed=st.integers(0, 10**6))
 def test_a_things_surface_is_at_no_distance_from_it_and_faces_outwards(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    thing = any_thing(rng, rng.normal(0, 0.3, 3))
+    thing = random_thing(rng, rng.normal(0, 0.3, 3))
     mesh = thing.mesh()
     assert np.abs(thing.distance(mesh.vertices)).max() < 0.05 * thing.half.max()
     assert np.median(np.abs(thing.distance(mesh.vertices))) < 1e-9
@@ -124,7 +124,7 @@ def test_a_things_surface_is_at_no_distance_from_it_and_faces_outwards(seed: int
 
 def test_a_moved_thing_keeps_its_distances() -> None:
     rng = np.random.default_rng(3)
-    thing = any_thing(rng, np.zeros(3))
+    thing = random_thing(rng, np.zeros(3))
     R, t = np.linalg.qr(rng.normal(size=(3, 3)))[0], rng.normal(size=3)
     points = rng.normal(0, 0.1, (50, 3))
     moved: Thing = thing.moved(R, t)
