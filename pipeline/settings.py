@@ -58,7 +58,7 @@ class Settings(StageSettings):
 
 
 def load_settings(preset: str, overrides: Sequence[str] = (), values: Mapping[str, object] | None = None) -> Settings:
-    """Settings of a preset ("live", "offline", or the path of a YAML file), then `values`, each taken as it is, by
+    """Return the settings of a preset ("live", "offline", or the path of a YAML file), then `values`, unchanged, by
     "stage.key", then each "stage.key=value" of `overrides`.
 
     A text or a path in an override is taken as it stands, `null` where there may be none; other values are read as

@@ -62,7 +62,7 @@ class _Block(Block):
     """timm's block, which without gradients adds onto its input: no memory for another stream every time."""
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
-        """(B, 192, width) -> (B, 192, width)."""
+        """Take (B, 192, width) to (B, 192, width)."""
         if torch.is_grad_enabled():
             return super().forward(x, attn_mask, is_causal)
         x += self.attn(self.norm1(x), attn_mask=attn_mask, is_causal=is_causal)

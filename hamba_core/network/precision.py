@@ -61,7 +61,7 @@ class Linear(nn.Linear):
     """A linear layer that takes any float dtype and gives its weight's."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(..., in) -> (..., out)."""
+        """Take (..., in) to (..., out)."""
         return functional.linear(input.to(self.weight.dtype), self.weight, self.bias)
 
 
@@ -69,7 +69,7 @@ class Conv1d(nn.Conv1d):
     """A convolution that takes any float dtype and gives its weight's."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, in, L) -> (B, out, L')."""
+        """Take (B, in, L) to (B, out, L')."""
         return super().forward(input.to(self.weight.dtype))
 
 
@@ -77,5 +77,5 @@ class Conv2d(nn.Conv2d):
     """A convolution that takes any float dtype and gives its weight's."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, in, H, W) -> (B, out, H', W')."""
+        """Take (B, in, H, W) to (B, out, H', W')."""
         return super().forward(input.to(self.weight.dtype))

@@ -31,17 +31,17 @@ class HandDiscriminator(nn.Module):
         nn.init.normal_(self.of_joint, std=_EMBEDDED**-0.5)
 
     def forward(self, hand_pose: Tensor, betas: Tensor) -> Tensor:
-        """Rotations (B, 15, 3, 3) and betas (B, 10) -> judgements (B, 17)."""
+        """Take rotations (B, 15, 3, 3) and betas (B, 10) to judgements (B, 17)."""
         embedded = self.embedding(hand_pose.flatten(2))
         joints = (embedded * self.of_joint).sum(-1) + self.of_joint_bias
         return torch.cat([joints, self.of_pose(embedded.flatten(1)), self.of_shape(betas)], 1)
 
 
 def fooling_loss(judged: Tensor) -> Tensor:
-    """How far judgements (B, 17) of a network's hands are from those of real ones: summed, a mean over hands."""
+    """Return how far judgements (B, 17) of a network's hands are from those of real ones: summed, a mean over hands."""
     return (judged - 1).square().sum(1).mean()
 
 
 def discriminating_loss(judged_real: Tensor, judged_made: Tensor) -> Tensor:
-    """How wrong a discriminator is about real hands (R, 17) and a network's (B, 17)."""
+    """Return how wrong a discriminator is about real hands (R, 17) and a network's (B, 17)."""
     return (judged_real - 1).square().sum(1).mean() + judged_made.square().sum(1).mean()

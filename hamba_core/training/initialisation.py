@@ -57,7 +57,7 @@ def _initialise_scans(block: SS2D, random: torch.Generator) -> None:
 
 
 def _readouts(network: nn.Module) -> list[nn.Linear]:
-    """The linear layers that parameters are read with."""
+    """Return the linear layers that parameters are read with."""
     found: list[nn.Linear] = []
     for module in network.modules():
         if isinstance(module, Readout):

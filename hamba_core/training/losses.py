@@ -46,12 +46,12 @@ class LossWeights:
 
     @staticmethod
     def share(some: Tensor, every: Tensor) -> float:
-        """What hands count together of a batch; `some` and `every` are their joints' visible shares (B,)."""
+        """Return what hands count together of a batch; `some` and `every` are their joints' visible shares (B,)."""
         return float(_importance(some).sum() / _importance(every).sum())
 
 
 def hand_losses(output: SmallOutput, truth: HandTruths, weights: LossWeights) -> dict[str, Tensor]:
-    """Each weighted loss, and their sum as "loss". Hands that are seen well count more than those that are not."""
+    """Return each weighted loss, and their sum as "loss". Hands that are seen well count more than others."""
     importance, true = _importance(truth.visible), truth.hands
 
     def mean(errors: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def hand_losses(output: SmallOutput, truth: HandTruths, weights: LossWeights) ->
 
 
 def _disagreement(output: SmallOutput, truth: HandTruths) -> Tensor:
-    """(B, 21, 3) m: how far each hand's joints are from those of the other look, in the true hands' own axes."""
+    """Return how far (B, 21, 3), m, joints are from those of the other look, in the true hands' own axes."""
     own = output.joints @ truth.hands.rotations[:, 0]
     return (own - own[truth.partner]).abs()
 

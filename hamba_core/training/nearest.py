@@ -26,7 +26,7 @@ class NearestHands(NamedTuple):
 
 
 def nearest_hands(layer: HandLayer, joints: Tensor, rotations: Tensor, betas: Tensor) -> NearestHands:
-    """The layer's hands nearest to joints (B, 21, 3), m, by summed squares, with their middles on one another.
+    """Return the layer's hands nearest to joints (B, 21, 3), m, by summed squares, with their middles on one another.
 
     They begin with rotations (B, 16, 3, 3), which turning counts against, and betas (B, 10), or (1, 10) where all are
     one person's.

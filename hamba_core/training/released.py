@@ -36,7 +36,7 @@ class ReleasedLossWeights:
 
 
 def released_losses(output: HambaOutput, truth: CropTruths, weights: ReleasedLossWeights) -> dict[str, Tensor]:
-    """Each weighted loss of the answer and of the joint regressor's first one, and their sum as "loss".
+    """Return each weighted loss of the answer and of the joint regressor's first one, and their sum as "loss".
 
     L1 on joints, about the wrist in 3D, summed over them; L2 on the model's parameters; means over hands. What is not
     known of a hand is no error.

@@ -27,7 +27,7 @@ def save_small(network: HambaSmall, path: Path, origin: Mapping[str, str]) -> No
 
 
 def load_small(path: Path, hand: HandModel) -> HambaSmall:
-    """The network with its weights, ready for inference, posing this hand. Raises WeightsError."""
+    """Return the network with its weights, ready for inference, posing this hand. Raises WeightsError."""
     try:
         configuration = SmallConfiguration.from_dict(json.loads(small_origin(path)["configuration"]))
     except (KeyError, ValueError, ConfigurationError) as error:
@@ -46,7 +46,7 @@ def fill_small(network: HambaSmall, path: Path) -> None:
 
 
 def small_origin(path: Path) -> dict[str, str]:
-    """What the file's header says: the configuration, and where the weights come from. Raises WeightsError."""
+    """Return what the file's header says: the configuration, and where the weights come from. Raises WeightsError."""
     try:
         with safe_open(path, "pt") as file:
             metadata: dict[str, str] = file.metadata() or {}

@@ -119,7 +119,7 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome], sources: int, 
 
 
 def _outcome_parts(outcome: Outcome) -> Iterator[str | tuple[str, str]]:
-    """What came of a source, in parts with their style."""
+    """Return what came of a source, in parts with their style."""
     source, folder = readable(outcome.task.source), outcome.task.folder
     if outcome.state == "skipped":
         yield f"{source}: finished before, in {folder}"

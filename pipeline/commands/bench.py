@@ -24,7 +24,7 @@ def pipeline(
     seconds: Annotated[float, typer.Option(min=0.5, help="Seconds of the test pattern, for hamba.")] = 10.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """The whole pipeline, detection to recording, against a bare loop of decoding and detection."""
+    """Time the whole pipeline, detection to recording, against a bare loop of decoding and detection."""
     from dataclasses import asdict
 
     from stages.common.terminal import Terminal
@@ -61,7 +61,7 @@ def corpus(
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """The cost of `hamba corpus`'s driver: videos per second, and growth of its memory."""
+    """Measure the cost of `hamba corpus`'s driver: videos per second, and growth of its memory."""
     from dataclasses import asdict
 
     from pipeline.benchmarks.corpus import measure_corpus
@@ -107,7 +107,7 @@ def model(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """The network against plain float32 and the machine's limit. Needs 8 GB of disk, minutes."""
+    """Time the network against plain float32 and the machine's limit. Needs 8 GB of disk and some minutes."""
     from dataclasses import asdict
 
     from hamba_core.errors import OutputError

@@ -102,7 +102,7 @@ def _measure(source: str, board: "Board", out: Path, *, fisheye: bool, as_json: 
 
 
 def _views(source: str, board: "Board", *, quiet: bool) -> "Views":
-    """All frames of the source, looked at. A live one ends by Ctrl-C."""
+    """Look at all frames of the source, and return the views of the board. A live source ends by Ctrl-C."""
     from pipeline.terminal import live_progress
     from stages.calibration import Views
     from stages.common.terminal import Terminal

@@ -288,7 +288,7 @@ def _settings(
 
 
 def _show(tables: Sequence["Table"], tree: "Tree", *, as_json: bool) -> None:
-    """Tables on standard output, or the numbers as JSON."""
+    """Print tables on standard output, or the numbers as JSON."""
     from pipeline.evaluation import print_table
     from stages.common.terminal import Terminal
 

@@ -90,7 +90,7 @@ def run(
 
 
 def _named(sources: Sequence[str], source_file: str | None) -> list[str]:
-    """All sources that are named, on the command line and in a file, each as it may be shown."""
+    """Return all sources that are named, on the command line and in a file, each as it may be shown."""
     from stages.sources.address import read_source_file, source_name
 
     try:
@@ -105,7 +105,7 @@ def _named(sources: Sequence[str], source_file: str | None) -> list[str]:
 
 
 def _way_of(given: Sequence[str], sources: Sequence[str], *, batch: bool) -> Literal["one", "batch", "cameras"]:
-    """How these sources are run: one alone, cameras at once, or files one after another.
+    """Return how these sources are run: one alone, cameras at once, or files one after another.
 
     Pictures that are listed one by one, as a shell does with shots/*.jpg, are one source.
     """
@@ -127,7 +127,7 @@ def _preset_for(way: str, source: str) -> str:
 
 
 def _publishing(publish: bool | None, address: str | None, *, view: bool) -> dict[str, str | None]:
-    """What the command line says of publishing; nothing where it is silent."""
+    """Return the settings that the command line gives for publishing; none where it is silent."""
     from stages.common.address import DEFAULT_ADDRESS
 
     if publish is False and address is not None:
@@ -180,7 +180,7 @@ def _health(address: str | None) -> Iterator["Callable[[Status], None]"]:
 
 
 def _is_live(source: str) -> bool:
-    """Whether it names a live source; what is wrong with it is said when its turn comes."""
+    """Return whether it names a live source; what is wrong with it is said when its turn comes."""
     from hamba_core.errors import HambaError
     from stages.sources import source_for
 

@@ -45,7 +45,7 @@ def settings(
 
 
 def settings_in(model: BaseModel, above: str = "") -> Iterator[Setting]:
-    """Every setting of a settings object, in order, with its value there."""
+    """Return every setting of a settings object, in order, with its value there."""
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
         if isinstance(value, BaseModel):
@@ -55,7 +55,7 @@ def settings_in(model: BaseModel, above: str = "") -> Iterator[Setting]:
 
 
 def kind_of(field: FieldInfo) -> str:
-    """A field's type and range in words."""
+    """Return a field's type and range in words."""
     words = [_type_words(field.annotation)]
     limits = {type(limit).__name__: limit for limit in field.metadata}
     bounds = [
@@ -110,7 +110,7 @@ def _print_table(found: list[Setting]) -> None:
 
 
 def _value_text(value: Any) -> str:
-    """A value as YAML writes it."""
+    """Return a value as YAML writes it."""
     import yaml
 
     plain = str(value) if isinstance(value, Path) else value

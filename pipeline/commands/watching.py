@@ -40,7 +40,7 @@ def is_recording(shown: str, take: int | None, *keys: Path | None) -> bool:
 
 @contextmanager
 def played(shown: str, take: int | None, *keys: Path | None) -> Iterator[tuple[str, "Player | None"]]:
-    """An address to follow, and the player behind it where what is shown is a recording or the folder of one.
+    """Yield an address to follow, and the player behind it where a recording or its folder is shown.
 
     It is played again and again, until the context ends. Raises SourceError where a file is no recording, and what
     `is_recording` raises.

@@ -95,7 +95,7 @@ class HandPipeline:
         intrinsics: Camera | None = None,
         bgr: bool | None = None,
     ) -> FrameResult:
-        """The hands of the next frame: `result.hands`, with `result.frame` and the RGB picture, `result.image`.
+        """Return the hands of the next frame: `result.hands`, with `result.frame` and the RGB picture, `result.image`.
 
         `pts` is the frame's time in seconds, which has to rise; without it, the time of the call counts. Raises
         PacketError for what is no picture or no later time, SourceError for a file that cannot be read.
@@ -119,7 +119,7 @@ class HandPipeline:
     def batch(
         self, pictures: "Iterable[Picture]", *, intrinsics: Camera | None = None, bgr: bool | None = None
     ) -> list[FrameResult]:
-        """The hands of pictures that have nothing to do with one another, in their order.
+        """Return the hands of pictures that have nothing to do with one another, in their order.
 
         Hands of several pictures go through the network together. Raises what a call raises.
         """
@@ -141,7 +141,7 @@ class HandPipeline:
         return results
 
     def choices(self) -> tuple[Choice, ...]:
-        """What is in use and why: detector, estimator, device, precision; and settings that do nothing with these."""
+        """Return what is in use and why: detector, estimator, device, precision; and settings without effect."""
         stages = self._checked_open().stages
         used = next((stage.estimator for stage in stages if isinstance(stage, Reconstruction)), "")
         unused = settings_without_effect(self._settings, used)

@@ -64,7 +64,7 @@ _STAGES: Final = ("source", "detect", "track", "reconstruct", "smooth", "events"
 def settings_of(
     settings: Settings | str | Path | None, options: Options, intrinsics: Camera | None, *, preset: str
 ) -> tuple[Settings, Callable[[], Estimator] | None]:
-    """The settings that these arguments ask for, and what makes the caller's own estimator, if there is one.
+    """Return the settings that these arguments ask for, and what makes the caller's own estimator, if there is one.
 
     `settings` is an object, a preset or a YAML file, and `preset` what is taken without it. Nothing is published or
     written unless `settings` says so. Raises ConfigurationError.

@@ -27,7 +27,7 @@ class Read(NamedTuple):
 
 
 def read_picture(picture: "Picture", settings: SourceSettings, *, bgr: bool) -> Read:
-    """Any picture as RGB. `bgr` says that an array's channels are in OpenCV's order.
+    """Return any picture as RGB. `bgr` says that an array's channels are in OpenCV's order.
 
     A file is read as `hamba run` reads it: turned upright, with the camera that its EXIF data tell. Raises SourceError
     for a file, PacketError for anything else that is no picture.
@@ -81,5 +81,5 @@ def _checked(array: NDArray[Any]) -> Image:
 
 
 def _is_pil(picture: object) -> bool:
-    """Whether it is a PIL picture, without importing PIL for those who have none."""
+    """Return whether it is a PIL picture, without importing PIL for those who have none."""
     return any(kind.__module__ == "PIL.Image" and kind.__name__ == "Image" for kind in type(picture).__mro__)

@@ -28,7 +28,7 @@ def track_hands(
     out: str | Path | None = None,
     **options: Unpack[Options],
 ) -> "TrackedHands":
-    """The hands of a video, of pictures, a camera or a stream, frame by frame, while a run goes on beside the loop.
+    """Iterate over the hands of a video, pictures, a camera or a stream, frame by frame, while its run goes on.
 
         for result in track_hands("clip.mp4"):
             for hand in result.hands:
@@ -187,7 +187,7 @@ class _Handover(Sink):
                 raise EndOfStream
 
     def take(self) -> FrameResult | None:
-        """The next result, as soon as it is there; none once the run is over."""
+        """Return the next result, as soon as it is there; none once the run is over."""
         with self._changed:
             self._asked += 1
             self._changed.notify_all()

@@ -194,7 +194,7 @@ class Runner:
         return self._report or self._supervisor.status("running")
 
     def calls(self) -> dict[str, str]:
-        """The calls into parts that have not returned yet, by the part's name: where a run is, or hangs.
+        """Return the calls into parts that have not returned yet, by the part's name: where a run is, or hangs.
 
         As {"detect": "process"}; from any thread.
         """

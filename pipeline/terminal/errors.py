@@ -72,7 +72,7 @@ def _check_arguments(arguments: Sequence[str]) -> None:
 
 
 def status_with_output(status: int) -> int:
-    """The exit status, or another where standard output did not take what was written to it."""
+    """Return the exit status, or another where standard output did not take what was written to it."""
     error = output_error()
     if error is None or status:
         return status
@@ -116,7 +116,7 @@ def _tell(error: Exception, message: str, status: int, arguments: Sequence[str],
 
 
 def _hidden(text: str, arguments: Sequence[str]) -> str:
-    """The same, with addresses of the command line as they may be shown, also those that stand where none belongs."""
+    """Return the same with addresses of the command line as they may be shown, also where none belongs."""
     from stages.sources.address import source_name
 
     for argument in arguments:

@@ -50,7 +50,7 @@ def export_results(folder: Path, settings: ExportSettings, on_progress: Callable
 
 
 def _is_there(name: str) -> bool:
-    """Whether a source is opened by its name: one of listed pictures has none of its own."""
+    """Return whether a source is opened by its name: one of listed pictures has none of its own."""
     try:
         source_for(name)
     except SourceError:

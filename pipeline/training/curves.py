@@ -24,7 +24,7 @@ class Curves:
         self._write("w", [header, *([row.get(name, "") for name in header] for row in kept)])
 
     def add(self, step: int, seconds: float, losses: Mapping[str, float], scores: Mapping[str, float]) -> None:
-        """A step's losses, and the scores where it was evaluated."""
+        """Add a step's losses, and the scores where it was evaluated."""
         row: list[object] = [step, f"{seconds:.2f}"]
         row += [f"{losses[name]:.5g}" if name in losses else "" for name in self._losses]
         self._write("a", [row + [f"{scores[name]:.4f}" if name in scores else "" for name in self._scores]])
@@ -44,7 +44,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def draw_curves(runs: dict[str, Path], picture: Path) -> None:
-    """Loss and error on what is kept aside, over steps, of runs by name, from their CSV files. Raises OutputError."""
+    """Draw loss and held-out error over steps, of runs by name, from their CSV files. Raises OutputError."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.2), dpi=110, layout="constrained")

@@ -50,7 +50,7 @@ def share(fabric: "Fabric", rows: Tensor) -> Tensor:
 
 
 def reduced(fabric: "Fabric", value: float, how: str = "sum") -> float:
-    """The sum ("sum") or the most ("max") of what all processes have."""
+    """Return the sum ("sum") or the most ("max") of what all processes have."""
     number = torch.tensor(value, dtype=torch.float64, device=fabric.device)
     total = fabric.all_reduce(number, reduce_op=how)
     return float(total) if isinstance(total, Tensor) else value
@@ -74,7 +74,7 @@ class _SharedBatchNorm(nn.BatchNorm1d):
 
     @classmethod
     def of(cls, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> "_SharedBatchNorm":
-        """One with the parameters and buffers of this one."""
+        """Return one with the parameters and buffers of this norm."""
         shared = cls(norm.num_features, norm.eps, norm.momentum)
         shared.weight, shared.bias = norm.weight, norm.bias
         for name, buffer in norm.named_buffers():

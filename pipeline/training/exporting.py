@@ -33,7 +33,7 @@ class Exported(nn.Module):
         self, fine: Tensor, middle: Tensor, coarse: Tensor, pooled: Tensor, places: Tensor, landmarks: Tensor,
         world: Tensor, focal_length: Tensor, first_rotations: Tensor, first_betas: Tensor, first_wrist: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-        """As `HandViews` has them; `places` (B, 21, 2) in [-1, 1] are where in the crop tokens are sampled."""
+        """Do as `HandViews` says; `places` (B, 21, 2) in [-1, 1] are where in the crop tokens are sampled."""
         tokens = sample_maps([fine, middle, coarse], places)
         first = FirstEstimate(first_rotations, first_betas, first_wrist)
         hands = self.network.corrected(HandViews(tokens, pooled, coarse, landmarks, world, focal_length, first))

@@ -37,7 +37,7 @@ _GAIN, _BIAS, _NOISE = 0.18, 10.0, 4.0  # of the logarithm of each channel, leve
 
 
 def features_of(shard_file: Path, folder: Path, variant: int = 0) -> Path:
-    """The file with the features of a shard's crops, made in this folder if it is not there.
+    """Return the file with the features of a shard's crops, made in this folder if it is not there.
 
     Raises SourceError, OutputError.
     """
@@ -56,7 +56,7 @@ def features_of(shard_file: Path, folder: Path, variant: int = 0) -> Path:
 
 
 def compute_features(shard: Shard, variant: int = 0) -> Table:
-    """A row a crop: what the head is given, and what is true, in the crop's view (`hamba_core.network.small.views`)."""
+    """Return a row a crop: the head's input and the truth, in the crop's view (`hamba_core.network.small.views`)."""
     network, fit, truth = HandNetwork(), SingleFit(load_generic_hand()), _learned(shard)
     parts: list[Table] = []
     for first in range(0, len(shard), _TOGETHER):
@@ -66,7 +66,7 @@ def compute_features(shard: Shard, variant: int = 0) -> Table:
 
 
 def _learned(shard: Shard) -> Table:
-    """The truth of a shard's crops; of crops of another mesh, that of the generic hand nearest to the one drawn."""
+    """Return the truth of a shard's crops; for another mesh, that of the generic hand nearest to the one drawn."""
     truth = dict(shard.arrays)
     others = np.flatnonzero(truth["mesh"] != "generic")
     if not len(others):

@@ -51,7 +51,7 @@ class Judged(nn.Module):
         self.network, self.weights = network, weights
 
     def forward(self, views: HandViews, truths: HandTruths) -> dict[str, Tensor]:
-        """Each weighted loss, and their sum as "loss"."""
+        """Return each weighted loss, and their sum as "loss"."""
         return hand_losses(self.network(views), truths, self.weights)
 
 
@@ -128,7 +128,7 @@ class Training:
         return by_steps if minutes is None else max(by_steps, self._seconds / 60 / minutes)
 
     def _train_step(self) -> dict[str, float]:
-        """One step; gives its losses."""
+        """Do one step, and return its losses."""
         settings = self.settings
         rate = settings.learning_rate * self._rate()
         for group in self._optimiser.param_groups:
@@ -160,7 +160,7 @@ class Training:
         return warm * (_LEAST_RATE + (1 - _LEAST_RATE) * falling)
 
     def _next_rows(self) -> Tensor:
-        """The rows of the next batch: every hand once, in a new order each epoch."""
+        """Return the rows of the next batch: every hand once, in a new order each epoch."""
         size = min(self.settings.batch, len(self.table))
         if len(self._order) < size:
             self._order = torch.randperm(len(self.table), generator=self._random)
@@ -170,7 +170,7 @@ class Training:
         return self.table.with_partners(rows) if self._weights.agreement else rows
 
     def _evaluate(self) -> Scores:
-        """The running mean's scores."""
+        """Return the running mean's scores."""
         self.network.eval()
         with self._mean.lent_to(self.network):
             return score(self.network, self.kept_aside)
@@ -201,7 +201,7 @@ class Training:
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay, vectors (biases, norms, gains) do not."""
+    """Return the groups of parameters: matrices decay, vectors (biases, norms, gains) do not."""
     parameters = list(network.parameters())
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
@@ -210,7 +210,7 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def progress_line(progress: Progress) -> str:
-    """Where a run is, in a line."""
+    """Return where a run is, in one line."""
     text = f"step {progress.step}/{progress.steps}  {progress.seconds:.0f} s  loss {progress.loss:.3f}"
     if progress.scores is None:
         return text

@@ -85,14 +85,14 @@ def train_released(
 
 
 def new_network(configuration: HambaConfiguration, seed: int = 0, hand: HandModel | None = None) -> Hamba:
-    """One of first weights, for the generic hand or another."""
+    """Return a network of first weights, for the generic hand or another."""
     network = Hamba(configuration, hand or load_generic_hand())
     initialise(network, seed)
     return network
 
 
 def begun_network(settings: ReleasedSettings, hand: HandModel) -> Hamba:
-    """The network that a run begins with: its start's weights or first ones, its frozen parts without gradients."""
+    """Return the network that a run begins with: loaded or first weights, frozen parts without gradients."""
     if settings.start is None:
         network = new_network(settings.configuration(), settings.seed, hand)
     else:
@@ -121,7 +121,7 @@ class Judged(nn.Module):
         self._discriminators = [discriminator] if discriminator is not None else []  # a list: trained elsewhere
 
     def forward(self, crops: Tensor, truth: CropTruths) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Each weighted loss and their sum as "loss", the poses (B, 15, 3, 3) and the betas (B, 10)."""
+        """Return each weighted loss and their sum as "loss", the poses (B, 15, 3, 3) and the betas (B, 10)."""
         output = self.network(crops)
         losses = released_losses(output, truth, self.weights)
         for discriminator in self._discriminators:
@@ -189,7 +189,7 @@ class ReleasedRun:
         return scores or score_released(self.network, self._aside)
 
     def _batches(self) -> Iterator[tuple[Tensor, CropTruths]]:
-        """This process' share of the batches that are left."""
+        """Return this process' share of the batches that are left."""
         batch, rank, processes = self.settings.batch, self.fabric.global_rank, self.fabric.world_size
         numbers = [
             range(step * batch + rank, (step + 1) * batch, processes) for step in range(self._step, self.settings.steps)
@@ -197,7 +197,7 @@ class ReleasedRun:
         return self._hands.batches(numbers, self.settings.data.workers)
 
     def _train_step(self, crops: Tensor, truth: CropTruths) -> dict[str, float]:
-        """One step; gives its losses."""
+        """Do one step, and return its losses."""
         settings = self.settings
         crops, truth = self.fabric.to_device((crops, truth))
         self.network.train()
@@ -234,7 +234,7 @@ class ReleasedRun:
         return loss
 
     def _evaluate(self) -> ReleasedScores:
-        """The running mean's scores, or those of the weights as they are."""
+        """Return the running mean's scores, or those of the weights as they are."""
         self.network.eval()
         with self._mean.lent_to(self.network) if self._mean is not None else nullcontext():
             return score_released(self.network, self._aside)

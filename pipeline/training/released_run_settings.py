@@ -68,7 +68,7 @@ class ReleasedSettings(StageSettings):
     checkpoint_every: int = Field(1000, ge=1, description="steps between checkpoints")
 
     def configuration(self) -> HambaConfiguration:
-        """The network that first weights are drawn for. Raises ConfigurationError."""
+        """Return the network that first weights are drawn for. Raises ConfigurationError."""
         tree = RELEASED.to_dict()
         for name, value in self.network.items():
             if name not in tree:
@@ -77,15 +77,15 @@ class ReleasedSettings(StageSettings):
         return HambaConfiguration.from_dict(tree)
 
     def loss_weights(self) -> ReleasedLossWeights:
-        """Raises ConfigurationError."""
+        """Return the weights of the losses. Raises ConfigurationError."""
         return _validated_part(ReleasedLossWeights, self.losses, "losses")
 
     def changes(self) -> Augmentation:
-        """How crops are changed. Raises ConfigurationError."""
+        """Return how crops are changed. Raises ConfigurationError."""
         return _validated_part(Augmentation, self.augmentation, "augmentation")
 
     def check(self) -> None:
-        """Raises ConfigurationError for what no run can be made of."""
+        """Raise ConfigurationError for what no run can be made of."""
         self.configuration()
         self.loss_weights()
         self.changes()
@@ -103,7 +103,7 @@ class ReleasedSettings(StageSettings):
 
 
 def released_settings(tree: Mapping[str, Any], where: str) -> ReleasedSettings:
-    """Settings from their tree, with what they name checked too. Raises ConfigurationError."""
+    """Return settings from their tree, with what they name checked too. Raises ConfigurationError."""
     settings = validated(ReleasedSettings, tree, where)
     settings.check()
     return settings

@@ -64,7 +64,7 @@ def train(settings: TrainingSettings, folder: Path, on_step: Callable[[str], Non
 
 
 def make_network(settings: TrainingSettings) -> HambaSmall:
-    """The network to train, without weights. It poses some of the skin only."""
+    """Return the network to train, without weights. It poses some of the skin only."""
     hand = load_generic_hand()
     random = torch.Generator().manual_seed(0)
     vertices = torch.randperm(len(hand.v_template), generator=random)[:_TRAINED_VERTICES].tolist()
@@ -86,7 +86,7 @@ class FeatureFiles(NamedTuple):
 
 
 def feature_files(data: CropData, on_step: Callable[[str], None]) -> FeatureFiles:
-    """Files of features to train on and to keep aside, made where they are missing. Raises SourceError, OutputError."""
+    """Return files of features to train on and held-out ones, making those missing. Raises SourceError, OutputError."""
     kept_aside = _shards(data, data.validation_seed, data.validation_shards, on_step)
     shards = _shards(data, data.first_seed, data.shards, on_step)
     if data.take == "all":

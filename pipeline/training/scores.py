@@ -31,7 +31,7 @@ class Scores:
 
 @torch.inference_mode()
 def score(network: HambaSmall, table: HandTable) -> Scores:
-    """The network is used as it is: put it into evaluation mode before."""
+    """Score the network in the mode that it is in: put it into evaluation mode before."""
     half = network.configuration.backbone.crop / 2
     well = (table.columns["visible"] > _WELL_SEEN) & (table.columns["presence"] > _SURE)
     rows = well.nonzero()[:, 0] if well.any() else torch.arange(len(table))

@@ -76,11 +76,11 @@ class TrainingSettings(StageSettings):
     least_visible: float = Field(0.25, ge=0, le=1, description="share of joints that must be visible in a crop")
 
     def configuration(self) -> SmallConfiguration:
-        """The network. Raises ConfigurationError."""
+        """Return the network. Raises ConfigurationError."""
         return SmallConfiguration.from_dict(self.network)
 
     def loss_weights(self) -> LossWeights:
-        """Raises ConfigurationError."""
+        """Return the weights of the losses. Raises ConfigurationError."""
         try:
             return LossWeights(**self.losses)
         except TypeError as error:
@@ -101,12 +101,12 @@ class TrainingSettings(StageSettings):
 
 
 def read_training_settings(path: Path, overrides: Sequence[str] = ()) -> TrainingSettings:
-    """The settings in a YAML file, then each "key=value" or "part.key=value". Raises ConfigurationError."""
+    """Return the settings in a YAML file, then each "key=value" or "part.key=value". Raises ConfigurationError."""
     return training_settings(read_tree(path, overrides), str(path))
 
 
 def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """What a YAML file says, then each "key=value" or "part.key=value". Raises ConfigurationError."""
+    """Return what a YAML file says, then each "key=value" or "part.key=value". Raises ConfigurationError."""
     try:
         tree = parse_yaml(read_text(path)) or {}
     except (OSError, DocumentError) as error:
@@ -131,7 +131,7 @@ def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def training_settings(tree: Mapping[str, Any], where: str) -> TrainingSettings:
-    """Settings from their tree, with the network's checked too. Raises ConfigurationError."""
+    """Return settings from their tree, with the network's checked too. Raises ConfigurationError."""
     settings = validated(TrainingSettings, tree, where)
     settings.configuration()
     settings.loss_weights()
@@ -139,7 +139,7 @@ def training_settings(tree: Mapping[str, Any], where: str) -> TrainingSettings:
 
 
 def validated(kind: type[_Settings], tree: Mapping[str, Any], where: str) -> _Settings:
-    """Settings of this kind from their tree. Raises ConfigurationError."""
+    """Return settings of this kind from their tree. Raises ConfigurationError."""
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
@@ -150,7 +150,7 @@ def validated(kind: type[_Settings], tree: Mapping[str, Any], where: str) -> _Se
 
 
 def _digest(path: Path) -> str:
-    """What stands for a file's content. Raises ConfigurationError."""
+    """Return a digest of a file's content. Raises ConfigurationError."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:

@@ -34,14 +34,14 @@ class HandTable:
         return len(self.columns["focal_length"])
 
     def views(self, rows: Tensor) -> HandViews:
-        """What the network is given of these hands."""
+        """Return what the network is given of these hands."""
         of = {name: column[rows].float() for name, column in self.columns.items() if name in HandViews._fields}
         empty = torch.zeros(len(rows), 0, 0, 0)
         first = FirstEstimate(*(self.columns[f"first_{name}"][rows] for name in FirstEstimate._fields))
         return HandViews(coarse=of.pop("coarse", empty), first=first, **of)
 
     def truths(self, rows: Tensor) -> HandTruths:
-        """What is true of these hands."""
+        """Return what is true of these hands."""
         hands = SmallOutput(*(self.columns[name][rows] for name in SmallOutput._fields))
         crop, place = self.columns["crop"][rows], torch.arange(len(rows))
         others = (crop[:, None] == crop) & (place[:, None] != place)
@@ -50,7 +50,7 @@ class HandTable:
         return HandTruths(hands, self.columns["visible"][rows], partner, taught)
 
     def with_partners(self, rows: Tensor) -> Tensor:
-        """Each row, followed by that of the next look at the same crop where there is one."""
+        """Return each row, followed by that of the next look at the same crop where there is one."""
         pairs = torch.stack([rows, self._next_look[rows]], 1)
         return pairs[pairs != _NONE]
 
@@ -67,7 +67,7 @@ class HandTable:
         return following
 
     def importance(self, rows: Tensor) -> Tensor:
-        """The share of the joints (B,) that are seen."""
+        """Return the share of the joints (B,) that are seen."""
         return self.columns["visible"][rows]
 
 
@@ -79,7 +79,7 @@ def load_table(
     least_visible: float = 0.0,
     taught: Sequence[Float32Array] | None = None,
 ) -> HandTable:
-    """The hands in files of features that can be learned from, posed as the network's hand layer poses them.
+    """Return the hands in files of features that can be learned from, posed as the network's hand layer poses them.
 
     `taught` are a teacher's joints (N, 21, 3) for each file, m from the wrist in the looks' views.
     Raises SourceError where none is left.
@@ -109,7 +109,7 @@ def load_table(
 
 @torch.no_grad()
 def _posed(columns: dict[str, Tensor], network: HambaSmall) -> dict[str, Tensor]:
-    """Joints and vertices, m, from the wrist, and joints in half crops, of the true hands."""
+    """Return joints and vertices, m, from the wrist, and joints in half crops, of the true hands."""
     posed: list[tuple[Tensor, ...]] = []
     for first in range(0, len(columns["wrist"]), _POSED_TOGETHER):
         rows = slice(first, first + _POSED_TOGETHER)

@@ -35,7 +35,7 @@ class Teacher:
     def joints_of(
         self, shard_file: Path, folder: Path, on_step: Callable[[str], None] = lambda step: None
     ) -> Float32Array:
-        """The joints (N, 21, 3) of a shard's crops, m from the wrist in the crops' camera; kept in this folder.
+        """Return the joints (N, 21, 3) of a shard's crops, m from the wrist in the crops' camera; kept in this folder.
 
         Raises WeightsError, HandModelError, SourceError, OutputError.
         """
@@ -71,7 +71,7 @@ class Teacher:
 def taught_views(
     features: Sequence[Path], shards: Sequence[Path], teacher: Teacher, folder: Path, on_step: Callable[[str], None]
 ) -> list[Float32Array]:
-    """The teacher's joints (N, 21, 3) in the view of each look: of each file of features, whose shard is beside it."""
+    """Return the teacher's joints (N, 21, 3) in the view of each look, for files of features beside their shards."""
     taught = []
     for look, shard_file in zip(features, shards, strict=True):
         joints = teacher.joints_of(shard_file, folder, on_step)
@@ -83,7 +83,7 @@ def taught_views(
 
 
 def _digest(release: Path) -> str:
-    """What stands for a checkpoint's content. Raises ConfigurationError."""
+    """Return a digest of a checkpoint's content. Raises ConfigurationError."""
     path = find_checkpoint(release) if release.is_dir() else release
     try:
         with path.open("rb") as file:

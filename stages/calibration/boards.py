@@ -39,7 +39,7 @@ class Board:
 
 
 def chessboard(columns: int, rows: int, square: float) -> Board:
-    """A chessboard of so many inner corners, squares of this many metres. It has to be seen as a whole."""
+    """Return a chessboard of so many inner corners, squares of this many metres. It has to be seen as a whole."""
     if min(columns, rows) < 3:
         raise ConfigurationError(
             f"--chessboard: expected at least 3x3 inner corners, found {columns}x{rows}; count those between squares"
@@ -55,7 +55,7 @@ def chessboard(columns: int, rows: int, square: float) -> Board:
 
 
 def charuco(columns: int, rows: int, square: float, marker: float | None = None, dictionary: str = DICTIONARY) -> Board:
-    """A ChArUco board of so many squares; square and marker in metres. A part of it is enough."""
+    """Return a ChArUco board of so many squares; square and marker in metres. A part of it is enough."""
     board = _charuco(columns, rows, square, marker or MARKER_SHARE * square, dictionary)
     detector = cv2.aruco.CharucoDetector(board)
 
@@ -69,7 +69,7 @@ def charuco(columns: int, rows: int, square: float, marker: float | None = None,
 
 
 def tag(number: int, size: float, dictionary: str) -> Board:
-    """A single square marker, an AprilTag or one of ArUco's, with its corners about its middle; `size` in metres.
+    """Return a single square marker, an AprilTag or one of ArUco's, with its origin in the middle; `size` in metres.
 
     It is the black square's side, without the white around it.
     """
@@ -95,7 +95,7 @@ def tag(number: int, size: float, dictionary: str) -> Board:
 
 
 def draw_charuco(columns: int, rows: int, square: float) -> Image:
-    """A ChArUco board to print, grey (H, W), at 300 dots an inch on A4; squares of this many metres."""
+    """Return a ChArUco board to print, grey (H, W), at 300 dots an inch on A4; squares of this many metres."""
     width, height = columns * square * 1000, rows * square * 1000
     if width > _A4[0] - 10 or height > _A4[1] - 10:
         raise ConfigurationError(

@@ -48,7 +48,7 @@ def picture_of(solution: Solution) -> Image:
 
 
 def _sixteenths(place: Array) -> tuple[int, int]:
-    """A place (2,) px in sixteenths of a pixel, to which OpenCV draws."""
+    """Return a place (2,) px in sixteenths of a pixel, to which OpenCV draws."""
     x, y = np.round(place * 16).astype(int).tolist()
     return x, y
 

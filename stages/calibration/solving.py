@@ -65,7 +65,7 @@ class Solution:
 
 
 def solve(board: Board, views: list[View], size: tuple[int, int], *, fisheye: bool = False) -> Solution:
-    """The camera of these views of a board; size in px. Raises SourceError where they do not suffice."""
+    """Return the camera of these views of a board; size in px. Raises SourceError where they do not suffice."""
     if len(views) < FEWEST:
         raise SourceError(
             f"expected the board in at least {FEWEST} frames that differ, found {len(views)}; film it nearer and "

@@ -57,7 +57,7 @@ class Views:
         return True
 
     def coverage(self) -> float:
-        """The share of the picture, in cells of an eighth by a sixth, in which a corner was seen."""
+        """Return the share of the picture, in cells of an eighth by a sixth, in which a corner was seen."""
         if self.size is None:
             return 0.0
         cells = {

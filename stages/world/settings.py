@@ -71,5 +71,5 @@ class WorldSettings(StageSettings):
         return (int(found[1]), int(found[2])) if found else (0, 0)
 
     def __bool__(self) -> bool:
-        """Whether the camera's place is known in any way."""
+        """Return whether the camera's place is known in any way."""
         return any(getattr(self, name) is not None for name in _WAYS)

@@ -32,7 +32,7 @@ class FoldedGraphLayer(nn.Module):
             self.register_buffer(name, value.detach(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 21, C) -> (B, 21, C)."""
+        """Take (B, 21, C) to (B, 21, C)."""
         itself, offered = self.gconv.products(x)
         mixed = torch.baddbmm(itself, self.mixing.expand(len(x), -1, -1), offered)
         return torch.addcmul(self.shift, mixed, self.scale).relu()

@@ -43,7 +43,7 @@ class PackedLinear(nn.Module):
         self.bias = None if layer.bias is None else layer.bias.detach().clone()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, ..., in) -> (B, ..., out) in the weight's dtype."""
+        """Take (B, ..., in) to (B, ..., out) in the weight's dtype."""
         if self.plain is not None:
             self.packed, self.plain = self._in_order(self.plain), None
         ops, x = torch.ops.mkldnn, x.to(self.dtype)
@@ -82,7 +82,7 @@ class PackedMlp(nn.Module):
             self.layers += [PackedLinear(expand, gelu=True), PackedLinear(reduce, gelu=False)]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, ..., in) -> (B, ..., out), float32: the parts' sum is not rounded."""
+        """Take (B, ..., in) to (B, ..., out), float32: the parts' sum is not rounded."""
         expand, reduce = self.layers[0::2], self.layers[1::2]
         x = x.to(cast(torch.dtype, expand[0].dtype))
         total: Tensor = reduce[0](expand[0](x)).float()

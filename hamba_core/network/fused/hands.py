@@ -170,7 +170,7 @@ def _pose(  # type: ignore[no-untyped-def]
     numbers_at, directions_at, places_at, rotations_at, transforms_at, coefficients_at, translation_at, joints_at,
     seen_at, focal, CROP: tl.constexpr, ROWS: tl.constexpr, FEATURES: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
-    """One hand: every lane is a finger, which walks outwards from the wrist."""
+    """Pose one hand: every lane is a finger, which walks outwards from the wrist."""
     begin_kernel(EARLY)
     b = tl.program_id(0)
     numbers_at += 109 * b

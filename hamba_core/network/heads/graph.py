@@ -30,7 +30,7 @@ class SemanticGraphConvolution(nn.Module):
         self.register_buffer("places", places, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 21, C) -> (B, 21, C), float32."""
+        """Take (B, 21, C) to (B, 21, C), float32."""
         itself, offered = self.products(x)
         return itself + self.mixing() @ offered + self.bias
 
@@ -57,6 +57,6 @@ class GraphLayer(nn.Module):
         self.bn = nn.BatchNorm1d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 21, C) -> (B, 21, C)."""
+        """Take (B, 21, C) to (B, 21, C)."""
         normed: Tensor = self.bn(self.gconv(x).mT)
         return normed.mT.relu()

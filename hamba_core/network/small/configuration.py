@@ -50,7 +50,7 @@ class SmallConfiguration:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SmallConfiguration":
-        """The inverse of `to_dict`; what is left out is as by default. Raises ConfigurationError."""
+        """Return the configuration that `to_dict` gave; what is left out has its default. Raises ConfigurationError."""
         try:
             given = dict(values)
             for name in ("gss_head", "joint_regressor"):
@@ -73,7 +73,7 @@ class SmallConfiguration:
         return configuration
 
     def check(self) -> None:
-        """Raises ValueError for what no network can be made of."""
+        """Raise ValueError for what no network can be made of."""
         if self.head not in ("gss", "mlp"):
             raise ValueError(f"head: expected gss or mlp, found {self.head!r}")
         if self.first_estimate not in ("fit", "regressor"):

@@ -50,7 +50,7 @@ class Standardised(nn.Module):
         self.register_buffer("deviation", torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) -> (..., width)."""
+        """Take (..., width) to (..., width)."""
         return ((x.float() - self.mean) / self.deviation).clamp(-_BOUND, _BOUND)
 
     def learn(self, x: Tensor) -> None:
@@ -89,7 +89,7 @@ class HambaSmall(nn.Module):
     if TYPE_CHECKING:
 
         def __call__(self, views: HandViews) -> SmallOutput:
-            """As `forward`."""
+            """Do as `forward`."""
 
     def use_scan(self, kernel: ScanKernel) -> None:
         """Scan this way from now on."""
@@ -104,7 +104,7 @@ class HambaSmall(nn.Module):
         return SmallOutput(rotations, betas, wrist, joints, vertices, joints_2d)
 
     def corrected(self, views: HandViews) -> FirstEstimate:
-        """The hands' parameters: what is needed of the network where a hand model in NumPy poses them."""
+        """Return the hands' parameters: what is needed of the network where a hand model in NumPy poses them."""
         if self.regressor is not None:
             views = views._replace(first=self.regressor(views))
         first = views.first
@@ -142,7 +142,7 @@ class HambaSmall(nn.Module):
             self.flat_scale.learn(self._geometry(views)[1])
 
     def posed(self, hands: FirstEstimate, focal_length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Vertices (B, V, 3) and joints (B, 21, 3), m, from the wrist; the joints (B, 21, 2) in half crops."""
+        """Return vertices (B, V, 3) and joints (B, 21, 3), m, from the wrist; the joints (B, 21, 2) in half crops."""
         vertices, joints = self.hand_layer(hands.rotations[:, 0], hands.rotations[:, 1:], hands.betas)
         wrist = joints[:, :1]
         joints, vertices = joints - wrist, vertices - wrist
@@ -151,7 +151,7 @@ class HambaSmall(nn.Module):
         return vertices, joints, joints_2d
 
     def _geometry(self, views: HandViews) -> tuple[Tensor, Tensor]:
-        """What is known of each joint's place (B, 21, 11), and of the whole hand in a row (B, n)."""
+        """Return what is known of each joint's place (B, 21, 11), and of the whole hand in a row (B, n)."""
         first = views.first
         _, joints, joints_2d = self.posed(first, views.focal_length)
         world = views.world - views.world.mean(1, keepdim=True)
@@ -189,5 +189,5 @@ class _Regressor(nn.Module):
 
 
 def _to_6d(rotations: Tensor) -> Tensor:
-    """(B, 16, 3, 3) -> (B, 96): of each its first two columns, one after the other."""
+    """Take (B, 16, 3, 3) to (B, 96): of each its first two columns, one after the other."""
     return rotations[..., :2].mT.flatten(1)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def sample_maps(maps: Sequence[Tensor], places: Tensor) -> Tensor:
-    """Maps (B, C_i, H_i, W_i) of one crop each, places (B, N, 2) in [-1, 1] over it -> tokens (B, N, sum of C_i).
+    """Take maps (B, C_i, H_i, W_i) of one crop each and places (B, N, 2) in [-1, 1] to tokens (B, N, sum of C_i).
 
     Bilinear; beyond the crop is what its border has.
     """

@@ -49,7 +49,7 @@ class SS2D(nn.Module):
         self.out_proj = Linear(inner, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)."""
+        """Take (B, H, W, C) to (B, H, W, C)."""
         kernel = self.scan_kernel
         x = depthwise_3x3_silu(self.in_proj(x), self.conv2d, fused=kernel == "mamba-ssm").float()
         if kernel == "triton":
@@ -129,7 +129,7 @@ class Mlp(nn.Module):
         self.fc2 = Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
+        """Take (..., C) to (..., C)."""
         projected: Tensor = self.fc2(self.act(self.fc1(x)))
         return projected
 
@@ -145,7 +145,7 @@ class VSSBlock(nn.Module):
         self.mlp = Mlp(settings.width, settings.mlp_width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)."""
+        """Take (B, H, W, C) to (B, H, W, C)."""
         x = x + self.op(self.norm(x))
         return x + cast(Tensor, self.mlp(self.norm2(x)))
 
@@ -158,7 +158,7 @@ class Stage(nn.Module):
         self.blocks = nn.Sequential(*(VSSBlock(settings) for _ in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)."""
+        """Take (B, H, W, C) to (B, H, W, C)."""
         mapped: Tensor = self.blocks(x)
         return mapped
 
@@ -176,7 +176,7 @@ class VSSDecoder(nn.Module):
         self.outnorms = nn.ModuleList(nn.LayerNorm(settings.width) for _ in settings.depths)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)."""
+        """Take (B, H, W, C) to (B, H, W, C)."""
         for stage in self.layers:
             x = stage(x)
         normed: Tensor = self.outnorms[-1](x)

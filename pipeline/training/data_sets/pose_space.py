@@ -26,7 +26,7 @@ class PoseSpace:
         return self.mean + vectors
 
     def along_components(self, shares: Array) -> Array:
-        """Shares (45,) of the directions, about the mean pose -> rotation vectors (45,) about the open hand."""
+        """Take shares (45,) of the directions, about the mean pose, to rotation vectors (45,) about the open hand."""
         return self.mean + shares @ self.components
 
 

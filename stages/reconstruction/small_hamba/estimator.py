@@ -80,7 +80,7 @@ class SmallHambaEstimator(Estimator):
         self._tracks.clear()
 
     def choices(self) -> tuple[Choice, ...]:
-        """How many hands are the network's, and the landmark fit's by cause."""
+        """Return how many hands are the network's, and the landmark fit's by cause."""
         seen = "all of them" if self.hands_given else "none was seen"
         others = "the others are the landmark fit's" if self.fallbacks else seen
         given = Choice("hands by hamba-s", str(self.hands_given), others)
@@ -95,7 +95,7 @@ class SmallHambaEstimator(Estimator):
         return lambda: hands
 
     def reconstruct(self, detections: Sequence[Detections]) -> list[tuple[Hand, ...]]:
-        """The hands of each frame; frames in order of time."""
+        """Return the hands of each frame; frames in order of time."""
         detections = self._with_looks(detections)
         given = [list(hands) for hands in self._landmarks.reconstruct(detections)]
         tasks: list[_Task] = []
@@ -120,7 +120,7 @@ class SmallHambaEstimator(Estimator):
         return [tuple(hands) for hands in given]
 
     def _with_looks(self, detections: Sequence[Detections]) -> list[Detections]:
-        """The same, with a look, and the network's maps in it, at each hand that was seen."""
+        """Return the same detections with a look, and the network's maps in it, at each hand that was seen."""
         return [
             replace(
                 packet,
@@ -135,7 +135,7 @@ class SmallHambaEstimator(Estimator):
         ]
 
     def _with_look(self, frame: Frame, box: HandBox) -> HandBox:
-        """The box with a look at it, and with what was seen, where a hand was."""
+        """Return the box with a look at it, and with what was seen, where a hand was."""
         if self._looking is None:
             self._looking = HandNetwork()
         crop = crop_around(box.joints_2d, mirrored=box.side == "left")
@@ -146,7 +146,7 @@ class SmallHambaEstimator(Estimator):
         return replace(box, joints_2d=seen.joints_2d, joints_world=seen.joints_world, box=seen.box, look=seen.look)
 
     def _corrected(self, tasks: "Sequence[_Task]") -> list[Hand | None]:
-        """The network's hands; none where they contradict the landmarks."""
+        """Return the network's hands; none where they contradict the landmarks."""
         if self._network is None:
             raise RuntimeError("SmallHambaEstimator: expected open() before hands, found none")
         views = [CropView.of(task.look.T_crop_picture, task.frame.meta.camera, CROP_SIDE) for task in tasks]
@@ -178,7 +178,7 @@ class SmallHambaEstimator(Estimator):
         ]
 
     def _track(self, task: "_Task") -> HandTrack:
-        """The memory of a hand's track."""
+        """Return the memory of a hand's track."""
         track = self._tracks.get(task.hand.track_id)
         if track is None or track.side != task.hand.side:
             track = self._tracks[task.hand.track_id] = HandTrack(task.hand.side)
@@ -186,7 +186,7 @@ class SmallHambaEstimator(Estimator):
         return track
 
     def _hand(self, task: "_Task", view: CropView, rotations: Array, betas: Array, wrist: Array) -> Hand | None:
-        """The real hand in the camera's frame; none where it is not where the landmarks are."""
+        """Return the real hand in the camera's frame; none where it is not where the landmarks are."""
         side, camera = task.hand.side, task.frame.meta.camera
         mirror = MIRROR if side == "left" else np.eye(3)
         orient = view.R_view_hand.T @ rotations[0]
@@ -228,12 +228,12 @@ class _Task(NamedTuple):
 
 
 def _in_view(hand: Hand, view: CropView) -> ViewedHands:
-    """A hand's parameters in a view."""
+    """Return a hand's parameters in a view."""
     orient = view.R_view_hand @ hand.global_orient.astype(np.float64)
     rotations = np.concatenate([orient[None], hand.hand_pose.astype(np.float64)])
     return ViewedHands(rotations, hand.betas.astype(np.float64), view.from_camera(hand.joints[0].astype(np.float64)))
 
 
 def _is_enough(box: HandBox) -> bool:
-    """Whether the detector's own look at it can be built on."""
+    """Return whether the detector's own look at it can be built on."""
     return box.look is not None and bool(box.look.maps) and box.look.mirrored == (box.side == "left")

@@ -27,7 +27,7 @@ class CropView:
 
     @classmethod
     def of(cls, T_crop_picture: Array, camera: Intrinsics, crop: int) -> "CropView":
-        """The view of a crop."""
+        """Return the view of a crop."""
         linear = T_crop_picture[:, :2]
         scale = float(np.sqrt(abs(np.linalg.det(linear))))
         R = np.eye(3)
@@ -41,7 +41,7 @@ class CropView:
         return cls(T_crop_picture, camera, crop, turn @ R, focal)
 
     def rays(self, pixels: Array) -> Array:
-        """Pixels (..., 2) of the crop -> x / z and y / z (..., 2) in the view; far ones, behind it, at its side."""
+        """Take pixels (..., 2) of the crop to x / z and y / z (..., 2) in the view; those behind it, at its side."""
         A = self.T_crop_picture
         picture = (pixels - A[:, 2]) @ np.linalg.inv(A[:, :2]).T
         directions = self.camera.rays(picture) @ self.R_view_camera.T
@@ -49,12 +49,12 @@ class CropView:
         return rays
 
     def from_camera(self, points: Array) -> Array:
-        """Points (..., 3) of the camera's frame -> the view's; those of a left hand become a right one's."""
+        """Take points (..., 3) of the camera's frame to the view's; those of a left hand become a right one's."""
         turned: Array = points @ self.R_view_camera.T
         return turned
 
     def to_camera(self, points: Array) -> Array:
-        """The inverse of `from_camera`."""
+        """Undo `from_camera`."""
         turned: Array = points @ self.R_view_camera
         return turned
 

@@ -39,7 +39,7 @@ class View:
 
 
 def any_view(rng: np.random.Generator) -> View:
-    """A camera in use."""
+    """Return a camera as somebody might use it."""
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     sizes = SIZES[kind]
     width, height = sizes[rng.integers(len(sizes))]
@@ -52,7 +52,7 @@ def any_view(rng: np.random.Generator) -> View:
 
 
 def _place_in_picture(kind: str, width: int, height: int, rng: np.random.Generator) -> Array:
-    """Where the middle of the hand is, pixels; one of eight is near a border."""
+    """Return where the middle of the hand is, pixels; one of eight is near a border."""
     place = rng.uniform(0.16, 0.84, 2)
     if kind == "egocentric":
         place[1] = rng.beta(2.2, 1.6)
@@ -63,7 +63,7 @@ def _place_in_picture(kind: str, width: int, height: int, rng: np.random.Generat
 
 
 def _orientation(kind: str, rng: np.random.Generator) -> tuple[Array, Array]:
-    """The palm's axes (3, 3) and the direction (3,) from the wrist to the elbow."""
+    """Return the palm's axes (3, 3) and the direction (3,) from the wrist to the elbow."""
     if kind == "anywhere" or chance(rng, 0.12):
         basis = Rotation.random(random_state=rng).as_matrix()
     else:
@@ -85,7 +85,7 @@ def _orientation(kind: str, rng: np.random.Generator) -> tuple[Array, Array]:
 
 
 def _basis(along: Array, turn: float) -> Array:
-    """Axes of a hand that points along a direction (3,), palm to the camera, then turned about it by radians."""
+    """Return axes of a hand that points along a direction (3,), palm to the camera, then turned about it by radians."""
     y = along / np.linalg.norm(along)
     z = np.array([0.0, 0, -1]) + y[2] * y
     z = (

@@ -18,7 +18,7 @@ SEPARATIONS = np.linspace(0, 0.3, 51)
 def second_hand(
     kinematics: Kinematics, first: Stance, angles: Array, left: bool, rng: np.random.Generator
 ) -> Stance | None:
-    """Where another hand, held like `angles`, touches or nearly touches the first; none if it would be at the lens.
+    """Return where another hand, held like `angles`, (nearly) touches the first; none if it would be at the lens.
 
     A left hand's stance is in the mirror frame: the camera frame with x flipped.
     """
@@ -50,7 +50,7 @@ def second_hand(
 
 
 def things_before(joints: Array, rng: np.random.Generator) -> list[Thing]:
-    """One or two things between the camera and joints (21, 3), that hide a part of the hand."""
+    """Return one or two things between the camera and joints (21, 3), that hide a part of the hand."""
     things = []
     reach = float(np.linalg.norm(joints - joints.mean(0), axis=1).max())
     for _ in range(1 + int(chance(rng, 0.3))):

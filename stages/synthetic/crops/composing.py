@@ -56,7 +56,7 @@ class Scene:
 
 
 def compose(draws: Draws, mesh: MeshName = "generic") -> Scene:
-    """The scene of one seed, with hands of this mesh."""
+    """Return the scene of one seed, with hands of this mesh."""
     model, surface = hand_model(mesh), hand_surface(mesh)
     rng = draws("person")
     betas = np.clip(rng.normal(0, 1, 10), -2.3, 2.3)
@@ -117,7 +117,7 @@ def _in_view(palm_joints: Array, angles: Array, view: View, rng: np.random.Gener
 
 
 def _drawn_camera(view: View, joints: Array, rng: np.random.Generator) -> tuple[Intrinsics, int, int]:
-    """The camera with as many pixels as are worth drawing: width and height, px, and its intrinsics."""
+    """Return the camera with as many pixels as are worth drawing: width and height, px, and its intrinsics."""
     side = square_around(view.camera.project(joints)).side
     largest = rng.uniform(0.75, 1.0) * LARGEST
     scale = float(np.clip(side, SMALLEST, largest)) / side

@@ -12,7 +12,7 @@ class Draws:
         self.seed = seed
 
     def __call__(self, idea: str) -> np.random.Generator:
-        """A fresh generator, the same for the same seed and idea on every machine."""
+        """Return a fresh generator, the same for the same seed and idea on every machine."""
         return np.random.default_rng([self.seed, crc32(idea.encode())])
 
 
@@ -22,5 +22,5 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number between two positive ones whose logarithm is uniform."""
+    """Return a number between two positive ones whose logarithm is uniform."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))

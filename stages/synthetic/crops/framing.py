@@ -43,7 +43,7 @@ class Square:
 
 
 def square_around(joints_2d: Array) -> Square:
-    """The square around joints (21, 2), pixels of a picture whose pixels are square."""
+    """Return the square around joints (21, 2), pixels of a picture whose pixels are square."""
     knuckles = (joints_2d[5] + joints_2d[13]) / 4 + joints_2d[9] / 2
     up = knuckles - joints_2d[0]
     turn = float(np.arctan2(up[0], -up[1]))
@@ -57,7 +57,7 @@ def square_around(joints_2d: Array) -> Square:
 
 
 def jittered(square: Square, jitter: Jitter, rng: np.random.Generator) -> Square:
-    """The square as a first look that is somewhat off would have it."""
+    """Return the square as a first look that is somewhat off would have it."""
     wide = 3.0 if rng.random() < jitter.gross else 1.0
     scale = np.exp(np.clip(rng.normal(0.02, jitter.scale * wide), -0.4, 0.5))
     shift = np.clip(rng.normal(0, jitter.shift * wide, 2), -0.25, 0.25) * square.side

@@ -31,7 +31,7 @@ PALM = 0.0917
 
 
 def render_crop(seed: int, settings: CropSettings | None = None) -> TrainingCrop:
-    """The crop of a seed, 0 or more: the same for the same seed and settings, whatever was rendered before."""
+    """Return the crop of a seed, 0 or more: the same for the same seed and settings, whatever was rendered before."""
     settings = settings or CropSettings()
     for attempt in range(TRIES):
         draws = Draws(seed if attempt == 0 else seed + attempt * 10**12)
@@ -47,7 +47,7 @@ def render_crop(seed: int, settings: CropSettings | None = None) -> TrainingCrop
 
 
 def _sight(scene: Scene, rays: RayScene, joints_2d: Array, square: Square, pixels: int) -> NDArray[np.uint8]:
-    """A `Sight` for each of the hand's joints (21,)."""
+    """Return a `Sight` for each of the hand's joints (21,)."""
     joints = scene.figure.posed.joints
     hits = rays.cast(joints / joints[:, 2:])
     own = np.array([part.owner in ("hand", "worn") for part in scene.parts])[hits.mesh]
@@ -94,7 +94,7 @@ def _picture(
 
 
 def _canvas(scene: Scene, square: Square) -> Canvas:
-    """The box of the picture that holds the square, in cells fine enough for smooth edges."""
+    """Return the box of the picture that holds the square, in cells fine enough for smooth edges."""
     c, s = np.cos(square.turn), np.sin(square.turn)
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * square.side / 2 @ np.array([[c, s], [-s, c]])
     low, high = (corners + square.centre).min(0), (corners + square.centre).max(0)
@@ -107,7 +107,7 @@ def _canvas(scene: Scene, square: Square) -> Canvas:
 
 
 def _within(square: Square, canvas: Canvas) -> NDArray[np.bool_]:
-    """Cells (height, width) that are in the square or near it: as far as blur reaches."""
+    """Return cells (height, width) that are in the square or near it: as far as blur reaches."""
     x = ((np.arange(canvas.width) + 0.5) / canvas.scale + canvas.left - square.centre[0]).astype(np.float32)
     y = ((np.arange(canvas.height) + 0.5) / canvas.scale + canvas.top - square.centre[1]).astype(np.float32)[:, None]
     c, s, reach = np.cos(square.turn), np.sin(square.turn), (0.5 + MARGIN) * square.side
@@ -115,13 +115,13 @@ def _within(square: Square, canvas: Canvas) -> NDArray[np.bool_]:
 
 
 def _evenly_lit(scene: Scene) -> FloatArray:
-    """The light (3,) on a wall of the place."""
+    """Return the light (3,) on a wall of the place."""
     lights = scene.lights
     return np.asarray(0.5 * (lights.above + lights.below) + 0.45 * lights.lamp, np.float32)
 
 
 def _shadowed(light: FloatArray, covered: FloatArray, side: float, rng: np.random.Generator) -> FloatArray:
-    """The background with the hand's shadow on it, where something is close behind; half the time."""
+    """Return the background with the hand's shadow on it, where something is close behind; half the time."""
     if not chance(rng, 0.5):
         return light
     shift = rng.normal(0, 0.09, 2) * side
@@ -133,7 +133,7 @@ def _shadowed(light: FloatArray, covered: FloatArray, side: float, rng: np.rando
 
 
 def _truth(seed: int, scene: Scene, square: Square, sight: NDArray[np.uint8], size: int) -> CropTruth:
-    """The truth in the frame of the crop's camera."""
+    """Return the truth in the frame of the crop's camera."""
     figure, camera = scene.figure, scene.camera
     T = square.transform(size)
     c, s = np.cos(square.turn), np.sin(square.turn)

@@ -12,19 +12,19 @@ Floats = TypeVar("Floats", np.float32, np.float64)
 
 
 def tube_faces(first: IntArray, second: IntArray) -> IntArray:
-    """Triangles (2 n, 3) between two closed rings of n vertices."""
+    """Return triangles (2 n, 3) between two closed rings of n vertices."""
     a, b, c, d = first, np.roll(first, -1), second, np.roll(second, -1)
     return np.concatenate([np.stack([b, a, c], 1), np.stack([b, c, d], 1)])
 
 
 def rings_faces(rings: int, sides: int) -> IntArray:
-    """Triangles of `rings` closed rings of `sides` vertices each, numbered ring after ring."""
+    """Return triangles of `rings` closed rings of `sides` vertices each, numbered ring after ring."""
     at = np.arange(rings * sides).reshape(rings, sides)
     return np.concatenate([tube_faces(at[k], at[k + 1]) for k in range(rings - 1)])
 
 
 def longest_border(faces: IntArray) -> IntArray:
-    """Vertices of the longest open border, in the faces' direction."""
+    """Return vertices of the longest open border, in the faces' direction."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     known = set(map(tuple, edges.tolist()))
     following = {a: b for a, b in known if (b, a) not in known}
@@ -55,6 +55,6 @@ def vertex_normals(vertices: Array, faces: IntArray, at: csr_array | None = None
 
 
 def unit(vectors: NDArray[Floats]) -> NDArray[Floats]:
-    """Vectors (N, 3) of length one; zero stays zero."""
+    """Return vectors (N, 3) of length one; zero stays zero."""
     squares = np.einsum("ij,ij->i", vectors, vectors)  # several times as fast as a norm along rows of three
     return np.asarray(vectors / np.sqrt(np.maximum(squares, 1e-24))[:, None], vectors.dtype)

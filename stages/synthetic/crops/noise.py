@@ -15,7 +15,7 @@ PIXELS = 512
 
 @cache
 def _picture() -> FloatArray:
-    """(512, 512) value noise, about -1..1, that goes on over its borders; a cell is 8 pixels."""
+    """Return (512, 512) value noise, about -1..1, that goes on over its borders; a cell is 8 pixels."""
     cells = np.random.default_rng(20).uniform(-1, 1, (CELLS, CELLS)).astype(np.float32)
     padded = np.pad(cells, 4, mode="wrap")
     scale = PIXELS // CELLS
@@ -36,7 +36,7 @@ class Noise:
 
 
 def read_map(picture: FloatArray, x: NDArray[np.floating], y: NDArray[np.floating]) -> FloatArray:
-    """The values (N,) of a picture that goes on over its borders at pixels (N,), between pixels too."""
+    """Return the values (N,) of a picture that goes on over its borders at pixels (N,), between pixels too."""
     if not len(x):
         return np.zeros(0, np.float32)
     rows = -(-len(x) // 256)  # OpenCV's maps have fewer than 32768 rows
@@ -48,11 +48,11 @@ def read_map(picture: FloatArray, x: NDArray[np.floating], y: NDArray[np.floatin
 
 
 def smooth(low: float, high: float, x: NDArray[np.floating]) -> FloatArray:
-    """0 below `low`, 1 above `high`, smooth between; falling if low > high."""
+    """Return 0 below `low`, 1 above `high`, smooth between; falling if low > high."""
     s = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(s * s * (3 - 2 * s), np.float32)
 
 
 def bump(x: NDArray[np.floating], width: float) -> FloatArray:
-    """1 at 0, falling off over `width`."""
+    """Return 1 at 0, falling off over `width`."""
     return np.asarray(np.exp(-np.square(x / width)), np.float32)

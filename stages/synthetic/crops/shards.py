@@ -50,7 +50,7 @@ class Shard:
         return (self[index] for index in range(len(self)))
 
     def image(self, index: int) -> Picture:
-        """The picture (size, size, 3), RGB, of a crop."""
+        """Return the picture (size, size, 3), RGB, of a crop."""
         packed = self.arrays["jpeg"][self._starts[index] : self.arrays["jpeg_ends"][index]]
         return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1].copy()
 
@@ -81,7 +81,7 @@ def write_shard(path: Path, seeds: Sequence[int], settings: CropSettings | None 
 
 
 def read_shard(path: Path, *, version: str = DATA_VERSION) -> Shard:
-    """A shard of this version. Raises SourceError."""
+    """Return a shard of this version. Raises SourceError."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -95,7 +95,7 @@ def read_shard(path: Path, *, version: str = DATA_VERSION) -> Shard:
 
 
 def shard_path(folder: Path, first_seed: int) -> Path:
-    """Where the shard that starts with a seed lies."""
+    """Return where the shard that starts with a seed lies."""
     return folder / f"crops_{first_seed:09d}.npz"
 
 

@@ -27,7 +27,7 @@ class Outfit:
 
 
 def any_outfit(rng: np.random.Generator) -> Outfit:
-    """Clothes as people wear them: six of ten in sleeves, few in gloves."""
+    """Return clothes as people wear them: six of ten in sleeves, few in gloves."""
     sleeve = None
     if chance(rng, 0.6):
         sleeve = rng.uniform(0.0, 0.03) if chance(rng, 0.35) else rng.uniform(0.03, 0.2)
@@ -39,7 +39,7 @@ def any_outfit(rng: np.random.Generator) -> Outfit:
 
 
 def sleeve_mesh(forearm: Forearm, rim: Array, end: float, loose: float, rng: np.random.Generator) -> Mesh:
-    """A sleeve that ends `end` metres behind the wrist, open in front."""
+    """Return a sleeve that ends `end` metres behind the wrist, open in front."""
     reach = np.array([0.012, 0.0, 0.0, 0.004, 0.014, 0.028, 0.046, 0.07, 0.1, 0.14, 0.19, 0.26, 0.4])
     above = np.array([-0.25, 0.1, 0.75, 1.0, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 2.0]) * loose + 0.001
     rings = tube(rim, end + reach, above)
@@ -52,13 +52,13 @@ def sleeve_mesh(forearm: Forearm, rim: Array, end: float, loose: float, rng: np.
 
 
 def band_mesh(forearm: Forearm, rim: Array, behind: float, width: float, thick: float) -> Mesh:
-    """A band around the forearm: a watch's, a bracelet, a hair tie."""
+    """Return a band around the forearm: a watch's, a bracelet, a hair tie."""
     at = behind + width * np.array([-0.5, -0.5, -0.4, 0.4, 0.5, 0.5])
     return _placed(forearm, tube(rim, np.maximum(at, 0), thick * np.array([-1, 0.6, 1, 1, 0.6, -1])))
 
 
 def watch_case(forearm: Forearm, rim: Array, behind: float, rng: np.random.Generator) -> Thing:
-    """A watch's case on the back of the wrist, sometimes on its inside."""
+    """Return a watch's case on the back of the wrist, sometimes on its inside."""
     centre, frame = forearm.frame_at(behind)
     side = 1.0 if chance(rng, 0.1) else -1.0
     size, height = rng.uniform(0.015, 0.022), rng.uniform(0.003, 0.006)
@@ -69,7 +69,7 @@ def watch_case(forearm: Forearm, rim: Array, behind: float, rng: np.random.Gener
 
 
 def ring_mesh(finger: str, rest: Array, weights: Array, joints: Array, skin: Array, rng: np.random.Generator) -> Mesh:
-    """A ring around a finger's first segment.
+    """Return a ring around a finger's first segment.
 
     `rest` and `skin` (V, 3) are the surface at rest and posed, `weights` (V, 16) its skinning weights, `joints`
     (21, 3) the joints at rest, palm coordinates.

@@ -96,17 +96,17 @@ def make_figure(
 
 
 def part_of(mesh: Mesh, owner: Owner, painter: Painter) -> Part:
-    """A mesh that is no skin, painted."""
+    """Return a mesh that is no skin, painted."""
     return Part(mesh.vertices, mesh.normals, mesh.faces, mesh.local.astype(np.float32), owner, False, painter)
 
 
 def part_of_thing(thing: Thing, painter: Painter) -> Part:
-    """A thing, painted."""
+    """Return a thing, painted."""
     return part_of(thing.mesh(), "thing", painter)
 
 
 def mirrored(part: Part) -> Part:
-    """The part in a mirror that flips x."""
+    """Return the part in a mirror that flips x."""
     return Part(part.vertices @ MIRROR, part.normals @ MIRROR, part.faces[:, ::-1].copy(), part.local, part.owner,
                 part.skin, part.paint, part.coarse)  # fmt: skip
 
@@ -120,7 +120,7 @@ def _skin(painter: SkinPainter, surface: HandSurface) -> Painter:
 
 
 def _gloved(skin: Painter, kind: str, surface: HandSurface, rng: np.random.Generator) -> Painter:
-    """The skin with a glove over it."""
+    """Return the skin with a glove over it."""
     over = cloth_painter(rng)
     thin_colour, thin_gloss = any_colour(rng), float(rng.uniform(0.5, 2.5))
     bare_from = int(rng.integers(1, 3)) if kind == "fingerless" else 3

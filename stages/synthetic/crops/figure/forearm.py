@@ -29,19 +29,19 @@ class Forearm:
     elbow: Array  # (3,) unit, from the wrist to the elbow
 
     def place(self, points: Array) -> Array:
-        """Points (N, 3) at rest, palm coordinates, y <= 0, to the camera frame."""
+        """Take points (N, 3) at rest, palm coordinates, y <= 0, to the camera frame."""
         centres, frames = self._line(-points[:, 1])
         across = frames[:, :, 0] * points[:, :1] + frames[:, :, 1] * points[:, 2:]
         return np.asarray(centres + across)
 
     def frame_at(self, behind: float) -> tuple[Array, Array]:
-        """The centre (3,) and the axes (3, 3), as `R_hand`'s, of the forearm this far behind the wrist."""
+        """Return the centre (3,) and the axes (3, 3), as `R_hand`'s, of the forearm this far behind the wrist."""
         centre, frame = self._line(np.array([behind]))
         x, z = frame[0, :, 0], frame[0, :, 1]
         return centre[0], np.stack([x, np.cross(z, x), z], 1)
 
     def _line(self, behind: Array) -> tuple[Array, Array]:
-        """Centres (N, 3) and the turned axes x and z (N, 3, 2)."""
+        """Return centres (N, 3) and the turned axes x and z (N, 3, 2)."""
         backwards = -self.R_hand[:, 1]
         axis = np.cross(backwards, self.elbow)
         sine = float(np.linalg.norm(axis))
@@ -69,7 +69,7 @@ def half_axes(rim: Array, behind: Array) -> Array:
 
 
 def skin_rings(rim: Array) -> Array:
-    """The rings (K, R, 3) of the forearm at rest, behind the rim (R, 3) that they grow from."""
+    """Return the rings (K, R, 3) of the forearm at rest, behind the rim (R, 3) that they grow from."""
     behind = np.array(RINGS)
     across, start = rim[:, [0, 2]], -rim[:, 1]
     centre = across.mean(0)
@@ -82,7 +82,7 @@ def skin_rings(rim: Array) -> Array:
 
 
 def tube(rim: Array, behind: Array, above: Array, sides: int = 28) -> Array:
-    """Rings (K, sides, 3) at rest around the forearm: metres behind the wrist (K,) and above the skin (K,)."""
+    """Return rings (K, sides, 3) at rest around the forearm: metres behind the wrist (K,) and above the skin (K,)."""
     around = np.linspace(0, 2 * np.pi, sides, endpoint=False)
     circle = np.stack([np.cos(around), np.sin(around)], 1)
     ring = circle * (half_axes(rim, behind) + above[:, None])[:, None] + rim[:, [0, 2]].mean(0) / 2

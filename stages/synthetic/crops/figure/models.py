@@ -24,7 +24,7 @@ RIDGE = 0.005
 
 @cache
 def hand_model(name: MeshName) -> HandModel:
-    """The right hand of this name; the same object at every call."""
+    """Return the right hand of this name; the same object at every call."""
     if name == "generic":
         return load_generic_hand()
     with (files(__package__) / "second_hand.npz").open("rb") as file, np.load(file) as data:
@@ -32,7 +32,7 @@ def hand_model(name: MeshName) -> HandModel:
 
 
 def made_model(name: str, made: Mapping[str, NDArray[Any]]) -> HandModel:
-    """A hand model of what `make.second_hand` made: arrays by the names of `HandModel`'s fields."""
+    """Return a hand model of what `make.second_hand` made: arrays by the names of `HandModel`'s fields."""
     arrays: dict[str, Any] = {
         key: made[key].astype(np.int64 if made[key].dtype.kind == "i" else np.float64) for key in made
     }
@@ -43,12 +43,12 @@ def made_model(name: str, made: Mapping[str, NDArray[Any]]) -> HandModel:
 
 @cache
 def hand_surface(name: MeshName) -> HandSurface:
-    """Its surface's topology."""
+    """Return its surface's topology."""
     return HandSurface(hand_model(name))
 
 
 def generic_betas(name: MeshName, betas: Array) -> Array:
-    """Betas (10,) of the generic hand whose resting joints are next to those of a hand of this mesh."""
+    """Return betas (10,) of the generic hand whose resting joints are next to those of a hand of this mesh."""
     if name == "generic":
         return betas
     generic = load_generic_hand()
@@ -60,7 +60,7 @@ def generic_betas(name: MeshName, betas: Array) -> Array:
 
 @cache
 def _joint_directions() -> Array:
-    """(73, 10): what a unit of each beta moves the generic hand's resting joints by, and the ridge."""
+    """Return (73, 10): what a unit of each beta moves the generic hand's resting joints by, and the ridge."""
     generic = load_generic_hand()
     start = generic.rest_joints_21(np.zeros(10))
     moved = [(generic.rest_joints_21(row) - start).ravel() for row in np.eye(10)]

@@ -55,7 +55,7 @@ class Tone:
 
 
 def any_tone(rng: np.random.Generator) -> Tone:
-    """A person; light, brown and dark skins about equally often."""
+    """Return a person's skin tone; light, brown and dark skins about equally often."""
     varnish = None
     if chance(rng, 0.14):
         varnish = tuple(float(x) for x in rng.uniform(0.01, 0.9, 3) ** 1.5)
@@ -90,7 +90,7 @@ class SkinPainter:
         self._light_palm = float(rng.uniform(0.22, 0.45))
 
     def paint(self, places: Places) -> Paint:
-        """Colours of places on the hand and forearm."""
+        """Return colours of places on the hand and forearm."""
         p, n, tone, noise = places.points, places.normals, self._tone, self._noise
         u, v = p[:, 0] + 0.5 * p[:, 2], p[:, 1] - 0.35 * p[:, 2]
         coarse, middle, fine = noise(u, v, 0.022), noise(u, v, 0.006), noise(u, v, 0.0016)
@@ -196,7 +196,7 @@ class SkinPainter:
 
 
 def _palm_lines(rng: np.random.Generator) -> FloatArray:
-    """A map (176, 176) of the palm's lines: x from the little finger's side, y from the wrist."""
+    """Return a map (176, 176) of the palm's lines: x from the little finger's side, y from the wrist."""
     picture = np.zeros((MAP, MAP), np.uint8)
     heart = [(0.24, 0.74), (0.45, 0.70), (0.62, 0.76), (0.68, 0.86)]
     head = [(0.80, 0.70), (0.62, 0.63), (0.45, 0.55), (0.30, 0.46)]

@@ -58,7 +58,7 @@ class HandSurface:
         """(V, 3) unit, palm coordinates, of the middling hand at rest."""
 
     def rest(self, betas: Array) -> tuple[Array, Array]:
-        """The resting surface (V, 3) and its rim (R, 3) at the wrist, palm coordinates, for betas (10,)."""
+        """Return the resting surface (V, 3) and its rim (R, 3) at the wrist, palm coordinates, for betas (10,)."""
         joints = self._model.rest_joints_21(betas)
         shaped = (self._model.v_template + self._model.shapedirs @ betas - joints[0]) @ palm_basis(joints)
         rim = shaped[self._rim]
@@ -66,7 +66,7 @@ class HandSurface:
         return np.concatenate([coarse, (coarse[self.edges[:, 0]] + coarse[self.edges[:, 1]]) / 2]), rim
 
     def pose(self, hand_vertices: Array, forearm: Forearm, rest: Array) -> tuple[Array, Array]:
-        """Vertices and normals (V, 3), camera frame, from the model's posed vertices and `rest`'s surface."""
+        """Return vertices and normals (V, 3), camera frame, from the model's posed vertices and `rest`'s surface."""
         arm = forearm.place(rest[len(hand_vertices) : self.coarse])
         coarse = np.concatenate([hand_vertices, arm])
         normals = vertex_normals(coarse, self.coarse_faces, self._at_coarse)

@@ -33,7 +33,7 @@ PALM_SKIN = 0.016
 
 
 def grasp(kinematics: Kinematics, rng: np.random.Generator) -> tuple[Array, Thing, str]:
-    """Angles (15, 3) of a hand, the thing that it holds, and what kind of grip it is."""
+    """Return angles (15, 3) of a hand, the thing that it holds, and what kind of grip it is."""
     kinds = ["cylinder", "ball", "box", "phone", "pen", "small"]
     kind = str(rng.choice(kinds, p=[0.27, 0.1, 0.18, 0.17, 0.14, 0.14]))
     if kind in ("pen", "small"):
@@ -45,7 +45,7 @@ def grasp(kinematics: Kinematics, rng: np.random.Generator) -> tuple[Array, Thin
 
 
 def _in_palm(kind: str, rng: np.random.Generator) -> Thing:
-    """A thing that lies against the palm."""
+    """Return a thing that lies against the palm."""
     x, y = rng.normal(-0.004, 0.008), rng.normal(0.08, 0.012)
     tilt = Rotation.from_euler("zyx", rng.normal([20, 0, 0], [18, 8, 8]), degrees=True).as_matrix()
     if kind == "cylinder":  # across the palm
@@ -67,7 +67,7 @@ def _in_palm(kind: str, rng: np.random.Generator) -> Thing:
 
 
 def _closed_around(kinematics: Kinematics, thing: Thing, rng: np.random.Generator) -> tuple[Array, Thing]:
-    """Fingers closed joint by joint, each until it touches; the thing moves out of the palm if it is in its way."""
+    """Close fingers joint by joint, each until it touches; the thing moves out of the palm if it is in its way."""
     angles = joint_angles(EASY, dict.fromkeys(FINGERS[1:], STRAIGHT), float(rng.uniform(-0.1, 0.6)))
     open_hand = kinematics.joints(angles[None])
     points, radii = finger_points(open_hand, kinematics.thickness)
@@ -91,7 +91,7 @@ def _closed_around(kinematics: Kinematics, thing: Thing, rng: np.random.Generato
 
 
 def _with_thumb_against(kinematics: Kinematics, angles: Array, thing: Thing, rng: np.random.Generator) -> Array:
-    """The thumb of many tried ones that touches the thing best without going through it or a finger."""
+    """Return the thumb of many tried ones that touches the thing best without going through it or a finger."""
     count = 96
     tried = np.repeat(angles[None], count, 0)
     least, most = limits()[12:, :, 0], limits()[12:, :, 1]
@@ -106,7 +106,7 @@ def _with_thumb_against(kinematics: Kinematics, angles: Array, thing: Thing, rng
 
 
 def _between_fingertips(kinematics: Kinematics, kind: str, rng: np.random.Generator) -> tuple[Array, Thing]:
-    """A pinch with something small in it, or a pen that leans on the index finger's knuckle."""
+    """Return a pinch with something small in it, or a pen that leans on the index finger's knuckle."""
     angles = pinch("index", rng) if kind == "small" else gesture("cup")
     if kind == "pen":
         angles = 0.35 * angles + 0.65 * pinch("index", rng)
@@ -138,7 +138,7 @@ def _between_fingertips(kinematics: Kinematics, kind: str, rng: np.random.Genera
 
 
 def _frame(z: Array) -> Array:
-    """A right-handed frame (3, 3) whose third column is this unit vector."""
+    """Return a right-handed frame (3, 3) whose third column is this unit vector."""
     x = np.cross((1.0, 0, 0) if abs(z[0]) < 0.8 else (0.0, 1, 0), z)
     x /= np.linalg.norm(x)
     return np.stack([x, np.cross(z, x), z], 1)

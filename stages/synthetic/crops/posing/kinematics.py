@@ -40,12 +40,12 @@ class Kinematics:
         """How thick the fingers are, relative to a middling hand."""
 
     def hand_pose(self, angles: Array) -> Array:
-        """Rotations (..., 15, 3, 3) of the model for angles (..., 15, 3)."""
+        """Return rotations (..., 15, 3, 3) of the model for angles (..., 15, 3)."""
         turns = _rotations(self._axes, angles)
         return np.asarray(turns[..., 0, :, :] @ turns[..., 1, :, :] @ turns[..., 2, :, :])
 
     def joints(self, angles: Array) -> Array:
-        """Joints (K, 21, 3), joint order, palm coordinates, for angles (K, 15, 3)."""
+        """Return joints (K, 21, 3), joint order, palm coordinates, for angles (K, 15, 3)."""
         local = self.hand_pose(angles)
         local = self.R_rest_palm.T @ local @ self.R_rest_palm
         local = local.reshape(-1, 5, 3, 3, 3)
@@ -64,7 +64,7 @@ class Kinematics:
         return points
 
     def depth_of_collision(self, angles: Array) -> Array:
-        """How deep (K,), metres, fingers run into one another or the palm, softness allowed for."""
+        """Return how deep (K,), metres, fingers run into one another or the palm, softness allowed for."""
         everything, limits = solid_points(self.joints(angles), self.thickness)
         squares = (everything**2).sum(2)
         apart = squares[:, :, None] + squares[:, None] - 2 * everything @ everything.transpose(0, 2, 1)
@@ -73,7 +73,7 @@ class Kinematics:
         return np.asarray(np.where(_CHECKED, inside, -np.inf).max((1, 2)))
 
     def without_collision(self, angles: Array, calm: Array, allowed: float = 0.0015) -> Array:
-        """The angles (15, 3), led towards calm ones only as far as it takes for nothing to collide."""
+        """Return the angles (15, 3), led towards calm ones only as far as it takes for nothing to collide."""
         shares = np.array([0, 0.08, 0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 1.0])[:, None, None]
         tried = (1 - shares) * angles + shares * calm
         free = self.depth_of_collision(tried) <= allowed
@@ -95,7 +95,7 @@ def _rotations(axes: Array, angles: Array) -> Array:
 
 
 def finger_points(joints: Array, thickness: float = 1.0) -> tuple[Array, Array]:
-    """Points (K, 45, 3) along the fingers, nine each from the palm outwards, and their radii (45,), metres."""
+    """Return points (K, 45, 3) along the fingers, nine each from the palm outwards, and their radii (45,), metres."""
     chains = joints[:, 1:].reshape(-1, 5, 4, 3).copy()
     tip = chains[:, :, 3] - chains[:, :, 2]
     chains[:, :, 3] -= 0.004 * tip / np.linalg.norm(tip, axis=-1, keepdims=True)  # the tips lie on the skin
@@ -107,14 +107,14 @@ def finger_points(joints: Array, thickness: float = 1.0) -> tuple[Array, Array]:
 
 
 def solid_points(joints: Array, thickness: float = 1.0) -> tuple[Array, Array]:
-    """Points (K, 61, 3) along fingers and palm, the fingers' first, and their radii (61,), metres."""
+    """Return points (K, 61, 3) along fingers and palm, the fingers' first, and their radii (61,), metres."""
     points, radii = finger_points(joints, thickness)
     palm = _palm_points(joints)
     return np.concatenate([points, palm], 1), np.concatenate([radii, np.full(palm.shape[1], PALM_RADIUS)])
 
 
 def _palm_points(joints: Array) -> Array:
-    """Points (K, 16, 3) along the four metacarpals."""
+    """Return points (K, 16, 3) along the four metacarpals."""
     share = np.array([0.3, 0.5, 0.7, 0.88])[:, None]
     knuckles = joints[:, [5, 9, 13, 17], None]
     return np.asarray((share * knuckles).reshape(len(joints), 16, 3))

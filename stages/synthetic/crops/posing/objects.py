@@ -47,11 +47,11 @@ class Thing:
         return np.asarray(np.linalg.norm(np.maximum(beyond, 0), axis=-1) + np.minimum(beyond.max(-1), 0))
 
     def moved(self, R: Array, t: Array) -> "Thing":
-        """The thing after a rotation and a translation."""
+        """Return the thing after a rotation and a translation."""
         return Thing(self.form, self.half, R @ self.R, R @ self.centre + t)
 
     def mesh(self) -> Mesh:
-        """Its surface where it is."""
+        """Return its surface where it is."""
         points, normals, faces = _unit_mesh(self.form)
         local = points * self.half
         turned = normals / self.half
@@ -76,7 +76,7 @@ def random_thing(rng: np.random.Generator, centre: Array, largest: float = 0.09)
 
 @lru_cache(maxsize=3)
 def _unit_mesh(form: Form) -> tuple[Array, Array, IntArray]:
-    """Vertices, normals and faces of a form whose half sizes are one."""
+    """Return vertices, normals and faces of a form whose half sizes are one."""
     if form == "box":
         sides = []
         for axis in range(3):

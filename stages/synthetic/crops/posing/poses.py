@@ -90,7 +90,7 @@ FAN = {"index": 9.0, "middle": 1.0, "ring": -8.0, "little": -16.0}
 
 @cache
 def limits() -> Array:
-    """The generic hand's limits (15, 3, 2), radians."""
+    """Return the generic hand's limits (15, 3, 2), radians."""
     return load_generic_hand().joint_limits
 
 
@@ -114,12 +114,12 @@ def joint_angles(thumb: Thumb, bends: dict[str, Bend], fan: float) -> Array:
 
 
 def calm() -> Array:
-    """The pose (15, 3) that nothing collides in."""
+    """Return the pose (15, 3) that nothing collides in."""
     return gesture("open") * 0.6 + gesture("relaxed") * 0.4
 
 
 def free_pose(kinematics: Kinematics, rng: np.random.Generator) -> tuple[Array, str]:
-    """Angles (15, 3) of a hand that holds nothing, and what kind of pose it is."""
+    """Return angles (15, 3) of a hand that holds nothing, and what kind of pose it is."""
     kind = str(rng.choice(["gesture", "between", "synergy", "fingers", "pinch"], p=[0.28, 0.22, 0.18, 0.2, 0.12]))
     if kind == "gesture":
         angles = gesture(_any_gesture(rng))
@@ -138,12 +138,12 @@ def free_pose(kinematics: Kinematics, rng: np.random.Generator) -> tuple[Array, 
 
 
 def held_within_limits(angles: Array) -> Array:
-    """The angles, none beyond what joints do."""
+    """Return the angles, none beyond what joints do."""
     return np.clip(angles, limits()[..., 0], limits()[..., 1])
 
 
 def wobble(rng: np.random.Generator, size: float) -> Array:
-    """Differences (15, 3), radians, between two people's same gesture: neighbouring fingers differ alike."""
+    """Return differences (15, 3), radians, between two people's same gesture: neighbouring fingers differ alike."""
     result = np.zeros((5, 3, 3))
     shared = rng.normal(0, np.radians([6, 7, 5]))
     result[:4, :, 0] = shared + rng.normal(0, np.radians([7, 8, 6]), (4, 3))
@@ -160,7 +160,7 @@ def _any_gesture(rng: np.random.Generator) -> str:
 
 
 def _thumb(rng: np.random.Generator) -> Thumb:
-    """A thumb anywhere between two of its usual places."""
+    """Return a thumb anywhere between two of its usual places."""
     places = np.array([OUT, ACROSS, BESIDE, UP, OPPOSED, TUCKED, EASY, FORWARD])
     a, b = places[rng.integers(len(places), size=2)]
     share = rng.uniform(0, 1)
@@ -168,7 +168,7 @@ def _thumb(rng: np.random.Generator) -> Thumb:
 
 
 def _synergy(rng: np.random.Generator) -> Array:
-    """All fingers closing together, as in grasping, the little finger ahead or behind."""
+    """Return all fingers closing together, as in grasping, the little finger ahead or behind."""
     close, slope = rng.beta(0.9, 1.0), rng.normal(0, 0.12)
     knuckle, middle = rng.uniform(0.35, 1.1), rng.uniform(0.35, 1.1)
     bends: dict[str, Bend] = {}
@@ -180,7 +180,7 @@ def _synergy(rng: np.random.Generator) -> Array:
 
 
 def _independent(rng: np.random.Generator) -> Array:
-    """Every finger by itself, the ring finger pulled along by its neighbours."""
+    """Return every finger by itself, the ring finger pulled along by its neighbours."""
     curls = rng.beta(0.6, 0.7, 4)
     curls[2] = 0.55 * curls[2] + 0.45 * (curls[1] + curls[3]) / 2
     bends: dict[str, Bend] = {}
@@ -211,7 +211,7 @@ def _with_others(angles: Array, others: Array, finger: str) -> Array:
 
 @cache
 def _pinches(finger: str) -> tuple[Array, ...]:
-    """Angles (15, 3) where the pads of thumb and finger touch: with a round, a flat and a hooked finger."""
+    """Return angles (15, 3) where the pads of thumb and finger touch: with a round, a flat and a hooked finger."""
     kinematics = Kinematics(load_generic_hand(), np.zeros(10))
     row = MODEL_FINGERS.index(finger) * 3
     moved = [(row, 0), (row, 1), (row + 1, 0), (row + 2, 0), (12, 0), (12, 1), (12, 2), (13, 0), (14, 0)]

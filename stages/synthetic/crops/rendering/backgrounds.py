@@ -18,7 +18,7 @@ Shape = tuple[int, int]
 
 
 def any_background(rng: np.random.Generator, shape: Shape) -> FloatArray:
-    """A background (height, width, 3), sharp or not."""
+    """Return a background (height, width, 3), sharp or not."""
     kinds: list[Callable[[np.random.Generator, Shape], FloatArray]] = [
         _clutter, _room, _surface, _keys, _person, _plain]  # fmt: skip
     kind = kinds[int(rng.choice(len(kinds), p=[0.3, 0.2, 0.2, 0.08, 0.12, 0.1]))]
@@ -30,7 +30,7 @@ def any_background(rng: np.random.Generator, shape: Shape) -> FloatArray:
 
 
 def _blurred(picture: FloatArray, sigma: float) -> FloatArray:
-    """The picture out of focus; much blur is done on a smaller one."""
+    """Return the picture out of focus; much blur is done on a smaller one."""
     if sigma < 2.5:
         return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
     size = picture.shape[1], picture.shape[0]
@@ -47,7 +47,7 @@ def _slope(rng: np.random.Generator, shape: Shape) -> FloatArray:
 
 
 def _plane(rng: np.random.Generator, shape: Shape) -> tuple[Array, Array]:
-    """Coordinates (height, width) on a plane seen at a slant: about -1..1 across the picture."""
+    """Return coordinates (height, width) on a plane seen at a slant: about -1..1 across the picture."""
     height, width = shape
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     angle = rng.uniform(0, 2 * np.pi)
@@ -57,7 +57,7 @@ def _plane(rng: np.random.Generator, shape: Shape) -> tuple[Array, Array]:
 
 
 def _plain(rng: np.random.Generator, shape: Shape) -> FloatArray:
-    """A wall with hardly anything on it."""
+    """Return a wall with hardly anything on it."""
     noise, (u, v) = Noise(rng), _plane(rng, shape)
     grain = 1 + rng.uniform(0, 0.12) * noise(u.ravel(), v.ravel(), rng.uniform(0.02, 0.8)).reshape(shape)
     return np.asarray(any_colour(rng) * grain[..., None], np.float32)
@@ -95,7 +95,7 @@ def _surface(rng: np.random.Generator, shape: Shape) -> FloatArray:
 
 
 def _keys(rng: np.random.Generator, shape: Shape) -> FloatArray:
-    """A keyboard, or shelves, or blinds: rows of boxes."""
+    """Return a keyboard, or shelves, or blinds: rows of boxes."""
     u, v = _plane(rng, shape)
     size, gap = log_uniform(rng, 0.12, 0.4), rng.uniform(0.06, 0.25)
     wide = size * rng.choice([1.0, 1.0, 1.0, 3.0, 8.0])
@@ -111,7 +111,7 @@ def _keys(rng: np.random.Generator, shape: Shape) -> FloatArray:
 
 
 def _clutter(rng: np.random.Generator, shape: Shape) -> FloatArray:
-    """Leaves that cover one another, of all sizes, as natural pictures have them (Lee, Mumford and Huang, "Occlusion
+    """Draw leaves of all sizes that cover one another, as in natural pictures (Lee, Mumford and Huang, "Occlusion
     models for natural images", IJCV 2001), each with a texture of its own."""
     height, width = shape
     picture = np.empty((height, width, 3), np.float32)
@@ -140,7 +140,7 @@ def _clutter(rng: np.random.Generator, shape: Shape) -> FloatArray:
 
 
 def _room(rng: np.random.Generator, shape: Shape) -> FloatArray:
-    """Walls, furniture, a window or lamps, mostly upright."""
+    """Return walls, furniture, a window or lamps, mostly upright."""
     height, width = shape
     picture = np.empty((height, width, 3), np.float32)
     wall, floor = any_colour(rng), any_colour(rng)
@@ -171,7 +171,7 @@ def _room(rng: np.random.Generator, shape: Shape) -> FloatArray:
 
 
 def _person(rng: np.random.Generator, shape: Shape) -> FloatArray:
-    """Somebody's head and shoulders, or just their clothes or skin, behind the hand."""
+    """Return somebody's head and shoulders, or just their clothes or skin, behind the hand."""
     height, width = shape
     picture = _room(rng, shape)
     skin = np.array([0.62, 0.36, 0.25]) * np.exp(rng.normal(-0.6, 0.6)) * np.exp(rng.normal(0, 0.1, 3))

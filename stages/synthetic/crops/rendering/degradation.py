@@ -17,7 +17,7 @@ SHARPEST = 0.5
 
 
 def streak(length: float, angle: float) -> FloatArray:
-    """A kernel that smears over `length` pixels along `angle`, radians."""
+    """Return a kernel that smears over `length` pixels along `angle`, radians."""
     half = int(np.ceil(length / 2)) + 1
     kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     dx, dy = np.cos(angle) * length / 2, np.sin(angle) * length / 2
@@ -27,7 +27,7 @@ def streak(length: float, angle: float) -> FloatArray:
 
 
 def moved(layer: FloatArray, side: float, rng: np.random.Generator) -> FloatArray:
-    """A layer as it is where the hand moves while the shutter is open; one of four does. `side` is the crop's, px."""
+    """Blur a layer as if the hand moved while the shutter is open; one of four does. `side` is the crop's, px."""
     if not chance(rng, 0.25):
         return layer
     length = side * log_uniform(rng, 0.01, 0.09)
@@ -35,7 +35,7 @@ def moved(layer: FloatArray, side: float, rng: np.random.Generator) -> FloatArra
 
 
 def developed(light: FloatArray, covered: FloatArray, side: float, rng: np.random.Generator) -> Picture:
-    """The picture (height, width, 3), RGB, of linear light; `side` is the crop's in this picture, px.
+    """Return the picture (height, width, 3), RGB, of linear light; `side` is the crop's in this picture, px.
 
     `covered` (height, width) says where hands are: what the exposure is mostly set for.
     """
@@ -63,7 +63,7 @@ def developed(light: FloatArray, covered: FloatArray, side: float, rng: np.rando
 
 
 def _tone_curve(rng: np.random.Generator) -> FloatArray:
-    """The tones 0..1 (CURVE + 1,) of light from 0 to BRIGHTEST: highlights rolled off, gamma, contrast."""
+    """Return the tones 0..1 (CURVE + 1,) of light from 0 to BRIGHTEST: highlights rolled off, gamma, contrast."""
     light = np.linspace(0, BRIGHTEST, CURVE + 1)
     shoulder = rng.uniform(0, 0.35)
     light = np.clip(light * (1 + shoulder) / (1 + shoulder * light), 0, 1)
@@ -72,7 +72,7 @@ def _tone_curve(rng: np.random.Generator) -> FloatArray:
 
 
 def _grain(light: FloatArray, size: float, rng: np.random.Generator) -> FloatArray:
-    """A sensor's noise, partly smeared by its denoising: more in the light, relatively more in the dark."""
+    """Return a sensor's noise, partly smeared by its denoising: more in the light, relatively more in the dark."""
     height, width = light.shape[:2]
     grain = (rng.random((height, width, 3), np.float32) - np.float32(0.5)) * np.float32(12**0.5)
     if chance(rng, 0.5):
@@ -83,7 +83,7 @@ def _grain(light: FloatArray, size: float, rng: np.random.Generator) -> FloatArr
 
 
 def compressed(picture: Picture, rng: np.random.Generator) -> Picture:
-    """The picture after JPEG of a quality between a bad stream's and a photograph's."""
+    """Return the picture after JPEG of a quality between a bad stream's and a photograph's."""
     quality = int(100 - log_uniform(rng, 3, 65))
     _, packed = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1].copy()

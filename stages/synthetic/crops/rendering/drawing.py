@@ -72,7 +72,7 @@ class Coarse:
 
 
 def solid_scene(parts: Sequence[Part]) -> RayScene:
-    """The parts for rays of light and sight; simpler surfaces do where there are such."""
+    """Return the parts for rays of light and sight; simpler surfaces do where there are such."""
     return RayScene(
         [
             (part.vertices, part.faces)
@@ -94,7 +94,7 @@ class Canvas:
     scale: int
 
     def rays(self, camera: Intrinsics, rows: IntArray, columns: IntArray) -> FloatArray:
-        """Directions (N, 3) with z = 1 through the middles of cells (N,)."""
+        """Return directions (N, 3) with z = 1 through the middles of cells (N,)."""
         rays = np.ones((len(rows), 3), np.float32)
         rays[:, 0] = ((columns + 0.5) / self.scale + self.left - camera.cx) / camera.fx
         rays[:, 1] = ((rows + 0.5) / self.scale + self.top - camera.cy) / camera.fy
@@ -152,7 +152,7 @@ def _smooth_outline(
 
 
 def _faces_towards_camera(part: Part) -> IntArray:
-    """Numbers of the faces that may be seen; half of a closed smooth surface's."""
+    """Return numbers of the faces that may be seen; half of a closed smooth surface's."""
     if part.coarse is None:
         return np.arange(len(part.faces))
     seen = np.einsum("ij,ij->i", part.normals, unit(part.vertices)) < AWAY
@@ -161,7 +161,7 @@ def _faces_towards_camera(part: Part) -> IntArray:
 
 
 def _likely(parts: Sequence[Part], scene: RayScene, camera: Intrinsics, canvas: Canvas) -> NDArray[np.bool_]:
-    """Cells (height, width) near which something is: a ray for every few cells, and every vertex, tell."""
+    """Return cells (height, width) near which something is: a ray for every few cells, and every vertex, tell."""
     rows, columns = -(-canvas.height // COARSE), -(-canvas.width // COARSE)
     y, x = (grid.ravel() * COARSE + COARSE // 2 for grid in np.indices((rows, columns)))
     near = (scene.cast(canvas.rays(camera, y, x)).mesh >= 0).astype(np.uint8).reshape(rows, columns)
@@ -225,7 +225,7 @@ def _shaded(
 
 
 def _gathered(part: Part, scene: RayScene, lights: Lights, rng: np.random.Generator) -> FloatArray:
-    """The room's light (V, 3) at a part's vertices."""
+    """Return the room's light (V, 3) at a part's vertices."""
     count = len(part.vertices) if part.coarse is None else part.coarse.vertices
     vertices, normals = part.vertices[:count], part.normals[:count]
     light = np.zeros((count, 3), np.float32)
@@ -241,7 +241,7 @@ def _gathered(part: Part, scene: RayScene, lights: Lights, rng: np.random.Genera
 
 
 def _softened(seen: FloatArray, cells: IntArray, shape: tuple[int, int]) -> FloatArray:
-    """The share of the lamp that cells see, as the mean over the 4 x 4 cells that share the pattern."""
+    """Return the share of the lamp that cells see, as the mean over the 4 x 4 cells that share the pattern."""
     picture, weight = np.zeros(shape[0] * shape[1], np.float32), np.zeros(shape[0] * shape[1], np.float32)
     picture[cells], weight[cells] = seen, 1
     total = cv2.blur(picture.reshape(shape), (4, 4)) / np.maximum(cv2.blur(weight.reshape(shape), (4, 4)), 1e-6)

@@ -35,7 +35,7 @@ class Lights:
     narrowness: FloatArray  # (W,)
 
     def room(self, directions: FloatArray) -> FloatArray:
-        """What comes from directions (..., 3): (..., 3)."""
+        """Return the light (..., 3) that comes from directions (..., 3)."""
         cosines = directions @ np.concatenate([self.up[None], self.windows]).T.astype(np.float32)
         shares = np.empty((*cosines.shape[:-1], cosines.shape[-1] + 1), np.float32)
         shares[..., 0] = 0.5 + 0.5 * cosines[..., 0]
@@ -96,7 +96,7 @@ def room_light(scene: RayScene, lights: Lights, points: Array, normals: Array, r
 
 def lamp_share(scene: RayScene, lights: Lights, points: FloatArray, normals: FloatArray, pattern: FloatArray
                ) -> FloatArray:  # fmt: skip
-    """Whether (N,) points (N, 3) see the part of the lamp that `pattern` (N, 2), within the unit disc, picks."""
+    """Return whether (N,) points (N, 3) see the part of the lamp that `pattern` (N, 2), within the unit disc, picks."""
     x = np.cross(lights.towards, (0.0, 0, 1) if abs(lights.towards[2]) < 0.9 else (0.0, 1, 0))
     x /= np.linalg.norm(x)
     y = np.cross(lights.towards, x)

@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 def any_colour(rng: np.random.Generator) -> FloatArray:
-    """A linear colour (3,): greys, muted and bright ones, and some like skin or wood."""
+    """Return a linear colour (3,): greys, muted and bright ones, and some like skin or wood."""
     kind = rng.random()
     value = rng.uniform(0.02, 0.9) ** 1.6
     if kind < 0.4:
