@@ -209,8 +209,8 @@ def _whole_records(file: BinaryIO, size: int, wanted: Collection[Opcode], since:
         opcode, length = struct.unpack("<BQ", header)
         if opcode in (Opcode.DATA_END, Opcode.FOOTER) or length > size - file.tell():
             if opcode == Opcode.DATA_END and Opcode.ATTACHMENT in wanted:
-                file.seek(length, 1)
-                _warn_of_another(file)
+                file.seek(min(length, size), 1)
+                _warn_of_another(file, size)
             return
         if opcode not in wanted or (since and opcode == Opcode.CHUNK and _ends_before(file, length, since)):
             file.seek(length, 1)
@@ -229,11 +229,11 @@ _said: set[tuple[str, int, int]] = set()
 """Damage that was told: file, place and content."""
 
 
-def _warn_of_another(file: BinaryIO) -> None:
+def _warn_of_another(file: BinaryIO, size: int) -> None:
     """Tell of another file that begins where this one ends, as `cat` puts them together; stay at its summary's end."""
     while len(header := file.read(9)) == 9:
         opcode, length = struct.unpack("<BQ", header)
-        file.seek(length, 1)
+        file.seek(min(length, size), 1)  # a length beyond the file ends it
         if opcode == Opcode.FOOTER:
             if file.read(2 * len(MAGIC)) == 2 * MAGIC:
                 logger.warning(

@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+import struct
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -75,6 +76,28 @@ def test_a_chunk_that_unpacks_without_end_is_left_out_and_the_rest_is_read(
     (tmp_path / "alone.mcap").write_bytes(MAGIC + content)
     with pytest.raises(SourceError):
         read_recording(tmp_path / "alone.mcap")
+
+
+@pytest.mark.parametrize("length", [0, 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1])
+def test_a_record_of_any_length_ends_the_file_there(
+    tmp_path: Path, make_run: Callable[..., RunInfo], make_result: Callable[..., FrameResult], length: int
+) -> None:
+    recorder = Recorder(tmp_path / "hands.mcap")
+    recorder.open(make_run())
+    recorder.write(make_result(0))
+    recorder.close()
+    whole = (tmp_path / "hands.mcap").read_bytes()
+    at, places = len(MAGIC), []
+    while at < len(whole) - len(MAGIC):
+        places.append(at)
+        at += 9 + int.from_bytes(whole[at + 1 : at + 9], "little")
+    behind = [place for place in places if place >= whole.index(b"\x0f" + struct.pack("<Q", 4))]  # of the data's end
+    for place in behind:
+        path = tmp_path / "damaged.mcap"
+        path.write_bytes(whole[: place + 1] + struct.pack("<Q", length) + whole[place + 9 :])
+        recording = read_recording(path)
+        assert len(list(recording.results())) == 1
+        assert recording.span() is not None
 
 
 @pytest.mark.parametrize(
