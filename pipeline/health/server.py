@@ -63,7 +63,10 @@ class _Handler(BaseHTTPRequestHandler):
 
         path = self.path.partition("?")[0].rstrip("/")
         if path == "/metrics":
-            encode, kind = choose_encoder(self.headers.get("Accept", ""))
+            try:
+                encode, kind = choose_encoder(self.headers.get("Accept", ""))
+            except (TypeError, ValueError):  # versions that are none
+                encode, kind = choose_encoder("")
             self._send(200, kind, encode(self._registry))
         elif path in ("/alive", "/ready"):
             answer: Answer = self._health.alive() if path == "/alive" else self._health.ready()

@@ -117,7 +117,7 @@ def without_packed_texts(data: bytes) -> bytes:
 def gif_pixels(data: bytes) -> int:
     """Return the pixels of a GIF's canvas times the number of its pictures; 0 if it is not a GIF."""
     size = gif_size(data)
-    if size is None:
+    if size is None or len(data) < 13:
         return 0
     at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
     pictures = 0

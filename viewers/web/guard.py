@@ -52,6 +52,12 @@ class Guard:
 
     def refusal(self, path: str, headers: Headers) -> str | None:
         """Return why a request is refused, in words, or None. The case of names in `headers` does not matter."""
+        try:
+            return self._refusal(path, headers)
+        except (ValueError, LookupError):  # a header that comes several times, half an address
+            return "expected a request as browsers send it, found another"
+
+    def _refusal(self, path: str, headers: Headers) -> str | None:
         host = headers.get("Host", "")
         if not self._is_ours(host):
             return f"expected this page's own address, found {host[:100]!r}; name it with --allow-origin"

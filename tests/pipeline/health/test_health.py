@@ -84,10 +84,10 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def ask(port: int, path: str) -> tuple[int, str]:
+def ask(port: int, path: str, accept: str = "*/*") -> tuple[int, str]:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Accept": accept})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:
@@ -102,7 +102,9 @@ def test_the_numbers_are_what_prometheus_reads() -> None:
         assert ask(port, "/ready") == (200, "frames flow\n")
         assert ask(port, "/alive")[0] == 200
         assert ask(port, "/else")[0] == 404
+        strange = ask(port, "/metrics", "application/openmetrics-text; version=-1allow-utf-8")
         status, text = ask(port, "/metrics")
+    assert strange[0] == 200
     assert status == 200
     numbers = {
         (sample.name, *sorted(sample.labels.values())): sample.value

@@ -5,10 +5,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from stages.sources.decoding.orientation import UPRIGHT, Orientation
-from stages.sources.headers import HEAD_BYTES, gif_size, still_header, still_kind
+from stages.sources.foreign import foreign_kind, text_kind
+from stages.sources.headers import (
+    HEAD_BYTES,
+    gif_pixels,
+    gif_size,
+    still_header,
+    still_kind,
+    without_packed_texts,
+)
+from stages.sources.pictures.plugin_pictures import is_animated, jpeg_xl_size
+from stages.sources.video import asf_size
 
 PICTURE = np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)
 
@@ -119,3 +129,30 @@ def test_a_damaged_header_never_raises(suffix: str, random: object) -> None:
     for piece in (bytes(data), bytes(data[:cut])):
         header = still_header(piece)
         assert header is None or header.width >= 0
+
+
+PIECES = [
+    *(b"\xff\xd8", b"\xff\xc0\0\x0b", b"GIF89a", b"\xff\xff\xff\xff\x80", b"\x2c", b"\x21\xf9", b"\0", b"\xff"),
+    *(b"\x89PNG\r\n\x1a\n", b"\0\0\0\0zTXt", b"\xff\xff\xff\xffiTXt", b"IHDR", b"IDAT", b"IEND", b"eXIf", b"x" * 60),
+    *(b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n", b"\0\0\0\0jxlc", b"\0\0\0\1jxlp\0\0\0\0\0\0\0\x10"),
+    *(b"meta", b"grid", b"\0\0\0\x18ftypavif", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"RIFF\0\0\0\0WEBPVP8X"),
+    *(b"#EXTM3U\n", b"# \n", b"v=0\nm=", b"\xef\xbb\xbf", b"\xff\xfe", b"\xd8\0", b"ffconcat ", b"<asx", b"qoif"),
+    *(bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")),
+]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join))
+@example(b"GIF89a" + b"<asx")
+def test_the_beginnings_of_files_in_any_order_are_looked_at_to_their_end(data: bytes) -> None:
+    gif_pixels(data)
+    asf_size(data)
+    jpeg_xl_size(data)
+    is_animated(data)
+    foreign_kind(data)
+    text_kind(data, "a.m3u")
+    header = still_header(data)
+    assert (header is None) == (still_kind(data[:HEAD_BYTES]) is None)
+    kept = without_packed_texts(data)
+    assert len(kept) <= len(data)
+    assert without_packed_texts(kept) == kept

@@ -152,7 +152,13 @@ def test_live_hands_pose_an_armature_of_each_side(
 
         def shows(both: tuple[Hand, ...], names: set[str], hidden: set[str]) -> Callable[[], bool]:
             def check() -> bool:
-                sender.send([OscMessage("/other", ("x",)), *osc_messages(make_result(0, both))])
+                sender.send(
+                    [
+                        OscMessage("/other", ("x",)),
+                        OscMessage("/hamba/left/seen", ()),
+                        *osc_messages(make_result(0, both)),
+                    ]
+                )
                 time.sleep(0.05)
                 newest = live.newest()
                 if set(newest) != names or {name for name in newest if newest[name]["hidden"]} != hidden:

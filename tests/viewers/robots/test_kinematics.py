@@ -122,6 +122,43 @@ def test_a_long_chain_is_put_in_order_however_it_is_written() -> None:
     assert list(ordered) == joints[::-1]
 
 
+CUBE = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
+
+
+@pytest.mark.parametrize(
+    ("shape", "file", "said"),
+    [
+        ('<box size="1 1"/>', CUBE, "three numbers"),
+        ('<box size="1 nan 1"/>', CUBE, "three numbers"),
+        ('<cylinder radius="x" length="1"/>', CUBE, "float"),
+        ('<cylinder radius="1" length="1e308"/>', CUBE, "a length"),
+        ('<sphere radius="-1"/>', CUBE, "a length"),
+        ('<mesh filename="m.obj" scale="a b c"/>', CUBE, "float"),
+        ('<mesh filename="m.obj"/>', "v a b c\n", "no mesh that trimesh reads"),
+        ('<mesh filename="m.obj"/>', "v 1e300 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "no corners"),
+        ('<mesh filename="m.ply"/>', "ply\nformat ascii 1.0\nelement vertex 99999999999999\nend_header\n", "m.ply"),
+        ('<mesh filename="m.stl"/>', "solid\n", "m.stl"),
+        ('<mesh filename="m.glb"/>', "glTF\2\0\0\0\x7f\x7f\x7f\x7f", "m.glb"),
+    ],
+)
+def test_a_shape_that_is_none_is_named_by_its_link(shape: str, file: str, said: str, tmp_path: Path) -> None:
+    for ending in ("obj", "ply", "stl", "glb"):
+        (tmp_path / f"m.{ending}").write_text(file)
+    (tmp_path / "hand.urdf").write_text(
+        f'<robot name="r"><link name="palm"><visual><geometry>{shape}</geometry></visual></link></robot>'
+    )
+    with pytest.raises(ConfigurationError, match=rf"hand\.urdf: expected the shapes of the link palm, found: .*{said}"):
+        link_meshes(read_urdf(tmp_path / "hand.urdf"))
+
+
+def test_a_shape_of_no_length_is_a_point(tmp_path: Path) -> None:
+    (tmp_path / "hand.urdf").write_text(
+        '<robot name="r"><link name="palm"><visual><geometry><sphere radius="0"/></geometry></visual></link></robot>'
+    )
+    vertices, _ = link_meshes(read_urdf(tmp_path / "hand.urdf"))["palm"]
+    assert not vertices.any()
+
+
 def test_a_mesh_outside_of_the_descriptions_folder_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     folder = tmp_path / "robots" / "hand"

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import example, given, strategies as st
 
 from hamba_core.errors import ConfigurationError
 from viewers.client import HandClient
@@ -44,6 +45,56 @@ def socket_status(page: Any, path: str = "/", **headers: str) -> int:
         "Sec_WebSocket_Protocol": f"viser-v{viser.__version__}",
     }
     return ask(page, path=path, **upgrade, **headers).status
+
+
+TOKEN = "abcdefgh"
+PARTS = [
+    "/",
+    "//",
+    "?",
+    "token=",
+    TOKEN,
+    "[",
+    "]",
+    "%",
+    "&",
+    ";",
+    "#",
+    "\udcff",
+    "\xff",
+    ":",
+    "@",
+    "%00",
+    "%ff",
+    "//[::1]",
+]
+VALUES = ["localhost", "localhost:80", "[", "[::1]:80", "[::1%25x]", "a:99999", "//[", "", f"hamba-token={TOKEN}",
+          'hamba-token="\\377"', "hamba-token=x; $x=1", ";", "http://localhost", "https://evil.example"]  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(PARTS), max_size=6).map("".join),
+    st.lists(st.tuples(st.sampled_from(["Host", "Origin", "Cookie"]), st.sampled_from(VALUES)), max_size=5),
+)
+@example("//]?", [("Host", "localhost")])
+@example("/?token=\udcff", [("Host", "localhost")])
+@example("/", [("Host", "localhost"), ("Host", "localhost")])
+@example("/", [("Host", "localhost"), ("Cookie", f"hamba-token={TOKEN}"), ("Cookie", "a=b")])
+def test_any_request_is_let_in_with_the_token_or_refused_in_words(path: str, lines: list[tuple[str, str]]) -> None:
+    from websockets.datastructures import Headers
+
+    from viewers.web.guard import Guard
+
+    guard, headers = Guard("0.0.0.0", token=TOKEN), Headers()
+    for name, value in lines:
+        headers[name] = value
+    refusal = guard.refusal(path, headers)
+    if refusal is None:
+        assert TOKEN in path or f"hamba-token={TOKEN}" in headers["Cookie"]
+        assert guard.cookie(path) is None or TOKEN in path
+        assert "evil" not in headers.get("Origin", "")
+    else:
+        assert refusal.encode().startswith(b"expected")
 
 
 def test_a_page_from_elsewhere_is_let_in_neither_by_its_origin_nor_by_a_name_that_is_pointed_here(

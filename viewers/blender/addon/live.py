@@ -64,7 +64,7 @@ class Following:
                     turned[joint] = model[number]
             if np.isfinite(turned).all() and np.isfinite(self._joints[side]).all():
                 newest[side] = self._joints[side], turned
-        elif parts[-1] == "seen" and side in self._hands:
+        elif parts[-1] == "seen" and values and side in self._hands:
             self._hands[side][0].hide_viewport = not values[0]
 
     def _pose(self, side: str, joints: Any, rotations: Any) -> None:

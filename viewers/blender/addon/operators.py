@@ -1,7 +1,9 @@
 """What Blender offers: File > Import-like operators and a panel in the sidebar."""
 
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
@@ -25,7 +27,7 @@ class HAMBA_OT_import(bpy.types.Operator):  # type: ignore[misc]  # noqa: N801  
         """Import, or say what is wrong."""
         try:
             made = import_recording(Path(self.filepath), meshes=self.meshes)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile, zlib.error) as error:
             self.report({"ERROR"}, f"{Path(self.filepath).name}: {error}")
             return {"CANCELLED"}
         self.report({"INFO"}, f"{len(made)} hands")

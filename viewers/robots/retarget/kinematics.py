@@ -176,7 +176,7 @@ def _in_order(path: Path, joints: list[Joint], links: list[str]) -> tuple[tuple[
 def _joint(element: "Element") -> Joint:
     name, kind = _named(element, "name"), _named(element, "type")
     limit, mimic = element.find("limit"), element.find("mimic")
-    axis = _floats(element.find("axis"), "xyz", (1.0, 0.0, 0.0))
+    axis = three_of(element.find("axis"), "xyz", (1.0, 0.0, 0.0))
     length = float(np.linalg.norm(axis))
     if kind in _MOVING and length == 0:
         raise ValueError(f"joint {name} without an axis")
@@ -209,14 +209,15 @@ def _named(element: "Element", attribute: str) -> str:
 
 def transform_of(origin: "Element | None") -> Array:
     """Return the matrix (4, 4) of an `<origin>`: moved by `xyz`, turned by roll, pitch and yaw about fixed axes."""
-    roll, pitch, yaw = _floats(origin, "rpy", (0.0, 0.0, 0.0))
+    roll, pitch, yaw = three_of(origin, "rpy", (0.0, 0.0, 0.0))
     T = np.eye(4)
     T[:3, :3] = exp_so3([0, 0, yaw]) @ exp_so3([0, pitch, 0]) @ exp_so3([roll, 0, 0])
-    T[:3, 3] = _floats(origin, "xyz", (0.0, 0.0, 0.0))
+    T[:3, 3] = three_of(origin, "xyz", (0.0, 0.0, 0.0))
     return T
 
 
-def _floats(element: "Element | None", attribute: str, otherwise: tuple[float, float, float]) -> Array:
+def three_of(element: "Element | None", attribute: str, otherwise: tuple[float, float, float]) -> Array:
+    """Return the three numbers of an attribute, bounded. Raises ValueError."""
     text = element.get(attribute) if element is not None else None
     values = np.array([float(word) for word in text.split()]) if text else np.array(otherwise)
     if values.shape != (3,) or not (np.abs(values) <= _LARGEST).all():

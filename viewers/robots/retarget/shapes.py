@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hamba_core.arrays import Array, Int64Array
-from viewers.robots.retarget.kinematics import RobotModel, transform_of
+from hamba_core.errors import ConfigurationError, first_line
+from viewers.robots.retarget.kinematics import LARGEST_URDF, RobotModel, three_of, transform_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -20,6 +21,7 @@ Mesh = tuple[Array, Int64Array]
 
 _ROD: Final = 0.006  # m, its radius
 _SIDES: Final = 10
+_LONGEST: Final = 1e6  # m, or of a mesh's own unit
 _BOX_FACES: Final = np.array(
     [
         [0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
@@ -29,14 +31,17 @@ _BOX_FACES: Final = np.array(
 
 
 def link_meshes(model: RobotModel) -> dict[str, Mesh]:
-    """Return the meshes of all links that have a shape."""
+    """Return the meshes of all links that have a shape. Raises ConfigurationError, which names a link without."""
     from defusedxml.ElementTree import fromstring
 
     root = fromstring(model.path.read_text(encoding="utf-8"))
     meshes = {}
     for link in root.findall("link"):
         name = link.get("name", "")
-        parts = _parts(link, "visual", model.path.parent) or _parts(link, "collision", model.path.parent)
+        try:
+            parts = _parts(link, "visual", model.path.parent) or _parts(link, "collision", model.path.parent)
+        except ValueError as error:
+            raise ConfigurationError(f"{model.path}: expected the shapes of the link {name}, found: {error}") from error
         if not any(_has_mesh_file(element, model.path.parent) for element in link.findall("visual")):
             parts += _rods(model, name)
         if parts:
@@ -66,22 +71,45 @@ def _parts(link: "Element", kind: str, folder: Path) -> list[Mesh]:
 
 def _geometry(geometry: "Element", folder: Path) -> Mesh | None:
     if (box := geometry.find("box")) is not None:
-        return box_mesh(np.array([float(word) for word in box.get("size", "0 0 0").split()]))
+        return box_mesh(three_of(box, "size", (0.0, 0.0, 0.0)))
     if (cylinder := geometry.find("cylinder")) is not None:
-        radius, length = float(cylinder.get("radius", "0")), float(cylinder.get("length", "0"))
+        radius, length = _length(cylinder, "radius"), _length(cylinder, "length")
         return rod_mesh(np.array([0, 0, -length / 2]), np.array([0, 0, length / 2]), radius)
     if (sphere := geometry.find("sphere")) is not None:
-        radius = float(sphere.get("radius", "0"))
+        radius = _length(sphere, "radius")
         return rod_mesh(np.array([0, 0, -radius * 0.8]), np.array([0, 0, radius * 0.8]), radius * 0.9)
     mesh = geometry.find("mesh")
     path = None if mesh is None else _mesh_file(mesh, folder)
     if mesh is None or path is None:
         return None
+    vertices, faces = _loaded(path)
+    return vertices * three_of(mesh, "scale", (1.0, 1.0, 1.0)), faces
+
+
+def _length(element: "Element", attribute: str) -> float:
+    """Return a length, m. Raises ValueError."""
+    value = float(element.get(attribute, "0"))
+    if not 0 <= value <= _LONGEST:
+        raise ValueError(f"{attribute}={value}, where a length is expected")
+    return value
+
+
+def _loaded(path: Path) -> Mesh:
+    """Return what is in the file of a mesh. Raises ValueError."""
     import trimesh
 
-    loaded = trimesh.load_mesh(path, process=False)
-    scale = np.array([float(word) for word in mesh.get("scale", "1 1 1").split()])
-    return np.asarray(loaded.vertices, np.float64) * scale, np.asarray(loaded.faces, np.int64)
+    if path.stat().st_size > LARGEST_URDF:
+        raise ValueError(f"{path.name} of more than {LARGEST_URDF >> 20} MiB")
+    try:
+        loaded = trimesh.load_mesh(path, process=False)
+        vertices, faces = np.asarray(loaded.vertices, np.float64), np.asarray(loaded.faces, np.int64)
+    except Exception as error:  # whatever trimesh raises on damage
+        raise ValueError(f"{path.name}, which is no mesh that trimesh reads ({first_line(error)})") from error
+    if vertices.ndim != 2 or faces.ndim != 2 or vertices.shape[1] != 3 or faces.shape[1] != 3 or not len(faces):
+        raise ValueError(f"{path.name}, which has no triangles")
+    if not (np.abs(vertices) <= _LONGEST).all() or faces.min() < 0 or faces.max() >= len(vertices):
+        raise ValueError(f"{path.name}, whose triangles have no corners")
+    return vertices, faces
 
 
 def _has_mesh_file(element: "Element", folder: Path) -> bool:
@@ -113,7 +141,8 @@ def box_mesh(size: Array) -> Mesh:
 
 def rod_mesh(start: Array, end: Array, radius: float) -> Mesh:
     """Return a closed cylinder from `start` to `end` (3,) m."""
-    along = (end - start) / max(float(np.linalg.norm(end - start)), 1e-9)
+    length = float(np.linalg.norm(end - start))
+    along = (end - start) / length if length > 1e-9 else np.array([0.0, 0.0, 1.0])
     across = np.cross(along, np.eye(3)[np.abs(along).argmin()])
     across /= np.linalg.norm(across)
     turns = np.linspace(0, 2 * np.pi, _SIDES, endpoint=False)[:, None]
