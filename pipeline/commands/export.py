@@ -92,29 +92,6 @@ def export(
         raise ConfigurationError(
             f"expected one recording for --to {to}, found {len(paths)}; several become one data set of --to lerobot"
         )
-    turned = azimuth != 0 or elevation != 0 or distance is not None
-    for given, needed, options in (
-        (vertices, "glb", "--vertices"),
-        (source is not None and "lerobot" not in forms, "mp4", "--source"),
-        (task is not None or actions is not None or not video, "lerobot", "--task, --actions and --no-video"),
-        (action is not None, "lerobot", "--action"),
-        (turned, "mp4", "--azimuth, --elevation and --distance"),
-    ):
-        if given and needed not in forms:
-            raise ConfigurationError(f"{options}: expected {needed} in --to, which alone they are for, found {to}")
-    if not one_shape and not {"glb", "bvh"} & {*forms}:
-        raise ConfigurationError(f"--every-shape: expected glb or bvh in --to, which alone have bones, found {to}")
-    if rate is not None and {*forms} <= {"mp4", "rosbag"}:
-        raise ConfigurationError(
-            f"--rate: expected a form that is resampled, found {to}, which has the recorded frames"
-        )
-    if action is not None and actions is None:
-        raise ConfigurationError("--action: expected --actions beside it, the file that has them, found none")
-    if turned and source is not None:
-        raise ConfigurationError(
-            "--source: expected no --azimuth, --elevation or --distance beside it, since the video has its own view; "
-            "leave the one or the others out"
-        )
     settings = _settings(
         formats=forms,
         take=take,
@@ -136,6 +113,7 @@ def export(
         action=() if action is None else tuple(name.strip() for name in action.split(",")),
         overwrite=overwrite,
     )
+    _check_options(settings)
     try:
         with share_bar(Terminal(stderr=True, quiet=json), "exporting") as on_progress:
             if len(paths) > 1:
@@ -151,6 +129,36 @@ def export(
     else:
         for file in written:
             tell(f"wrote {file}")
+
+
+def _check_options(settings: "ExportSettings") -> None:
+    """Refuse options that the formats chosen have no use for. Raises ConfigurationError."""
+    forms = settings.formats
+    found = ",".join(forms)
+    turned = settings.azimuth != 0 or settings.elevation != 0 or settings.distance is not None
+    for_lerobot = settings.task is not None or settings.actions is not None or not settings.video
+    for given, needed, options in (
+        (settings.vertices, "glb", "--vertices"),
+        (settings.source is not None and "lerobot" not in forms, "mp4", "--source"),
+        (for_lerobot, "lerobot", "--task, --actions and --no-video"),
+        (bool(settings.action), "lerobot", "--action"),
+        (turned, "mp4", "--azimuth, --elevation and --distance"),
+    ):
+        if given and needed not in forms:
+            raise ConfigurationError(f"{options}: expected {needed} in --to, which alone they are for, found {found}")
+    if not settings.one_shape and not {"glb", "bvh"} & {*forms}:
+        raise ConfigurationError(f"--every-shape: expected glb or bvh in --to, which alone have bones, found {found}")
+    if settings.rate is not None and {*forms} <= {"mp4", "rosbag"}:
+        raise ConfigurationError(
+            f"--rate: expected a form that is resampled, found {found}, which has the recorded frames"
+        )
+    if settings.action and settings.actions is None:
+        raise ConfigurationError("--action: expected --actions beside it, the file that has them, found none")
+    if turned and settings.source is not None:
+        raise ConfigurationError(
+            "--source: expected no --azimuth, --elevation or --distance beside it, since the video has its own view; "
+            "leave the one or the others out"
+        )
 
 
 def _settings(**values: Any) -> "ExportSettings":

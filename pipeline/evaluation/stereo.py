@@ -1,6 +1,6 @@
 """Two calibrated views of a hand give real truth without a data set: the detector's joints in both, triangulated."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,14 +13,14 @@ from hamba_core.errors import ConfigurationError, said
 from hamba_core.metrics import mpjpe, pa_mpjpe, root_aligned
 from hamba_core.untrusted import DocumentError, parse_document, read_text
 from hamba_core.view import Intrinsics
-from pipeline.evaluation.chain import opened_chain
+from pipeline.evaluation.chain import Answers, opened_chain
 from pipeline.evaluation.matching import matched
 from pipeline.evaluation.report import Table, number
 from pipeline.evaluation.scores import Tree, plain
 from pipeline.settings import Settings
 from stages.contract import Source
 from stages.detection import HandDetection
-from stages.packets import Frame, Image
+from stages.packets import Frame, HandBox, Image
 from stages.sources import source_for
 
 GATE: Final = 3.0
@@ -152,7 +152,7 @@ def measure_stereo(
     The videos are synchronous: frames of the same number belong together. Raises HambaError.
     """
     rows: list[dict[str, float]] = []
-    seen = kept = frames = 0
+    seen = frames = 0
     fits: list[float] = []
     with ExitStack() as stack:
         chain = stack.enter_context(opened_chain(settings))
@@ -170,26 +170,10 @@ def measure_stereo(
             boxes = [box for box in answers.tracked.boxes if box.seen]
             seen += len(boxes)
             for box in boxes:
-                candidates = [
-                    triangulated(rig, box.joints_2d.astype(np.float64), b.joints_2d.astype(np.float64))
-                    for b in beside.boxes
-                ]
-                points, fit = min(candidates, key=lambda c: c[1], default=(None, np.inf))
-                if points is None or not fit <= gate or not _NEAREST < points[:, 2].mean() < _FARTHEST:
-                    continue
-                kept += 1
-                fits.append(fit)
-                hands = [answers.raw.hands, answers.smoothed.hands]
-                row = {"mediapipe_mpjpe": _rooted(box.joints_world, points),
-                       "mediapipe_pa_mpjpe": 1e3 * float(pa_mpjpe(box.joints_world, points))}  # fmt: skip
-                for name, given in zip(("raw", "smoothed"), hands, strict=True):
-                    which = matched([hand.joints_2d for hand in given], [box.joints_2d]).get(0)
-                    if which is not None:
-                        joints = given[which].joints
-                        row[f"{name}_mpjpe"] = _rooted(joints, points)
-                        row[f"{name}_pa_mpjpe"] = 1e3 * float(pa_mpjpe(joints, points))
-                        row[f"{name}_place"] = 1e3 * float(np.linalg.norm(joints.mean(0) - points.mean(0)))
-                rows.append(row)
+                points, fit = _reference(rig, box, beside.boxes)
+                if points is not None and fit <= gate and _NEAREST < points[:, 2].mean() < _FARTHEST:
+                    fits.append(fit)
+                    rows.append(_errors(box, answers, points))
     names = sorted({name for row in rows for name in row})
     values = {name: np.array([row[name] for row in rows if name in row]) for name in names}
     tree: Tree = plain({
@@ -197,7 +181,7 @@ def measure_stereo(
         "estimator": chain.estimator,
         "frames": frames,
         "hands_seen": seen,
-        "references": kept,
+        "references": len(rows),
         "gate": gate,
         "fit": float(np.mean(fits)) if fits else None,
         "median": {name: float(np.median(v)) for name, v in values.items()},
@@ -205,6 +189,33 @@ def measure_stereo(
         "p95": {name: float(np.percentile(v, 95)) for name, v in values.items()},
     })  # fmt: skip
     return tree
+
+
+def _reference(rig: StereoRig, box: HandBox, others: Sequence[HandBox]) -> tuple[Array | None, float]:
+    """Return the joints (21, 3) m of a hand of the left view and how well they fit both views, px, with its best match.
+
+    They are None if the right view has no hand.
+    """
+    candidates = [
+        triangulated(rig, box.joints_2d.astype(np.float64), other.joints_2d.astype(np.float64)) for other in others
+    ]
+    return min(candidates, key=lambda candidate: candidate[1], default=(None, np.inf))
+
+
+def _errors(box: HandBox, answers: Answers, points: Array) -> dict[str, float]:
+    """Return how far, mm, the detector's joints and the estimator's, raw and smoothed, are from the reference's."""
+    row = {
+        "mediapipe_mpjpe": _rooted(box.joints_world, points),
+        "mediapipe_pa_mpjpe": 1e3 * float(pa_mpjpe(box.joints_world, points)),
+    }
+    for name, hands in (("raw", answers.raw.hands), ("smoothed", answers.smoothed.hands)):
+        which = matched([hand.joints_2d for hand in hands], [box.joints_2d]).get(0)
+        if which is not None:
+            joints = hands[which].joints
+            row[f"{name}_mpjpe"] = _rooted(joints, points)
+            row[f"{name}_pa_mpjpe"] = 1e3 * float(pa_mpjpe(joints, points))
+            row[f"{name}_place"] = 1e3 * float(np.linalg.norm(joints.mean(0) - points.mean(0)))
+    return row
 
 
 def _rooted(joints: Any, points: Array) -> float:

@@ -5,7 +5,8 @@ Weights are the user's, or random ones of the released size; the hand model is t
 measured. Loading is measured on the CPU, where it happens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pipeline.benchmarks.model.contestants import Way
     from pipeline.benchmarks.model.floor import Floor
 
 CPU_BATCHES = (1, 2, 4)
@@ -96,8 +98,7 @@ def measure_model(
     """
     import torch
 
-    from hamba_core.hand import load_generic_hand
-    from hamba_core.weights import checked_device, convert_release, open_weights, write_random_release
+    from hamba_core.weights import checked_device, open_weights
     from pipeline.benchmarks.model import breakdown, contestants
     from pipeline.benchmarks.model.floor import measure_floor
     from pipeline.benchmarks.model.loading import measure_loading
@@ -110,14 +111,7 @@ def measure_model(
     sizes = tuple(sorted({1, *(batches or (CUDA_BATCHES if cuda else CPU_BATCHES))}))
     shown = max(size for size in sizes if size <= 2)  # hands of a frame
     with TemporaryDirectory(prefix="hamba-bench-") as name, ExitStack() as workers:
-        folder = Path(name)
-        with worker() as maker:  # its memory goes with it
-            if release is None:
-                on_step("making random weights of the released size")
-            checkpoint = release or maker.submit(write_random_release, folder / "release").result()
-            on_step("converting the checkpoint")
-            converting = maker.submit(convert_release, checkpoint, folder / "hamba.safetensors", load_generic_hand())
-            converted = converting.result().path
+        checkpoint, converted = _prepared_weights(release, Path(name), on_step)
         slow, fast = measure_loading((checkpoint, converted), rounds, on_step)
         on_step("making the ways to run it ready")
         pools = {
@@ -127,15 +121,7 @@ def measure_model(
         setup = pools["default"].submit(contestants.setup_of_worker).result()
         floor = measure_floor(open_weights(converted).configuration, on, getattr(torch, setup.precision))
         seconds = _SECONDS if cuda else 0.0
-        times: dict[tuple[str, int], list[list[float]]] = {(way, size): [] for way in pools for size in sizes}
-        rates: dict[int, list[float]] = {size: [] for size in sizes}
-        for number in range(rounds + 1):
-            for size in sizes:
-                on_step(f"batches of {size}, {number} of {rounds}")
-                for way, pool in pools.items():
-                    times[way, size].append(pool.submit(contestants.latencies, size, seconds).result())
-                if rate := pools["default"].submit(contestants.hands_per_s, size, seconds).result():
-                    rates[size].append(rate)
+        times, rates = _in_turns(pools, sizes, rounds, seconds, on_step)
         on_step("measuring the parts")
         parts = pools["default"].submit(breakdown.measure_parts, shown, rounds).result()
         if trace is not None:
@@ -170,6 +156,46 @@ def measure_model(
         breakdown_ms={name: 1e3 * value for name, value in parts.items()},
         batches=speeds,
     )
+
+
+def _prepared_weights(release: Path | None, folder: Path, on_step: Callable[[str], None]) -> tuple[Path, Path]:
+    """Return a checkpoint, made in this folder if none is given, and the file that it is converted to."""
+    from hamba_core.hand import load_generic_hand
+    from hamba_core.weights import convert_release, write_random_release
+    from pipeline.benchmarks.model.workers import worker
+
+    with worker() as maker:  # its memory goes with it
+        if release is None:
+            on_step("making random weights of the released size")
+        checkpoint = release or maker.submit(write_random_release, folder / "release").result()
+        on_step("converting the checkpoint")
+        converting = maker.submit(convert_release, checkpoint, folder / "hamba.safetensors", load_generic_hand())
+        return checkpoint, converting.result().path
+
+
+def _in_turns(
+    pools: Mapping["Way", Executor],
+    sizes: Sequence[int],
+    rounds: int,
+    seconds: float,
+    on_step: Callable[[str], None],
+) -> tuple[dict[tuple["Way", int], list[list[float]]], dict[int, list[float]]]:
+    """Return latencies (s) by way and size, and the default way's rates (hands/s) by size, a list for each round.
+
+    The first round, one more than `rounds`, warms up.
+    """
+    from pipeline.benchmarks.model import contestants
+
+    times: dict[tuple[Way, int], list[list[float]]] = {(way, size): [] for way in pools for size in sizes}
+    rates: dict[int, list[float]] = {size: [] for size in sizes}
+    for number in range(rounds + 1):
+        for size in sizes:
+            on_step(f"batches of {size}, {number} of {rounds}")
+            for way, pool in pools.items():
+                times[way, size].append(pool.submit(contestants.latencies, size, seconds).result())
+            if rate := pools["default"].submit(contestants.hands_per_s, size, seconds).result():
+                rates[size].append(rate)
+    return times, rates
 
 
 def _speed(way: str, hands: int, rounds: list[list[float]], rates: list[float], floor: "Floor") -> BatchSpeed:
