@@ -117,8 +117,18 @@ def without_packed_texts(data: bytes) -> bytes:
 def gif_pixels(data: bytes) -> int:
     """Return the pixels of a GIF's canvas times the number of its pictures; 0 if it is not a GIF."""
     size = gif_size(data)
-    if size is None or len(data) < 13:
-        return 0
+    return size[0] * size[1] * _gif_pictures(data)[0] if size is not None else 0
+
+
+def gif_is_whole(data: bytes) -> bool:
+    """Return whether the bytes of a GIF go to its end mark."""
+    return _gif_pictures(data)[1]
+
+
+def _gif_pictures(data: bytes) -> tuple[int, bool]:
+    """Return the number of a GIF's pictures, and whether its end mark follows them."""
+    if len(data) < 13:
+        return 0, False
     at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
     pictures = 0
     while at < len(data):
@@ -129,12 +139,12 @@ def gif_pixels(data: bytes) -> int:
                 at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
             case 0x21:
                 at += 2
-            case _:
-                break
+            case other:
+                return pictures, other == 0x3B
         while at < len(data) and data[at]:  # blocks of data, each with its length before it
             at += data[at] + 1
         at += 1
-    return size[0] * size[1] * pictures
+    return pictures, False
 
 
 def gif_size(head: bytes) -> tuple[int, int] | None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import av
 
@@ -25,6 +24,7 @@ from stages.sources.decoding import (
     frames_from,
     reason_of,
 )
+from stages.sources.file_ends import cut_off
 from stages.sources.foreign import text_kind
 from stages.sources.headers import gif_pixels, gif_size
 from stages.sources.lens.framing import FrameMaker
@@ -35,10 +35,6 @@ from stages.sources.settings import SourceSettings
 from stages.sources.timestamps import CLOSE, Timeline
 
 logger = logging.getLogger(__name__)
-
-_ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-_ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-"""GUIDs of the header and of the file's properties in it, from Microsoft's ASF specification."""
 
 
 class VideoSource(Source):
@@ -203,7 +199,7 @@ class VideoSource(Source):
             yield self._maker.frame(image, pts, captured_ns)
         missing = self._decoder.missing(self._reached - self._began, ended=ended)
         if missing is None and not (ended or self._videos):
-            missing = self._cut_short()
+            missing = cut_off(readable_file(self._text))
         if missing is not None or self._missing:
             raise self._broken("; ".join((*self._missing, *([missing] if missing is not None else []))))
 
@@ -265,28 +261,11 @@ class VideoSource(Source):
                 "make a video of it, or raise the limit: --set source.decoding.max_gif_pixels=N"
             )
 
-    def _cut_short(self) -> str | None:
-        """Return what is missing of a WMV, whose length FFmpeg forgets if the file is smaller than its header says."""
-        path = readable_file(self._text)
-        size, promised = path.stat().st_size, asf_size(_head(path))
-        if promised is None or size >= 0.99 * promised:
-            return None
-        return f"it has {size:,} bytes of the {promised:,} its header promises"
-
     def _broken(self, what: str) -> BrokenSourceError:
         return BrokenSourceError(
             f"{self._text}: expected a whole video, found that {what}; {self._maker.given} frames, up to "
             f"{self._reached:.2f} s, were read. Copy or record it again if there is a better one"
         )
-
-
-def asf_size(head: bytes) -> int | None:
-    """Return the bytes that an ASF (WMV, WMA) says that it has; None if it is another file, or a broadcast's."""
-    at = head.find(_ASF_PROPERTIES)
-    if not head.startswith(_ASF) or at < 0 or at + 92 > len(head):
-        return None
-    is_broadcast = head[at + 88] & 1
-    return None if is_broadcast else int.from_bytes(head[at + 40 : at + 48], "little") or None
 
 
 def _unreadable(path: Path, found: str) -> str:

@@ -237,6 +237,8 @@ CUT: dict[str, dict[str, Any]] = {
     "half.mxf": {"codec": "mpeg2video", "rate": 25},
     "half.webm": {"codec": "libvpx"},
     "faststart half.mp4": {"container": {"movflags": "faststart"}},
+    "half.gif": {"codec": "gif", "pixel_format": "rgb8", "rate": 25},
+    "half.ogg": {"codec": "libvpx", "container": {"page_duration": "10000"}},
 }
 
 
@@ -252,6 +254,19 @@ def test_a_copy_that_was_cut_off_says_so_and_keeps_what_came(
     reading = read(path)
     assert type(reading.error) is BrokenSourceError
     assert 15 < len(reading.frames) < 50
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"), [*((name, 0) for name in CUT), *((f"half.{form}", 40) for form in ("mkv", "webm", "gif", "ogg"))]
+)
+def test_a_copy_that_lacks_its_last_bytes_says_so_and_a_whole_one_does_not(
+    make_video: Fixture, read: Fixture, tmp_path: Path, name: str, lost: int
+) -> None:
+    path = make_video(tmp_path / name, 20, **CUT[name])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size - lost])
+    reading = read(path)
+    assert (type(reading.error) is BrokenSourceError) == (lost > 0)
+    assert len(reading.frames) >= 19
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "QOI", "PPM"])
