@@ -33,7 +33,7 @@ def cut_off(path: Path) -> str | None:
             is_whole_gif = gif_size(head) is None or size > _MOST_GIF or gif_is_whole(file.read())
     except OSError:
         return None
-    promised = asf_size(head) or _matroska_size(head)
+    promised = asf_size(head) or matroska_size(head)
     if promised is not None and size < (0.99 * promised if head.startswith(_ASF) else promised):
         return f"it has {size:,} bytes of the {promised:,} its header promises"
     if not is_whole_gif or _ends_within_a_page(tail):
@@ -50,7 +50,7 @@ def asf_size(head: bytes) -> int | None:
     return None if is_broadcast else int.from_bytes(head[at + 40 : at + 48], "little") or None
 
 
-def _matroska_size(head: bytes) -> int | None:
+def matroska_size(head: bytes) -> int | None:
     """Return where a Matroska file's segment says that it ends; None if it is another file, or was written live."""
     if not head.startswith(_EBML):
         return None

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from stages.sources.decoding.orientation import UPRIGHT, Orientation
+from stages.sources.file_ends import asf_size, matroska_size
 from stages.sources.foreign import foreign_kind, text_kind
 from stages.sources.headers import (
     HEAD_BYTES,
@@ -18,7 +19,6 @@ from stages.sources.headers import (
     without_packed_texts,
 )
 from stages.sources.pictures.plugin_pictures import is_animated, jpeg_xl_size
-from stages.sources.video import asf_size
 
 PICTURE = np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)
 
@@ -147,6 +147,7 @@ PIECES = [
 def test_the_beginnings_of_files_in_any_order_are_looked_at_to_their_end(data: bytes) -> None:
     gif_pixels(data)
     asf_size(data)
+    matroska_size(data)
     jpeg_xl_size(data)
     is_animated(data)
     foreign_kind(data)
@@ -156,3 +157,17 @@ def test_the_beginnings_of_files_in_any_order_are_looked_at_to_their_end(data: b
     kept = without_packed_texts(data)
     assert len(kept) <= len(data)
     assert without_packed_texts(kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("head", "size"),
+    [
+        (b"\x1a\x45\xdf\xa3\x83abc\x18\x53\x80\x67\x40\x10", 14 + 16),  # a size of two bytes
+        (b"\x1a\x45\xdf\xa3\x83abc\xec\x82ab\x18\x53\x80\x67\x90", 17 + 16),  # something empty between
+        (b"\x1a\x45\xdf\xa3\x83abc\x18\x53\x80\x67\x01" + 7 * b"\xff", None),  # written live
+        (b"\x1a\x45\xdf\xa3\x83abc\x18\x53\x80\x67\x01\xff", None),  # it ends there
+        (b"\x1a\x45\xdf\xa3\x00", None),
+    ],
+)
+def test_the_size_that_matroska_says_it_has(head: bytes, size: int | None) -> None:
+    assert matroska_size(head) == size
