@@ -1,5 +1,5 @@
-# Everything happens in a virtual environment of the project's own; nothing else on the machine changes, but for
-# missing system libraries, which are installed where this is possible without asking (root on Debian or Ubuntu).
+# Everything happens in the project's own virtual environment; nothing else on the machine changes, except that missing
+# system libraries are installed if that is possible without asking (root on Debian or Ubuntu).
 
 VENV ?= .venv
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(shell command -v $(p) 2>/dev/null)))
@@ -28,47 +28,47 @@ export FIND_MISSING
 .DEFAULT_GOAL := help
 .PHONY: help setup system compilers servers demo test test-slow test-soak test-gpu train-small addon lint types format clean
 
-help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: setup ## Set up, then hands from the shipped clip: meshes, recording, overlay video in out/demo
+demo: setup ## Set up, then reconstruct the shipped clip: meshes, recording, overlay video in out/demo
 	@$(BIN)/hamba demo
 
 test: setup ## Set up, then lint, types and tests
 	@$(MAKE) --no-print-directory lint types
-	@$(BIN)/pytest --cache-clear || { echo "Once more, those that failed: what fails twice has failed."; \
+	@$(BIN)/pytest --cache-clear || { echo "Running the failed tests once more; what fails twice has failed."; \
 		$(BIN)/pytest --last-failed --last-failed-no-failures none; }
 
-test-slow: setup compilers servers ## The tests that take minutes, other random examples, the readers in other languages, and others' servers
+test-slow: setup compilers servers ## Tests that take minutes: new random examples, readers in other languages, third-party servers
 	@$(BIN)/pytest -m "slow and not gpu" --hypothesis-profile exploring --timeout 1800 -o faulthandler_timeout=2400
 	@$(BIN)/pytest -m "hypothesis and not slow and not gpu" --hypothesis-profile exploring --timeout 600 -o faulthandler_timeout=900
 	@$(BIN)/pytest -rs tests/viewers/test_client_snippets.py
 
-test-soak: setup ## Half an hour of a live run in which something goes wrong all the time, into out/soak; SOAK_MINUTES=5
+test-soak: setup ## A live run of half an hour with constant faults, into out/soak; SOAK_MINUTES=5
 	@$(BIN)/python -m tests.pipeline.streams.soak --minutes $(SOAK_MINUTES) --out out/soak
 
-test-gpu: setup ## The tests that need CUDA
+test-gpu: setup ## Run the tests that need CUDA
 	@$(BIN)/pytest -m gpu --timeout 1800 -o faulthandler_timeout=2400 tests/gpu
 
-gpu-check: setup ## All that a visit to a GPU can tell, in eight minutes, into out/gpu; DEVICE=cpu TINY=tiny tries it out
+gpu-check: setup ## Tests and measurements on a GPU, eight minutes, into out/gpu; DEVICE=cpu TINY=tiny for a trial
 	@PYTHON=$(abspath $(BIN)/python) OUT=out/gpu bash tests/gpu/visit/check.sh $(or $(LIMIT),470)
 
-train-small: setup ## hamba-s from nothing: crops, training, evaluation, export (hours; goes on where it was stopped)
+train-small: setup ## Train hamba-s from scratch: crops, training, evaluation, export (hours; resumes if stopped)
 	@$(BIN)/hamba train small --out $(or $(OUT),out/train) $(foreach change,$(SET),--set $(change))
 
-addon: ## The Blender add-on: out/hamba_hands.zip
+addon: ## Build the Blender add-on: out/hamba_hands.zip
 	@$(PYTHON) viewers/blender/make/addon.py out/hamba_hands.zip && echo "out/hamba_hands.zip: in Blender, Preferences > Add-ons > Install from Disk"
 
-lint: setup ## ruff: lint and format
+lint: setup ## Run ruff: lint and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-types: setup ## mypy, strict
+types: setup ## Run mypy, strict
 	@$(BIN)/mypy
 
-format: setup ## Let ruff mend what it can
+format: setup ## Let ruff fix what it can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-setup: system $(READY) ## The virtual environment and the system libraries
+setup: system $(READY) ## Create the virtual environment, install system libraries
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found. Install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }

@@ -3,8 +3,8 @@
     hamba run 0
     python docs/examples/02_gripper_from_pinch.py  # [ADDRESS]
 
-A control loop wants the newest hands, not every one: `latest` throws the older away, so that the gripper is never
-behind, however slow the loop. Without a hand, or without a publisher, the gripper stays where it is.
+A control loop needs the newest hands, not every message: `latest` discards older ones, so the gripper never lags,
+however slow the loop. Without a hand, or without a publisher, the gripper stays where it is.
 """
 
 import os

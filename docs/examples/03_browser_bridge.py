@@ -1,11 +1,11 @@
-"""Hands in a web page of your own, over a WebSocket.
+"""Show hands in a web page of your own, over a WebSocket.
 
     hamba run 0
     python docs/examples/03_browser_bridge.py  # [ADDRESS [PORT]]; needs: pip install websockets
 
-and open http://127.0.0.1:8765. Browsers speak no ZeroMQ, so this passes messages on as they are; the page
-(03_browser.html) decodes them itself, as `docs/protocol.md` says. A WebSocket to /webxr gets JSON instead, joints as
-WebXR has them: `new WebSocket("ws://127.0.0.1:8765/webxr")`, then `JSON.parse(event.data).hands[0].joints["wrist"]`.
+and open http://127.0.0.1:8765. Browsers do not speak ZeroMQ, so this forwards messages unchanged; the page
+(03_browser.html) decodes them according to `docs/protocol.md`. A WebSocket to /webxr gets JSON with WebXR's joints
+instead: `new WebSocket("ws://127.0.0.1:8765/webxr")`, then `JSON.parse(event.data).hands[0].joints["wrist"]`.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""Print what hands begin and cease to do.
+"""Print the gestures that hands begin and end.
 
     hamba run 'synthetic:?acts=gestures&live=1'   # or a camera: hamba run 0
     python docs/examples/04_events.py             # [ADDRESS]
 
-For a robot's clutch, ask for `pinch` and a confidence of your own; a hand that has gone ends what it did.
+For a robot's clutch, check for `pinch` and a confidence of your choice; the events of a hand that has gone end.
 """
 
 import os

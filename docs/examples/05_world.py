@@ -1,9 +1,9 @@
-"""Print where wrists are in the world: on a table, for example, in which a robot stands too.
+"""Print where wrists are in the world, for example on a table that a robot shares.
 
     hamba run 'synthetic:?live=1' --set source.world.pose=docs/examples/05_pose.yaml   # or a camera, and a board
     python docs/examples/05_world.py                                                   # [ADDRESS]
 
-Frames of which nobody knows where the camera stood are passed over; docs/world.md has the ways to know it.
+Frames without a known camera pose are skipped; docs/world.md shows how to give one.
 """
 
 import os

@@ -4,8 +4,8 @@
     hamba retarget --robot leap               # pip install 'hamba-stream[robots]'
     python docs/examples/06_robot_hand.py     # [ADDRESS]
 
-It needs pyzmq and msgspec only: `docs/protocol.md` describes the message. What is here printed goes to your robot's
-driver: positions by joint name, and where the wrist is to be, by how much it has moved since it was taken up.
+It needs only pyzmq and msgspec; `docs/protocol.md` describes the message. Send to your robot's driver what is printed
+here: positions by joint name, and the wrist's target, as its motion since it was taken up.
 """
 
 import os
