@@ -1,7 +1,7 @@
 """Settings that cannot have an effect in a run are told, all here: nobody shall wonder why they do nothing."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from pipeline.settings import PRESETS, Settings, load_settings
 from stages.packets import Choice, SourceInfo
+from stages.reconstruction import named_estimator
 
 logger = logging.getLogger(__name__)
 
@@ -128,20 +129,49 @@ def settings_without_effect(
     """
     kind, live = (None, False) if source is None else (source.kind, source.live)
     run = _Run(settings, estimator, kind, live, stills, files)
-    rules = [rule for rule in _RULES if source is not None or not _of_a_run(rule)]
+    return _found(run, [rule for rule in _RULES if source is not None or not _of_a_run(rule)])
+
+
+def corpus_settings_without_effect(settings: Settings, *, recordings: bool) -> tuple[Choice, ...]:
+    """Return the same of a corpus of videos, before it is begun; `recordings` says whether recordings are kept.
+
+    The estimator is the one that settings and this machine name.
+    """
+    kept = None if recordings else "a corpus keeps no recordings without --recordings"
+    scene = "a corpus records no scenes, and says by --recordings whether recordings are kept"
+    rules = (
+        _Rule(("publish",), lambda run: "a corpus publishes nothing"),
+        _Rule(("overlay",), lambda run: "a corpus draws nothing"),
+        _Rule(("record",), lambda run: kept),
+        _Rule(("record.scene", "record.enabled"), lambda run: scene),
+    )
+    run = _Run(settings, named_estimator(settings.reconstruct), "file", live=False, stills=False, files=True)
+    return _found(run, (*rules, *_RULES), switches=False)
+
+
+def warn_without_effect(settings: Settings, estimator: str, *, sources: bool = False, stills: bool = False) -> None:
+    """Log each setting that does nothing in an evaluation, whose report does not tell.
+
+    `sources` says that it reads what a person names, and has no pictures of its own; `stills` that they are single.
+    """
+    rules = (
+        _Rule(("publish", "record", "overlay", "runtime"), lambda run: "an evaluation only measures"),
+        _Rule(("source",), lambda run: _unless(sources, "an evaluation has pictures of its own")),
+    )
+    run = _Run(settings, estimator, "file", live=False, stills=stills, files=True)
+    usual = [rule for rule in _RULES if sources or not _of_a_run(rule)]
+    for choice in _found(run, (*rules, *usual), switches=False):
+        logger.warning("%s is without effect: %s", choice.subject, choice.reason)
+
+
+def _found(run: _Run, rules: Sequence[_Rule], *, switches: bool = True) -> tuple[Choice, ...]:
     found = []
-    for key in _changed(settings):
-        reasons = (rule.reason(run) for rule in rules if rule.covers(key) and key not in _SWITCHES)
+    for key in _changed(run.settings):
+        reasons = (rule.reason(run) for rule in rules if rule.covers(key) and not (switches and key in _SWITCHES))
         reason = next((reason for reason in reasons if reason is not None), None)
         if reason is not None:
             found.append(Choice(key, "without effect", reason, fallback=True))
     return tuple(found)
-
-
-def warn_without_effect(settings: Settings, estimator: str) -> None:
-    """Log each setting that does nothing, where no run is there whose report would tell."""
-    for choice in settings_without_effect(settings, estimator):
-        logger.warning("%s is without effect: %s", choice.subject, choice.reason)
 
 
 def _of_a_run(rule: _Rule) -> bool:

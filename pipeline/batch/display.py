@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -55,10 +56,7 @@ class BatchLines:
         """Show how far a source is, and each fallback once, for good."""
         if news.number not in self._running:
             self._running[news.number] = self._progress.add_task("", total=1, line="")
-        for choice in news.status.choices if news.status else ():
-            if choice.fallback and choice not in self._fallbacks_said:
-                self._fallbacks_said.add(choice)
-                self._console.print(fallback_text(choice), style="yellow", highlight=False, markup=False)
+        self._tell_fallbacks(news.status.choices if news.status else ())
         share = news.share or 0.0
         self._shares[news.number] = (
             _RECONSTRUCTING + (1 - _RECONSTRUCTING) * share if news.doing == "exporting" else _RECONSTRUCTING * share
@@ -80,6 +78,8 @@ class BatchLines:
             self._progress.remove_task(self._running.pop(number))
         self._shares.pop(number, None)
         self._ended += 1
+        if outcome.report is not None:  # one that was short may have told of nothing before
+            self._tell_fallbacks(msgspec.convert(outcome.report["choices"], tuple[Choice, ...]))
         self._console.print(
             Text.assemble(
                 f"[{self._ended}/{len(self._sources)}] ",
@@ -91,6 +91,12 @@ class BatchLines:
             soft_wrap=True,
         )
         self._show_all()
+
+    def _tell_fallbacks(self, choices: Sequence[Choice]) -> None:
+        for choice in choices:
+            if choice.fallback and choice not in self._fallbacks_said:
+                self._fallbacks_said.add(choice)
+                self._console.print(fallback_text(choice), style="yellow", highlight=False, markup=False)
 
     def _show_all(self) -> None:
         done = self._ended + sum(self._shares.values())

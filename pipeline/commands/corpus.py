@@ -61,7 +61,8 @@ def corpus(
     """Reconstruct a corpus of videos on a Ray cluster into one data set of Parquet files."""
     from pipeline.corpus import CorpusSettings, Storage, corpus_progress, run_corpus, videos_in, write_report
     from pipeline.settings import load_settings
-    from pipeline.terminal import print_json
+    from pipeline.terminal import fallback_text, print_json
+    from pipeline.without_effect import corpus_settings_without_effect
     from stages.common.plain import plain
     from stages.common.terminal import Terminal
 
@@ -79,6 +80,9 @@ def corpus(
         recordings=recordings,
     )
     console = Terminal(stderr=True, quiet=json)
+    unused = corpus_settings_without_effect(settings, recordings=recordings)
+    for choice in unused:
+        console.print(fallback_text(choice), style="yellow", highlight=False, markup=False)
     start = time.monotonic()
     with corpus_progress(console) as on_totals:
         totals = run_corpus(source, out, settings, how, resume=resume, retry_failed=retry_failed, on_totals=on_totals)
@@ -86,7 +90,7 @@ def corpus(
     write_report(Storage(out), wall, videos=videos_in(source), settings=settings)
     _tell(console, totals, out, wall)
     if json:
-        print_json({**plain(totals), "seconds": wall})
+        print_json({**plain(totals), "seconds": wall, "without_effect": plain(unused)})
     if not totals.failed:
         return 0
     return BrokenSourceError.exit_status if totals.done or totals.skipped else HambaError.exit_status

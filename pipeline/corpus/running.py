@@ -22,6 +22,7 @@ from pipeline.corpus.manifest import videos_in
 from pipeline.corpus.settings import CorpusSettings
 from pipeline.corpus.storage import About, Storage, entry_name, segments_folder
 from pipeline.corpus.totals import Totals
+from pipeline.corpus.unused import Unused
 from pipeline.corpus.working import Worker
 from pipeline.settings import Settings
 from stages.common.processors import processors
@@ -55,7 +56,7 @@ def run_corpus(
     about = _about(settings)
     finished = _finished(storage, about, resume=resume, retry_failed=retry_failed)
     totals = Totals(expected=sum(1 for _ in videos_in(names)))
-    waiting = _jobs(names, finished, corpus.at_once, totals)
+    waiting = _jobs(names, finished, settings, corpus, totals)
     first = next(waiting, None)
     if first is None:  # all is done: no cluster is needed
         storage.write_index()
@@ -84,9 +85,12 @@ def run_corpus(
     return totals
 
 
-def _jobs(names: Sequence[str], finished: set[bytes], at_once: int, totals: Totals) -> Iterator[Job]:
+def _jobs(
+    names: Sequence[str], finished: set[bytes], settings: Settings, corpus: CorpusSettings, totals: Totals
+) -> Iterator[Job]:
     """Yield what is to be done, each video once. It counts as it goes."""
     seen: set[bytes] = set()
+    told = Unused(settings, recordings=corpus.recordings)
     for video in videos_in(names):
         key = bytes.fromhex(video.id)
         if key in seen:
@@ -96,7 +100,8 @@ def _jobs(names: Sequence[str], finished: set[bytes], at_once: int, totals: Tota
         if key in finished:
             totals.skipped += 1
             continue
-        yield Job(video, alone=at_once == 1)
+        told.of(video)
+        yield Job(video, alone=corpus.at_once == 1)
 
 
 def _finished(storage: Storage, about: About, *, resume: bool, retry_failed: bool) -> set[bytes]:

@@ -27,17 +27,18 @@ class Answers:
 class Chain:
     """A run's usual line of stages. `opened_chain` makes it.
 
-    `cut` begins a new video: the detector forgets the last one. Track ids are never given twice.
+    `cut` begins a new video: the detector forgets the last one. Track ids are never given twice. `sources` says that
+    its pictures come from sources with the same settings.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, sources: bool = False) -> None:
         self._settings = settings
         self._hand_model = load_hand_model(settings.reconstruct)
         self._line = self._stages()
         reconstruction = next(stage for stage in self._line if isinstance(stage, Reconstruction))
         self.estimator = reconstruction.estimator
         """Name of the estimator in use."""
-        warn_without_effect(settings, self.estimator)
+        warn_without_effect(settings, self.estimator, sources=sources)
 
     def _stages(self) -> list[Stage[Any, Any]]:
         return hand_stages(self._settings, hand_model=self._hand_model)
@@ -78,9 +79,9 @@ class Chain:
 
 
 @contextmanager
-def opened_chain(settings: Settings) -> Iterator[Chain]:
+def opened_chain(settings: Settings, *, sources: bool = False) -> Iterator[Chain]:
     """Open a chain, and close it afterwards. Raises HambaError."""
-    chain = Chain(settings)
+    chain = Chain(settings, sources=sources)
     try:
         chain.open()
         yield chain

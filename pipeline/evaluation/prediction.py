@@ -48,7 +48,7 @@ class Predictor:
     def __init__(self, settings: Settings) -> None:
         self.hand_model: HandModel = load_hand_model(settings.reconstruct)
         self._reconstruction = Reconstruction(settings.reconstruct, self.hand_model)
-        warn_without_effect(settings, self._reconstruction.estimator)
+        warn_without_effect(settings, self._reconstruction.estimator, stills=True)
         self._detection: HandDetection | None = None
         self._looking: HandNetwork | None = None
         if self._reconstruction.estimator != "hamba":

@@ -155,7 +155,7 @@ def measure_stereo(
     seen = frames = 0
     fits: list[float] = []
     with ExitStack() as stack:
-        chain = stack.enter_context(opened_chain(settings))
+        chain = stack.enter_context(opened_chain(settings, sources=True))
         other = stack.enter_context(HandDetection(settings.detect))
         sources = [source_for(text, settings.source) for text in (left, right)]
         expected = 0

@@ -127,6 +127,15 @@ class Reconstruction(Stage[Detections, FrameResult]):
         self._estimator.close()
 
 
+def named_estimator(settings: ReconstructionSettings) -> str:
+    """Return the name of the estimator that these settings and what is configured ask for, without opening it."""
+    if settings.estimator != "auto":
+        return settings.estimator
+    if _checkpoint(settings) is not None:
+        return "hamba"
+    return "hamba-s" if settings.hand_model == "generic" else "landmarks"
+
+
 def uses_network(settings: ReconstructionSettings) -> bool:
     """Return whether the network reconstructs the hands, by these settings and what is configured."""
     return settings.estimator in ("auto", "hamba") and _checkpoint(settings) is not None

@@ -7,9 +7,11 @@ import pytest
 from hamba_core.view import Intrinsics
 from pipeline import HandPipeline, assemble, load_settings
 from pipeline.commands.cli import app
+from pipeline.corpus import Video
+from pipeline.corpus.unused import Unused
 from pipeline.evaluation.chain import Chain
 from pipeline.terminal import run_app
-from pipeline.without_effect import settings_without_effect
+from pipeline.without_effect import corpus_settings_without_effect, settings_without_effect
 from stages.packets import SourceInfo
 from stages.sources import source_for
 
@@ -128,3 +130,58 @@ def test_options_that_exclude_one_another_are_refused(
 ) -> None:
     assert run_app(app, ["run", QUICK, *options]) == 2
     assert words in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("override", "recordings", "words"),
+    [
+        ("publish.address=tcp://127.0.0.1:5999", True, "publishes nothing"),
+        ("overlay.enabled=false", True, "draws nothing"),
+        ("record.scene=none", True, "records no scenes"),
+        ("record.vertices=float16", False, "--recordings"),
+        ("record.vertices=float16", True, None),
+        ("source.camera.rate=60", False, "a video file"),
+        ("source.live.wait=true", False, "a video file"),
+        ("reconstruct.device=cuda", False, "the estimator is hamba-s"),
+        ("smooth.strength=2", False, None),
+        ("source.lens.field_of_view=70", False, None),
+    ],
+)
+def test_a_corpus_tells_it_before_it_begins(
+    override: str, recordings: bool, words: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HAMBA_CHECKPOINT", raising=False)
+    found = corpus_settings_without_effect(load_settings("offline", [override]), recordings=recordings)
+    if words is None:
+        assert found == ()
+        return
+    [choice] = found
+    assert choice.subject == override.partition("=")[0]
+    assert words in choice.reason
+
+
+def test_settings_of_single_videos_of_a_corpus_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    unused = Unused(load_settings("offline", ["source.live.wait=true"]), recordings=False)
+    for number in range(3):
+        unused.of(Video(f"{number}.mp4", settings=(("overlay.opacity", f"0.{number + 2}"), ("smooth.strength", "2"))))
+    unused.of(Video("wrong.mp4", settings=(("overlay.nothing", "1"),)))
+    assert [record.getMessage() for record in caplog.records] == [
+        "0.mp4: overlay.opacity is without effect: a corpus draws nothing"
+    ]
+
+
+def test_a_batch_tells_it_of_sources_however_short(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    sources = [f"synthetic:?seconds=0.2&width=320&height=240&fps=10&seed={seed}" for seed in (1, 2)]
+    command = ["run", *sources, "--out", str(tmp_path), "--no-overlay", "--wait", "--estimator", "landmarks"]
+    assert run_app(app, command) == 0
+    assert capfd.readouterr().err.count("source.live.wait: without effect") == 1
+
+
+def test_an_evaluation_warns_of_what_only_a_run_has(caplog: pytest.LogCaptureFixture) -> None:
+    overrides = ["reconstruct.estimator=landmarks", "publish.address=tcp://127.0.0.1:5999", "source.track=1"]
+    Chain(load_settings("offline", overrides))
+    assert "publish.address is without effect: an evaluation only measures" in caplog.text
+    assert "source.track is without effect: an evaluation has pictures of its own" in caplog.text
+    caplog.clear()
+    Chain(load_settings("offline", overrides), sources=True)
+    assert "source.track" not in caplog.text
