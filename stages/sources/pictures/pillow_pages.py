@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _ORIENTATION, _SUBFILE, _PHOTOMETRIC = 0x0112, 254, 262
 _MOST_PAGES = 10_000
+_LARGEST = 1 << 30  # bytes of a picture that is not packed
 _SMALLER = 0.7  # of the first page's width, from which down a page of its shape is a smaller copy
 _STILL_SECONDS = 0.1  # of a picture of an animation that says 0, as in browsers
 CheckSize = Callable[[int, int], None]
@@ -244,14 +245,19 @@ def _tifffile_pages(data: bytes, check_size: CheckSize) -> Iterator[Page]:
 
 
 def _of_samples(page: Any, described: str) -> Image:
+    photometric = page.photometric.name
+    known: tuple[int, ...] = {"MINISBLACK": (1, 2), "MINISWHITE": (1, 2), "RGB": (3, 4)}.get(photometric, ())
+    # Before room is set aside for what is said of it.
+    if page.imagedepth != 1 or page.samplesperpixel not in known:
+        raise SourceError(f"expected a grey or RGB picture, found {described}; convert it to PNG")
+    if page.nbytes > _LARGEST:
+        raise SourceError(f"expected a picture of at most {_LARGEST >> 20} MiB, found {described} of {page.nbytes}")
     values: Any = np.asarray(page.asarray())
     values = values.reshape((-1, *values.shape[-2:])) if page.planarconfig == 2 and values.ndim > 2 else values
     if page.planarconfig == 2 and values.ndim == 3 and values.shape[0] == page.samplesperpixel:
         values = np.moveaxis(values, 0, -1)
     if values.ndim == 2:
         values = values[..., None]
-    photometric = page.photometric.name
-    known: tuple[int, ...] = {"MINISBLACK": (1, 2), "MINISWHITE": (1, 2), "RGB": (3, 4)}.get(photometric, ())
     if values.ndim != 3 or values.shape[2] not in known:
         raise SourceError(f"expected a grey or RGB picture, found {described}; convert it to PNG")
     shown = bytes_of(np.ascontiguousarray(values[..., : known[0]]))

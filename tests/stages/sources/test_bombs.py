@@ -3,12 +3,14 @@
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as PillowImage
 
 from hamba_core.errors import SourceError
@@ -118,3 +120,31 @@ def test_an_animation_of_more_pixels_than_allowed_is_refused(tmp_path: Path) -> 
     with pytest.raises(SourceError, match=r"max_gif_pixels"):
         source.open()
     source.close()
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "found"), [(277, 65535, "grey or RGB picture"), (257, 8192, "picture of at most 1024 MiB")]
+)
+def test_what_a_tiff_says_of_itself_takes_no_memory_before_it_is_there(
+    tag: int, value: int, found: str, tmp_path: Path
+) -> None:
+    """One says that it has 65,535 samples a pixel, one that it has 8192 x 8192 pixels of three doubles each."""
+    picture = np.zeros((48, 8192, 3)) if tag == 257 else np.zeros((48, 64, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", picture, photometric="rgb", metadata=None, compression="zlib")
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    at = struct.unpack_from("<I", data, 4)[0]
+    (place,) = (
+        place
+        for place in range(at + 2, at + 2 + 12 * struct.unpack_from("<H", data, at)[0], 12)
+        if struct.unpack_from("<H", data, place)[0] == tag
+    )
+    struct.pack_into("<HII", data, place + 2, 4, 1, value)
+    (tmp_path / "a.tif").write_bytes(data)
+    tracemalloc.start()
+    try:
+        source = source_for(str(tmp_path / "a.tif"))
+        with pytest.raises(SourceError, match=f"expected a {found}"):
+            source.open()
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
