@@ -72,7 +72,7 @@ class SmoothedTrack:
         if hand.side == "left":  # whose rotations are those of the hand in the mirror
             sight = MIRROR @ sight
         orient = self._orient.step(hand.global_orient, step, sight / np.linalg.norm(sight))
-        fingers = self._fingers.step(hand.hand_pose, step, model.flexion_axes)
+        self._fingers.step(hand.hand_pose, step, model.flexion_axes)
         fingers = limits.held(self._fingers.taken_along(hand.hand_pose, _BENT), hand.hand_pose)
         rotations = np.concatenate([orient[None], fingers])
         slower = None if jumped else self._orient.held_back(_FASTEST_TURN * step)
