@@ -85,14 +85,14 @@ class StuckStageError(PipelineError):
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says, in one line of bearable length."""
+    """Return the first line of an error's text, at most 200 characters."""
     lines = str(error).splitlines() or [type(error).__name__]
     return f"{lines[0]:.200}"
 
 
-def said(error: Exception) -> str:
-    """Return what an error says, for a message that names the file already: the system's words without number and name.
+def error_reason(error: Exception) -> str:
+    """Return why something failed, for a message that names the file already.
 
-    For others than the system's it is their text.
+    Of the system's errors these are its words without number and file name, of others their text.
     """
     return getattr(error, "strerror", None) or str(error)

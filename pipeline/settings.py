@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from hamba_core.errors import ConfigurationError, said
+from hamba_core.errors import ConfigurationError, error_reason
 from hamba_core.untrusted import DocumentError, parse_yaml, read_text
 from pipeline.runtime import RuntimeSettings
 from stages.detection import DetectionSettings
@@ -128,7 +128,7 @@ def _read_preset(preset: str) -> dict[str, Any]:
         except DocumentError as error:
             raise ConfigurationError(f"{where}: {error}") from error
         except OSError as error:
-            raise ConfigurationError(f"{where}: expected a readable YAML file, found: {said(error)}") from error
+            raise ConfigurationError(f"{where}: expected a readable YAML file, found: {error_reason(error)}") from error
     try:
         tree = parse_yaml(text) or {}
     except DocumentError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hamba_core.errors import ConfigurationError, said
+from hamba_core.errors import ConfigurationError, error_reason
 from pipeline.commands import run_options as options
 from pipeline.terminal import INTERRUPTED
 
@@ -97,7 +97,7 @@ def _named(sources: Sequence[str], source_file: str | None) -> list[str]:
         more = read_source_file(source_file) if source_file is not None else []
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"--source-file {source_file}: expected a text file with a source a line, found: {said(error)}"
+            f"--source-file {source_file}: expected a text file with a source a line, found: {error_reason(error)}"
         ) from error
     if not sources and not more:
         raise ConfigurationError("expected a video, a camera's number or another source, found none: hamba run --help")

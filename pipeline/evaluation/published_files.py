@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from hamba_core.arrays import AnyArray
-from hamba_core.errors import SourceError, said
+from hamba_core.errors import SourceError, error_reason
 from hamba_core.untrusted import DocumentError, NotArraysError, decode_json, read_pickled_arrays
 from hamba_core.view import Intrinsics
 from stages.packets import Image
@@ -22,7 +22,7 @@ def read_list(path: Path) -> list[Any]:
         content = decode_json(path.read_bytes(), object)
     except (OSError, DocumentError) as error:
         raise SourceError(
-            f"{path}: expected a list in JSON, found: {said(error)}; unpack the data set's archive"
+            f"{path}: expected a list in JSON, found: {error_reason(error)}; unpack the data set's archive"
         ) from error
     if not isinstance(content, list):
         raise SourceError(f"{path}: expected a list in JSON, found {type(content).__name__}")
@@ -36,7 +36,7 @@ def read_image(path: Path) -> Image:
     try:
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error) as error:
-        raise SourceError(f"{path}: expected a picture of the data set, found: {said(error)}") from error
+        raise SourceError(f"{path}: expected a picture of the data set, found: {error_reason(error)}") from error
     if image is None:
         raise SourceError(f"{path}: expected a picture, found something that cannot be decoded")
     return np.ascontiguousarray(image[..., ::-1], np.uint8)
@@ -47,7 +47,9 @@ def read_lines(path: Path, what: str) -> list[str]:
     try:
         return path.read_text().split()
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path.parent}: expected {what} with {path.name} in it, found: {said(error)}") from error
+        raise SourceError(
+            f"{path.parent}: expected {what} with {path.name} in it, found: {error_reason(error)}"
+        ) from error
 
 
 def camera_of(matrix: Any, name: str) -> Intrinsics:
@@ -69,7 +71,7 @@ def read_meta(path: Path, least: Mapping[str, int]) -> dict[str, AnyArray]:
     try:
         arrays = read_pickled_arrays(path.read_bytes(), list(least))
     except (OSError, NotArraysError) as error:
-        raise SourceError(f"{path}: expected HO-3D's description of a picture, found: {said(error)}") from error
+        raise SourceError(f"{path}: expected HO-3D's description of a picture, found: {error_reason(error)}") from error
     for name, count in least.items():
         if name not in arrays or arrays[name].size < count or not np.isfinite(arrays[name]).all():
             raise SourceError(f"{path}: expected {name} with {count} numbers, found {arrays.get(name)!r:.80}")

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from hamba_core.arrays import Array
-from hamba_core.errors import SourceError, said
+from hamba_core.errors import SourceError, error_reason
 from hamba_core.metrics import (
     distances,
     f_scores,
@@ -48,7 +48,9 @@ def read_submission(path: Path) -> Submission:
             data = path.read_bytes()
         content = decode_json(data, object)
     except (*ARCHIVE_ERRORS, OSError, ValueError) as error:
-        raise SourceError(f"{path}: expected a submission (pred.zip or pred.json), found: {said(error)}") from error
+        raise SourceError(
+            f"{path}: expected a submission (pred.zip or pred.json), found: {error_reason(error)}"
+        ) from error
     if not isinstance(content, list) or len(content) != 2:
         raise SourceError(f"{path}: expected a list of joints and vertices, found something else")
     joints, vertices = (_points(part, f"{path}: {name}") for part, name in zip(content, _NAMES, strict=True))

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from hamba_core.errors import OutputError, SourceError, said
+from hamba_core.errors import OutputError, SourceError, error_reason
 from pipeline.evaluation.report import Page, write_page
 from pipeline.evaluation.scores import Tree
 from pipeline.settings import Settings, flat_settings
@@ -47,7 +47,9 @@ def read_numbers(path: Path, kind: str) -> Tree:
     try:
         tree = json.loads(file.read_text())
     except (OSError, ValueError, RecursionError) as error:
-        raise SourceError(f"{file}: expected the numbers of an evaluation (JSON), found: {said(error)}") from error
+        raise SourceError(
+            f"{file}: expected the numbers of an evaluation (JSON), found: {error_reason(error)}"
+        ) from error
     if not isinstance(tree, dict) or tree.get("kind") != kind:
         found = tree.get("kind") if isinstance(tree, dict) else type(tree).__name__
         raise SourceError(f"{file}: expected the numbers of `hamba eval {kind}`, found those of {found!r}")

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from hamba_core.arrays import Array
-from hamba_core.errors import ConfigurationError, said
+from hamba_core.errors import ConfigurationError, error_reason
 from hamba_core.metrics import mpjpe, pa_mpjpe, root_aligned
 from hamba_core.untrusted import DocumentError, parse_document, read_text
 from hamba_core.view import Intrinsics
@@ -79,7 +79,7 @@ def read_rig(path: Path, unit: float = 1.0) -> StereoRig:
         return rig
     except (OSError, DocumentError) as error:
         raise ConfigurationError(
-            f"{path}: expected a stereo calibration with M1, D1, M2, D2, R and T, found: {said(error)}"
+            f"{path}: expected a stereo calibration with M1, D1, M2, D2, R and T, found: {error_reason(error)}"
         ) from error
 
 

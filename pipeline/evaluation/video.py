@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from hamba_core.errors import SourceError, said
+from hamba_core.errors import SourceError, error_reason
 from hamba_core.hand import Side
 from pipeline.evaluation.matching import matched
 from pipeline.evaluation.motion import SHORTEST, Stretch, added_lag, measure_motion
@@ -80,7 +80,9 @@ def read_clip_truth(path: Path) -> ClipTruth:
             raise ValueError("another kind of file")
         return load_truth(path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{path}: expected the truth of a synthetic clip (.npz), found: {said(error)}") from error
+        raise SourceError(
+            f"{path}: expected the truth of a synthetic clip (.npz), found: {error_reason(error)}"
+        ) from error
 
 
 def video_table(tree: Tree) -> Table:

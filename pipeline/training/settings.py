@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from hamba_core.errors import ConfigurationError, said
+from hamba_core.errors import ConfigurationError, error_reason
 from hamba_core.network.small import SmallConfiguration
 from hamba_core.training import LossWeights
 from hamba_core.untrusted import DocumentError, parse_yaml, read_text
@@ -110,7 +110,7 @@ def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     try:
         tree = parse_yaml(read_text(path)) or {}
     except (OSError, DocumentError) as error:
-        raise ConfigurationError(f"{path}: expected a readable YAML file, found: {said(error)}") from error
+        raise ConfigurationError(f"{path}: expected a readable YAML file, found: {error_reason(error)}") from error
     if not isinstance(tree, dict):
         raise ConfigurationError(f"{path}: expected a mapping of settings, found {type(tree).__name__}")
     for override in overrides:
@@ -154,4 +154,6 @@ def _digest(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ConfigurationError(f"start: expected weights to begin from at {path}, found: {said(error)}") from error
+        raise ConfigurationError(
+            f"start: expected weights to begin from at {path}, found: {error_reason(error)}"
+        ) from error

@@ -11,7 +11,7 @@ from zmq.auth import load_certificate
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
-from hamba_core.errors import ConfigurationError, said
+from hamba_core.errors import ConfigurationError, error_reason
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def load_secret_key(path: Path) -> tuple[bytes, bytes]:
         public, secret = load_certificate(path)
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"{path}: expected a CURVE key made by `hamba keys new`, found: {said(error)}"
+            f"{path}: expected a CURVE key made by `hamba keys new`, found: {error_reason(error)}"
         ) from error
     if secret is None:
         raise ConfigurationError(f"{path}: expected a secret key (*.key_secret), found a public one")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hamba_core.arrays import Array
-from hamba_core.errors import PacketError, SourceError, said
+from hamba_core.errors import PacketError, SourceError, error_reason
 from hamba_core.untrusted import DocumentError, parse_yaml, read_text
 from stages.packets import WorldPose
 
@@ -24,7 +24,7 @@ def read_pose(path: Path, stream: str) -> Array:
     try:
         tree = parse_yaml(read_text(path))
     except (OSError, DocumentError) as error:
-        raise SourceError(f"{path}: expected YAML or JSON with T_world_camera, found: {said(error)}") from error
+        raise SourceError(f"{path}: expected YAML or JSON with T_world_camera, found: {error_reason(error)}") from error
     if isinstance(tree, Mapping) and isinstance(cameras := tree.get("cameras"), Mapping):
         if stream not in cameras:
             known = ", ".join(map(str, cameras)) or "none"

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from hamba_core.arrays import Array
-from hamba_core.errors import SourceError, said
+from hamba_core.errors import SourceError, error_reason
 from hamba_core.hand import slerp
 from hamba_core.untrusted import DocumentError, read_text
 from stages.packets import FARTHEST
@@ -59,7 +59,7 @@ def read_trajectory(path: Path) -> Trajectory:
     try:
         text = read_text(path)
     except (OSError, DocumentError) as error:
-        raise SourceError(f"{path}: expected a trajectory in TUM format, found: {said(error)}") from error
+        raise SourceError(f"{path}: expected a trajectory in TUM format, found: {error_reason(error)}") from error
     times, poses = [], []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hamba_core.arrays import Array
-from hamba_core.errors import SourceError, said
+from hamba_core.errors import SourceError, error_reason
 from hamba_core.hand import Side
 from hamba_core.untrusted import DocumentError, read_npz
 from pipeline.evaluation import read_image
@@ -68,7 +68,7 @@ class DexYcbTraining(HandData):
         try:
             label = read_npz(path.read_bytes(), _LABELS, _LARGEST_ARRAY)
         except (OSError, DocumentError) as error:
-            raise SourceError(f"{path}: expected DexYCB's labels of a picture, found: {said(error)}") from error
+            raise SourceError(f"{path}: expected DexYCB's labels of a picture, found: {error_reason(error)}") from error
         if len(label) < len(_LABELS):
             raise SourceError(f"{path}: expected DexYCB's labels {', '.join(_LABELS)}, found {', '.join(label)}")
         joints, joints_2d = (numbers(label[f"joint_{n}d"], (21, n), str(path)) for n in (3, 2))

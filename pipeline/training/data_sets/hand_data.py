@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from hamba_core.arrays import AnyFloats, Array, BoolArray
-from hamba_core.errors import SourceError, said
+from hamba_core.errors import SourceError, error_reason
 from hamba_core.hand import Side, exp_so3
 from hamba_core.training import PictureTruth
 from hamba_core.view import Intrinsics
@@ -117,7 +117,7 @@ def read_json(path: Path, kind: type[T], what: str) -> T:
         return decode_json(path.read_bytes(), kind)
     except (OSError, DocumentError) as error:
         raise SourceError(
-            f"{path}: expected {what}, found: {said(error)}; unpack the data set's archives there"
+            f"{path}: expected {what}, found: {error_reason(error)}; unpack the data set's archives there"
         ) from error
 
 
@@ -129,7 +129,7 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
         tree = parse_yaml(read_text(path))
     except (OSError, DocumentError) as error:
         raise SourceError(
-            f"{path}: expected {what}, found: {said(error)}; unpack the data set's archives there"
+            f"{path}: expected {what}, found: {error_reason(error)}; unpack the data set's archives there"
         ) from error
     if not isinstance(tree, dict):
         raise SourceError(f"{path}: expected {what}, found {type(tree).__name__}")

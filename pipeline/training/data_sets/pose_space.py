@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hamba_core.arrays import Array
-from hamba_core.errors import HandModelError, said
+from hamba_core.errors import HandModelError, error_reason
 from hamba_core.hand import mano_pickle
 from hamba_core.untrusted import NotArraysError, read_pickled_arrays
 
@@ -36,7 +36,7 @@ def read_pose_space(path: Path) -> PoseSpace:
     try:
         arrays = read_pickled_arrays(mano_pickle(path), _NAMES)
     except (OSError, NotArraysError, zipfile.BadZipFile) as error:
-        raise HandModelError(f"{path}: expected MANO's pickle, found: {said(error)}; {advice}") from error
+        raise HandModelError(f"{path}: expected MANO's pickle, found: {error_reason(error)}; {advice}") from error
     if set(arrays) != set(_NAMES) or arrays["hands_mean"].size != 45 or arrays["hands_components"].shape != (45, 45):
         found = {name: array.shape for name, array in arrays.items()}
         raise HandModelError(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hamba_core.arrays import AnyArray
-from hamba_core.errors import SourceError, said
+from hamba_core.errors import SourceError, error_reason
 from hamba_core.hand import Side
 from hamba_core.untrusted import NotArraysError, read_pickled_records
 from pipeline.evaluation import read_image
@@ -29,7 +29,7 @@ class RhdTraining(HandData):
             self._records = read_pickled_records(path.read_bytes(), ("uv_vis", "xyz", "K"))
         except (OSError, NotArraysError) as error:
             raise SourceError(
-                f"{path}: expected RHD's annotations, found: {said(error)}; unpack its archive"
+                f"{path}: expected RHD's annotations, found: {error_reason(error)}; unpack its archive"
             ) from error
         self._hands = [
             (number, side)

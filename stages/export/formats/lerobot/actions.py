@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from hamba_core.arrays import Array, Float32Array
-from hamba_core.errors import SourceError, said
+from hamba_core.errors import SourceError, error_reason
 from hamba_core.untrusted import DocumentError, read_text
 
 TIME: Final = "pts"
@@ -58,7 +58,7 @@ def _of_arrays(path: Path, chosen: tuple[str, ...]) -> Actions:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise SourceError(f"{path}: expected arrays (.npz) or a table (.csv), found: {said(error)}") from error
+        raise SourceError(f"{path}: expected arrays (.npz) or a table (.csv), found: {error_reason(error)}") from error
     wanted = chosen or tuple(sorted(name for name in arrays if name.endswith("/positions")))
     missing = [name for name in (TIME, *wanted) if name not in arrays]
     if missing or not wanted:
@@ -86,7 +86,7 @@ def _of_table(path: Path, chosen: tuple[str, ...]) -> Actions:
     try:
         rows = list(csv.reader(StringIO(read_text(path))))
     except (OSError, DocumentError, csv.Error) as error:
-        raise SourceError(f"{path}: expected a table, found: {said(error)}") from error
+        raise SourceError(f"{path}: expected a table, found: {error_reason(error)}") from error
     head, body = (rows[0], rows[1:]) if rows else ([], [])
     wanted = chosen or tuple(name for i, name in enumerate(head) if name != TIME and _is_number(body, i))
     missing = [name for name in (TIME, *wanted) if name not in head]
