@@ -1,4 +1,9 @@
-from .archives import ARCHIVE_ERRORS as ARCHIVE_ERRORS, read_npz as read_npz, unpack_entry as unpack_entry
+from .archives import (
+    ARCHIVE_ERRORS as ARCHIVE_ERRORS,
+    load_arrays as load_arrays,
+    read_npz as read_npz,
+    unpack_entry as unpack_entry,
+)
 from .documents import (
     DocumentError as DocumentError,
     decode_json as decode_json,

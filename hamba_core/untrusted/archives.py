@@ -7,6 +7,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,16 @@ ARCHIVE_ERRORS: Final = (
     OSError,
 )
 """What is raised for a damaged or encrypted archive, or one of a method that is not supported."""
+_HEADER_ERRORS: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,
+    RecursionError,
+    MemoryError,
+)
+"""What NumPy raises for headers of arrays that are none."""
 
 
 def unpack_entry(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
@@ -62,6 +73,27 @@ def read_npz(data: bytes, names: Sequence[str], largest: int) -> dict[str, AnyAr
         raise DocumentError(f"expected an .npz archive, found: {error}") from error
 
 
+def load_arrays(path: Path) -> dict[str, AnyArray]:
+    """Return all arrays, of numbers or texts, in an `.npz` file of a user's own. Raises DocumentError, OSError.
+
+    For a file that a stranger may have made there is `read_npz`.
+    """
+    try:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise DocumentError("expected several arrays (.npz), found one (.npy)")
+            found = {name: archive[name] for name in archive.files}
+    except (DocumentError, OSError):
+        raise
+    except (*ARCHIVE_ERRORS, *_HEADER_ERRORS, AttributeError) as error:
+        raise DocumentError(f"expected arrays (.npz), found: {str(error)[:200]}") from error
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufUS":
+            raise DocumentError(f"expected {name[:80]} to be an array of numbers or texts, found another thing")
+    return found
+
+
 def _array(name: str, content: bytes) -> AnyArray:
     file = io.BytesIO(content)
     try:
@@ -70,7 +102,7 @@ def _array(name: str, content: bytes) -> AnyArray:
             version
         ]
         shape, fortran, dtype = read_header(file, max_header_size=_LONGEST_HEADER)
-    except (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError) as error:
+    except _HEADER_ERRORS as error:
         raise DocumentError(
             f"expected {name} to be an array as NumPy writes it, found another ({str(error)[:200]})"
         ) from error

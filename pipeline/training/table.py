@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from hamba_core.arrays import Float32Array
 from hamba_core.errors import SourceError
 from hamba_core.network.small import FirstEstimate, HambaSmall, HandViews, SmallOutput
 from hamba_core.training import HandTruths
+from hamba_core.untrusted import DocumentError, load_arrays
 
 _COLUMNS = (
     "tokens", "pooled", "landmarks", "world", "focal_length", "first_rotations", "first_betas", "first_wrist",
@@ -88,9 +88,9 @@ def load_table(
     parts: list[dict[str, Tensor]] = []
     for number, path in enumerate(files):
         try:
-            with np.load(path, allow_pickle=False) as file:
-                part = {name: torch.from_numpy(file[name]) for name in names}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+            arrays = load_arrays(path)
+            part = {name: torch.from_numpy(arrays[name]) for name in names}
+        except (OSError, DocumentError, KeyError, TypeError) as error:
             raise SourceError(f"{path}: expected features, found: {error}; remove the file") from error
         if taught is not None:
             part["taught"] = torch.from_numpy(taught[number])

@@ -1,16 +1,21 @@
 """The truth of a synthetic picture is exact: every hand's parameters, points, and how much of it can be seen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from hamba_core.arrays import Array, BoolArray
-from hamba_core.hand import HandModel, Side
+from hamba_core.arrays import AnyArray, Array, BoolArray
+from hamba_core.errors import HambaError
+from hamba_core.hand import SIDES, HandModel, Side
+from hamba_core.untrusted import DocumentError, load_arrays
 from hamba_core.view import Intrinsics
+
+_LARGEST: Final = 1e6  # metres, pixels, radians
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,16 +110,37 @@ def _vectors(matrices: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def load_truth(path: Path) -> ClipTruth:
-    """Return the truth that `make/clip.py` wrote beside its clip."""
-    with np.load(path, allow_pickle=False) as data:
-        vectors = data["rotations"]
-        matrices = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().astype(np.float32)
-        matrices = matrices.reshape(*vectors.shape, 3)
-        camera, joints = Intrinsics(*data["camera"].tolist()), data["joints"]
-        width, height = data["size"].tolist()
-        return ClipTruth(
-            str(data["model"]), width, height, float(data["fps"]), camera, tuple(data["sides"].tolist()),
-            matrices[:, :, 0], matrices[:, :, 1:], data["betas"], data["translation"], joints,
-            camera.project(joints).astype(np.float32), data["visible_joints"], data["visibility"].astype(np.float32),
-            data["palm_in_view"],
-        )  # fmt: skip
+    """Return the truth that `make/clip.py` wrote beside its clip. Raises OSError, DocumentError."""
+    data = load_arrays(path)
+    try:
+        return _truth_of(data)
+    except (KeyError, IndexError, TypeError, ValueError, HambaError) as error:
+        raise DocumentError(f"expected the arrays of a clip's truth, found: {str(error)[:200]}") from error
+
+
+def _truth_of(data: Mapping[str, AnyArray]) -> ClipTruth:
+    vectors = data["rotations"]
+    frames, hands = vectors.shape[:2]
+    shapes = {
+        "rotations": (frames, hands, 16, 3), "joints": (frames, hands, 21, 3), "translation": (frames, hands, 3),
+        "betas": (hands, 10), "sides": (hands,), "visible_joints": (frames, hands, 21),
+        "visibility": (frames, hands), "palm_in_view": (frames, hands), "camera": (4,), "size": (2,),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        if data[name].shape != shape:
+            raise ValueError(f"{name} {data[name].shape}, where {shape} are expected")
+        if name != "sides" and not (np.abs(data[name].astype(np.float64)) <= _LARGEST).all():
+            raise ValueError(f"values of {name} that are not finite")
+    if not set(data["sides"].tolist()) <= set(SIDES):
+        raise ValueError(f"sides {data['sides'].tolist()}")
+    matrices = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().astype(np.float32)
+    matrices = matrices.reshape(*vectors.shape, 3)
+    camera = Intrinsics(*data["camera"].tolist())
+    width, height = data["size"].tolist()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pixels = camera.project(data["joints"]).astype(np.float32)
+    return ClipTruth(
+        str(data["model"]), width, height, float(data["fps"]), camera, tuple(data["sides"].tolist()),
+        matrices[:, :, 0], matrices[:, :, 1:], data["betas"], data["translation"], data["joints"], pixels,
+        data["visible_joints"], data["visibility"].astype(np.float32), data["palm_in_view"],
+    )  # fmt: skip

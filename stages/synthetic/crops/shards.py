@@ -6,7 +6,6 @@ front, `jpeg` with all pictures' bytes one after the other, `jpeg_ends` with whe
 """
 
 import os
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hamba_core.errors import OutputError, SourceError
+from hamba_core.untrusted import DocumentError, load_arrays
 from stages.synthetic.crops.generator import render_crop
 from stages.synthetic.crops.settings import DATA_VERSION, CropSettings
 from stages.synthetic.crops.truth import CropTruth, TrainingCrop
@@ -83,10 +83,9 @@ def write_shard(path: Path, seeds: Sequence[int], settings: CropSettings | None 
 def read_shard(path: Path, *, version: str = DATA_VERSION) -> Shard:
     """Return a shard of this version. Raises SourceError."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = load_arrays(path)
         found = str(arrays["version"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, DocumentError, KeyError) as error:
         raise SourceError(f"{path}: expected a shard of training crops, found none: {error}; render it anew") from error
     arrays.setdefault("mesh", np.full(len(arrays["seed"]), "generic"))  # the first shards knew no other
     if found != version:

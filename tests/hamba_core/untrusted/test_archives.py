@@ -5,12 +5,13 @@ import struct
 import tracemalloc
 import zipfile
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import example, given, strategies as st
 
-from hamba_core.untrusted import DocumentError, read_npz, unpack_entry
+from hamba_core.untrusted import DocumentError, load_arrays, read_npz, unpack_entry
 
 KEYS = ("{", "'descr'", ": ", "'<f8'", ", ", "'fortran_order'", "False", "'shape'", "(", ")", "}", "2,", "()")
 WRONG = (
@@ -68,6 +69,30 @@ def test_damage_in_an_archive_is_the_one_error(data: st.DataObject) -> None:
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.sampled_from([0, 1, 12, 14, 0x7F, 0x80, 0xFF]))
     with suppress(DocumentError):
         read_npz(bytes(whole), ["x"], 1000)
+
+
+def test_a_users_own_arrays_and_texts_are_read_and_others_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.arange(3), names=np.array(["a", "b"]), none=np.zeros((0, 2)))
+    read = load_arrays(path)
+    assert {name: array.tolist() for name, array in read.items()} == {"x": [0, 1, 2], "names": ["a", "b"], "none": []}
+    whole = path.read_bytes()
+    damaged = [
+        whole[: len(whole) // 2], b"", b"text", b"\x80\4.", archive("{'descr': (", version=1),
+        archive(GOOD % "(99999999999999,)"), archive(GOOD % "(2**70,)"), archive(GOOD % "(True, 2)"),
+        archive("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (2,), }"),
+        archive("{'descr': '<M8[s]', 'fortran_order': False, 'shape': (2,), }"),
+    ]  # fmt: skip
+    np.save(tmp_path / "one.npy", np.arange(3))
+    np.savez(tmp_path / "objects.npz", x=np.array([None]))
+    with zipfile.ZipFile(tmp_path / "other.npz", "w") as packed:
+        packed.writestr("x.txt", "text")
+    for content in (*damaged, *((tmp_path / name).read_bytes() for name in ("one.npy", "objects.npz", "other.npz"))):
+        path.write_bytes(content)
+        with pytest.raises(DocumentError, match="expected"):
+            load_arrays(path)
+    with pytest.raises(FileNotFoundError):
+        load_arrays(tmp_path / "gone.npz")
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

@@ -152,6 +152,32 @@ def test_where_the_camera_stands_goes_along(record: Record) -> None:
     np.testing.assert_allclose(table["observation.camera_in_world"], [[1, 1, 2, 3, 0, 0, 0, 1]] * 3, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"pts": np.array(["a", "b"]), "x": np.zeros(2)}, {"pts": np.array([0, np.nan]), "x": np.zeros(2)},
+        {"pts": np.array([0.0, np.inf]), "x": np.zeros(2)}, {"pts": np.zeros(2), "x": np.array([0, 1e300])},
+        {"pts": np.zeros(2), "x": np.array(["a", "b"])}, {"pts": np.zeros(2), "x": np.zeros((3, 2))},
+        {"pts": np.zeros(2), "x": np.zeros(2, complex)}, {"pts": np.zeros(2), "x": np.zeros(2, [("a", "f8")])},
+        {"pts": np.zeros(0), "x": np.zeros(0)}, {"pts": np.zeros(2, "M8[s]"), "x": np.zeros(2)},
+    ],
+)  # fmt: skip
+def test_actions_that_are_none_are_refused_in_words(arrays: dict[str, Any], tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(SourceError, match=r"a\.npz: expected"):
+        read_actions(tmp_path / "a.npz", ("x",))
+    with (tmp_path / "a.npz").open("wb") as file:
+        np.save(file, np.zeros(2))
+    with pytest.raises(SourceError, match=r"found one \(\.npy\)"):
+        read_actions(tmp_path / "a.npz", ("x",))
+
+
+def test_names_of_actions_of_another_number_are_left_out(tmp_path: Path) -> None:
+    arrays: dict[str, Any] = {"pts": np.zeros(1), "r/positions": np.zeros((1, 2)), "r/names": np.array("xy")}
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert read_actions(tmp_path / "a.npz", ()).names == ("r.0", "r.1")
+
+
 def test_a_robots_actions_are_taken_by_name_at_the_frames_times(record: Record, tmp_path: Path) -> None:
     pts = np.arange(0, 1, 0.05)
     arrays: dict[str, Any] = {

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hamba_core.hand import load_generic_hand
+from hamba_core.untrusted import DocumentError
 from stages.packets import Image
 from stages.synthetic import ClipTruth, SyntheticSource, load_truth
 from stages.synthetic.make.clip import CLIP, SETTINGS, TRUTH
@@ -69,3 +70,21 @@ def test_the_clip_shows_both_palms_most_of_the_time_and_one_hand_leaves_and_come
     assert gone.sum() == 1
     assert (truth.visibility[-1] > 0.95).all()
     assert (truth.visibility[0] > 0.95).all()
+
+
+ODD = [
+    np.zeros(0), np.array("text"), np.array(1), np.zeros((2, 3)), np.full((4,), np.nan), np.array(["up", "down"]),
+    np.array([True]), np.zeros((300, 0, 16, 3)), np.full((300, 2, 21, 3), np.inf, np.float32), None,
+]  # fmt: skip
+
+
+def test_other_values_in_the_place_of_the_truths_are_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "truth.npz"
+    with np.load(ASSETS / TRUTH) as file:
+        whole = {name: file[name] for name in file}
+    for name in set(whole) - {"model", "fps"}:
+        for odd in ODD:
+            arrays = {**whole, name: odd} if odd is not None else {key: whole[key] for key in whole if key != name}
+            np.savez(path, **arrays)
+            with pytest.raises(DocumentError, match="expected the arrays of a clip's truth, found"):
+                load_truth(path)

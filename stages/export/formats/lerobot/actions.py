@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Final
-from zipfile import BadZipFile
 
 import numpy as np
 
 from hamba_core.arrays import Array, Float32Array
 from hamba_core.errors import SourceError, error_reason
-from hamba_core.untrusted import DocumentError, read_text
+from hamba_core.untrusted import DocumentError, load_arrays, read_text
 
 TIME: Final = "pts"
 _FARTHEST: Final = 0.1  # s, between an action and the frame that it is taken for
@@ -48,35 +47,41 @@ def read_actions(path: Path, chosen: tuple[str, ...]) -> Actions:
     found = _of_table(path, chosen) if path.suffix.lower() == ".csv" else _of_arrays(path, chosen)
     if not len(found.pts) or not found.names:
         raise SourceError(f"{path}: expected actions over time, found none")
-    if (np.diff(found.pts) < 0).any() or not np.isfinite(found.values).all():
+    finite = np.isfinite(found.pts).all() and np.isfinite(found.values).all()
+    if not finite or (np.diff(found.pts) < 0).any():
         raise SourceError(f"{path}: expected finite actions at rising times in {TIME}, found others")
     return found
 
 
 def _of_arrays(path: Path, chosen: tuple[str, ...]) -> Actions:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        arrays = load_arrays(path)
+    except (OSError, DocumentError) as error:
         raise SourceError(f"{path}: expected arrays (.npz) or a table (.csv), found: {error_reason(error)}") from error
     wanted = chosen or tuple(sorted(name for name in arrays if name.endswith("/positions")))
     missing = [name for name in (TIME, *wanted) if name not in arrays]
     if missing or not wanted:
         known = ", ".join(sorted(arrays))
         raise SourceError(f"{path}: expected arrays {', '.join(missing) or '<name>/positions'}, found {known}")
-    pts = np.asarray(arrays[TIME], np.float64).reshape(-1)
+    try:
+        pts = np.asarray(arrays[TIME], np.float64).reshape(-1)
+    except ValueError as error:
+        raise SourceError(f"{path}: expected {TIME} to be times in seconds, found {error}") from error
     names: list[str] = []
     columns = []
     for name in wanted:
         try:
-            values = np.asarray(arrays[name], np.float32).reshape(len(pts), -1)
+            if arrays[name].shape[:1] != pts.shape:
+                raise ValueError(f"the shape {arrays[name].shape}")
+            with np.errstate(over="ignore"):  # what is too large is told as not finite
+                values = np.asarray(arrays[name], np.float32).reshape(len(pts), -1)
         except ValueError as error:
             raise SourceError(
                 f"{path}: expected {name} with a row for each of {len(pts)} times, found {error}"
             ) from error
         own = arrays.get(f"{name.rpartition('/')[0]}/names")
         group = name.rpartition("/")[0] or name
-        labels = [str(label) for label in own] if own is not None and len(own) == values.shape[1] else None
+        labels = [str(label) for label in own] if own is not None and own.shape == values.shape[1:] else None
         names += [f"{group}.{label}" for label in (labels or range(values.shape[1]))]
         columns.append(values)
     return Actions(path, tuple(names), pts, np.concatenate(columns, 1))
@@ -93,7 +98,8 @@ def _of_table(path: Path, chosen: tuple[str, ...]) -> Actions:
     if missing:
         raise SourceError(f"{path}: expected columns {', '.join(missing)}, found {', '.join(head)[:200]}")
     numbers = np.stack([_numbers(path, body, head.index(name), name) for name in (TIME, *wanted)], 1)
-    return Actions(path, wanted, numbers[:, 0], numbers[:, 1:].astype(np.float32))
+    with np.errstate(over="ignore"):
+        return Actions(path, wanted, numbers[:, 0], numbers[:, 1:].astype(np.float32))
 
 
 def _numbers(path: Path, body: list[list[str]], column: int, name: str) -> Array:
