@@ -24,11 +24,6 @@ def default_folder(source: str, parent: Path = Path("out"), *, overwrite: bool =
     return folder
 
 
-def recording_in(path: Path) -> Path:
-    """Return the recording that a path names, or that is in the folder that a path names."""
-    return path / RECORDING if path.is_dir() else path
-
-
 def folders_of(sources: Sequence[str], out: Path | None, *, anew: bool) -> Iterator[tuple[str, Path]]:
     """Yield each source with its folder. Without `out`, and where all is made `anew`, no folder holds results yet."""
     taken: set[Path] = set()

@@ -22,7 +22,8 @@ def convert(
 ) -> None:
     """Fit your MANO hand to a recording of the generic hand: a new recording with MANO's parameters and mesh."""
     from hamba_core.hand import read_mano
-    from pipeline.outputs import prepare_folder, recording_in
+    from pipeline.given_names import recording_in
+    from pipeline.outputs import prepare_folder
     from pipeline.terminal import print_json, share_bar
     from stages.common.terminal import Terminal, tell
     from stages.conversion import convert_recording, open_convertible

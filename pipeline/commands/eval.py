@@ -211,7 +211,7 @@ def video(
 ) -> None:
     """Measure how steady a recording's hands are: jitter, tremble, lag, gaps, births and deaths, side flips."""
     from pipeline.evaluation import Page, measure_video, read_clip_truth, results_folder, video_table, write_results
-    from pipeline.outputs import recording_in
+    from pipeline.given_names import recording_in
     from pipeline.terminal import share_bar
     from stages.common.terminal import Terminal
 

@@ -80,7 +80,7 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print the written files as JSON.")] = False,
 ) -> None:
     """Write a recording's hands as arrays, animated scenes, meshes, tables or video."""
-    from pipeline.outputs import recording_in
+    from pipeline.given_names import recording_in
     from pipeline.terminal import print_json, share_bar
     from stages.common.terminal import Terminal, tell
     from stages.export import export as export_recording, export_dataset, formats_in

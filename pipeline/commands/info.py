@@ -30,7 +30,7 @@ def info(
 ) -> None:
     """Tell what is in a recording: source, camera, hands, how its run went and what was used; and draw it."""
     from hamba_core.errors import ConfigurationError, OutputError
-    from pipeline.outputs import recording_in
+    from pipeline.given_names import recording_in
     from pipeline.terminal import print_json, print_report, share_bar
     from stages.common.terminal import Terminal
     from stages.recording import read_overview

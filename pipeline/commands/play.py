@@ -20,7 +20,7 @@ def play(
     from pydantic import ValidationError
 
     from hamba_core.errors import ConfigurationError
-    from pipeline.outputs import recording_in
+    from pipeline.given_names import recording_in
     from pipeline.settings import explained
     from stages.common.terminal import Terminal
     from stages.publishing import Publisher, PublishSettings

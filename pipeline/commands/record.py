@@ -18,6 +18,7 @@ def record(
     client_key: ClientKey = None,
 ) -> None:
     """Record published hands into OUT/hands.mcap until their run ends or Ctrl-C; the report counts lost messages."""
+    from pipeline.given_names import check_published
     from pipeline.outputs import prepare_folder, remove_empty_results
     from pipeline.terminal import keep_report, print_json, print_report, report_tree
     from stages.common.stop_signals import stopped_by_signals
@@ -27,6 +28,7 @@ def record(
     from viewers.terminal_line import TerminalLine
     from viewers.watch import Watch
 
+    check_published(address)
     prepare_folder(out, overwrite=overwrite)
     console = Terminal(stderr=True, quiet=json)
     with (

@@ -127,7 +127,7 @@ def _follow_recording(
     path: Path, take: int | None, hands: tuple["RobotHand", ...], settings: "RetargetSettings", out: Path | None, *,
     reach: bool, overwrite: bool, json: bool,
 ) -> None:  # fmt: skip
-    from pipeline.outputs import recording_in
+    from pipeline.given_names import recording_in
     from pipeline.terminal import print_json
     from stages.common.terminal import tell
     from stages.recording import read_recording

@@ -22,12 +22,14 @@ def ros(
     client_key: ClientKey = None,
 ) -> None:
     """Publish hands on ROS 2 (source it first): joints, meshes, frames in /tf, the camera."""
+    from pipeline.given_names import check_published
     from viewers.client import HandClient
     from viewers.robots.retarget import Retargeter
     from viewers.robots.ros import RosNode
     from viewers.terminal_line import TerminalLine
     from viewers.watch import Watch
 
+    check_published(address)
     retargeter = None if robot is None else Retargeter.of(robot)
     with (
         suppress(KeyboardInterrupt),

@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from hamba_core.errors import ConfigurationError, SourceError
-from stages.common.address import DEFAULT_ADDRESS
+from hamba_core.errors import ConfigurationError
+from pipeline.given_names import check_published, recording_in
 from stages.common.terminal import tell
 
 if TYPE_CHECKING:
@@ -28,11 +28,7 @@ def is_recording(shown: str, take: int | None, *keys: Path | None) -> bool:
                 f"--server-key and --client-key: expected the address of a publisher, found the recording {shown}"
             )
         return True
-    if "://" not in shown:
-        raise SourceError(
-            f"{shown}: expected an address such as {DEFAULT_ADDRESS}, a recording or the folder of one; "
-            "found no file of that name"
-        )
+    check_published(shown, or_recording=True)
     if take is not None:
         raise ConfigurationError(f"--take: expected a recording, which may have several, found the address {shown}")
     return False
@@ -48,7 +44,6 @@ def played(shown: str, take: int | None, *keys: Path | None) -> Iterator[tuple[s
     if not is_recording(shown, take, *keys):
         yield shown, None
         return
-    from pipeline.outputs import recording_in
     from stages.publishing import Publisher, PublishSettings
     from stages.recording import read_recording
     from viewers.player import Player

@@ -84,6 +84,8 @@ def pictures_in_folder(name: str, *, told: bool = True) -> list[Path]:
     pictures = _of_kind((folder / entry for entry in names), SUFFIXES)
     if not pictures:
         found = f"{len(names)} other entries, such as {names[0]}" if names else "nothing"
+        if taken := next((entry for entry in names if entry.endswith(".mcap")), None):
+            found = f"a recording, {taken}, which hamba view, hamba play and hamba export read"
         raise SourceError(
             f"{name}: expected videos or pictures ({', '.join(sorted(SUFFIXES))}) in the folder, found {found}; "
             "folders in it are not searched"

@@ -121,6 +121,9 @@ def _connected(
                 if what := unread_at_address(found.head):
                     found.close()
                     raise SourceError(f"it is {what}")
+                if found.is_published:
+                    found.close()
+                    raise SourceError("hands are published there (ZeroMQ), which hamba view, web and record follow")
                 # Some senders take one connection and no other; but what ends, or leads elsewhere, FFmpeg opens itself.
                 if scheme == "tcp" or not (found.has_end or found.is_text):
                     opened.callback(found.close)
