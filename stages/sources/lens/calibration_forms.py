@@ -90,13 +90,15 @@ def lens_of_tree(tree: Mapping[str, Any], camera: str | None = None) -> Lens:
         tree = cameras[_chosen(list(cameras), camera, "Kalibr's")]
     known = {re.sub("[^a-z0-9]", "", str(key).lower()): value for key, value in tree.items()}
     model = re.sub("[^a-z0-9]", "", str(known.get("distortionmodel") or "").lower())
-    fisheye = model in _FISHEYE_MODELS or bool(_side(known.get("fisheyemodel")))
+    projection = re.sub("[^a-z0-9]", "", str(known.get("cameramodel") or "pinhole").lower())
+    flagged = any(_side(known.get(flag)) for flag in ("fisheyemodel", "fisheye"))
+    fisheye = flagged or model in _FISHEYE_MODELS or projection in _FISHEYE_MODELS
     if not fisheye and model not in _PINHOLE_MODELS:
         raise DocumentError(
             f"expected the distortion_model plumb_bob, rational_polynomial, radtan, equidistant or none, found {model}"
         )
-    if (camera := str(known.get("cameramodel", "pinhole"))) != "pinhole":
-        raise DocumentError(f"expected the camera_model pinhole, found {camera}")
+    if projection != "pinhole" and not (fisheye and projection in _FISHEYE_MODELS):
+        raise DocumentError(f"expected the camera_model pinhole or fisheye, found {known.get('cameramodel')}")
     distortion = np.zeros(0) if model == "none" else _first_array(known, _DISTORTION)
     return Lens(_size(known), _matrix(known), np.zeros(0) if distortion is None else distortion.reshape(-1), fisheye)
 

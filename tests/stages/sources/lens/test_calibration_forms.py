@@ -50,6 +50,10 @@ def test_kalibrs_equidistant_lens_is_a_fisheye(tmp_path: Path) -> None:
         ("width: 1280\nheight: 720\ndistortion_model: equidistant\n"
          "D: [0.1, 0.2, 0.3, 0.4]\nK: [912.5, 0, 641.5, 0, 910.25, 358, 0, 0, 1]\n", [0.1, 0.2, 0.3, 0.4], True),
         ("image_size: [1280, 720]\nfx: 912.5\nfy: 910.25\ncx: 641.5\ncy: 358\n", [], False),
+        ("image_size: [1280, 720]\nfx: 912.5\nfy: 910.25\ncx: 641.5\ncy: 358\nD: [0.1, 0.2, 0.3, 0.4]\n"
+         "fisheye: true\n", [0.1, 0.2, 0.3, 0.4], True),
+        ("image_size: [1280, 720]\nfx: 912.5\nfy: 910.25\ncx: 641.5\ncy: 358\nD: [0.1, 0.2, 0.3, 0.4]\n"
+         "camera_model: fisheye\n", [0.1, 0.2, 0.3, 0.4], True),
         ('{"resolution": [1280, 720], "mtx": [[912.5, 0, 641.5], [0, 910.25, 358], [0, 0, 1]], "dist": [[0.1, 0, 0, 0]]}',  # noqa: E501
          [0.1, 0, 0, 0], False),
         ("1 PINHOLE 1280 720 912.5 910.25 642 358.5", [], False),
@@ -81,7 +85,7 @@ def test_a_matrix_without_a_size_is_that_of_the_first_picture(tmp_path: Path) ->
         ("1 PINHOLE 10 10 5 5 5 5\n2 PINHOLE 10 10 5 5 5 5\n", "found 2 of COLMAP's: 1, 2"),
         ("1 OPENCV 1280 720 912.5 910.25 642", "expected fx fy cx cy k1 k2 p1 p2 of COLMAP's OPENCV, found 3 numbers"),
         ("1 FOV 1280 720 912.5 910.25 642 358 0.9", "COLMAP's models .* found FOV"),
-        ("cam0: {camera_model: omni, intrinsics: [1, 1, 1, 1, 1]}\n", "camera_model pinhole, found omni"),
+        ("cam0: {camera_model: omni, intrinsics: [1, 1, 1, 1, 1]}\n", "camera_model pinhole or fisheye, found omni"),
         (f"{K}distortion_model: thin_prism\n", "distortion_model plumb_bob.*found thinprism"),
         ("K: [0, 0, 0, 0, 0, 0, 0, 0, 0]\nwidth: 4\nheight: 3\n", "was the camera calibrated"),
         (f"{K}image_size: [720, 300]\n", "is the size width, height"),
