@@ -1,7 +1,8 @@
 """This module tells what the picture as a whole does from one frame to the next: it moves, or it is cut.
 
 A small grey copy of each frame is compared with the one before, outside the hands, which move by themselves. A cut is
-a picture that is neither like the one before nor the same moved.
+a picture that is neither like the one before nor the same moved. Cameras' grain makes no two pictures alike, so they
+are compared without it, blurred.
 """
 
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ _ALIKE: Final = 0.6  # correlation from which on two pictures are one scene
 _UNCHANGED: Final = 1.5  # grey levels, mean difference of a picture that stands still
 _DIFFERENT: Final = 10.0  # grey levels, mean difference below which a cut would not be noticed
 _BLOCK: Final = 8  # px of the small copy
+_GRAIN: Final = 5  # px of the small copy, over whose square the grain is averaged out
 _UNCHANGED_AT_A_CUT: Final = 0.2  # of the blocks: more than chance keeps; something large moves there
 _CORNERS: Final = 60
 _LEAST_CORNERS: Final = 10
@@ -37,6 +39,8 @@ class PictureWatch:
         self._before: Image | None = None
         self._last: Image | None = None
         self._now: Image | None = None
+        self._last_calm: Image | None = None  # without grain
+        self._calm: Image | None = None
         self._outside = np.zeros((1, 1), np.uint8)
         self._step = 2  # px of the picture for one of the small copy
         self._motion: Array | None = None
@@ -45,22 +49,26 @@ class PictureWatch:
     def see(self, image: Image, hands: Boxes) -> None:
         """Take the next frame (H, W, 3), and the boxes (4,) px of hands in it and in the frame before."""
         size = image.shape[1], image.shape[0]
-        self._before, self._last = (self._last, self._now) if size == self._size else (None, None)
+        alike = size == self._size
+        self._before, self._last = (self._last, self._now) if alike else (None, None)
+        self._last_calm = self._calm if alike else None
         self._size, self._step = size, 2 * max(1, round(max(size) / (2 * _WIDTH)))
         self._now = _small(image, self._step)
+        self._calm = _without_grain(self._now)
         self._outside = _outside(self._now.shape[:2], hands, self._step)
         self._measured = False
 
     def forget(self) -> None:
         """Forget the frame before: the next one has nothing to do with it."""
-        self._last = self._now = self._size = None
+        self._last = self._now = self._calm = self._size = None
 
     @property
     def is_cut(self) -> bool:
         """Whether this frame shows another scene than the one before; false if there was no frame before."""
         if self._last is None or self._now is None or self._outside.mean() < _LEAST_OUTSIDE:
             return False
-        if self._difference() < _DIFFERENT or self._likeness() > _ALIKE or self._unchanged() > _UNCHANGED_AT_A_CUT:
+        apart = self._difference(self._last_calm, self._calm)
+        if apart < _DIFFERENT or self._likeness() > _ALIKE or self._unchanged() > _UNCHANGED_AT_A_CUT:
             return False
         return self._corners_motion(self._last, self._now) is None
 
@@ -78,7 +86,7 @@ class PictureWatch:
         return np.zeros(2) if moved is None else moved[:, :2] @ point + moved[:, 2] - point
 
     def _measure(self) -> Array | None:
-        if self._difference() < _UNCHANGED:
+        if self._difference(self._last, self._now) < _UNCHANGED:
             return STILL
         moved = self._corners_motion(self._last, self._now)
         if moved is None:
@@ -108,32 +116,32 @@ class PictureWatch:
         moved[:, 2] *= self._step
         return moved
 
-    def _difference(self) -> float:
-        """Return the mean difference outside the hands, grey levels."""
+    def _difference(self, last: Image | None, now: Image | None) -> float:
+        """Return the mean difference of two small copies outside the hands, grey levels."""
         import cv2
 
-        if self._last is None or self._now is None:
+        if last is None or now is None:
             return 0.0
-        difference = cv2.norm(self._last, self._now, cv2.NORM_L1, self._outside)
+        difference = cv2.norm(last, now, cv2.NORM_L1, self._outside)
         return float(difference) / max(int(np.count_nonzero(self._outside)), 1)
 
     def _unchanged(self) -> float:
         """Return the share of the picture outside the hands that is as before."""
         import cv2
 
-        if self._last is None or self._now is None:
+        if self._last_calm is None or self._calm is None:
             return 1.0
-        blocks = tuple(max(1, side // _BLOCK) for side in self._now.shape[::-1])
-        apart = cv2.resize(cv2.absdiff(self._last, self._now), blocks, interpolation=cv2.INTER_AREA)
+        blocks = tuple(max(1, side // _BLOCK) for side in self._calm.shape[::-1])
+        apart = cv2.resize(cv2.absdiff(self._last_calm, self._calm), blocks, interpolation=cv2.INTER_AREA)
         outside = cv2.resize(self._outside, blocks, interpolation=cv2.INTER_NEAREST) > 0
         return float((apart[outside] < _DIFFERENT / 2).mean()) if outside.any() else 1.0
 
     def _likeness(self) -> float:
         """Return the correlation of the pictures outside the hands, -1 to 1; 1 if both are plain, 0 if one is."""
-        if self._last is None or self._now is None:
+        if self._last_calm is None or self._calm is None:
             return 1.0
         where = self._outside.astype(bool)
-        first, second = (picture[where].astype(np.float64) for picture in (self._last, self._now))
+        first, second = (picture[where].astype(np.float64) for picture in (self._last_calm, self._calm))
         first -= first.mean()
         second -= second.mean()
         plain = _UNCHANGED * np.sqrt(len(first))
@@ -149,6 +157,12 @@ def _small(image: Image, step: int) -> Image:
     first, second = rows[:, ::step], rows[:, step // 2 :: step]
     columns = second.shape[1]
     return (first[:, :columns] >> 1) + (second >> 1)
+
+
+def _without_grain(small: Image) -> Image:
+    import cv2
+
+    return np.asarray(cv2.blur(small, (_GRAIN, _GRAIN)), np.uint8)
 
 
 def _outside(shape: tuple[int, ...], hands: Boxes, step: int) -> Image:

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 from hamba_core.view import Intrinsics
+from stages.assets import CLIP, CLIP_TRUTH
 from stages.packets import Detections, Frame, FrameMeta, HandBox
+from stages.sources import source_for
+from stages.synthetic import load_truth
 from stages.tracking import HandTracking, TrackingSettings
 from tests.stages.tracking.people import (
     HEIGHT,
@@ -20,6 +24,7 @@ from tests.stages.tracking.people import (
     clock,
     flipped,
     follow,
+    hand_box,
     ids_and_sides,
 )
 
@@ -374,3 +379,27 @@ def test_what_is_no_cut_is_not_taken_for_one(seed: int, kind: str) -> None:
     frames, tracking = watch(clock(0.5), picture, lambda t: [RIGHT.seen(t, rng)])
     assert tracking.choices() == ()
     assert ids_and_sides(frames) == {(1, "right")}
+
+
+@pytest.fixture(scope="module")
+def desk() -> list[Frame]:
+    """Frames of the shipped clip in which hands move over a sheet of paper; there is little else to hold on to."""
+    source = source_for(str(CLIP))
+    source.open()
+    try:
+        return [frame for frame in islice(source.frames(), 126, 174, 3) if frame is not None]
+    finally:
+        source.close()
+
+
+@pytest.mark.parametrize("grain", [0.0, 10.0, 25.0])
+def test_grain_over_a_desk_is_no_cut(desk: list[Frame], grain: float) -> None:
+    truth, noise = load_truth(CLIP_TRUTH), np.random.default_rng(0)
+    tracking, frames = HandTracking(), []
+    for frame in desk:
+        joints = truth.joints_2d[frame.meta.index]
+        boxes = [hand_box(of_hand, side, 0.95) for of_hand, side in zip(joints, truth.sides, strict=True)]
+        image = np.clip(frame.image + noise.normal(0, grain, frame.image.shape), 0, 255).astype(np.uint8)
+        frames.append(tracking.process(Detections(Frame(frame.meta, image), tuple(boxes))).boxes)
+    assert tracking.choices() == ()
+    assert ids_and_sides(frames) == {(1, "left"), (2, "right")}
