@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
+from hamba_core.text import counted
 from stages.wire import HandsMessage, ImageMessage
 from viewers.client import HandClient, State, age_of
 
@@ -63,7 +64,7 @@ class Numbers:
         """Return all numbers in one line."""
         if self.state != "running":
             return self.words
-        hands = f"{self.hands} hand{'' if self.hands == 1 else 's'}"
+        hands = f"{counted(self.hands, 'hand')}"
         latency = "latency unknown" if self.latency is None else f"latency {self.latency:.0f} ms"
         return f"{self.words}  {self.rate:.1f} frames/s  {latency}  {hands}  {self.lost} lost"
 

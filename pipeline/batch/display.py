@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from hamba_core.text import readable
+from hamba_core.text import counted, readable
 from pipeline.batch.task import Outcome, Progress as News, State
 from pipeline.terminal import fallback_text
 from stages.packets import Choice
@@ -112,7 +112,7 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome], sources: int, 
     go_on = "; --resume goes on with the rest" if left or counts["stopped"] else ""
     console.print(
         Text.assemble(
-            (f"{sources} source{'' if sources == 1 else 's'}", "bold"),
+            (f"{counted(sources, 'source')}", "bold"),
             f": {', '.join(parts)}, in {elapsed:.1f} s{go_on}",
         ),
         highlight=False,
@@ -133,7 +133,7 @@ def _outcome_parts(outcome: Outcome) -> Iterator[str | tuple[str, str]]:
             yield ", "
             yield outcome.reason, "yellow"
         return
-    frames = "" if outcome.report is None else f"{outcome.report['frames']} frames, "
+    frames = "" if outcome.report is None else f"{counted(outcome.report['frames'], 'frame')}, "
     if outcome.state == "done":
         found = outcome.reason or _hands_in(outcome) or "exported"
         yield f"{source}: {frames}{found}, in {folder}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hamba_core.errors import ConfigurationError, OutputError
+from hamba_core.text import counted
 from pipeline.commands import run_options as options
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def _views(source: str, board: "Board", *, quiet: bool) -> "Views":
             for frame in opened.frames():
                 if frame is not None:
                     views.add(frame)
-                    line = f"board seen {views.seen} times, {len(views.kept)} views, {views.coverage():.0%} covered"
+                    kept = counted(len(views.kept), "view")
+                    line = f"board seen {counted(views.seen, 'time')}, {kept}, {views.coverage():.0%} covered"
                     progress.update(task, advance=1, line=line)
         except KeyboardInterrupt:
             if not opened.live:
@@ -154,7 +156,7 @@ def _lines(of: dict[str, Any]) -> list[str]:
     across, down = of["field_of_view"]
     give_or_take = "" if of["fisheye"] else f" ± {of['focal_length_deviation']:.1f}"
     lines = [
-        f"board seen in {of['frames_with_board']} of {of['frames_looked_at']} frames; {of['views']} views "
+        f"board seen in {of['frames_with_board']} of {of['frames_looked_at']} frames; {counted(of['views'], 'view')} "
         f"used{left_out}, which cover {of['coverage']:.0%} of the picture",
         f"error {of['error']:.2f} px",
         f"fx {of['fx']:.1f}{give_or_take}, fy {of['fy']:.1f}, cx {of['cx']:.1f}, cy {of['cy']:.1f} px; "

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hamba_core.errors import ConfigurationError
+from hamba_core.text import counted
 from pipeline.commands.options import Take
 
 
@@ -44,4 +45,4 @@ def convert(
         print_json({"written": target, "hands": residual.hands, "mean_m": residual.mean, "p95_m": residual.p95,
                     "worst_m": residual.worst})  # fmt: skip
     else:
-        tell(f"wrote {target}: {residual.hands} hands, {residual}")
+        tell(f"wrote {target}: {counted(residual.hands, 'hand')}, {residual}")

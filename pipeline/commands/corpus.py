@@ -97,7 +97,8 @@ def corpus(
 
 
 def _tell(console: "Console", totals: "Totals", out: str, wall: float) -> None:
-    from pipeline.corpus import counted, ending_words
+    from hamba_core.text import counted
+    from pipeline.corpus import ending_words
 
     left = totals.expected - totals.skipped - totals.done - totals.failed
     parts = [f"{totals.done:,} done", f"{totals.failed:,} failed"]

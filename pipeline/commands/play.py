@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hamba_core.text import counted
 from pipeline.commands.options import Take
 from stages.common.address import DEFAULT_ADDRESS
 
@@ -38,4 +39,4 @@ def play(
     player = Player(opened, Publisher(publishing), rate=rate, loop=loop)
     console.print(f"playing {opened.path}, to be published on {publish}; Ctrl-C ends", highlight=False)
     status = player.run()
-    console.print(f"{status.state}: {status.frames} frames in {status.elapsed:.1f} s", highlight=False)
+    console.print(f"{status.state}: {counted(status.frames, 'frame')} in {status.elapsed:.1f} s", highlight=False)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hamba_core.text import counted
 from pipeline.commands.options import Address, ClientKey, ServerKey
 from stages.common.address import DEFAULT_ADDRESS
 
@@ -42,7 +43,7 @@ def record(
         def go_on(recorder: RemoteRecorder) -> bool:
             if line.due:
                 state = watch.numbers().words
-                line.show(state, f"{state}  {recorder.frames} frames recorded  {client.lost} lost")
+                line.show(state, f"{state}  {counted(recorder.frames, 'frame')} recorded  {client.lost} lost")
             return going
 
         def stop() -> None:

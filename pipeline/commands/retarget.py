@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hamba_core.errors import ConfigurationError, NoHandsError
+from hamba_core.text import counted
 from pipeline.commands.options import ClientKey, ServerKey, Shown, Take
 from pipeline.commands.watching import is_recording
 from stages.common.address import DEFAULT_ADDRESS
@@ -162,8 +163,8 @@ def _tree(found: "Following | None") -> dict[str, Any] | None:
 def _summary_line(found: "Following") -> str:
     best = "" if found.reachable != found.reachable else f", {found.reachable:.1f} at best"
     return (
-        f"{found.frames} frames followed, fingertips {found.error:.1f} mm off ({found.solved:.1f} before smoothing and "
-        f"limits of speed{best}), {found.step_ms:.2f} ms a step"
+        f"{counted(found.frames, 'frame')} followed, fingertips {found.error:.1f} mm off ({found.solved:.1f} before "
+        f"smoothing and limits of speed{best}), {found.step_ms:.2f} ms a step"
     )
 
 

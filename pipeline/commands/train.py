@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hamba_core.text import counted
+
 _PRESETS = ("small", "tiny", "released")
 
 
@@ -58,8 +60,8 @@ def _trained(tree: dict[str, Any], path: Path, out: Path, say: Callable[[str], N
         released = train_released(released_settings(tree, str(path)), out, say)
         found = released.scores
         return (
-            f"on {found.hands} hands kept aside: PA-MPJPE {found.pa_mpjpe:.2f} mm, MPJPE {found.mpjpe:.2f} mm, "
-            f"{found.error_2d:.2f} px of the crop\nRelease: {released.release}\n"
+            f"on {counted(found.hands, 'hand')} kept aside: PA-MPJPE {found.pa_mpjpe:.2f} mm, "
+            f"MPJPE {found.mpjpe:.2f} mm, {found.error_2d:.2f} px of the crop\nRelease: {released.release}\n"
         )
     trained = run_training(training_settings(tree, str(path)), out, say)
     scores = trained.scores

@@ -1,5 +1,5 @@
 from .manifest import Video as Video, videos_in as videos_in
-from .progress import corpus_progress as corpus_progress, counted as counted, ending_words as ending_words
+from .progress import corpus_progress as corpus_progress, ending_words as ending_words
 from .reporting import write_report as write_report
 from .running import run_corpus as run_corpus
 from .segments import Cut as Cut, Segment as Segment, SegmentEntry as SegmentEntry, segments_of as segments_of

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hamba_core.text import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -50,11 +52,6 @@ def ending_words(totals: "Totals") -> str:
     """Return what was worked, and by how many, in a few words."""
     words = [counted(totals.frames, "frame"), counted(totals.hands, "hand"), counted(totals.workers, "worker")]
     return ", ".join(words + ([f"{totals.deaths} died"] if totals.deaths else []))
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural where there is not one."""
-    return f"{number:,} {noun}" + ("s" if number != 1 else "")
 
 
 class RayMetrics:

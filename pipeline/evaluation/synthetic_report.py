@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from hamba_core.hand import JOINT_NAMES
+from hamba_core.text import counted
 from pipeline.evaluation.gallery import Gallery, Picture
 from pipeline.evaluation.plots import COLOURS, plot
 from pipeline.evaluation.report import Page, Plot, Table, Tile, Tiles, number
@@ -96,7 +97,7 @@ def page_of(tree: Tree, gallery: Gallery) -> Page:
     views = sorted({scene["view"] for scene in tree["scenes"]})
     facts = [
         ("estimator", tree["estimator"]),
-        ("scenes", f"{len(tree['scenes'])} with {tree['frames']} frames: {', '.join(views)}"),
+        ("scenes", f"{len(tree['scenes'])} with {counted(tree['frames'], 'frame')}: {', '.join(views)}"),
         *((choice["subject"], f"{choice['chosen']} ({choice['reason']})") for choice in tree["choices"]),
         *((name, str(tree[name])) for name in ("weights", "settings", "version", "command") if tree.get(name)),
     ]
@@ -145,7 +146,7 @@ def comparison(first: Tree, second: Tree, names: tuple[str, str]) -> list[Table]
 def comparison_page(first: Tree, second: Tree, names: tuple[str, str]) -> Page:
     """Return a report of two runs side by side, with plots."""
     runs = {names[0]: first, names[1]: second}
-    facts = tuple((name, f"{tree['estimator']}, {tree['frames']} frames") for name, tree in runs.items())
+    facts = tuple((name, f"{tree['estimator']}, {counted(tree['frames'], 'frame')}") for name, tree in runs.items())
     plots = (_pck_plot(runs), _joint_plot(runs), _motion_plot(runs))
     return Page(f"{names[0]} and {names[1]}", facts, (*comparison(first, second, names), *plots))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hamba_core.errors import SourceError, error_reason
 from hamba_core.hand import Side
+from hamba_core.text import counted
 from hamba_core.untrusted import DocumentError
 from pipeline.evaluation.matching import matched
 from pipeline.evaluation.motion import SHORTEST, Stretch, added_lag, measure_motion
@@ -101,7 +102,7 @@ def video_table(tree: Tree) -> Table:
         ("side flips", str(tracks["side_flips"]), f"{number(rates['side_flips'])}/min"),
     ]  # fmt: skip
     return Table(
-        f"{tree['frames']} frames, {tree['seconds']:.1f} s at {number(tree['rate'])} frames/s",
+        f"{counted(tree['frames'], 'frame')}, {tree['seconds']:.1f} s at {number(tree['rate'])} frames/s",
         ("measure", "value", "unit, rate"), tuple(rows),
         f"Over {tree['stretches']} stretches without a gap. Tremble: what is left of the middle without its running "
         "mean over 11 frames.",

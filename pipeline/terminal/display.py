@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from hamba_core.text import counted
 from stages.packets import Choice, Percentiles, SourceInfo, SourceStatus, Status
 
 
@@ -89,7 +90,7 @@ def status_line(status: Status) -> str:
         parts.append(f"latency {status.latency.p50:.0f} ms")
     dropped = sum(sum(stage.dropped.values()) for stage in status.stages)
     parts.append(f"{dropped} dropped")
-    parts.append(f"{status.hands} hand{'' if status.hands == 1 else 's'}")
+    parts.append(f"{counted(status.hands, 'hand')}")
     if status.doing:
         parts.append(", ".join(status.doing))
     return "  ".join(parts)
@@ -120,7 +121,7 @@ def print_report(
     console.print(
         Text.assemble(
             (ending, "bold"),
-            f": {status.frames} frame{'' if status.frames == 1 else 's'}, {found}, "
+            f": {counted(status.frames, 'frame')}, {found}, "
             f"in {status.elapsed:.1f} s ({status.rate:.1f} frames/s){latency}",
         )
     )

@@ -10,6 +10,7 @@ import torch
 from hamba_core.errors import SourceError
 from hamba_core.hand import load_generic_hand
 from hamba_core.network.small import HambaSmall
+from hamba_core.text import counted
 from hamba_core.weights import save_small
 from pipeline.training.curves import CURVES, draw_curves
 from pipeline.training.engine import joined, parted
@@ -141,7 +142,7 @@ def _train(settings: TrainingSettings, folder: Path, fabric: "Fabric", on_step: 
             f"{len(table)}; render more shards (data.shards)"
         )
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    on_step(f"{len(table)} hands to train on, {len(aside)} kept aside, {parameters} parameters")
+    on_step(f"{counted(len(table), 'hand')} to train on, {len(aside)} kept aside, {parameters} parameters")
 
     def on_progress(progress: Progress) -> None:
         if progress.scores is not None or progress.step % 50 == 0:

@@ -5,6 +5,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from hamba_core.text import counted
 from stages.calibration.boards import Array
 from stages.calibration.solving import Solution
 from stages.overlay import draw_label
@@ -40,7 +41,9 @@ def picture_of(solution: Solution) -> Image:
     maps = make(solution.matrix, solution.distortion, np.eye(3), solution.matrix, solution.size, cv2.CV_16SC2)
     right = _scaled(np.asarray(cv2.remap(shown, *maps, cv2.INTER_LINEAR), np.uint8), size)
     across, down = solution.field_of_view
-    words = f"{len(solution.views)} views, error {solution.error:.2f} px, errors drawn {_LONGER:g} times as long"
+    words = (
+        f"{counted(len(solution.views), 'view')}, error {solution.error:.2f} px, errors drawn {_LONGER:g} times as long"
+    )
     draw_label(left, words, np.array([[0, size[1]]], np.float32), (70, 220, 90))
     words = f"without distortion: {across:.1f} x {down:.1f} degrees"
     draw_label(right, words, np.array([[0, size[1]]], np.float32), (150, 150, 150))

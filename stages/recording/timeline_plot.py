@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hamba_core.arrays import Float32Array
 from hamba_core.errors import DependencyError
 from hamba_core.hand import Side
+from hamba_core.text import counted
 from stages.common.files import write_whole
 from stages.common.palette import hand_colour
 from stages.recording.overview import Overview, Series, TrackOverview
@@ -85,7 +86,7 @@ def _title(overview: Overview) -> str:
     name = overview.run.source.name
     shown = name if len(name) <= 60 else f"...{name[-57:]}"
     ending = "" if overview.ended_in_order else ", cut off"
-    return f"{shown}: {overview.frames} frames in {overview.duration:.1f} s{ending}"
+    return f"{shown}: {counted(overview.frames, 'frame')} in {overview.duration:.1f} s{ending}"
 
 
 def _colour(track: TrackOverview) -> tuple[float, float, float]:

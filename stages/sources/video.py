@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 
 from hamba_core.errors import BrokenSourceError, NoPicturesError, SourceError
+from hamba_core.text import counted
 from stages.contract import Source
 from stages.packets import Choice, Frame, Image, SourceInfo
 from stages.sources.decoding import (
@@ -263,7 +264,7 @@ class VideoSource(Source):
 
     def _broken(self, what: str) -> BrokenSourceError:
         return BrokenSourceError(
-            f"{self._text}: expected a whole video, found that {what}; {self._maker.given} frames, up to "
+            f"{self._text}: expected a whole video, found that {what}; {counted(self._maker.given, 'frame')}, up to "
             f"{self._reached:.2f} s, were read. Copy or record it again if there is a better one"
         )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from hamba_core.arrays import Array
 from hamba_core.hand import nearest_rotation
+from hamba_core.text import counted
 from stages.packets import Choice, Frame, WorldPose
 from stages.world.trajectory import Trajectory
 
@@ -136,7 +137,7 @@ class Seen(Way):
     def choices(self) -> tuple[Choice, ...]:
         kind = "a camera that moves" if self._moves else "a camera that stands still"
         error = f", off by {np.mean(self._errors):.2f} px" if self._errors else ""
-        told = [Choice("world", kind, f"the {self._origin} was seen in {self._seen} frames{error}")]
+        told = [Choice("world", kind, f"the {self._origin} was seen in {counted(self._seen, 'frame')}{error}")]
         if self._moved:
             reason = f"camera or {self._origin} have moved since: start anew, or say source.world.watch=always"
             told.append(Choice("world drift", "the camera's first place", reason, fallback=True))

@@ -1,4 +1,4 @@
-"""Names of files as texts, whatever bytes they are of."""
+"""Numbers with their nouns, and names of files as texts, whatever bytes they are of."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from hypothesis import given, strategies as st
 
-from hamba_core.text import address_of, is_utf8, readable
+from hamba_core.text import address_of, counted, is_utf8, readable
 from stages.common.plain import plain
 
 names = st.binary(min_size=1, max_size=40).filter(lambda name: not set(name) & set(b"/\0")).map(os.fsdecode)
@@ -32,3 +32,8 @@ def test_an_address_is_text_and_leads_to_the_file(name: str) -> None:
 
 def test_bytes_are_told_by_their_number() -> None:
     assert readable(os.fsdecode(b"lat\xe9n")) == "lat\\xe9n"
+
+
+def test_a_number_has_its_noun_in_the_right_form() -> None:
+    found = [counted(number, "hand") for number in (0, 1, 2, 12_345)]
+    assert found == ["0 hands", "1 hand", "2 hands", "12,345 hands"]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import isinf
 
 from hamba_core.errors import BrokenSourceError, SourceError
+from hamba_core.text import counted
 from stages.contract import EndOfStream, Source
 from stages.packets import Choice, Frame, SourceInfo, SourceStatus
 from stages.sources.lens.framing import FrameMaker
@@ -171,7 +172,7 @@ class LiveSource(Source):
         if self._captured_by and session.live:
             chosen.append(Choice("time of capture", self._captured_by, "the best that is known"))
         if again:
-            times = "once" if again == 1 else f"{again} times"
+            times = "once" if again == 1 else counted(again, "time")
             chosen.append(Choice("connection", f"opened again {times}", "it had dropped", fallback=True))
         return tuple(chosen)
 
@@ -300,5 +301,5 @@ class LiveSource(Source):
     def _broken(self, what: str) -> BrokenSourceError:
         return BrokenSourceError(
             f"{self._name}: expected the stream to go on, found that {what.removeprefix(f'{self._name}: ')}; "
-            f"{self._maker.given} frames, up to {self._timeline.last or 0.0:.2f} s, were read"
+            f"{counted(self._maker.given, 'frame')}, up to {self._timeline.last or 0.0:.2f} s, were read"
         )

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 import av
 
 from hamba_core.errors import SourceError
+from hamba_core.text import counted
 from stages.packets import Choice
 from stages.sources.decoding import PixelConverter, open_container
 from stages.sources.live.packet import Packet
@@ -70,7 +71,7 @@ class MultipartSession(Session):
         chosen = Choice("decoder", "mjpeg, FFmpeg software", "pictures one after another, timed as they arrive")
         if not self._lost:
             return (chosen,)
-        damaged = f"{self._lost} pictures not decoded"
+        damaged = f"{counted(self._lost, 'picture')} not decoded"
         return (chosen, Choice("damaged input", damaged, "the data is damaged there", fallback=True))
 
     def _data(self) -> Iterator[bytes]:
