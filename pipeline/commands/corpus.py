@@ -100,11 +100,11 @@ def _tell(console: "Console", totals: "Totals", out: str, wall: float) -> None:
     from hamba_core.text import counted
     from pipeline.corpus import ending_words
 
-    left = totals.expected - totals.skipped - totals.done - totals.failed
     parts = [f"{totals.done:,} done", f"{totals.failed:,} failed"]
     parts += [f"{totals.skipped:,} were finished before"] if totals.skipped else []
-    parts += [f"{left:,} left: --resume goes on"] if left else []
-    console.print(f"{counted(totals.expected, 'video')} in {wall:,.0f} s: {', '.join(parts)}", highlight=False)
+    parts += [f"{totals.left:,} left: --resume goes on"] if totals.left else []
+    parts += [f"{counted(totals.repeated, 'name')} given twice"] if totals.repeated else []
+    console.print(f"{counted(totals.expected - totals.repeated, 'video')} in {wall:,.0f} s: {', '.join(parts)}", highlight=False)
     console.print(ending_words(totals), highlight=False)
     for reason, count in totals.reasons.most_common(5):
         console.print(f"  {count:,} x {reason}", highlight=False)

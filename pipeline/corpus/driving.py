@@ -85,8 +85,7 @@ class Driver:
 
     def _left(self) -> int:
         """Return how many jobs there are that have not ended, as far as is known."""
-        totals = self._totals
-        return max(0, totals.expected - totals.skipped - totals.done - totals.failed) + len(self._again)
+        return self._totals.left + len(self._again)
 
     def _ask_for_room(self, jobs: int) -> None:
         """Ask the cluster's autoscaler, if it has one, for as many workers as jobs keep busy.

@@ -29,10 +29,10 @@ def corpus_progress(console: "Console") -> "Iterator[Callable[[Totals], None]]":
             nonlocal told
             ended = totals.skipped + totals.done + totals.failed
             words = progress_words(totals, monotonic() - start)
-            bar.update(task, completed=ended, total=totals.expected, description=words)
+            bar.update(task, completed=ended, total=ended + totals.left, description=words)
             if not console.is_terminal and monotonic() - told > _LINE_EVERY:
                 told = monotonic()
-                console.print(f"{ended:,} of {totals.expected:,} videos, {words}", highlight=False)
+                console.print(f"{ended:,} of {ended + totals.left:,} videos, {words}", highlight=False)
 
         yield on_totals
 

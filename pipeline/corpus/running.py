@@ -94,6 +94,7 @@ def _jobs(
     for video in videos_in(names):
         key = bytes.fromhex(video.id)
         if key in seen:
+            totals.repeated += 1
             continue
         seen.add(key)
         totals.videos += 1

@@ -17,6 +17,7 @@ class Totals:
 
     expected: int = 0  # names in the corpus; some may stand for the same video
     videos: int = 0  # begun or ended so far; those named twice count once
+    repeated: int = 0  # names that stand for a video that was named before
     skipped: int = 0  # finished by an earlier run
     done: int = 0
     failed: int = 0
@@ -27,6 +28,11 @@ class Totals:
     workers: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     """Failures by kind."""
+
+    @property
+    def left(self) -> int:
+        """Videos that have not ended, as far as their names have been looked at."""
+        return max(0, self.expected - self.repeated - self.skipped - self.done - self.failed)
 
     def count(self, entry: Entry) -> None:
         """Count a video's entry."""

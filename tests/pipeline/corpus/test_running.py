@@ -131,6 +131,7 @@ def test_every_video_ends_once_whatever_dies(cluster: None, manifest: Path, tmp_
     corpus = CorpusSettings(workers=2, at_once=at_once, cpus=0.5)
     totals = run_corpus([str(manifest)], place, Settings(), corpus, worker=Stand)
     assert (totals.expected, totals.videos, totals.done, totals.failed) == (16, 15, 13, 2)
+    assert (totals.repeated, totals.left) == (1, 0)
     entries = {Path(entry.video).stem: entry for entry in Storage(place).entries()}
     assert len(entries) == 15
     assert {name for name, entry in entries.items() if entry.state == "failed"} == {"poison", "odd"}
