@@ -104,7 +104,8 @@ def _tell(console: "Console", totals: "Totals", out: str, wall: float) -> None:
     parts += [f"{totals.skipped:,} were finished before"] if totals.skipped else []
     parts += [f"{totals.left:,} left: --resume goes on"] if totals.left else []
     parts += [f"{counted(totals.repeated, 'name')} given twice"] if totals.repeated else []
-    console.print(f"{counted(totals.expected - totals.repeated, 'video')} in {wall:,.0f} s: {', '.join(parts)}", highlight=False)
+    videos = counted(totals.expected - totals.repeated, "video")
+    console.print(f"{videos} in {wall:,.0f} s: {', '.join(parts)}", highlight=False)
     console.print(ending_words(totals), highlight=False)
     for reason, count in totals.reasons.most_common(5):
         console.print(f"  {count:,} x {reason}", highlight=False)
