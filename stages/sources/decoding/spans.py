@@ -16,6 +16,7 @@ _MARKS: Final = (
     b"YUV4MPEG2 ",
 )
 """How files begin of which another is looked for only behind the last picture of the one before."""
+_LIKENESS: Final = 16  # bytes: what it is and how large it is
 _BLOCK: Final = 1 << 20  # bytes
 _IVF: Final = b"DKIF\0\0"
 _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
@@ -98,6 +99,13 @@ def next_video(path: Path, begin: int = 0) -> int | None:
         if head.startswith(_IVF):
             return _next_ivf(file.fileno(), begin)
     return None
+
+
+def next_alike(path: Path, begin: int) -> int | None:
+    """Return where something begins behind `begin` with the same bytes: another picture of the same kind and size."""
+    with path.open("rb", buffering=0) as file:
+        mark = os.pread(file.fileno(), _LIKENESS, begin)
+        return _find(file.fileno(), mark, begin + 1) if len(mark) == _LIKENESS else None
 
 
 def next_behind(path: Path, begin: int, reached: int) -> tuple[int, bytes] | None:

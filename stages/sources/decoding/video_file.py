@@ -7,7 +7,7 @@ import av
 
 from hamba_core.errors import SourceError
 from stages.sources.decoding.decoding import Readable, VideoDecoder, open_container, open_decoder, reason_of
-from stages.sources.decoding.spans import Span, next_behind, next_video
+from stages.sources.decoding.spans import Span, next_alike, next_behind, next_video
 from stages.sources.decoding.transport import TableWatch, transport_packets
 from stages.sources.settings import SourceSettings
 
@@ -38,12 +38,22 @@ class VideoFile:
         if before is None:
             return None
         begin, prefix = span.next if span is not None else None, b""
+        form = before.container.format.name
+        if begin is None and not before.newest_at and (form.endswith("_pipe") or form == "image2"):  # a picture
+            begin = next_alike(self._path, self._begin)
+            if begin is None:
+                return None
+            if form == "image2":  # known by the name of its file alone
+                raise SourceError(
+                    f"another picture follows at byte {begin:,}, and only the first of this kind can be read in one "
+                    "file; save them as files of their own"
+                )
         if begin is None:
             found = next_behind(self._path, self._begin, self._begin + before.newest_at - self._prefix)
             if found is None:
                 return None
             begin, prefix = found
-        unsure = before.container.format.name == "mpeg"  # what comes may be the rest of the same video
+        unsure = form == "mpeg"  # what comes may be the rest of the same video
         without = before.beside | {before.identifier} if unsure else frozenset()
         try:
             return self._opened(begin, prefix, like=before.identifier, without=without)

@@ -12,6 +12,8 @@ _PNM_BITMAP: Final = re.compile(rb"P4" + 2 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"\s"
 _PAM_NUMBER: Final = re.compile(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d+)\s*$", re.MULTILINE)
 _QOI_END: Final = 7 * b"\0" + b"\1"
 """No picture's code holds it (QOI's specification)."""
+_JPEG_XL: Final = b"\xff\x0a"
+_LIKENESS: Final = 8  # bytes of a bare JPEG XL: how large it is, and how its pixels are
 _FIRST_BOXES: Final = frozenset((b"ftyp", b"jP  ", b"JXL "))
 _PADDING: Final = 64  # bytes; so many of nothing may stand between two files in boxes
 _READ_AT_ONCE: Final = 1 << 16  # bytes of a TIFF's directories
@@ -101,6 +103,9 @@ class PictureEnd:
 
     def _boxes(self, data: mmap | bytes | bytearray) -> int | None:
         """Find where another begins: a file in boxes (ISO base media format) has no end, but one first box."""
+        if data[self._start : self._start + 2] == _JPEG_XL:  # bare, it does not even tell its first box
+            alike = data.find(data[self._start : self._start + _LIKENESS], self._start + _LIKENESS)
+            return alike if alike >= 0 else None
         first = bytes(data[self._start + 4 : self._start + 8])
         while first in _FIRST_BOXES and self._at + 8 <= len(data):
             ahead = data[self._at : self._at + _PADDING]

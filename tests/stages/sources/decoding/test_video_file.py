@@ -1,10 +1,12 @@
 """Files that hold several videos, one after another: every picture of each is given, at times that rise evenly."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -180,3 +182,33 @@ def test_damaged_structures_end_the_search(tmp_path: Path) -> None:
             path = tmp_path / f"{number}"
             path.write_bytes(data + tail)
             assert spans.next_video(path) is None
+
+
+def pictures_joined(path: Path, codec: str, pixel_format: str) -> Path:
+    for value in (20, 90, 160):
+        encoder: Any = av.CodecContext.create(codec, "w")
+        encoder.width, encoder.height, encoder.time_base = 96, 64, Fraction(1, 25)
+        encoder.pix_fmt = pixel_format
+        picture = np.full((64, 96, 3), value, np.uint8)
+        picture[:8, :8] = np.random.default_rng(value).integers(0, 255, (8, 8, 3))
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format)
+        with path.open("ab") as file:
+            file.write(b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None))))
+    return path
+
+
+@pytest.mark.parametrize(("codec", "form"), [("sgi", "rgb24"), ("sunrast", "bgr24"), ("dpx", "rgb24")])
+def test_pictures_one_after_another_of_kinds_that_are_read_as_videos_are_all_read(
+    read: Fixture, tmp_path: Path, codec: str, form: str
+) -> None:
+    reading = read(pictures_joined(tmp_path / f"run.{codec}", codec, form))
+    assert reading.error is None
+    assert [frame.image[32, 48, 1] for frame in reading.frames] == [20, 90, 160]
+    assert np.diff(reading.times).min() > 0
+
+
+def test_pictures_of_which_the_first_alone_can_be_read_are_told(read: Fixture, tmp_path: Path) -> None:
+    reading = read(pictures_joined(tmp_path / "run.tga", "targa", "bgr24"))
+    assert len(reading.frames) == 1
+    assert isinstance(reading.error, BrokenSourceError)
+    assert "another picture follows at byte" in str(reading.error)

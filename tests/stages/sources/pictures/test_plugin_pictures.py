@@ -193,3 +193,14 @@ def test_an_avif_under_heifs_brand_is_an_avif(make_picture: Fixture, read: Fixtu
     (tmp_path / "hand").write_bytes(renamed)
     assert still_kind(bytes(renamed[:HEAD_BYTES])) == "AVIF"
     assert len(read(tmp_path / "hand").frames) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_one_after_another_are_frames(read: Fixture, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"run.{kind}"
+    for value in (40, 110, 180):
+        with path.open("ab") as file:
+            file.write(written(kind, np.full((64, 96, 3), value, np.uint8)))
+    reading = read(path)
+    assert reading.error is None
+    assert [round(frame.image.mean()) for frame in reading.frames] == pytest.approx([40, 110, 180], abs=4)
