@@ -133,7 +133,7 @@ def model(
 
 
 def _sizes(text: str | None) -> tuple[int, ...] | None:
-    """Batch sizes as they are typed. Raises ConfigurationError."""
+    """Return batch sizes as they were typed. Raises ConfigurationError."""
     from hamba_core.errors import ConfigurationError
 
     if text is None:
