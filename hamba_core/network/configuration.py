@@ -25,8 +25,12 @@ def _check_sizes(configuration: object, **largest: float) -> None:
     """Refuse sizes that would make a network without end. Raises ConfigurationError."""
     for name, most in largest.items():
         value = getattr(configuration, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-            raise ConfigurationError(f"network: expected {name} to be above 0 and at most {most}, found {value!r:.80}")
+        whole = isinstance(getattr(type(configuration), name), int)  # by its default
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value <= most:
+            kind = "a whole number" if whole else "a number"
+            raise ConfigurationError(
+                f"network: expected {name} to be {kind} above 0 and at most {most}, found {value!r:.80}"
+            )
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class BackboneConfiguration:
 
     def __post_init__(self) -> None:
         _check_sizes(self, width=_WIDEST, depth=_MOST_BLOCKS, mlp_width=4 * _WIDEST, heads=_WIDEST)
+        if self.width % self.heads:
+            raise ConfigurationError(f"network: expected a width that {self.heads} heads share, found {self.width}")
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,15 @@ class DecoderConfiguration:
     """Before each stage of the GSS head, joints hear of their neighbours."""
 
     def __post_init__(self) -> None:
-        _check_sizes(self, width=_WIDEST, state=_WIDEST, dt_rank=_WIDEST, expansion=16, mlp_ratio=16)
-        if not 1 <= len(self.depths) <= _MOST_BLOCKS or not all(
-            isinstance(depth, int) and 1 <= depth <= _MOST_BLOCKS for depth in self.depths
-        ):
-            raise ConfigurationError(f"network: expected depths of 1..{_MOST_BLOCKS}, found {self.depths!s:.200}")
+        _check_sizes(self, width=_WIDEST, state=_WIDEST, dt_rank=_WIDEST, expansion=16, mlp_ratio=16, orders=2)
+        for name in ("convolution_bias", "two_way", "graph"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ConfigurationError(f"network: expected {name} to be true or false, found {value!r:.80}")
+        whole = all(type(depth) is int and depth >= 1 for depth in self.depths)
+        if not self.depths or not whole or sum(self.depths) > _MOST_BLOCKS:
+            raise ConfigurationError(
+                f"network: expected depths of 1 or more, together at most {_MOST_BLOCKS}, found {self.depths!s:.200}"
+            )
 
     @property
     def inner_width(self) -> int:
@@ -115,7 +125,7 @@ class HambaConfiguration:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(
-                f"network configuration: expected what HambaConfiguration.to_dict gives, found {dict(values)!r} "
+                f"network configuration: expected what HambaConfiguration.to_dict gives, found {values!r:.500} "
                 f"({error}); convert the checkpoint again"
             ) from error
 

@@ -11,6 +11,7 @@ from safetensors.torch import load, save
 from hamba_core.errors import ConfigurationError, OutputError, WeightsError, first_line
 from hamba_core.hand import HandModel
 from hamba_core.network.small import HambaSmall, SmallConfiguration
+from hamba_core.untrusted import parse_json
 
 _FORMAT: Final = "hamba-s 1"
 
@@ -29,7 +30,7 @@ def save_small(network: HambaSmall, path: Path, origin: Mapping[str, str]) -> No
 def load_small(path: Path, hand: HandModel) -> HambaSmall:
     """Return the network with its weights, ready for inference, posing this hand. Raises WeightsError."""
     try:
-        configuration = SmallConfiguration.from_dict(json.loads(small_origin(path)["configuration"]))
+        configuration = SmallConfiguration.from_dict(parse_json(small_origin(path)["configuration"]))
     except (KeyError, ValueError, ConfigurationError) as error:
         raise _no_weights(path, error) from error
     network = HambaSmall(configuration, hand)

@@ -9,6 +9,8 @@ from hamba_core.errors import ConfigurationError
 from hamba_core.network.configuration import DecoderConfiguration
 
 _HEAD: Final = DecoderConfiguration(depths=(1, 1), width=64, dt_rank=4, mlp_ratio=2.0, orders=1)
+_MOST_NUMBERS: Final = 100_000_000
+"""What ships has 1.3 million."""
 _REGRESSOR: Final = DecoderConfiguration(depths=(1,), width=64, dt_rank=4, mlp_ratio=2.0)
 
 
@@ -52,6 +54,8 @@ class SmallConfiguration:
     def from_dict(cls, values: Mapping[str, Any]) -> "SmallConfiguration":
         """Return the configuration that `to_dict` gave; what is left out has its default. Raises ConfigurationError."""
         try:
+            if not isinstance(values, Mapping):
+                raise TypeError(f"a {type(values).__name__}, not names with values")
             given = dict(values)
             for name in ("gss_head", "joint_regressor"):
                 if name in given:
@@ -67,7 +71,7 @@ class SmallConfiguration:
             configuration.check()
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(
-                f"network configuration: expected the keys and values of SmallConfiguration, found {dict(values)!r} "
+                f"network configuration: expected the keys and values of SmallConfiguration, found {values!r:.500} "
                 f"({error}); docs/training.md has a table of them"
             ) from error
         return configuration
@@ -80,7 +84,12 @@ class SmallConfiguration:
             raise ValueError(f"first_estimate: expected fit or regressor, found {self.first_estimate!r}")
         if not (isfinite(self.dropout) and 0 <= self.dropout < 1):
             raise ValueError(f"dropout: expected 0 up to 1, found {self.dropout!r}")
+        if not isinstance(self.image_features, bool):
+            raise ValueError(f"image_features: expected true or false, found {self.image_features!r:.80}")
         sizes = {
+            "backbone.crop": self.backbone.crop,
+            "backbone.pooled": self.backbone.pooled,
+            **{f"backbone.maps[{place}]": channels for place, channels in enumerate(self.backbone.maps)},
             "hidden": self.hidden,
             "token_readout": self.token_readout,
             "gss_head.width": self.gss_head.width,
@@ -88,4 +97,17 @@ class SmallConfiguration:
         }
         for name, size in sizes.items():
             if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 4096:
-                raise ValueError(f"{name}: expected a whole number from 1 to 4096, found {size!r}")
+                raise ValueError(f"{name}: expected a whole number from 1 to 4096, found {size!r:.80}")
+        if len(self.backbone.maps) != len(HandCnnConfiguration.maps):
+            raise ValueError(f"backbone.maps: expected {len(HandCnnConfiguration.maps)}, found {self.backbone.maps}")
+        if (numbers := self._numbers()) > _MOST_NUMBERS:
+            raise ValueError(f"expected a network of at most {_MOST_NUMBERS:,} numbers, found {numbers:,}")
+
+    def _numbers(self) -> int:
+        """About how many numbers its large matrices have."""
+        numbers = 21 * self.token_readout * self.hidden + self.hidden**2
+        for decoder in (self.gss_head, self.joint_regressor):
+            steps = 2 * decoder.orders * decoder.inner_width * (2 * decoder.dt_rank + 3 * decoder.state)
+            block = decoder.width * (2 * decoder.inner_width + 2 * decoder.mlp_width) + steps
+            numbers += sum(decoder.depths) * block
+        return numbers

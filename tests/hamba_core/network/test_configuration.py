@@ -121,3 +121,7 @@ def test_a_configuration_survives_being_written_as_plain_values() -> None:
     assert HambaConfiguration.from_dict(RELEASED.to_dict()) == RELEASED
     with pytest.raises(ConfigurationError, match="network configuration"):
         HambaConfiguration.from_dict({"backbone": {}})
+    with pytest.raises(ConfigurationError, match="a width that 16 heads share, found 1000"):
+        HambaConfiguration.from_dict({**RELEASED.to_dict(), "backbone": {"width": 1000}})
+    with pytest.raises(ConfigurationError, match="expected width to be a whole number"):
+        HambaConfiguration.from_dict({**RELEASED.to_dict(), "backbone": {"width": 1280.5}})

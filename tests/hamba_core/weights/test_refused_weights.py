@@ -202,8 +202,11 @@ def configured(content: bytes, name: str, value: object) -> bytes:
             lambda content: rewrite_header(content, lambda h: h["__metadata__"].update(configuration="[" * 100_000)),
             "the network's configuration",
         ),
-        (lambda content: configured(content, "depths", [10**9]), "expected depths of 1..256"),
-        (lambda content: configured(content, "width", 10**12), "expected width to be above 0 and at most 32768"),
+        (lambda content: configured(content, "depths", [10**9]), "expected depths of 1 or more"),
+        (
+            lambda content: configured(content, "width", 10**12),
+            "expected width to be a whole number above 0 and at most 32768",
+        ),
         (lambda content: configured(content, "state", "1"), "expected state to be"),
         (
             lambda content: rewrite_header(

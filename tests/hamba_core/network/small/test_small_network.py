@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -151,8 +152,17 @@ def test_a_configuration_comes_back_from_its_numbers(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"head": "transformer"}, {"hidden": 0}, {"widht": 3}, {"gss_head": {"depth": 2}}, {"dropout": 1.0}]
-)
-def test_a_wrong_configuration_is_refused_by_name(wrong: dict[str, object]) -> None:
+    "wrong",
+    [
+        {"head": "transformer"}, {"hidden": 0}, {"widht": 3}, {"gss_head": {"depth": 2}}, {"dropout": 1.0},
+        {"dropout": "x"}, {"hidden": 10**9}, {"image_features": 1}, {"backbone": 3}, {"backbone": {"pooled": 10**9}},
+        {"backbone": {"pooled": "x"}}, {"backbone": {"maps": [40, None, 192]}}, {"backbone": {"maps": [10**9] * 3}},
+        {"backbone": {"maps": [1] * 300}}, {"gss_head": {"orders": None}}, {"gss_head": {"orders": float("nan")}},
+        {"gss_head": {"width": 64.5}}, {"gss_head": {"depths": [256, 256]}}, {"gss_head": {"depths": 1}},
+        {"gss_head": {"depths": [200], "width": 4096}}, {"gss_head": {"two_way": "no"}},
+        {"gss_head": {"state": 32768, "dt_rank": 32768, "depths": [4]}}, [], None, 3, "x", [[1, 2]], {"a": []},
+    ],
+)  # fmt: skip
+def test_a_wrong_configuration_is_refused_by_name(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="expected"):
         SmallConfiguration.from_dict(wrong)
