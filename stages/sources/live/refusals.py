@@ -19,6 +19,8 @@ from stages.sources.decoding import reason_of
 _WITHOUT_HOST = frozenset(("udp", "rtp", "tcp", "srt"))
 """Schemes of which an address without a host means this machine."""
 _ENCRYPTED = frozenset(("https", "rtsps", "rtmps"))
+_UNREACHED = (errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
+_ANSWER = 1.0  # s
 _CLOSED = (errno.EIO, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
 
 
@@ -75,6 +77,11 @@ def not_opened(error: Exception, address: str, shown: str, *, late: float | None
             f"program that has it pass the stream on, such as: ffmpeg -i {scheme}://... -c copy -f mpegts "
             "udp://127.0.0.1:5000"
         )
+    if getattr(error, "errno", None) in _UNREACHED and scheme in ("http", "https") and _answers(address):
+        return SourceError(
+            f"{shown}: expected a video stream, found that it leads on to another address (a redirect), where there is "
+            f"no way or nobody listens ({reason_of(error)}); give the address that it leads to, as a browser shows it"
+        )
     found, advice = _in_words(error, address, shown, late, connected=connected)
     return SourceError(f"{shown}: expected a video stream, found {found}; {advice}{hint(address)}")
 
@@ -100,6 +107,16 @@ def dropped(error: Exception) -> str:
     if getattr(error, "errno", None) in _CLOSED:
         return "the connection broke off"
     return reason_of(error)
+
+
+def _answers(address: str) -> bool:
+    """Return whether somebody takes a connection at the address itself."""
+    scheme, host, port = parts_of(address)
+    try:
+        socket.create_connection((host, int(port or {"http": 80, "https": 443}[scheme])), _ANSWER).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _in_words(error: Exception, address: str, shown: str, late: float | None, *, connected: bool) -> tuple[str, str]:

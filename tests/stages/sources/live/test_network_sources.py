@@ -622,3 +622,39 @@ def test_what_would_be_read_wrong_from_an_address_is_named(
     error = read(f"{serve(files_of(tmp_path))}/{name}").error
     assert isinstance(error, SourceError)
     assert re.search(words, str(error))
+
+
+def leading_to(target: str) -> type[BaseHTTPRequestHandler]:
+    class Redirect(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", target)
+            self.end_headers()
+
+    return Redirect
+
+
+def test_an_address_that_leads_on_is_read_and_the_secrets_of_the_other_are_not_shown(
+    make_video: Fixture, read: Fixture, tmp_path: Path, serve: Fixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_video(tmp_path / "clip.ts", 12)
+    place = serve(files_of(tmp_path)).replace("http://", "http://user:SeKret@")
+    for name, error in (("clip.ts", False), ("nothing.ts", True)):
+        first = f"{serve(leading_to(f'{place}/{name}?token=SeKret'))}/video"
+        reading = read(first)
+        assert (reading.error is not None) == error
+        assert first in str(reading.error or reading.info)
+        assert "SeKret" not in f"{reading.error!r} {reading.info!r} {reading.choices!r} {capfd.readouterr()}"
+        trace = traceback.format_exception(reading.error) if reading.error else []
+        assert "SeKret" not in "".join(trace)
+
+
+def test_one_that_leads_to_where_nobody_listens_says_so(read: Fixture, serve: Fixture) -> None:
+    first = serve(leading_to(f"http://user:SeKret@127.0.0.1:{free_port()}/video"))
+    error = read(f"{first}/video").error
+    assert type(error) is SourceError
+    assert "leads on to another address (a redirect)" in str(error)
+    assert "SeKret" not in "".join(traceback.format_exception(error))
