@@ -50,6 +50,8 @@ class ModelBenchmark:
     """Most hands/s of any batch, the default way over plain float32 layers with the associative scan."""
     load_speedup: float
     """Until the network can be called; see `first_hand_s`."""
+    loading_memory_over_weights: float
+    """The most memory that loading the converted file adds to a process, over the bytes of the weights."""
     peak_memory_over_weights: float
     """Memory that loading the converted file and running one hand add to a process, over the bytes of the weights."""
     reference_s: float
@@ -137,6 +139,7 @@ def measure_model(
         speedup_over_reference=median(r / d for r, d in zip(reference, default, strict=True)),
         throughput_over_eager=most["default"] / most["eager"],
         load_speedup=median(s.seconds / f.seconds for s, f in zip(slow, fast, strict=True)),
+        loading_memory_over_weights=max(probe.loaded_bytes / probe.weights_bytes for probe in fast),
         peak_memory_over_weights=max(probe.peak_bytes / probe.weights_bytes for probe in fast),
         reference_s=median(reference),
         default_s=median(default),

@@ -18,6 +18,7 @@ class Probe(NamedTuple):
 
     seconds: float
     first_hand_s: float
+    loaded_bytes: int  # the most memory that loading alone added
     peak_bytes: int  # of memory added by loading and one forward pass
     weights_bytes: int
 
@@ -54,6 +55,7 @@ def _probe(path: Path) -> Probe:
     begin = time.perf_counter()
     network = load(path, hand, dtype=dtype, packed=packed)
     seconds = time.perf_counter() - begin
+    loaded = _memory("VmHWM") - before
     with torch.inference_mode():
         network(torch.zeros(1, 3, 256, 256))
     first_hand = time.perf_counter() - begin - seconds
@@ -62,7 +64,7 @@ def _probe(path: Path) -> Probe:
         plain = Hamba(network.configuration, hand)
     dtypes = tensor_dtypes(plain, dtype)
     size = sum(tensor.numel() * dtypes[name].itemsize for name, tensor in weights_of(plain).items())
-    return Probe(seconds, first_hand, added, size)
+    return Probe(seconds, first_hand, loaded, added, size)
 
 
 def _forget_memory_peak() -> None:

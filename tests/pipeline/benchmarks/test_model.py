@@ -24,6 +24,7 @@ def test_every_number_is_measured(tiny_release: Path, tmp_path: Path) -> None:
         *(result.first_hand_s, result.speedup_over_reference, result.throughput_over_eager, result.load_speedup),
     )
     assert min(numbers) > 0
+    assert 0 < result.loading_memory_over_weights <= result.peak_memory_over_weights
     assert result.peak_memory_over_weights == pytest.approx(result.peak_memory_mib / result.weights_mib, rel=0.5)
     assert (result.rounds, result.scan, result.weights) == (2, "blocked", str(tiny_release))
     ways = ["reference", "eager", "default"]
