@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from hamba_core.errors import ConfigurationError, SourceError
 from hamba_core.packages import needed_for
+from hamba_core.text import address_of
 from hamba_core.untrusted import DocumentError, parse_json
 from pipeline.settings import Settings, overridden_settings
 from stages.sources.address import source_name
@@ -35,8 +36,8 @@ class Video:
 
     @property
     def name(self) -> str:
-        """The path as it may be shown: without passwords."""
-        return str(source_name(self.path))
+        """The path as it may be shown and written: without passwords, and an address where it is not UTF-8."""
+        return address_of(str(source_name(self.path)))
 
     @property
     def id(self) -> str:

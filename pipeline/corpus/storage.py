@@ -21,6 +21,7 @@ import msgspec
 
 from hamba_core.errors import OutputError
 from hamba_core.packages import needed_for
+from hamba_core.text import readable
 from hamba_core.untrusted import DocumentError, decode_json
 from stages.sources.address import source_name
 
@@ -48,6 +49,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0  # of work on it
     settings: str = ""  # hash of all settings that it was done with
     version: str = ""  # of hamba-stream
+
+    def __post_init__(self) -> None:
+        """Keep the reason as text that can be written: names of files in it need not be UTF-8."""
+        msgspec.structs.force_setattr(self, "reason", readable(self.reason))
 
 
 class About(msgspec.Struct, frozen=True):

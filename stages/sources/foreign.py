@@ -63,7 +63,7 @@ def text_kind(head: bytes, name: str) -> str | None:
     first, suffix = (lines[0] if lines else ""), name.rpartition(".")[2].lower()
     if first.startswith("#EXTM3U") or suffix in ("m3u", "m3u8"):
         return "a playlist (M3U); give what it names"
-    if first.startswith("ffconcat ") or all(line.split()[0] in _CONCAT for line in lines[:20]):
+    if first.startswith("ffconcat ") or (lines and all(line.split()[0] in _CONCAT for line in lines[:20])):
         return "a list of files (ffconcat); give what it names"
     if first.lower() == "[playlist]" or "<asx" in text.lower()[:_NAMED_WITHIN]:
         return "a playlist (PLS or ASX); give what it names"

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from hamba_core.errors import ConfigurationError, SourceError
-from pipeline.corpus import Video, videos_in
+from pipeline.corpus import Entry, Video, videos_in
 
 ROWS = [
     {"path": "a.mp4", "calibration": "cam.yaml", "detect.max_hands": "4", "label": "kitchen"},
@@ -74,6 +75,20 @@ def test_a_manifest_that_cannot_be_understood_is_an_error(name: str, content: st
     path.write_text(content)
     with pytest.raises((ConfigurationError, SourceError), match=what):
         list(videos_in([str(path)]))
+
+
+def test_a_file_whose_name_is_not_utf8_has_a_name_that_can_be_written(tmp_path: Path) -> None:
+    try:
+        (tmp_path / "caf\udce9.mp4").touch()
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    (video,) = videos_in([str(tmp_path)])
+    assert Path(video.path).is_file()
+    assert video.name == f"file://{tmp_path}/caf%E9.mp4"
+    entry = Entry(id=video.id, video=video.name, state="failed", reason=f"{video.path}: expected a video")
+    again = msgspec.json.decode(msgspec.json.encode(entry), type=Entry)
+    assert again == entry
+    assert again.reason == f"{tmp_path}/caf\\xe9.mp4: expected a video"
 
 
 def test_passwords_are_in_no_name_and_equal_videos_have_equal_ids() -> None:
