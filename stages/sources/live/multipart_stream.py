@@ -117,7 +117,7 @@ class Bytes:
         """Bytes, as the sender says; 0 or less where it does not."""
         self.has_end = chunks.size > 0
         """Whether the sender says how long they are."""
-        self.is_published = head[:1] == b"\xff" and head[9:10] == b"\x7f"
+        self.is_published = head[:8] == b"\xff" + 7 * b"\0" and head[9:10] == b"\x7f"
         """Whether they begin as ZeroMQ greets: not with a stream, but with what a run publishes."""
         self.is_text = not head or all(byte >= 32 or byte in b"\t\r\n" for byte in head[:512])
         """Whether they begin as a text, as a playlist is."""
