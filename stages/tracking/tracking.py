@@ -84,6 +84,7 @@ class HandTracking(Stage[Detections, Detections]):
         self._previous = 0.0  # s, when the frame before was
         self._step_before = 0.0  # s from the frame before that to it
         self._looked_at = 0.0  # s, when the detector last looked
+        self._between_looks = 0.0  # s from its look before to that one
         self._alike_for = 0.0  # s for which two hands of one side have been seen
         self._last_pts: float | None = None
         self._last_id = 0
@@ -93,6 +94,7 @@ class HandTracking(Stage[Detections, Detections]):
         meta = packet.frame.meta
         self._advance_clock(meta.pts)
         if packet.looked:
+            self._between_looks = self._now - self._looked_at
             self._looked_at = self._now
         if self._stills:
             self._tracks = []
@@ -266,7 +268,7 @@ class HandTracking(Stage[Detections, Detections]):
         unseen = self._now - track.seen_at
         if unseen > self._settings.max_gap or track.lost:
             return False
-        seen_for = max(track.seen_at - track.seen_since, self._now - self._previous)
+        seen_for = max(track.seen_at - track.seen_since, self._between_looks)
         if unseen > seen_for and self._looked_at > track.seen_at:
             return False  # what was there for a moment is not made to last
         expected = track.expected(self._now)
