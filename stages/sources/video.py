@@ -121,9 +121,12 @@ class VideoSource(Source):
     def _all(self, frames: Iterator[av.VideoFrame]) -> Generator[av.VideoFrame]:
         """Yield the frames of the video that is open, and of those that follow it in the file."""
         decoder = self._decoder
-        yield from frames
+        first = next(frames, None)
+        if first is not None:
+            yield first
+            yield from frames
         while decoder is not None and self._file is not None:
-            before, decoder = decoder, self._file.following()
+            before, decoder = decoder, self._file.following(gave_pictures=first is not None)
             if decoder is None:
                 return
             frames = decoder.frames()

@@ -29,9 +29,10 @@ class VideoFile:
         """Open the first, from its beginning, and return its decoder."""
         return self._opened(0)
 
-    def following(self) -> VideoDecoder | None:
+    def following(self, *, gave_pictures: bool) -> VideoDecoder | None:
         """Open the one behind the newest, which has been read to its end; None where there is none.
 
+        `gave_pictures` says whether the newest did: what only has the name of a picture is not followed by another.
         Raises SourceError where there is one that cannot be read.
         """
         before, span = self._decoder, self._span
@@ -41,7 +42,7 @@ class VideoFile:
         form = before.container.format.name
         if begin is None and not before.newest_at and (form.endswith("_pipe") or form == "image2"):  # a picture
             begin = next_alike(self._path, self._begin)
-            if begin is None:
+            if begin is None or (form == "image2" and not gave_pictures):
                 return None
             if form == "image2":  # known by the name of its file alone
                 raise SourceError(

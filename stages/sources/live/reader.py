@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import closing
+from math import inf
 from threading import Event, Thread
 
 from hamba_core.errors import SourceError
@@ -141,12 +142,13 @@ class Reader:
             except SourceError as error:
                 reason = self._reason(error)
                 self._watch.lost(reason)
-                if patience is not None and time.monotonic() > began + patience:
+                left = began + patience - time.monotonic() if patience is not None else inf
+                if left <= 0:
                     raise SourceError(
                         f"it dropped and did not come back within {patience:g} s "
                         f"(source.live.reconnect_timeout): {reason}"
                     ) from error
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                pause = min(2 * pause, _LONGEST_PAUSE, max(left, _FIRST_PAUSE))  # the last try is near the time limit
                 continue
             self.session = session
             self.reconnections += 1
