@@ -120,21 +120,17 @@ class VideoSource(Source):
 
     def _all(self, frames: Iterator[av.VideoFrame]) -> Generator[av.VideoFrame]:
         """Yield the frames of the video that is open, and of those that follow it in the file."""
-        decoder = self._decoder
-        first = next(frames, None)
-        if first is not None:
-            yield first
-            yield from frames
+        before, decoder = None, self._decoder
         while decoder is not None and self._file is not None:
-            before, decoder = decoder, self._file.following(gave_pictures=first is not None)
-            if decoder is None:
-                return
-            frames = decoder.frames()
             first = next(frames, None)
             if first is not None:
-                self._begin_next(before, decoder, first)
+                if before is not None:
+                    self._begin_next(before, decoder, first)
                 yield first
                 yield from frames
+            before, decoder = decoder, self._file.following(gave_pictures=first is not None)
+            if decoder is not None:
+                frames = decoder.frames()
 
     def _begin_next(self, before: VideoDecoder, decoder: VideoDecoder, first: av.VideoFrame) -> None:
         """Take leave of a video, and go on with the one behind it. A clock that goes on keeps its distances."""

@@ -39,6 +39,15 @@ def packed(compression: str) -> bytes:
     return file.getvalue()
 
 
+def recording_of_one_frame(folder: Path, run: RunInfo, result: FrameResult) -> bytes:
+    """The bytes of a recording, as they should be."""
+    recorder = Recorder(folder / "hands.mcap")
+    recorder.open(run)
+    recorder.write(result)
+    recorder.close()
+    return (folder / "hands.mcap").read_bytes()
+
+
 def bomb(compression: str, claimed: int) -> bytes:
     """A chunk as a record."""
     record = RecordBuilder()
@@ -56,11 +65,7 @@ def test_a_chunk_that_unpacks_without_end_is_left_out_and_the_rest_is_read(
     compression: str,
     claimed: int,
 ) -> None:
-    recorder = Recorder(tmp_path / "hands.mcap")
-    recorder.open(make_run())
-    recorder.write(make_result(0))
-    recorder.close()
-    whole = (tmp_path / "hands.mcap").read_bytes()
+    whole = recording_of_one_frame(tmp_path, make_run(), make_result(0))
     header = len(MAGIC) + 9 + int.from_bytes(whole[len(MAGIC) + 1 : len(MAGIC) + 9], "little")
     content = bomb(compression, claimed)
     assert len(content) < 5 << 20
@@ -82,11 +87,7 @@ def test_a_chunk_that_unpacks_without_end_is_left_out_and_the_rest_is_read(
 def test_a_record_of_any_length_ends_the_file_there(
     tmp_path: Path, make_run: Callable[..., RunInfo], make_result: Callable[..., FrameResult], length: int
 ) -> None:
-    recorder = Recorder(tmp_path / "hands.mcap")
-    recorder.open(make_run())
-    recorder.write(make_result(0))
-    recorder.close()
-    whole = (tmp_path / "hands.mcap").read_bytes()
+    whole = recording_of_one_frame(tmp_path, make_run(), make_result(0))
     at, places = len(MAGIC), []
     while at < len(whole) - len(MAGIC):
         places.append(at)
